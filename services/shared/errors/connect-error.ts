@@ -1,0 +1,92 @@
+import { create, type DescMessage, type Message, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import { durationFromMs, durationMs } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { ErrorInfoSchema, QuotaFailureSchema, RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import { LimitReportSchema } from '../../../gen/mesh/quota/v1/limit_pb.ts';
+import { MeshError } from './mesh-error.ts';
+import { ERROR_DOMAIN, isReason, type Reason } from './reasons.ts';
+
+/**
+ * The only way out: any error → ConnectError with ErrorInfo, and RetryInfo, QuotaFailure and LimitReport where they
+ * apply. A MeshError keeps its message; anything else becomes INTERNAL with a message that tells nothing, its cause
+ * kept for the log.
+ */
+export function toConnectError(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  const known = error instanceof MeshError ? error : asMeshError(error);
+  const info = { reason: known.reason, domain: ERROR_DOMAIN, metadata: { ...known.metadata } };
+  const details: { desc: DescMessage; value: Message }[] = [outgoing(ErrorInfoSchema, info)];
+  if (known.retryAfterMs !== undefined) {
+    details.push(outgoing(RetryInfoSchema, { retryDelay: durationFromMs(known.retryAfterMs) }));
+  }
+  if (known.code === Code.ResourceExhausted && known.limits.length > 0) {
+    details.push(outgoing(QuotaFailureSchema, { violations: [violation(known)] }));
+    details.push(outgoing(LimitReportSchema, { limits: [...known.limits] }));
+  }
+  return new ConnectError(known.message, known.code, undefined, details, known);
+}
+
+/** The only way in: an error of a call to a peer → MeshError with the reason that the peer sent. */
+export function fromConnectError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error;
+  const connect = ConnectError.from(error);
+  if (connect.cause instanceof MeshError) return connect.cause;
+  const info = connect.findDetails(ErrorInfoSchema).find((detail) => detail.domain === ERROR_DOMAIN);
+  const delay = connect.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return new MeshError(info && isReason(info.reason) ? info.reason : reasonOfCode(connect.code), connect.rawMessage, {
+    metadata: info?.metadata ?? {},
+    limits: connect.findDetails(LimitReportSchema)[0]?.limits ?? [],
+    cause: error,
+    ...(delay ? { retryAfterMs: durationMs(delay) } : {}),
+  });
+}
+
+/** Any thrown value → MeshError. What is not ours becomes INTERNAL; an abort becomes CLIENT_GONE. */
+export function asMeshError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error;
+  if (error instanceof ConnectError) return fromConnectError(error);
+  if (error instanceof Error && error.name === 'AbortError') {
+    return new MeshError('CLIENT_GONE', 'The caller cancelled.', { cause: error });
+  }
+  return new MeshError('INTERNAL', 'Internal error. The log has the cause under the request id.', { cause: error });
+}
+
+function outgoing<D extends DescMessage>(desc: D, init: MessageInitShape<D>): { desc: D; value: MessageShape<D> } {
+  return { desc, value: create(desc, init) };
+}
+
+function violation(error: MeshError): { subject: string; description: string; quotaId: string } {
+  return { subject: 'caller', description: error.message, quotaId: error.metadata['limit'] ?? '' };
+}
+
+/** For answers that do not come from our own handlers: a broken connection, a proxy in between. */
+function reasonOfCode(code: Code): Reason {
+  switch (code) {
+    case Code.InvalidArgument:
+    case Code.OutOfRange:
+      return 'INVALID_FIELD';
+    case Code.Unauthenticated:
+      return 'CREDENTIAL_INVALID';
+    case Code.PermissionDenied:
+      return 'SCOPE_MISSING';
+    case Code.NotFound:
+      return 'NOT_FOUND';
+    case Code.AlreadyExists:
+      return 'ALREADY_EXISTS';
+    case Code.ResourceExhausted:
+      return 'MESSAGE_TOO_LARGE';
+    case Code.Canceled:
+      return 'CLIENT_GONE';
+    case Code.DeadlineExceeded:
+      return 'DEADLINE_EXCEEDED';
+    case Code.Unavailable:
+      return 'PEER_UNAVAILABLE';
+    case Code.Unimplemented:
+      return 'NOT_IMPLEMENTED';
+    case Code.FailedPrecondition:
+    case Code.Aborted:
+      return 'CONFLICT';
+    default:
+      return 'INTERNAL';
+  }
+}

@@ -1,0 +1,21 @@
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+
+/** Who may call a method. A method without an entry stops the start. */
+export type Access =
+  /** Anyone, without a credential. */
+  | { readonly kind: 'open' }
+  /** Processes of the mesh only. */
+  | { readonly kind: 'peer' }
+  /** Callers with the scope, and processes of the mesh. */
+  | { readonly kind: 'scope'; readonly scope: Scope }
+  /** The handler decides: the router's front door authenticates by itself, for REST and RPC callers alike. */
+  | { readonly kind: 'front-door' };
+
+/** Method name (see methodName) → who may call it. */
+export type AuthorizationTable = ReadonlyMap<string, Access>;
+
+/** The name of a method in tables and logs, e.g. "mesh.router.v1.RouterService/Generate". */
+export function methodName(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
