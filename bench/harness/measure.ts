@@ -1,0 +1,90 @@
+import type { RunningPeer } from '../peers/peer.ts';
+import { type LoadFigures, runLoad } from './load.ts';
+import { cpuBetween, readTreeUsage, resetPeakMemory } from './process-tree.ts';
+import { readWorkload, type Workload } from './workloads.ts';
+
+/** One peer under one workload, once. CPU is that of the peer's whole process tree during the run. */
+export interface Measurement {
+  readonly repetition: number;
+  readonly workload: string;
+  readonly peer: string;
+  readonly load: LoadFigures;
+  readonly cpuUs: number;
+  /** Highest resident memory during the run: of the tree (sum of each process's own peak) and of its first process. */
+  readonly peakRssBytes: number;
+  readonly mainPeakRssBytes: number;
+  /** CPU of engine and load client over the time of the run: near 1 the peer was not the bottleneck. */
+  readonly loadCoreShare: number;
+}
+
+export interface Bench {
+  readonly peers: ReadonlyMap<string, RunningPeer>;
+  readonly enginePid: number;
+  readonly loadProgram: string;
+  /** CPU of the load client; the engine is bound to the same. */
+  readonly loadCore: number;
+  readonly scratch: string;
+  /** Ends the run early. */
+  readonly signal: AbortSignal;
+}
+
+/** Brings every peer to its steady state: compiled code, open connections to the engine. */
+export async function warmUp(bench: Bench): Promise<void> {
+  const paced = { ...readWorkload('paced-c32'), seconds: 1 };
+  for (const peer of bench.peers.values()) {
+    for (const workload of [readWorkload('unary-c32'), readWorkload('warm-up'), paced])
+      await load(bench, peer, workload);
+  }
+}
+
+/**
+ * Runs every workload on every peer in turn, `repetitions` times over, so that a slow minute of the machine falls on
+ * all peers alike.
+ */
+export async function measureInterleaved(
+  bench: Bench,
+  workloads: readonly Workload[],
+  repetitions: number,
+  onMeasured: (measurement: Measurement) => void,
+): Promise<Measurement[]> {
+  const measurements: Measurement[] = [];
+  for (let repetition = 1; repetition <= repetitions; repetition++) {
+    for (const workload of workloads) {
+      for (const name of bench.peers.keys()) {
+        const measurement = { repetition, ...(await measureOnce(bench, workload, name)) };
+        measurements.push(measurement);
+        onMeasured(measurement);
+      }
+    }
+  }
+  return measurements;
+}
+
+async function measureOnce(bench: Bench, workload: Workload, name: string): Promise<Omit<Measurement, 'repetition'>> {
+  const peer = bench.peers.get(name);
+  if (peer === undefined) throw new Error(`no peer ${name}`);
+  const pid = peer.child?.pid;
+  resetPeakMemory(pid);
+  const engineBefore = readTreeUsage(bench.enginePid);
+  const before = readTreeUsage(pid);
+  const figures = await load(bench, peer, workload);
+  const after = readTreeUsage(pid);
+  const engineCpuSeconds = cpuBetween(engineBefore, readTreeUsage(bench.enginePid)) / 1e9;
+  return {
+    workload: workload.name,
+    peer: name,
+    load: figures,
+    cpuUs: cpuBetween(before, after) / 1e3,
+    peakRssBytes: after.peakRssBytes,
+    mainPeakRssBytes: after.mainPeakRssBytes,
+    loadCoreShare: (engineCpuSeconds + figures.clientCpuSeconds) / figures.seconds,
+  };
+}
+
+async function load(bench: Bench, peer: RunningPeer, workload: Workload): Promise<LoadFigures> {
+  return runLoad(bench.loadProgram, peer, workload, {
+    core: bench.loadCore,
+    scratch: bench.scratch,
+    signal: bench.signal,
+  });
+}

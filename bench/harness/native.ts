@@ -1,0 +1,54 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, renameSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+
+const benchDirectory = join(import.meta.dirname, '..');
+const buildDirectory = join(benchDirectory, 'build');
+const headers = ['clock.h', 'engine-messages.h', 'response-parser.h'];
+
+/** The compiled programs of the benchmark. */
+export interface NativePrograms {
+  readonly engine: string;
+  readonly load: string;
+}
+
+/** What the machine lacks for the benchmark, each with what to do about it; empty when nothing. */
+export function missingRequirements(needs: { nginx: boolean }): string[] {
+  const missing: string[] = [];
+  if (process.platform !== 'linux') return ['Linux (CPU is bound with taskset and read from /proc)'];
+  if (availableParallelism() < 2) missing.push('two CPUs (engine and load client on one, gateways on the other)');
+  if (!isInstalled('taskset')) missing.push('taskset: apt-get install util-linux');
+  if (!isInstalled('g++')) missing.push('g++: apt-get install g++');
+  if (needs.nginx && !isInstalled('nginx')) missing.push('nginx: apt-get install nginx');
+  return missing;
+}
+
+export function isInstalled(program: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
+}
+
+/** Compiles engine.cc and load.cc into bench/build/ where they are older than their sources. */
+export function compileNative(): NativePrograms {
+  mkdirSync(buildDirectory, { recursive: true });
+  return { engine: compile('engine'), load: compile('load') };
+}
+
+function compile(name: string): string {
+  const source = join(benchDirectory, `${name}.cc`);
+  const program = join(buildDirectory, name);
+  const changedAtMs = Math.max(...[source, ...headers.map((file) => join(benchDirectory, file))].map(modifiedAtMs));
+  if (modifiedAtMs(program) < changedAtMs) {
+    // Renamed into place: test files that run side by side may compile at the same time.
+    const unfinished = `${program}.${process.pid}`;
+    execFileSync('g++', ['-O2', '-std=c++17', '-Wall', '-Wextra', '-Werror', '-o', unfinished, source], {
+      stdio: 'inherit',
+    });
+    renameSync(unfinished, program);
+  }
+  return program;
+}
+
+function modifiedAtMs(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}

@@ -1,0 +1,24 @@
+import type { Child } from '../harness/child.ts';
+import type { LoadTarget } from '../harness/load.ts';
+
+/** What a peer needs to start. */
+export interface PeerContext {
+  readonly enginePort: number;
+  /** An empty directory of its own. */
+  readonly directory: string;
+  /** CPU that all its processes are bound to. */
+  readonly core: number;
+  readonly environment: Record<string, string>;
+}
+
+export interface RunningPeer extends LoadTarget {
+  /** Root of the process tree whose CPU and memory count; unset: the load goes straight to the engine. */
+  readonly child?: Child;
+}
+
+/** Something between the load client and the engine that is measured beside others. */
+export interface Peer {
+  readonly name: string;
+  /** Resolves when it answers. */
+  start(context: PeerContext): Promise<RunningPeer>;
+}
