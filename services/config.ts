@@ -1,0 +1,192 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { authConfigSchema } from './auth/config.ts';
+import { facadeConfigSchema } from './facade/config.ts';
+import { inferenceConfigSchema } from './inference/config.ts';
+import { quotaConfigSchema } from './quota/config.ts';
+import { routerConfigSchema } from './router/config.ts';
+import { ConfigError, type Source, validate } from './shared/lifecycle/config-source.ts';
+import { parseConfigFile } from './shared/lifecycle/config-source.ts';
+import { ROLES, type Role } from './shared/transport/peers.ts';
+import { tasksConfigSchema } from './tasks/config.ts';
+
+/** The section `server` of the configuration file: what belongs to the process and not to one service. */
+const serverConfigSchema = z.strictObject({
+  /** Bind address. */
+  host: z.string().min(1).default('127.0.0.1'),
+  /** The one port of the process. 0 picks a free one and prints it. Unset: 8000, or the port of the first role. */
+  port: z.coerce.number().int().min(0).max(65_535).optional(),
+  /** Where routers reach this process when they run elsewhere, e.g. "http://10.0.0.7:7004". Unset: from host and port. */
+  advertise_url: z.url({ protocol: /^https?$/ }).optional(),
+  /** Store, keys, sockets. */
+  data_dir: z.string().min(1).default('.mesh'),
+  /** Which services this process runs. */
+  roles: z.union([z.literal('all'), z.array(z.enum(ROLES)).min(1)]).default('all'),
+  /** Shared secret between processes without mutual TLS. Unset: a file in the data directory that local processes share. */
+  mesh_token: z.string().min(32).optional(),
+  /** Browser origins that may call. */
+  cors_origins: z.array(z.string().min(1)).default(['*']),
+  /** How long running streams get after SIGTERM, in seconds. */
+  drain_seconds: z.number().min(0).max(86_400).default(30),
+});
+
+/** The section `observability`. */
+const observabilityConfigSchema = z.strictObject({
+  /** The least level that is logged. */
+  log_level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+const fileSchema = z.strictObject({
+  server: serverConfigSchema.prefault({}),
+  auth: authConfigSchema.prefault({}),
+  quota: quotaConfigSchema.prefault({}),
+  router: routerConfigSchema.prefault({}),
+  inference: inferenceConfigSchema.prefault({}),
+  tasks: tasksConfigSchema.prefault({}),
+  facade: facadeConfigSchema.prefault({}),
+  observability: observabilityConfigSchema.prefault({}),
+});
+
+/** Everything that a process is told, validated. */
+export interface Config extends Readonly<z.output<typeof fileSchema>> {
+  /** Which services run here. */
+  readonly roles: ReadonlySet<Role>;
+  /** The one port; 0 picks a free one. */
+  readonly port: number;
+  /** A GGUF path, "none", or undefined for the model that ships. */
+  readonly model: string | undefined;
+  /** Where roles run that are not local. */
+  readonly peers: ReadonlyMap<Role, string>;
+  /** The shared store. Unset: SQLite in the data directory. */
+  readonly redisUrl: string | undefined;
+  /** The file with the secret that keys are hashed with. Unset: made in the data directory. */
+  readonly pepperFile: string | undefined;
+  /** Validate, print and leave. */
+  readonly checkOnly: boolean;
+}
+
+/** Default port of a process that does not run the facade, by its first role. */
+const ROLE_PORTS: Readonly<Record<Role, number>> = {
+  auth: 7001,
+  quota: 7002,
+  router: 7003,
+  inference: 7004,
+  tasks: 7005,
+  facade: 8000,
+};
+
+const FLAGS = {
+  host: { type: 'string' },
+  port: { type: 'string' },
+  config: { type: 'string' },
+  'data-dir': { type: 'string' },
+  roles: { type: 'string' },
+  model: { type: 'string' },
+  'log-level': { type: 'string' },
+  'check-config': { type: 'boolean' },
+} as const;
+
+/**
+ * Reads flags, environment and file, in this order of precedence.
+ *
+ * @throws ConfigError with the file, line and field, the flag or the variable that is wrong.
+ */
+export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, workingDirectory: string): Config {
+  const flags = parseFlags(argv);
+  const fileName = flags.config ?? env.MESH_CONFIG ?? (existsSync(resolve(workingDirectory, 'mesh.yaml')) ? 'mesh.yaml' : undefined);
+  const source = readSource(fileName, workingDirectory);
+  source.override(['server', 'host'], { '--host': flags.host, MESH_HOST: env.MESH_HOST });
+  source.override(['server', 'port'], { '--port': flags.port, MESH_PORT: env.MESH_PORT, PORT: env.PORT });
+  source.override(['server', 'data_dir'], { '--data-dir': flags['data-dir'], MESH_DATA_DIR: env.MESH_DATA_DIR });
+  source.override(['server', 'roles'], { '--roles': flags.roles, MESH_ROLES: env.MESH_ROLES }, parseRoles);
+  source.override(['server', 'mesh_token'], { MESH_TOKEN: env.MESH_TOKEN });
+  source.override(['observability', 'log_level'], { '--log-level': flags['log-level'], LOG_LEVEL: env.LOG_LEVEL });
+  source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, (text) => text === '1');
+
+  const sections = validate(fileSchema, source);
+  const roles = new Set(sections.server.roles === 'all' ? ROLES : sections.server.roles);
+  const config: Config = {
+    ...sections,
+    server: { ...sections.server, data_dir: resolve(workingDirectory, sections.server.data_dir) },
+    roles,
+    port: sections.server.port ?? defaultPort(roles),
+    model: flags.model ?? env.MESH_MODEL,
+    peers: readPeers(env),
+    redisUrl: env.REDIS_URL || undefined,
+    pepperFile: env.MESH_PEPPER_FILE || undefined,
+    checkOnly: flags['check-config'] ?? false,
+  };
+  requirePossible(config);
+  return Object.freeze(config);
+}
+
+function parseFlags(argv: readonly string[]): { [K in keyof typeof FLAGS]?: string } & { 'check-config'?: boolean } {
+  try {
+    return parseArgs({ args: [...argv], options: FLAGS, strict: true, allowPositionals: false }).values as never;
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function readSource(fileName: string | undefined, workingDirectory: string): Source {
+  if (fileName === undefined) return parseConfigFile('the configuration', '');
+  try {
+    return parseConfigFile(fileName, readFileSync(resolve(workingDirectory, fileName), 'utf8'));
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError(`${fileName}: cannot be read (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
+function parseRoles(text: string): unknown {
+  return text === 'all' ? 'all' : text.split(',').map((role) => role.trim());
+}
+
+function defaultPort(roles: ReadonlySet<Role>): number {
+  const first = roles.has('facade') ? 'facade' : ROLES.find((role) => roles.has(role));
+  return ROLE_PORTS[first ?? 'facade'];
+}
+
+function readPeers(env: NodeJS.ProcessEnv): Map<Role, string> {
+  const peers = new Map<Role, string>();
+  for (const role of ROLES) {
+    const name = `MESH_PEER_${role.toUpperCase()}`;
+    const url = env[name];
+    if (!url) continue;
+    if (!/^https?:\/\/[^/]+\/?$/.test(url)) {
+      throw new ConfigError(`${name}: expected http://host:port or https://host:port, got ${JSON.stringify(url)}`);
+    }
+    peers.set(role, url.replace(/\/$/, ''));
+  }
+  return peers;
+}
+
+/** Which roles call which others; a peer that is neither here nor named cannot work. */
+const NEEDS: Readonly<Record<Role, readonly Role[]>> = {
+  auth: [],
+  quota: ['auth'],
+  router: ['auth', 'quota'],
+  inference: ['auth', 'router'],
+  tasks: ['auth'],
+  facade: ['auth', 'quota', 'router', 'inference', 'tasks'],
+};
+
+function requirePossible(config: Config): void {
+  for (const role of config.roles) {
+    for (const needed of NEEDS[role]) {
+      if (config.roles.has(needed) || config.peers.has(needed)) continue;
+      throw new ConfigError(
+        `role '${role}' needs role '${needed}': add it to MESH_ROLES or say where it runs with MESH_PEER_${needed.toUpperCase()}`,
+      );
+    }
+  }
+  if (config.redisUrl && config.pepperFile === undefined && config.roles.has('auth')) {
+    throw new ConfigError('MESH_PEPPER_FILE: must name a file of at least 32 bytes when REDIS_URL is set, the same for every process');
+  }
+  if (!config.redisUrl && config.roles.size < ROLES.length && (config.roles.has('auth') !== config.roles.has('quota'))) {
+    // One SQLite file has one writer process; splitting the store's owners needs the shared store.
+    throw new ConfigError('REDIS_URL: must be set when auth and quota run in different processes');
+  }
+}

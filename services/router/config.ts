@@ -1,0 +1,27 @@
+import { z } from 'zod';
+
+const seconds = (defaultSeconds: number) => z.number().positive().max(86_400).default(defaultSeconds);
+
+/** The section `router` of the configuration file. */
+export const routerConfigSchema = z.strictObject({
+  /** Time limits of one generation, in seconds. */
+  timeout_seconds: z
+    .strictObject({
+      /** From admission to the last token. */
+      total: seconds(300),
+      /** From admission to the first token. */
+      first_token: seconds(120),
+      /** Between two groups of tokens, while the reader reads. */
+      between_tokens: seconds(60),
+    })
+    .prefault({}),
+  /** How long a client may keep its connection open without reading before its stream is cut, in seconds. */
+  idle_write_seconds: seconds(30),
+  /** Other names of models: alias → configured name or model id. */
+  aliases: z.record(z.string().min(1), z.string().min(1)).default({}),
+  /** Configured name or model id for requests without a model. Unset: the first configured model. */
+  default_model: z.string().min(1).optional(),
+});
+
+/** The validated section `router`. */
+export type RouterConfig = z.output<typeof routerConfigSchema>;

@@ -1,0 +1,85 @@
+import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
+import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
+import { MeshError } from '../shared/errors/mesh-error.ts';
+import type { Generate } from '../shared/transport/generate.ts';
+import type { RouterConfig } from './config.ts';
+import { LEASE_MS, Registry } from './fleet/registry.ts';
+import { Deadlines } from './generate/deadlines.ts';
+import { Pipeline } from './generate/pipeline.ts';
+import { Settlement } from './generate/settle.ts';
+import { InFlight } from './select/in-flight.ts';
+
+/** What the router needs from outside. */
+export interface RouterResources {
+  /** Who presents a credential; see PipelineParts. */
+  readonly authenticate: (credential: string | undefined, clientIp: string | undefined) => Promise<Principal>;
+  readonly quota: Client<typeof QuotaService>;
+  /** The engines of the node at an address; "" is this process. */
+  readonly generateAt: (address: string) => Generate;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** The router of this process. */
+export interface RouterContext {
+  readonly config: RouterConfig;
+  readonly registry: Registry;
+  /** The front door. */
+  readonly generate: Generate;
+  readonly now: () => number;
+  /** Takes nothing new and waits for what runs, at most `limitMs`; then ends the rest. */
+  drain(limitMs: number): Promise<void>;
+  /** Waits for settlements that are under way. */
+  close(): Promise<void>;
+}
+
+/** How often silent nodes are looked for, in milliseconds. */
+const EXPIRE_EVERY_MS = LEASE_MS / 4;
+
+/** How often a drain looks whether all streams have ended, in milliseconds. */
+const DRAIN_POLL_MS = 20;
+
+/** Builds the router. */
+export function createRouterContext(config: RouterConfig, resources: RouterResources): RouterContext {
+  const registry = new Registry({ aliases: config.aliases, defaultModel: config.default_model });
+  const settlement = new Settlement(resources.quota, resources.log);
+  const pipeline = new Pipeline({
+    ...resources,
+    settlement,
+    registry,
+    inFlight: new InFlight(),
+    deadlines: new Deadlines({
+      totalMs: config.timeout_seconds.total * 1_000,
+      firstTokenMs: config.timeout_seconds.first_token * 1_000,
+      betweenTokensMs: config.timeout_seconds.between_tokens * 1_000,
+    }),
+  });
+  const expiry = setInterval(() => registry.expire(resources.now()), EXPIRE_EVERY_MS).unref();
+
+  return {
+    config,
+    registry,
+    generate: pipeline.generate,
+    now: resources.now,
+    drain: (limitMs) => drain(pipeline, limitMs),
+    async close() {
+      clearInterval(expiry);
+      await settlement.idle();
+    },
+  };
+}
+
+async function drain(pipeline: Pipeline, limitMs: number): Promise<void> {
+  pipeline.drain();
+  const endsAtMs = performance.now() + limitMs;
+  while (pipeline.runningCount > 0) {
+    if (performance.now() >= endsAtMs) {
+      pipeline.abortAll(new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 }));
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+  }
+}

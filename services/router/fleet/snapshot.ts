@@ -1,0 +1,81 @@
+import type { Engine } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { Node } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
+
+/** An engine somewhere in the mesh. */
+export interface Candidate {
+  /** Unique in the mesh: node and engine name. */
+  readonly id: string;
+  readonly node: string;
+  /** Where the node's InferenceService is reached. Empty: in this process. */
+  readonly address: string;
+  /** Whether the node wants nothing new. */
+  readonly draining: boolean;
+  readonly engine: Engine;
+}
+
+/** One underlying model, everything it answers to, and the engines that serve it. */
+export interface ModelRoute {
+  /** The underlying model id, else the configured name. */
+  readonly id: string;
+  /** Configured names and aliases. */
+  readonly names: readonly string[];
+  readonly candidates: readonly Candidate[];
+}
+
+/** What the router knows of the mesh at one moment. Immutable; made anew on every change, never per request. */
+export interface Snapshot {
+  /** The models, the default first. */
+  readonly models: readonly ModelRoute[];
+  /** What a request's `model` leads to: a configured name, an alias, a model id, or "" for the default. */
+  route(model: string): ModelRoute | undefined;
+}
+
+/** What the configuration says about names. */
+export interface Naming {
+  /** Alias → configured name or model id. */
+  readonly aliases: Readonly<Record<string, string>>;
+  /** Configured name or model id. Unset: the first model that a node reported. */
+  readonly defaultModel?: string | undefined;
+}
+
+/** Builds the snapshot of `nodes`. Engines with the same model id serve the same model, whatever their names. */
+export function createSnapshot(nodes: Iterable<Node>, naming: Naming): Snapshot {
+  const drafts = new Map<string, { names: Set<string>; candidates: Candidate[] }>();
+  for (const node of nodes) {
+    for (const engine of node.engines) {
+      const modelId = engine.modelId || engine.name;
+      const draft = drafts.get(modelId) ?? { names: new Set(), candidates: [] };
+      drafts.set(modelId, draft);
+      draft.names.add(engine.name);
+      draft.candidates.push(candidateOf(node, engine));
+    }
+  }
+  const routes = new Map<string, ModelRoute>();
+  const models: ModelRoute[] = [];
+  for (const [id, draft] of drafts) {
+    const aliases = Object.entries(naming.aliases).filter(([, target]) => target === id || draft.names.has(target));
+    const route = { id, names: [...draft.names, ...aliases.map(([alias]) => alias)], candidates: draft.candidates };
+    models.push(route);
+    for (const name of route.names) routes.set(name, narrowed(route, name));
+    routes.set(id, route);
+  }
+  const defaultRoute = naming.defaultModel === undefined ? models[0] : routes.get(naming.defaultModel);
+  const ordered = models.toSorted((a, b) => Number(b.id === defaultRoute?.id) - Number(a.id === defaultRoute?.id));
+  return { models: ordered, route: (model) => (model === '' ? defaultRoute : routes.get(model)) };
+}
+
+function candidateOf(node: Node, engine: Engine): Candidate {
+  return {
+    id: `${node.node}/${engine.name}`,
+    node: node.node,
+    address: node.address,
+    draining: node.draining,
+    engine,
+  };
+}
+
+/** A configured name means the engines of that name; an alias or a model id means all engines of the model. */
+function narrowed(route: ModelRoute, name: string): ModelRoute {
+  const named = route.candidates.filter((candidate) => candidate.engine.name === name);
+  return named.length === 0 || named.length === route.candidates.length ? route : { ...route, candidates: named };
+}

@@ -1,0 +1,46 @@
+import { type Principal, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { hasScope } from '../../shared/interceptors/principal.ts';
+import type { ModelRoute, Snapshot } from '../fleet/snapshot.ts';
+
+/**
+ * Whether the caller may make this request at all, before anything is reserved. Pure.
+ *
+ * @returns the model that it leads to.
+ * @throws MeshError SCOPE_MISSING, MODEL_NOT_GRANTED or MODEL_NOT_FOUND.
+ */
+export function admit(principal: Principal, request: GenerateRequest, snapshot: Snapshot): ModelRoute {
+  requireScope(principal, Scope.GENERATE, 'generate');
+  if (request.engine !== '') requireScope(principal, Scope.ADMIN, 'admin');
+  const route = snapshot.route(request.model);
+  // A model that is not granted is told apart from one that does not exist only to those who may see it.
+  if (route && !isGranted(principal, route)) {
+    throw new MeshError('MODEL_NOT_GRANTED', `This key may not use the model '${request.model}'.`, {
+      metadata: { model: request.model },
+    });
+  }
+  if (!route) throw modelNotFound(request.model);
+  return route;
+}
+
+/** Whether a caller's grants cover a model, by its id or any of its names. An empty list or "*" grants all. */
+export function isGranted(principal: Principal, route: ModelRoute): boolean {
+  const grants = principal.models;
+  if (grants.length === 0 || grants.includes('*')) return true;
+  return grants.includes(route.id) || route.names.some((name) => grants.includes(name));
+}
+
+/** No engine serves a model of that name. */
+export function modelNotFound(model: string): MeshError {
+  const message =
+    model === ''
+      ? 'No model is configured.'
+      : `The model '${model}' does not exist. GET /v1/models lists what there is.`;
+  return new MeshError('MODEL_NOT_FOUND', message, { metadata: { model } });
+}
+
+function requireScope(principal: Principal, scope: Scope, name: string): void {
+  if (hasScope(principal, scope)) return;
+  throw new MeshError('SCOPE_MISSING', `This needs the scope '${name}'.`, { metadata: { scope: name } });
+}

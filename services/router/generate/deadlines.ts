@@ -1,0 +1,78 @@
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+
+/** The time limits of a generation, in milliseconds. */
+export interface TimeLimits {
+  readonly totalMs: number;
+  readonly firstTokenMs: number;
+  readonly betweenTokensMs: number;
+}
+
+/** A running generation, as far as time limits care. */
+export interface Timed {
+  /** When it was admitted, on the monotonic clock. */
+  readonly startedAtMs: number;
+  /** Time left at admission, as the caller asked. Unset: only our limits count. */
+  readonly timeoutMs: number | undefined;
+  /** Whether a token has been delivered. */
+  readonly hasToken: boolean;
+  /** Set by every event and cleared by the watch, so that a token costs no look at the clock. */
+  progressed: boolean;
+  /** Whether the reader wants nothing; time does not count against the engine then. */
+  readonly isPaused: boolean;
+  /** Ends the generation. */
+  expire(error: MeshError): void;
+}
+
+/** How often limits are checked, in milliseconds: how late a limit may strike. */
+const CHECK_EVERY_MS = 100;
+
+/** Watches the time limits of all running generations with one timer. */
+export class Deadlines {
+  readonly #limits: TimeLimits;
+  readonly #lastProgressMs = new Map<Timed, number>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(limits: TimeLimits) {
+    this.#limits = limits;
+  }
+
+  /** Watches a generation until the returned function is called. */
+  watch(generation: Timed): () => void {
+    this.#lastProgressMs.set(generation, generation.startedAtMs);
+    this.#timer ??= setInterval(() => this.#check(performance.now()), CHECK_EVERY_MS).unref();
+    return () => {
+      this.#lastProgressMs.delete(generation);
+      if (this.#lastProgressMs.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    };
+  }
+
+  #check(nowMs: number): void {
+    for (const [generation, seenMs] of this.#lastProgressMs) {
+      const lastProgressMs = generation.progressed || generation.isPaused ? nowMs : seenMs;
+      generation.progressed = false;
+      this.#lastProgressMs.set(generation, lastProgressMs);
+      const exceeded = exceededLimit(generation, this.#limits, lastProgressMs, nowMs);
+      if (exceeded) generation.expire(exceeded);
+    }
+  }
+}
+
+/** The time limit that a generation is over, if any. Pure. */
+export function exceededLimit(
+  generation: Pick<Timed, 'startedAtMs' | 'timeoutMs' | 'hasToken' | 'isPaused'>,
+  limits: TimeLimits,
+  lastProgressMs: number,
+  nowMs: number,
+): MeshError | undefined {
+  const ageMs = nowMs - generation.startedAtMs;
+  if (ageMs >= Math.min(limits.totalMs, generation.timeoutMs ?? Number.POSITIVE_INFINITY)) return exceeded('total');
+  if (!generation.hasToken && ageMs >= limits.firstTokenMs) return exceeded('first_token');
+  const idle = generation.hasToken && !generation.isPaused && nowMs - lastProgressMs >= limits.betweenTokensMs;
+  return idle ? exceeded('between_tokens') : undefined;
+}
+
+function exceeded(limit: string): MeshError {
+  return new MeshError('DEADLINE_EXCEEDED', 'Gateway timeout', { metadata: { limit } });
+}

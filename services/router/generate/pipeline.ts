@@ -1,0 +1,121 @@
+import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { asMeshError } from '../../shared/errors/connect-error.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import type { Registry } from '../fleet/registry.ts';
+import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
+import type { InFlight } from '../select/in-flight.ts';
+import { select } from '../select/select.ts';
+import { admit } from './admission.ts';
+import type { Deadlines } from './deadlines.ts';
+import { RunningGeneration } from './running-generation.ts';
+import type { Lease, Settlement } from './settle.ts';
+
+/** What the front door works with. */
+export interface PipelineParts {
+  /** Who presents a credential. Throws MeshError CREDENTIAL_MISSING or CREDENTIAL_INVALID. */
+  readonly authenticate: (credential: string | undefined, clientIp: string | undefined) => Promise<Principal>;
+  readonly settlement: Settlement;
+  readonly registry: Registry;
+  readonly inFlight: InFlight;
+  readonly deadlines: Deadlines;
+  /** The engines of the node at an address; "" is this process. */
+  readonly generateAt: (address: string) => Generate;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/** The front door: authenticate → admit → reserve quota → choose an engine → stream → settle. */
+export class Pipeline {
+  readonly #parts: PipelineParts;
+  readonly #running = new Set<RunningGeneration>();
+  #draining = false;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+  }
+
+  /** The seam that facade and RPC handlers call. */
+  readonly generate: Generate = (request, call, sink) => {
+    void this.#run(request, call, sink);
+  };
+
+  /** How many generations are with an engine now. */
+  get runningCount(): number {
+    return this.#running.size;
+  }
+
+  /** Takes nothing new from now on. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Ends what still runs; what was delivered is charged. */
+  abortAll(error: MeshError): void {
+    for (const generation of this.#running) generation.expire(error);
+  }
+
+  async #run(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): Promise<void> {
+    const { authenticate, settlement, registry, now } = this.#parts;
+    const startedAtMs = performance.now();
+    const createdAtMs = now();
+    let lease: Lease | undefined;
+    try {
+      if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
+      const principal = await authenticate(call.credential, call.clientIp);
+      const route = admit(principal, request, registry.snapshot);
+      lease = await settlement.reserve({
+        reservationId: call.requestId,
+        principal,
+        clientIp: call.clientIp ?? '',
+        model: route.id,
+        maxCompletionTokens: request.sampling?.maxTokens ?? route.candidates[0]?.engine.contextTokens ?? 0,
+      });
+      call.signal.throwIfAborted();
+      const candidate = this.#choose(route, request);
+      this.#dispatch(candidate, request, call, { sink, lease, createdAtMs, startedAtMs });
+    } catch (error) {
+      lease?.release();
+      sink.fail(asMeshError(error));
+    }
+  }
+
+  #choose(route: ModelRoute, request: GenerateRequest): Candidate {
+    const chosen = select(route.candidates, {
+      pinned: request.engine,
+      inFlight: (id) => this.#parts.inFlight.count(id),
+      random: Math.random,
+    });
+    if (chosen) return chosen;
+    throw new MeshError('NO_HEALTHY_ENGINE', 'No healthy backends', {
+      metadata: { model: route.id },
+      retryAfterMs: 1_000,
+    });
+  }
+
+  #dispatch(
+    candidate: Candidate,
+    request: GenerateRequest,
+    call: GenerationCall,
+    rest: { sink: GenerationSink; lease: Lease; createdAtMs: number; startedAtMs: number },
+  ): void {
+    const { inFlight, deadlines, generateAt } = this.#parts;
+    const release = inFlight.acquire(candidate.id);
+    const engine = candidate.engine.name;
+    const generation = new RunningGeneration({
+      ...rest,
+      call,
+      model: request.model,
+      engine,
+      onEnd: () => {
+        release();
+        unwatch();
+        this.#running.delete(generation);
+      },
+    });
+    const unwatch = deadlines.watch(generation);
+    this.#running.add(generation);
+    generateAt(candidate.address)({ ...request, engine }, generation.engineCall, generation);
+  }
+}

@@ -1,0 +1,40 @@
+import { create } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import type { MethodImpl } from '@connectrpc/connect';
+import {
+  DrainResponseSchema,
+  ListNodesResponseSchema,
+  RegisterResponseSchema,
+  type RegistryService,
+} from '../../../gen/mesh/router/v1/registry_service_pb.ts';
+import type { RouterContext } from '../context.ts';
+import { LEASE_MS } from '../fleet/registry.ts';
+
+/** Takes the reports of one node for as long as its stream lives. */
+export function register(context: RouterContext): MethodImpl<typeof RegistryService.method.register> {
+  return async function* (reports, call) {
+    let forget: () => void = () => {};
+    // The signal, not a finally: a generator that waits in a read is not finalised when its peer vanishes.
+    call.signal.addEventListener('abort', () => forget(), { once: true });
+    for await (const report of reports) {
+      context.registry.report(report, context.now());
+      forget = () => context.registry.remove(report.node, report.epoch);
+      yield create(RegisterResponseSchema, { lease: durationFromMs(LEASE_MS) });
+    }
+    forget();
+  };
+}
+
+/** Every node and its engines. */
+export function listNodes(context: RouterContext): MethodImpl<typeof RegistryService.method.listNodes> {
+  return () => {
+    const nodes = context.registry.nodes();
+    const defaultModel = context.registry.snapshot.route('')?.id ?? '';
+    return create(ListNodesResponseSchema, { nodes, defaultModel });
+  };
+}
+
+/** Takes a node out of rotation, or back in. */
+export function drainNode(context: RouterContext): MethodImpl<typeof RegistryService.method.drain> {
+  return (request) => create(DrainResponseSchema, { node: context.registry.drain(request.node, request.draining) });
+}
