@@ -57,7 +57,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
       betweenTokensMs: config.timeout_seconds.between_tokens * 1_000,
     }),
   });
-  const expiry = setInterval(() => registry.expire(resources.now()), EXPIRE_EVERY_MS).unref();
+  const expiry = setInterval(() => registry.expire(performance.now()), EXPIRE_EVERY_MS).unref();
 
   return {
     config,

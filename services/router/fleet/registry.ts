@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { EngineFailureSchema, EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { type Node, NodeSchema, type RegisterRequest } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { createSnapshot, type Naming, type Snapshot } from './snapshot.ts';
@@ -7,9 +8,26 @@ import { createSnapshot, type Naming, type Snapshot } from './snapshot.ts';
 /** How long a report counts, in milliseconds: a silent node is out of rotation after it. Nodes report every third of it. */
 export const LEASE_MS = 2_000;
 
+/**
+ * How long a node that is gone stays known, in milliseconds. Its models answer "no healthy backends, try again" meanwhile
+ * instead of "no such model".
+ */
+const REMEMBER_MS = 300_000;
+
+/** One moment on both clocks: leases run on the monotonic one, so that setting the wall clock ends none. */
+export interface Moment {
+  /** Milliseconds since the epoch. */
+  readonly epochMs: number;
+  /** Milliseconds on the monotonic clock. */
+  readonly monotonicMs: number;
+}
+
 interface Entry {
   readonly node: Node;
+  /** When the lease ends, on the monotonic clock. */
   readonly expiresAtMs: number;
+  /** Whether the lease holds. */
+  readonly live: boolean;
 }
 
 /** The nodes that this router knows, each for as long as its lease. The one writer of the snapshot. */
@@ -40,7 +58,7 @@ export class Registry {
    *
    * @throws MeshError CONFLICT when a later start of the same node has reported.
    */
-  report(report: RegisterRequest, nowMs: number): void {
+  report(report: RegisterRequest, at: Moment): void {
     const known = this.#entries.get(report.node)?.node;
     if (known && known.epoch > report.epoch) {
       throw new MeshError('CONFLICT', `A later start of node '${report.node}' is registered.`, {
@@ -54,24 +72,30 @@ export class Registry {
       engines: report.engines,
       devices: report.devices,
       draining: report.draining || this.#drained.has(report.node),
-      lastReportAt: timestampFromMs(nowMs),
+      lastReportAt: timestampFromMs(at.epochMs),
     });
-    this.#entries.set(report.node, { node, expiresAtMs: nowMs + LEASE_MS });
+    this.#entries.set(report.node, { node, expiresAtMs: at.monotonicMs + LEASE_MS, live: true });
     this.#rebuild();
   }
 
-  /** Forgets a node whose stream broke, unless a later start of it has registered meanwhile. */
-  remove(name: string, epoch: bigint): void {
-    if (this.#entries.get(name)?.node.epoch !== epoch) return;
-    this.#entries.delete(name);
+  /** Takes a node whose stream broke out of rotation, unless a later start of it has registered meanwhile. */
+  lose(name: string, epoch: bigint, monotonicMs: number): void {
+    const entry = this.#entries.get(name);
+    if (entry?.node.epoch !== epoch || !entry.live) return;
+    this.#entries.set(name, gone(entry, monotonicMs));
     this.#rebuild();
   }
 
-  /** Forgets nodes that were silent for a lease. */
-  expire(nowMs: number): void {
-    const silent = [...this.#entries].filter(([, entry]) => entry.expiresAtMs <= nowMs);
-    for (const [name] of silent) this.#entries.delete(name);
-    if (silent.length > 0) this.#rebuild();
+  /** Takes nodes that were silent for a lease out of rotation, and forgets those that stayed away. */
+  expire(monotonicMs: number): void {
+    let changed = false;
+    for (const [name, entry] of this.#entries) {
+      if (entry.live && entry.expiresAtMs <= monotonicMs) this.#entries.set(name, gone(entry, monotonicMs));
+      else if (!entry.live && entry.expiresAtMs + REMEMBER_MS <= monotonicMs) this.#entries.delete(name);
+      else continue;
+      changed = true;
+    }
+    if (changed) this.#rebuild();
   }
 
   /**
@@ -93,4 +117,14 @@ export class Registry {
   #rebuild(): void {
     this.#snapshot = createSnapshot(this.nodes(), this.#naming);
   }
+}
+
+/** A node that does not answer: what it served stays known, but none of its engines can take a request. */
+function gone(entry: Entry, monotonicMs: number): Entry {
+  const failure = create(EngineFailureSchema, {
+    cause: FailureCause.UNREACHABLE,
+    hint: 'The node no longer reports to the router.',
+  });
+  const engines = entry.node.engines.map((engine) => ({ ...engine, state: EngineState.UNHEALTHY, failure }));
+  return { node: { ...entry.node, engines }, expiresAtMs: monotonicMs, live: false };
 }

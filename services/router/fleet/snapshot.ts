@@ -26,6 +26,8 @@ export interface ModelRoute {
 export interface Snapshot {
   /** The models, the default first. */
   readonly models: readonly ModelRoute[];
+  /** Whether any node has reported: until then nothing can be said about names. */
+  readonly hasNodes: boolean;
   /** What a request's `model` leads to: a configured name, an alias, a model id, or "" for the default. */
   route(model: string): ModelRoute | undefined;
 }
@@ -39,7 +41,7 @@ export interface Naming {
 }
 
 /** Builds the snapshot of `nodes`. Engines with the same model id serve the same model, whatever their names. */
-export function createSnapshot(nodes: Iterable<Node>, naming: Naming): Snapshot {
+export function createSnapshot(nodes: readonly Node[], naming: Naming): Snapshot {
   const drafts = new Map<string, { names: Set<string>; candidates: Candidate[] }>();
   for (const node of nodes) {
     for (const engine of node.engines) {
@@ -61,7 +63,11 @@ export function createSnapshot(nodes: Iterable<Node>, naming: Naming): Snapshot 
   }
   const defaultRoute = naming.defaultModel === undefined ? models[0] : routes.get(naming.defaultModel);
   const ordered = models.toSorted((a, b) => Number(b.id === defaultRoute?.id) - Number(a.id === defaultRoute?.id));
-  return { models: ordered, route: (model) => (model === '' ? defaultRoute : routes.get(model)) };
+  return {
+    models: ordered,
+    hasNodes: nodes.length > 0,
+    route: (model) => (model === '' ? defaultRoute : routes.get(model)),
+  };
 }
 
 function candidateOf(node: Node, engine: Engine): Candidate {

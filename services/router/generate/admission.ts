@@ -8,7 +8,7 @@ import type { ModelRoute, Snapshot } from '../fleet/snapshot.ts';
  * Whether the caller may make this request at all, before anything is reserved. Pure.
  *
  * @returns the model that it leads to.
- * @throws MeshError SCOPE_MISSING, MODEL_NOT_GRANTED or MODEL_NOT_FOUND.
+ * @throws MeshError SCOPE_MISSING, MODEL_NOT_GRANTED, MODEL_NOT_FOUND, or NO_HEALTHY_ENGINE before any node reported.
  */
 export function admit(principal: Principal, request: GenerateRequest, snapshot: Snapshot): ModelRoute {
   requireScope(principal, Scope.GENERATE, 'generate');
@@ -20,7 +20,7 @@ export function admit(principal: Principal, request: GenerateRequest, snapshot: 
       metadata: { model: request.model },
     });
   }
-  if (!route) throw modelNotFound(request.model);
+  if (!route) throw snapshot.hasNodes ? modelNotFound(request.model) : noHealthyEngine(request.model);
   return route;
 }
 
@@ -38,6 +38,11 @@ export function modelNotFound(model: string): MeshError {
       ? 'No model is configured.'
       : `The model '${model}' does not exist. GET /v1/models lists what there is.`;
   return new MeshError('MODEL_NOT_FOUND', message, { metadata: { model } });
+}
+
+/** The model exists but nothing can run it now. */
+export function noHealthyEngine(model: string): MeshError {
+  return new MeshError('NO_HEALTHY_ENGINE', 'No healthy backends', { metadata: { model }, retryAfterMs: 1_000 });
 }
 
 function requireScope(principal: Principal, scope: Scope, name: string): void {

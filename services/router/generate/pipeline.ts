@@ -7,7 +7,7 @@ import type { Registry } from '../fleet/registry.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import type { InFlight } from '../select/in-flight.ts';
 import { select } from '../select/select.ts';
-import { admit } from './admission.ts';
+import { admit, noHealthyEngine } from './admission.ts';
 import type { Deadlines } from './deadlines.ts';
 import { RunningGeneration } from './running-generation.ts';
 import type { Lease, Settlement } from './settle.ts';
@@ -87,11 +87,8 @@ export class Pipeline {
       inFlight: (id) => this.#parts.inFlight.count(id),
       random: Math.random,
     });
-    if (chosen) return chosen;
-    throw new MeshError('NO_HEALTHY_ENGINE', 'No healthy backends', {
-      metadata: { model: route.id },
-      retryAfterMs: 1_000,
-    });
+    if (!chosen) throw noHealthyEngine(route.id);
+    return chosen;
   }
 
   #dispatch(

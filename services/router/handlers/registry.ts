@@ -4,6 +4,7 @@ import type { MethodImpl } from '@connectrpc/connect';
 import {
   DrainResponseSchema,
   ListNodesResponseSchema,
+  type RegisterRequest,
   RegisterResponseSchema,
   type RegistryService,
 } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
@@ -13,15 +14,18 @@ import { LEASE_MS } from '../fleet/registry.ts';
 /** Takes the reports of one node for as long as its stream lives. */
 export function register(context: RouterContext): MethodImpl<typeof RegistryService.method.register> {
   return async function* (reports, call) {
-    let forget: () => void = () => {};
+    let last: RegisterRequest | undefined;
+    const lose = (): void => {
+      if (last) context.registry.lose(last.node, last.epoch, performance.now());
+    };
     // The signal, not a finally: a generator that waits in a read is not finalised when its peer vanishes.
-    call.signal.addEventListener('abort', () => forget(), { once: true });
+    call.signal.addEventListener('abort', lose, { once: true });
     for await (const report of reports) {
-      context.registry.report(report, context.now());
-      forget = () => context.registry.remove(report.node, report.epoch);
+      context.registry.report(report, { epochMs: context.now(), monotonicMs: performance.now() });
+      last = report;
       yield create(RegisterResponseSchema, { lease: durationFromMs(LEASE_MS) });
     }
-    forget();
+    lose();
   };
 }
 

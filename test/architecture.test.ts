@@ -1,0 +1,120 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const root = resolve(import.meta.dirname, '..');
+const SERVICES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'];
+/** Started as programs of their own: they alone may touch the process. */
+const ENTRY_FILES = ['services/main.ts', 'services/inference/embedded/main.ts'];
+
+const sources = globSync('services/**/*.ts', { cwd: root })
+  .filter((path) => !path.endsWith('.test.ts'))
+  .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+
+/** What a file imports, as paths from the root for files of ours, else as written. */
+function importsOf({ path, text }: { path: string; text: string }): string[] {
+  const specifiers = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1] ?? '');
+  return specifiers.map((name) => (name.startsWith('.') ? join(path, '..', name) : name));
+}
+
+/** The service that a path belongs to; undefined for shared, entry files and what is no service. */
+function serviceOf(path: string): string | undefined {
+  return SERVICES.find((service) => path.startsWith(`services/${service}/`));
+}
+
+function offenders(isWrong: (path: string, imported: string) => boolean): string[] {
+  return sources.flatMap((source) =>
+    importsOf(source)
+      .filter((imported) => isWrong(source.path, imported))
+      .map((imported) => `${source.path} → ${imported}`),
+  );
+}
+
+test('the walk sees the tree', () => {
+  expect(sources.length).toBeGreaterThan(50);
+  expect(offenders((path) => path === 'services/compose.ts').length).toBeGreaterThan(5);
+});
+
+describe('imports', () => {
+  test('a service never imports another service', () => {
+    const wrong = offenders((path, imported) => {
+      const from = serviceOf(path);
+      const to = serviceOf(imported);
+      return from !== undefined && to !== undefined && from !== to;
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test('shared never imports a service', () => {
+    const wrong = offenders((path, imported) => path.startsWith('services/shared/') && serviceOf(imported) !== undefined);
+    expect(wrong).toEqual([]);
+  });
+
+  test('only the composition root and the configuration know several services', () => {
+    const wrong = offenders(
+      (path, imported) =>
+        serviceOf(path) === undefined &&
+        serviceOf(imported) !== undefined &&
+        path !== 'services/compose.ts' &&
+        path !== 'services/config.ts',
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('no file of a service imports what stands on it', () => {
+    const above = ['services/main.ts', 'services/compose.ts', 'services/config.ts'];
+    expect(offenders((path, imported) => path !== 'services/main.ts' && path !== 'services/compose.ts' && above.includes(imported))).toEqual([]);
+  });
+
+  test('child processes are started in one file', () => {
+    const wrong = offenders(
+      (path, imported) => imported === 'node:child_process' && path !== 'services/inference/supervisor/spawn.ts',
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('no circles', () => {
+    const graph = new Map(sources.map((source) => [source.path, importsOf(source)]));
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const visit = (path: string, trail: string[]): void => {
+      if (trail.includes(path)) circles.push([...trail.slice(trail.indexOf(path)), path].join(' → '));
+      if (done.has(path) || trail.includes(path)) return;
+      for (const next of graph.get(path) ?? []) visit(next, [...trail, path]);
+      done.add(path);
+    };
+    // `import type` is erased and makes no circle at run time, but it makes one in the reader's head all the same.
+    for (const path of graph.keys()) visit(path, []);
+    expect(circles).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  test('only entry files and the configuration touch process.env and process.argv', () => {
+    const wrong = sources.filter(
+      ({ path, text }) =>
+        /\bprocess\.(env|argv|exit|on|once)\b/.test(text) && !ENTRY_FILES.includes(path) && path !== 'services/config.ts',
+    );
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('the process title is never set', () => {
+    expect(sources.filter(({ text }) => text.includes('process.title')).map(({ path }) => path)).toEqual([]);
+  });
+
+  test('no file over 400 lines, no grab-bags', () => {
+    expect(sources.filter(({ text }) => text.split('\n').length > 400).map(({ path }) => path)).toEqual([]);
+    expect(sources.filter(({ path }) => /(utils?|helpers?|manager)\.ts$|\/(utils|helpers)\//.test(path))).toEqual([]);
+  });
+
+  test('Redis keys are private to one service', () => {
+    const owners = new Map<string, Set<string>>();
+    for (const { path, text } of sources) {
+      for (const [, prefix] of text.matchAll(/['"`]mesh:(\w+):/g)) {
+        const owner = serviceOf(path) ?? path;
+        owners.set(prefix ?? '', (owners.get(prefix ?? '') ?? new Set()).add(owner));
+      }
+    }
+    expect([...owners].filter(([, services]) => services.size > 1)).toEqual([]);
+  });
+});
