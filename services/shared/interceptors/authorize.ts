@@ -1,0 +1,127 @@
+import { hash, timingSafeEqual } from 'node:crypto';
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { HandlerContext } from '@connectrpc/connect';
+import { type Principal, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+import { toConnectError } from '../errors/connect-error.ts';
+import { MeshError } from '../errors/mesh-error.ts';
+import { CLIENT_IP_HEADER, FORWARDED_HEADER, MESH_TOKEN_HEADER } from '../transport/mesh-headers.ts';
+import { type Access, type AuthorizationTable, methodName } from './access.ts';
+import { clientIpKey } from './client-ip.ts';
+import { credentialOf, type HeaderLookup } from './credential.ts';
+import { hasScope, PEER_PRINCIPAL, principalKey } from './principal.ts';
+
+/** Who presents a credential. Rejects with MeshError CREDENTIAL_INVALID. */
+export type Authenticate = (credential: string, clientIp: string | undefined) => Promise<Principal>;
+
+/** What an authorizer is made of. */
+export interface AuthorizerOptions {
+  /** Every method that is served, besides health and reflection, which are open. */
+  readonly table: AuthorizationTable;
+  readonly authenticate: Authenticate;
+  /** The secret that proves processes of the mesh. Unset: nobody is a peer over the network. */
+  readonly meshToken: string | undefined;
+}
+
+/** Decides who may call what. */
+export interface Authorizer {
+  /**
+   * The decision for one call. Resolves to the caller, undefined for an anonymous one where that is allowed.
+   *
+   * @throws MeshError CREDENTIAL_MISSING, CREDENTIAL_INVALID, CREDENTIAL_CONFLICT, SCOPE_MISSING or PEER_ONLY.
+   */
+  authorize(access: Access, headers: HeaderLookup, clientIp: string | undefined): Promise<Principal | undefined>;
+  /**
+   * The same for an RPC, before its body is read: decides on the resolved method, denies what is not in the table, leaves
+   * the caller under principalKey and, from peers, the address of whom they act for under clientIpKey. Throws ConnectError.
+   */
+  readonly gate: (context: HandlerContext) => Promise<void>;
+  /** Names of those methods that have no entry. A listener does not start with one. */
+  withoutEntry(methods: Iterable<DescMethod>): string[];
+  /** Whether the headers carry the mesh token. */
+  isFromPeer(headers: HeaderLookup): boolean;
+}
+
+const OPEN: Access = { kind: 'open' };
+
+/** Services that every listener has and anyone may call. */
+const OPEN_SERVICES: ReadonlySet<string> = new Set([
+  'grpc.health.v1.Health',
+  'grpc.reflection.v1.ServerReflection',
+  'grpc.reflection.v1alpha.ServerReflection',
+]);
+
+/** Makes the authorizer of a listener and of the calls that stay in the process. */
+export function createAuthorizer(options: AuthorizerOptions): Authorizer {
+  const isFromPeer = tokenCheck(options.meshToken);
+  const accessOf = (method: DescMethod): Access | undefined =>
+    OPEN_SERVICES.has(method.parent.typeName) ? OPEN : options.table.get(methodName(method));
+
+  async function authorize(access: Access, headers: HeaderLookup, clientIp: string | undefined) {
+    const credential = access.kind === 'open' || access.kind === 'front-door' ? undefined : credentialOf(headers);
+    if (isPeerItself(headers)) return PEER_PRINCIPAL;
+    switch (access.kind) {
+      case 'open':
+      case 'front-door':
+        return undefined;
+      case 'peer':
+        throw new MeshError('PEER_ONLY', 'This method is for processes of the mesh.');
+      case 'scope':
+        if (credential === undefined) throw credentialMissing();
+        return withScope(await options.authenticate(credential, clientIp), access.scope);
+    }
+  }
+
+  /** A peer with a caller's credential, or without one but for a caller, is not there for itself. */
+  function isPeerItself(headers: HeaderLookup): boolean {
+    return !headers.get('authorization') && !headers.get('x-api-key') && !headers.get(FORWARDED_HEADER)
+      ? isFromPeer(headers)
+      : false;
+  }
+
+  async function gate(context: HandlerContext): Promise<void> {
+    try {
+      const access = accessOf(context.method);
+      if (!access) throw new MeshError('PEER_ONLY', 'This method is not open to callers.');
+      const headers = context.requestHeader;
+      const actsFor = headers.get(CLIENT_IP_HEADER);
+      if (actsFor && isFromPeer(headers)) context.values.set(clientIpKey, actsFor);
+      const principal = await authorize(access, headers, context.values.get(clientIpKey));
+      if (principal) context.values.set(principalKey, principal);
+    } catch (error) {
+      throw toConnectError(error);
+    }
+  }
+
+  return {
+    authorize,
+    gate,
+    isFromPeer,
+    withoutEntry: (methods) => [...methods].filter((method) => !accessOf(method)).map(methodName),
+  };
+}
+
+function credentialMissing(): MeshError {
+  return new MeshError('CREDENTIAL_MISSING', 'Send an API key as Authorization: Bearer or X-API-Key.');
+}
+
+function withScope(principal: Principal, scope: Scope): Principal {
+  if (hasScope(principal, scope)) return principal;
+  const name = scopeName(scope);
+  throw new MeshError('SCOPE_MISSING', `This needs the scope "${name}".`, { metadata: { scope: name } });
+}
+
+/** The name of a scope as callers know it, e.g. "models:manage". */
+export function scopeName(scope: Scope): string {
+  const entry = Object.entries(Scope).find(([, value]) => value === scope);
+  return (entry?.[0] ?? 'UNSPECIFIED').toLowerCase().replace('_', ':');
+}
+
+/** Compares digests, so that neither time nor length tells anything about the secret. */
+function tokenCheck(secret: string | undefined): (headers: HeaderLookup) => boolean {
+  if (!secret) return () => false;
+  const expected = hash('sha256', secret, 'buffer');
+  return (headers) => {
+    const given = headers.get(MESH_TOKEN_HEADER);
+    return given ? timingSafeEqual(hash('sha256', given, 'buffer'), expected) : false;
+  };
+}

@@ -1,0 +1,59 @@
+import type { Interceptor, StreamResponse } from '@connectrpc/connect';
+import { ConnectError } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import { toConnectError } from '../errors/connect-error.ts';
+import { MeshError } from '../errors/mesh-error.ts';
+import { REQUEST_ID_HEADER } from '../transport/mesh-headers.ts';
+import { methodName } from './access.ts';
+
+/**
+ * The outermost server interceptor: whatever a handler throws leaves as a ConnectError of ours; a peer's passes unchanged.
+ * What is our fault is logged with its cause under the request id.
+ */
+export function createErrorInterceptor(log: Logger): Interceptor {
+  return (next) => async (req) => {
+    const outgoing = (error: unknown): ConnectError => {
+      const wire = toConnectError(error);
+      if (isOurFault(error, wire)) {
+        const requestId = req.header.get(REQUEST_ID_HEADER) ?? undefined;
+        log.error({ err: causeOf(error), requestId, method: methodName(req.method) }, 'an RPC failed');
+      }
+      return wire;
+    };
+    try {
+      const res = await next(req);
+      return res.stream ? { ...res, message: mapErrors(res.message, outgoing) } : res;
+    } catch (error) {
+      throw outgoing(error);
+    }
+  };
+}
+
+/** Not a generator: this stands in the way of every message of a stream. */
+function mapErrors(messages: StreamResponse['message'], map: (error: unknown) => unknown): StreamResponse['message'] {
+  return {
+    [Symbol.asyncIterator]() {
+      const iterator = messages[Symbol.asyncIterator]();
+      const rethrow = (error: unknown): never => {
+        throw map(error);
+      };
+      return {
+        next: () => iterator.next().catch(rethrow),
+        return: async (value) => (await iterator.return?.(value)) ?? { done: true, value },
+        throw: async (error) => {
+          if (!iterator.throw) throw error;
+          return iterator.throw(error).catch(rethrow);
+        },
+      };
+    },
+  };
+}
+
+/** A ConnectError that came from a peer was logged there. */
+function isOurFault(error: unknown, wire: ConnectError): boolean {
+  return !(error instanceof ConnectError) && wire.cause instanceof MeshError && wire.cause.reason === 'INTERNAL';
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof MeshError && error.cause !== undefined ? error.cause : error;
+}

@@ -1,0 +1,42 @@
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
+
+/** What is never written, under these names at the top of a record and one level below. */
+const SECRETS = [
+  'authorization',
+  'x-api-key',
+  'mesh-token',
+  'api_key',
+  'apiKey',
+  'credential',
+  'password',
+  'secret',
+  'token',
+];
+
+/** How verbose a log is. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+/**
+ * Makes the logger of a process: one JSON object per line.
+ *
+ * @param destination where lines go; default standard output
+ */
+export function createLogger(options: { readonly level: LogLevel; readonly destination?: DestinationStream }): Logger {
+  const settings: LoggerOptions = {
+    level: options.level,
+    base: { pid: process.pid },
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label) => ({ level: label }) },
+    redact: { paths: SECRETS.flatMap((name) => [`["${name}"]`, `*["${name}"]`]), censor: '[secret]' },
+    serializers: { err: describeError, headers: () => undefined, req: () => undefined, res: () => undefined },
+  };
+  return options.destination ? pino(settings, options.destination) : pino(settings);
+}
+
+/** Own properties of errors are left out: those of HTTP clients and of Redis hold headers, addresses and arguments. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error ? { code: error.code } : {};
+  const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
+  return { type: error.name, message: error.message, stack: error.stack, ...code, ...cause };
+}

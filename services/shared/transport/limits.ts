@@ -1,0 +1,56 @@
+/** The largest message that a server or client of the mesh reads, in bytes, after decompression. */
+export const READ_MAX_BYTES = 16 * 1024 * 1024;
+
+/** The largest message that a server or client of the mesh writes, in bytes, before compression. */
+export const WRITE_MAX_BYTES = 16 * 1024 * 1024;
+
+/** The longest deadline that a caller may ask for, in milliseconds. */
+export const MAX_TIMEOUT_MS = 10 * 60 * 1000;
+
+/** What every RPC server of the mesh is built with. Without them a message may have 4 GiB and a deadline no end. */
+export const SERVER_LIMITS = {
+  readMaxBytes: READ_MAX_BYTES,
+  writeMaxBytes: WRITE_MAX_BYTES,
+  maxTimeoutMs: MAX_TIMEOUT_MS,
+} as const;
+
+/** What every RPC client of the mesh is built with. */
+export const CLIENT_LIMITS = { readMaxBytes: READ_MAX_BYTES, writeMaxBytes: WRITE_MAX_BYTES } as const;
+
+/** Limits of an HTTP/1.1 connection, as Node names them; milliseconds and bytes. */
+export const HTTP1_LIMITS = {
+  /** A client that dribbles its headers holds a socket and nothing else, but sockets are counted too. */
+  headersTimeout: 5_000,
+  /** From the first byte to the last of the body; Node answers 408. */
+  requestTimeout: 30_000,
+  /** Longer than the 60 s that load balancers keep a connection, so that they close first and lose no request. */
+  keepAliveTimeout: 65_000,
+  /** How often the two timeouts above are looked at; they are late by up to this much. */
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16 * 1024,
+} as const;
+
+/** Header lines of a request; Node drops what is over it. */
+export const MAX_HEADERS = 64;
+
+/** Limits of an HTTP/2 connection, as Node names them. */
+export const HTTP2_LIMITS = {
+  settings: {
+    /**
+     * One connection of a load balancer or a peer carries 256 running generations in our load, besides its short
+     * calls; what is over the limit waits unseen in the client. Node's own limits on resets bound the abuse.
+     */
+    maxConcurrentStreams: 1024,
+    maxHeaderListSize: 16 * 1024,
+  },
+  /** Streams over the limit that a client may open before the connection is closed. */
+  maxSessionRejectedStreams: 100,
+  /** Invalid frames before the connection is closed. */
+  maxSessionInvalidFrames: 100,
+} as const;
+
+/** The time for the first bytes of a connection, which tell HTTP/1.1 from HTTP/2, in milliseconds. */
+export const FIRST_BYTES_TIMEOUT_MS = 5_000;
+
+/** The time for a request's body over HTTP/2, where Node has no limit of its own, in milliseconds. */
+export const BODY_TIMEOUT_MS = HTTP1_LIMITS.requestTimeout;

@@ -1,0 +1,85 @@
+import type { DescService } from '@bufbuild/protobuf';
+import type { Client, Interceptor, Transport } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import { MeshError } from '../errors/mesh-error.ts';
+import type { Authorizer } from '../interceptors/authorize.ts';
+import { createMeshClient } from './client.ts';
+import { createLocalTransport } from './local-transport.ts';
+import { createRemoteTransport, type RemoteTransport } from './remote-transport.ts';
+import type { Routes } from './routes.ts';
+
+/** A part of the mesh that runs in this process or in another one. */
+export type Role = 'auth' | 'quota' | 'router' | 'inference' | 'tasks' | 'facade';
+
+/** What peers are found by. */
+export interface PeersOptions {
+  /** Routes of the roles that run here. May still be filled after createPeers. */
+  readonly local: ReadonlyMap<Role, readonly Routes[]>;
+  /** Addresses of the others, e.g. "http://auth:7001". */
+  readonly remote: ReadonlyMap<Role, string>;
+  readonly meshToken: string | undefined;
+  readonly authorizer: Authorizer;
+  readonly log: Logger;
+  /** Client interceptors, e.g. for traces. */
+  readonly interceptors?: Interceptor[];
+}
+
+/** The other roles, wherever they run. */
+export interface Peers {
+  /** Whether the role runs in this process. */
+  isLocal(role: Role): boolean;
+  /** Whether the role can be reached at all. */
+  isKnown(role: Role): boolean;
+  /** Looked up at the first call, so that roles may start in any order. A call to an unknown role is PEER_UNAVAILABLE. */
+  transport(role: Role): Transport;
+  client<T extends DescService>(role: Role, service: T): Client<T>;
+  /** Ends the connections. */
+  close(): void;
+}
+
+/** Makes the directory of peers. */
+export function createPeers(options: PeersOptions): Peers {
+  const transports = new Map<Role, Transport>();
+  const remotes: RemoteTransport[] = [];
+
+  function find(role: Role): Transport {
+    const known = transports.get(role);
+    if (known) return known;
+    const made = make(role);
+    transports.set(role, made);
+    return made;
+  }
+
+  function make(role: Role): Transport {
+    const { interceptors = [], authorizer, log, meshToken } = options;
+    const routes = options.local.get(role);
+    if (routes) return createLocalTransport(routes, { authorizer, log, interceptors });
+    const url = options.remote.get(role);
+    if (!url) {
+      const name = `MESH_PEER_${role.toUpperCase()}`;
+      throw new MeshError('PEER_UNAVAILABLE', `The ${role} service does not run here; set ${name} to where it runs.`, {
+        metadata: { peer: role },
+      });
+    }
+    const remote = createRemoteTransport(url, { meshToken, interceptors });
+    remotes.push(remote);
+    return remote;
+  }
+
+  function transport(role: Role): Transport {
+    return {
+      unary: async (...call) => find(role).unary(...call),
+      stream: async (...call) => find(role).stream(...call),
+    };
+  }
+
+  return {
+    isLocal: (role) => options.local.has(role),
+    isKnown: (role) => options.local.has(role) || options.remote.has(role),
+    transport,
+    client: (role, service) => createMeshClient(service, transport(role)),
+    close() {
+      for (const remote of remotes) remote.close();
+    },
+  };
+}
