@@ -20,7 +20,8 @@ function run(what: string, program: string, args: string[], hint: string): void 
 function checkGenerated(): void {
   const copy = mkdtempSync(join(tmpdir(), 'mesh-gen-'));
   try {
-    for (const name of ['proto', 'buf.yaml', 'buf.gen.yaml']) cpSync(join(root, name), join(copy, name), { recursive: true });
+    for (const name of ['proto', 'buf.yaml', 'buf.gen.yaml'])
+      cpSync(join(root, name), join(copy, name), { recursive: true });
     const plugin = JSON.stringify({
       version: 'v2',
       plugins: [
@@ -40,7 +41,12 @@ function checkGenerated(): void {
 }
 
 run('buf lint', join(binaries, 'buf'), ['lint'], 'Mend the contracts.');
-run('buf format', join(binaries, 'buf'), ['format', '-d', '--exit-code', '--path', 'proto/mesh'], 'Run: npx buf format -w --path proto/mesh');
+run(
+  'buf format',
+  join(binaries, 'buf'),
+  ['format', '-d', '--exit-code', '--path', 'proto/mesh'],
+  'Run: npx buf format -w --path proto/mesh',
+);
 checkGenerated();
 run('tsc', join(binaries, 'tsc'), ['--noEmit'], 'Mend the types.');
 run('biome', join(binaries, 'biome'), ['check', '--error-on-warnings', '.'], 'Run: npx biome check --write .');

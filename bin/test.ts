@@ -21,7 +21,8 @@ function provideRedis(): void {
   } else if (!isRoot && isInstalled('brew')) {
     spawnSync('brew', ['install', 'redis'], { stdio: 'inherit' });
   }
-  if (!isInstalled('redis-server')) console.log('npm test: no redis-server; install it to run the tests of the shared store');
+  if (!isInstalled('redis-server'))
+    console.log('npm test: no redis-server; install it to run the tests of the shared store');
 }
 
 function run(script: string, args: string[]): void {

@@ -46,7 +46,9 @@ describe('imports', () => {
   });
 
   test('shared never imports a service', () => {
-    const wrong = offenders((path, imported) => path.startsWith('services/shared/') && serviceOf(imported) !== undefined);
+    const wrong = offenders(
+      (path, imported) => path.startsWith('services/shared/') && serviceOf(imported) !== undefined,
+    );
     expect(wrong).toEqual([]);
   });
 
@@ -63,7 +65,11 @@ describe('imports', () => {
 
   test('no file of a service imports what stands on it', () => {
     const above = ['services/main.ts', 'services/compose.ts', 'services/config.ts'];
-    expect(offenders((path, imported) => path !== 'services/main.ts' && path !== 'services/compose.ts' && above.includes(imported))).toEqual([]);
+    expect(
+      offenders(
+        (path, imported) => path !== 'services/main.ts' && path !== 'services/compose.ts' && above.includes(imported),
+      ),
+    ).toEqual([]);
   });
 
   test('child processes are started in one file', () => {
@@ -93,7 +99,9 @@ describe('files', () => {
   test('only entry files and the configuration touch process.env and process.argv', () => {
     const wrong = sources.filter(
       ({ path, text }) =>
-        /\bprocess\.(env|argv|exit|on|once)\b/.test(text) && !ENTRY_FILES.includes(path) && path !== 'services/config.ts',
+        /\bprocess\.(env|argv|exit|on|once)\b/.test(text) &&
+        !ENTRY_FILES.includes(path) &&
+        path !== 'services/config.ts',
     );
     expect(wrong.map(({ path }) => path)).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { LineCounter, parseDocument, type Document } from 'yaml';
+import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 
 /** The configuration is wrong; the process ends with exit code 78. The message names file, line and field. */
@@ -16,7 +16,11 @@ export interface Source {
    * Sets a value from the first of `candidates` (name of flag or variable → text) that is given; an empty text counts as
    * not given.
    */
-  override(path: readonly [string, string], candidates: Record<string, string | undefined>, parse?: (text: string) => unknown): void;
+  override(
+    path: readonly [string, string],
+    candidates: Record<string, string | undefined>,
+    parse?: (text: string) => unknown,
+  ): void;
   /** Where the value at `path` came from, for messages: "mesh.yaml:12" or "--port". */
   origin(path: Path): string;
 }
@@ -30,7 +34,8 @@ export function parseConfigFile(fileName: string, text: string): Source {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const [syntaxError] = document.errors;
-  if (syntaxError) throw new ConfigError(`${fileName}:${lines.linePos(syntaxError.pos[0]).line}: ${syntaxError.message}`);
+  if (syntaxError)
+    throw new ConfigError(`${fileName}:${lines.linePos(syntaxError.pos[0]).line}: ${syntaxError.message}`);
   const values: unknown = document.toJS() ?? {};
   if (typeof values !== 'object' || values === null || Array.isArray(values)) {
     throw new ConfigError(`${fileName}:1: expected sections such as "server:" and "inference:"`);
@@ -54,7 +59,11 @@ export function validate<S extends z.ZodType>(schema: S, source: Source): z.outp
   throw new ConfigError(problems.join('\n'));
 }
 
-function createSource(fileName: string, values: Record<string, unknown>, line: (path: Path) => number | undefined): Source {
+function createSource(
+  fileName: string,
+  values: Record<string, unknown>,
+  line: (path: Path) => number | undefined,
+): Source {
   const overridden = new Map<string, string>();
   return {
     values,

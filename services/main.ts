@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { composeMesh } from './compose.ts';
+import { type Config, loadConfig } from './config.ts';
+import { exitCodeOf } from './shared/lifecycle/exit-code.ts';
+import { masked } from './shared/lifecycle/masked.ts';
+import { requireNode } from './shared/lifecycle/node-version.ts';
+import { startMessage } from './shared/lifecycle/start-message.ts';
+import { createLogger } from './shared/observability/logger.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** Runs a process of the mesh until a signal ends it. */
+async function main(): Promise<void> {
+  requireNode(process.versions.node);
+  const config = loadConfig(process.argv.slice(2), process.env, process.cwd());
+  if (config.checkOnly) {
+    process.stdout.write(`${JSON.stringify(masked(config), null, 2)}\n`);
+    return;
+  }
+  const stopping = new AbortController();
+  const stop = (): void => {
+    // The second signal does not wait for streams; engines are ended by their guards when this process is gone.
+    if (stopping.signal.aborted) process.exit(0);
+    stopping.abort();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  await serve(config, stopping.signal);
+}
+
+async function serve(config: Config, stop: AbortSignal): Promise<void> {
+  const log = createLogger({ level: config.observability.log_level });
+  const mesh = await composeMesh(config, { log, version, now: Date.now, nodePath: process.execPath });
+  process.stdout.write(startMessage(mesh.summary));
+  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+  log.info('stopping');
+  await mesh.stop();
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    const { code, message } = exitCodeOf(error);
+    process.stderr.write(`inference-mesh: ${message}\n`);
+    process.exit(code);
+  },
+);

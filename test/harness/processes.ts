@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** A program that a test started, with all that it printed. */
+export interface RunningProgram {
+  readonly child: ChildProcess;
+  /** Everything on both outputs so far. */
+  output(): string;
+  /** Sends the signal and waits for the end; returns the exit code, or the signal's name. */
+  stop(signal?: NodeJS.Signals): Promise<number | string>;
+}
+
+/** Starts a program with nothing in its environment but what is given. */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  cwd?: string,
+): RunningProgram {
+  const child = spawn(program, [...args], {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  let output = '';
+  const collect = (chunk: Buffer): void => {
+    output += chunk.toString();
+  };
+  child.stdout?.on('data', collect);
+  child.stderr?.on('data', collect);
+  // A test that dies must not leave its programs behind.
+  const reap = (): void => void child.kill('SIGKILL');
+  process.once('exit', reap);
+  const ended = once(child, 'exit').finally(() => process.removeListener('exit', reap)) as Promise<
+    [number | null, NodeJS.Signals | null]
+  >;
+  return {
+    child,
+    output: () => output,
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      const [code, endedBy] = await ended;
+      return code ?? endedBy ?? 'unknown';
+    },
+  };
+}
+
+/** Waits until `condition` gives a value that is not undefined or false; fails with `what` and the last error otherwise. */
+export async function eventually<T>(
+  what: string,
+  condition: () => Promise<T> | T,
+  timeoutMs = 20_000,
+): Promise<NonNullable<T>> {
+  const endsAtMs = performance.now() + timeoutMs;
+  let lastError: unknown;
+  for (;;) {
+    try {
+      const value = await condition();
+      if (value !== undefined && value !== null && value !== false) return value;
+    } catch (error) {
+      lastError = error;
+    }
+    if (performance.now() > endsAtMs) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: lastError });
+    await delay(10);
+  }
+}
+
+/** A port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}

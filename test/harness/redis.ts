@@ -1,0 +1,33 @@
+import { spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { eventually, freePort, type RunningProgram, startProgram } from './processes.ts';
+
+/** Whether the machine has a Redis server. Where not, tests that need one are skipped; in CI that is an error. */
+export function hasRedis(): boolean {
+  const found = spawnSync('sh', ['-c', 'command -v redis-server']).status === 0;
+  if (!found && process.env.CI) throw new Error('redis-server is missing; CI must install it');
+  return found;
+}
+
+/** A Redis server of a test's own, empty and in memory. */
+export async function startRedis(): Promise<{ url: string; server: RunningProgram }> {
+  const port = await freePort();
+  const server = startProgram(
+    'redis-server',
+    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+    {},
+  );
+  await eventually('redis answers', () => ping(port));
+  return { url: `redis://127.0.0.1:${port}`, server };
+}
+
+function ping(port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
+    socket.once('data', (data) => {
+      socket.destroy();
+      resolve(data.toString().startsWith('+PONG'));
+    });
+    socket.once('error', reject);
+  });
+}
