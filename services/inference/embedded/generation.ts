@@ -1,0 +1,125 @@
+import type { SamplerConfig } from './llama-binding.ts';
+import type { LlamaEngine } from './llama-engine.ts';
+import type { CompletionRequest, PromptSource } from './openai-request.ts';
+import { RequestError } from './request-error.ts';
+import type { GenerationHandle } from './scheduler.ts';
+import { createStopFilter } from './stop-strings.ts';
+import { createTextDecoder, type Piece } from './text-decoder.ts';
+import { tokenizePlainPrompt } from './tokenizer.ts';
+
+export type GenerationResult = {
+  readonly reason: 'stop' | 'length';
+  /** The stop string that matched. */
+  readonly stop: string | undefined;
+  readonly timings: { readonly queueMs: number; readonly prefillMs: number; readonly decodeMs: number };
+};
+
+/** Counts so far; `completionTokens` includes tokens whose text is still held back. */
+export type GenerationUsage = {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedTokens: number;
+};
+
+export type GenerationSink = {
+  piece(piece: Piece): void;
+  /** After the last piece. */
+  ended(result: GenerationResult): void;
+  failed(error: Error): void;
+};
+
+export type Generation = GenerationHandle & { usage(): GenerationUsage };
+
+/** Token ids of a prompt. Throws RequestError for one without tokens, ChatTemplateError for impossible messages. */
+export function tokenizePrompt(engine: LlamaEngine, prompt: PromptSource): Uint32Array {
+  if (prompt.kind === 'tokens') return Uint32Array.from(prompt.tokens);
+  if (prompt.kind === 'chat') return engine.chatTemplate.tokenize(prompt.messages);
+  return tokenizePlainPrompt(engine.tokenizer, prompt.text);
+}
+
+/** Starts a generation. Throws RequestError where the prompt does not fit or the queue is full. */
+export function startGeneration(engine: LlamaEngine, request: CompletionRequest, sink: GenerationSink): Generation {
+  const prompt = tokenizePrompt(engine, request.prompt);
+  const maxTokens = tokenBudget(prompt.length, request.maxTokens, engine.contextTokens);
+  const decoder = createTextDecoder(engine.tokenizer.detokenize);
+  const filter = createStopFilter(request.stops);
+  const submittedAt = performance.now();
+  let startedAt = submittedAt;
+  let firstTokenAt: number | undefined;
+  let completionTokens = 0;
+  let cachedTokens = 0;
+  let matchedStop: string | undefined;
+
+  function pass(piece: Piece | undefined): boolean {
+    if (piece === undefined) return true;
+    const result = filter.push(piece);
+    if (result.piece !== undefined) sink.piece(result.piece);
+    matchedStop = result.stop;
+    return matchedStop === undefined;
+  }
+
+  const handle = engine.scheduler.submit({
+    prompt,
+    maxTokens,
+    samplerConfig: completeConfig(request, maxTokens, engine.tokenizer.endTokens),
+    started(cached) {
+      startedAt = performance.now();
+      cachedTokens = cached;
+    },
+    token(token) {
+      firstTokenAt ??= performance.now();
+      completionTokens++;
+      return pass(decoder.push(token));
+    },
+    ended(reason) {
+      if (matchedStop === undefined && pass(decoder.flush())) {
+        const rest = filter.flush();
+        if (rest !== undefined) sink.piece(rest);
+      }
+      const now = performance.now();
+      const decodeFrom = firstTokenAt ?? now;
+      sink.ended({
+        reason: matchedStop === undefined ? reason : 'stop',
+        stop: matchedStop,
+        timings: { queueMs: startedAt - submittedAt, prefillMs: decodeFrom - startedAt, decodeMs: now - decodeFrom },
+      });
+    },
+    failed: (error) => sink.failed(error),
+  });
+  if (handle === undefined) {
+    throw new RequestError(503, 'The engine has too many waiting requests. Try again later.', {
+      code: 'engine_overloaded',
+      retryAfterSeconds: 1,
+    });
+  }
+  return { ...handle, usage: () => ({ promptTokens: prompt.length, completionTokens, cachedTokens }) };
+}
+
+function tokenBudget(promptTokens: number, asked: number | undefined, contextTokens: number): number {
+  if (promptTokens === 0) {
+    throw new RequestError(400, 'The prompt is empty.', { param: 'prompt', code: 'invalid_value' });
+  }
+  const left = contextTokens - promptTokens;
+  if (left < 1) {
+    throw new RequestError(
+      400,
+      `The prompt has ${promptTokens} tokens and the context ${contextTokens}: shorten the prompt.`,
+      { code: 'context_length_exceeded' },
+    );
+  }
+  return Math.min(asked ?? left, left);
+}
+
+function completeConfig(request: CompletionRequest, maxTokens: number, endTokens: ReadonlySet<number>): SamplerConfig {
+  const config = { ...request.samplerConfig };
+  // Penalties count the tokens of the whole completion, as OpenAI defines them, not a window of it.
+  if (config.repeatPenaltyTokens !== undefined) config.repeatPenaltyMaxTokens = maxTokens;
+  if (request.ignoreEnd) {
+    config.tokenBiasKeys = Uint32Array.of(...(config.tokenBiasKeys ?? []), ...endTokens);
+    config.tokenBiasValues = Float32Array.of(
+      ...(config.tokenBiasValues ?? []),
+      ...Array.from(endTokens, () => Number.NEGATIVE_INFINITY),
+    );
+  }
+  return config;
+}

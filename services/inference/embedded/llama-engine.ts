@@ -1,0 +1,200 @@
+import { statSync } from 'node:fs';
+import { freemem, totalmem } from 'node:os';
+import { basename } from 'node:path';
+import { type ChatTemplate, createChatTemplate, DEFAULT_CHAT_TEMPLATE } from './chat-template.ts';
+import { binaryVariants, type GpuChoice, readDeviceSigns } from './device.ts';
+import { type GgufMetadata, readGgufMetadata } from './gguf-metadata.ts';
+import { type BinaryVariant, type LlamaBinding, LOG_LEVEL, loadBinding, type NativeModel } from './llama-binding.ts';
+import { type ModelShape, planMemory } from './memory-fit.ts';
+import { createScheduler, type Scheduler } from './scheduler.ts';
+import { chooseThreads } from './threads.ts';
+import { createTokenizer, type Tokenizer } from './tokenizer.ts';
+
+export type EngineOptions = {
+  readonly modelPath: string;
+  /** Tokens per sequence; undefined: up to 8192, as the memory allows. */
+  readonly contextTokens: number | undefined;
+  readonly sequences: number;
+  /** Undefined: measured. */
+  readonly threads: number | undefined;
+  readonly gpu: GpuChoice;
+};
+
+export type LlamaEngine = {
+  /** The file's name without its ending. */
+  readonly model: string;
+  readonly device: BinaryVariant;
+  readonly contextTokens: number;
+  readonly sequences: number;
+  readonly threads: number;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate;
+  readonly scheduler: Scheduler;
+  /** Ends all generations, then frees the model. */
+  close(): Promise<void>;
+};
+
+/** The reason for which a model cannot be served, in one line. */
+export class ModelLoadError extends Error {
+  override readonly name = 'ModelLoadError';
+}
+
+/** Most tokens of one decode step. llama.cpp's own default for what it computes at once. */
+const BATCH_TOKENS = 512;
+const HALF_PRECISION_BYTES = 2;
+
+/** Loads a model and makes it ready. `onPercent` is called with whole percentages while the weights are read. */
+export async function loadEngine(options: EngineOptions, onPercent: (percent: number) => void): Promise<LlamaEngine> {
+  const metadata = readMetadata(options.modelPath);
+  const { binding, device } = openBinding(options.gpu);
+  const complaints: string[] = [];
+  binding.setLogger((level, message) => {
+    if (level <= LOG_LEVEL.error && message.trim() !== '') complaints.push(message.trim());
+  });
+  await binding.init();
+
+  const { values } = metadata;
+  const architecture = String(values.get('general.architecture') ?? '');
+  const memory = { gpuFreeBytes: device === 'cpu' ? 0 : freeGpuBytes(binding), mainBytes: mainMemoryBytes() };
+  const wish = { contextTokens: options.contextTokens, sequences: options.sequences };
+  const plan = planMemory(modelShape(metadata, architecture, options.modelPath), wish, memory);
+
+  const model = new binding.AddonModel(options.modelPath, {
+    addonExports: binding,
+    gpuLayers: plan.gpuLayers,
+    useMmap: true,
+    onLoadProgress: percentSteps(onPercent),
+  });
+  if (!(await model.init())) throw new ModelLoadError(complaints.at(-1) ?? 'llama.cpp could not load it');
+  const cores = Math.max(1, Math.floor(binding.getMathCores()));
+  const context = new binding.AddonContext(model, {
+    contextSize: plan.contextTokens * options.sequences,
+    batchSize: BATCH_TOKENS,
+    sequences: options.sequences,
+    // On the CPU flash attention is half as fast for short contexts, and its half-precision sums make an answer depend
+    // on what else is in the batch.
+    flashAttention: device === 'cpu' ? false : 'auto',
+    threads: options.threads ?? cores,
+  });
+  if (!(await context.init())) {
+    throw new ModelLoadError(complaints.at(-1) ?? `no memory for ${options.sequences} x ${plan.contextTokens} tokens`);
+  }
+  const threads = options.threads ?? (await chooseThreads(context, model.getModelSize(), cores));
+  context.setThreads(threads);
+
+  const tokenizer = createTokenizer(model, metadata.arrayLengths.get('tokenizer.ggml.tokens') ?? 0);
+  const scheduler = createScheduler({
+    context,
+    sequences: options.sequences,
+    batchTokens: BATCH_TOKENS,
+    canReusePrefix: canReusePrefix(binding, metadata, architecture),
+    createSampler(config) {
+      const sampler = new binding.AddonSampler(model);
+      sampler.applyConfig(config);
+      return sampler;
+    },
+    isEndOfGeneration: (token) => tokenizer.endTokens.has(token),
+  });
+
+  return {
+    model: basename(options.modelPath).replace(/\.gguf$/i, ''),
+    device: plan.gpuLayers === 0 ? 'cpu' : device,
+    // llama.cpp rounds up; what was planned is what is promised.
+    contextTokens: plan.contextTokens,
+    sequences: options.sequences,
+    threads,
+    tokenizer,
+    chatTemplate: openChatTemplate(binding, model, metadata, tokenizer),
+    scheduler,
+    async close() {
+      await scheduler.close();
+      await context.dispose();
+      await model.dispose();
+      await binding.dispose();
+    },
+  };
+}
+
+function readMetadata(path: string): GgufMetadata {
+  try {
+    return readGgufMetadata(path);
+  } catch (error) {
+    throw new ModelLoadError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function openBinding(choice: GpuChoice): { binding: LlamaBinding; device: BinaryVariant } {
+  for (const variant of binaryVariants(choice, readDeviceSigns())) {
+    const binding = loadBinding(variant);
+    if (binding === undefined) continue;
+    if (variant === 'cpu' || binding.getGpuType() === variant) return { binding, device: variant };
+    // The package is there and finds no card: its CPU part serves as well as the plain one, and loading that beside it
+    // would give the process two copies of llama.cpp.
+    if (choice === 'auto') return { binding, device: 'cpu' };
+  }
+  throw new ModelLoadError(`no llama.cpp for '${choice}' on ${process.platform} ${process.arch}, or no such device`);
+}
+
+function freeGpuBytes(binding: LlamaBinding): number {
+  const { total, used } = binding.getGpuVramInfo();
+  return total - used;
+}
+
+function mainMemoryBytes(): number {
+  // A container's limit where there is one; 0 or an absurd number means none.
+  const limit = process.constrainedMemory();
+  return limit > 0 && limit < totalmem() ? limit : Math.max(freemem(), totalmem() / 2);
+}
+
+function modelShape(metadata: GgufMetadata, architecture: string, path: string): ModelShape {
+  const number = (key: string): number | undefined => {
+    const value = metadata.values.get(`${architecture}.${key}`);
+    return typeof value === 'number' ? value : undefined;
+  };
+  const layers = number('block_count') ?? 1;
+  const width = number('embedding_length') ?? 0;
+  const heads = number('attention.head_count') ?? 1;
+  const cacheHeads = number('attention.head_count_kv') ?? heads;
+  const keyLength = number('attention.key_length') ?? width / heads;
+  const valueLength = number('attention.value_length') ?? width / heads;
+  return {
+    modelBytes: statSync(path).size,
+    layers,
+    trainedContextTokens: number('context_length') ?? 4096,
+    cacheBytesPerToken: layers * cacheHeads * (keyLength + valueLength) * HALF_PRECISION_BYTES,
+  };
+}
+
+/** Models with a recurrent state or a sliding window cannot go back to an earlier position. */
+function canReusePrefix(binding: LlamaBinding, metadata: GgufMetadata, architecture: string): boolean {
+  const window = metadata.values.get(`${architecture}.attention.sliding_window`);
+  const hasWindow = typeof window === 'number' && window > 0;
+  return !hasWindow && !binding.getIsArchRecurrent(architecture) && !binding.getIsArchHybrid(architecture);
+}
+
+function openChatTemplate(
+  binding: LlamaBinding,
+  model: NativeModel,
+  metadata: GgufMetadata,
+  tokenizer: Tokenizer,
+): ChatTemplate {
+  const source = metadata.values.get('tokenizer.chat_template');
+  const tokenText = (token: number): string => (token < 0 ? '' : model.getTokenString(token));
+  return createChatTemplate({
+    template: new binding.AddonJinjaRenderer(typeof source === 'string' ? source : DEFAULT_CHAT_TEMPLATE),
+    tokenizer,
+    beginText: tokenText(model.tokenBos()),
+    endText: tokenText(model.tokenEos()),
+  });
+}
+
+/** Turns fractions into whole percentages, each at most once. */
+function percentSteps(onPercent: (percent: number) => void): (fraction: number) => void {
+  let last = -1;
+  return (fraction) => {
+    const percent = Math.floor(fraction * 100);
+    if (percent <= last) return;
+    last = percent;
+    onPercent(percent);
+  };
+}

@@ -1,0 +1,148 @@
+import { randomInt } from 'node:crypto';
+import { z } from 'zod';
+import type { ChatMessage } from './chat-template.ts';
+import type { SamplerConfig } from './llama-binding.ts';
+import { RequestError } from './request-error.ts';
+import { commonFields, messagesField, parseBody, promptField } from './request-fields.ts';
+
+export type PromptSource =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'tokens'; readonly tokens: readonly number[] }
+  | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] };
+
+export type CompletionRequest = {
+  readonly prompt: PromptSource;
+  /** What was asked for, to be echoed. */
+  readonly model: string | undefined;
+  readonly stream: boolean;
+  /** A last event with the usage. */
+  readonly includeUsage: boolean;
+  /** Usage so far in every event. */
+  readonly continuousUsage: boolean;
+  readonly returnTokenIds: boolean;
+  /** Undefined: as many as the context leaves. */
+  readonly maxTokens: number | undefined;
+  readonly stops: readonly string[];
+  readonly samplerConfig: SamplerConfig;
+  /** Go on past the tokens that end a generation. */
+  readonly ignoreEnd: boolean;
+};
+
+const chatBody = z.object({
+  ...commonFields,
+  messages: messagesField,
+  max_completion_tokens: commonFields.max_tokens,
+});
+const completionBody = z.object({ ...commonFields, prompt: promptField });
+const tokenizeBody = z.object({
+  content: z.string().optional(),
+  prompt: promptField.optional(),
+  messages: messagesField.optional(),
+});
+
+/** OpenAI's default for text completions. */
+const DEFAULT_COMPLETION_TOKENS = 16;
+const SEED_RANGE = 2 ** 32;
+
+type CommonBody = Omit<z.output<typeof chatBody>, 'messages' | 'max_completion_tokens'>;
+
+/** `vocabularySize` bounds the token ids in `logit_bias`. */
+export function parseChatRequest(body: unknown, vocabularySize: number): CompletionRequest {
+  const parsed = parseBody(chatBody, body);
+  const { messages, max_completion_tokens: maxCompletionTokens, ...common } = parsed;
+  return completionRequest(
+    common,
+    { kind: 'chat', messages: chatMessages(messages) },
+    maxCompletionTokens ?? common.max_tokens,
+    vocabularySize,
+  );
+}
+
+/** `vocabularySize` bounds the token ids in `prompt` and `logit_bias`. */
+export function parseCompletionRequest(body: unknown, vocabularySize: number): CompletionRequest {
+  const { prompt, ...common } = parseBody(completionBody, body);
+  const maxTokens = common.max_tokens ?? DEFAULT_COMPLETION_TOKENS;
+  return completionRequest(common, promptSource(prompt, vocabularySize), maxTokens, vocabularySize);
+}
+
+/** `{content}`, `{prompt}` or `{messages}`, exactly one of them. */
+export function parseTokenizeRequest(body: unknown, vocabularySize: number): PromptSource {
+  const { content, prompt, messages } = parseBody(tokenizeBody, body);
+  if ([content, prompt, messages].filter((value) => value !== undefined).length !== 1) {
+    throw new RequestError(400, "Give exactly one of 'content', 'prompt' and 'messages'.", { code: 'invalid_value' });
+  }
+  if (messages !== undefined) return { kind: 'chat', messages: chatMessages(messages) };
+  return content === undefined ? promptSource(prompt ?? '', vocabularySize) : { kind: 'text', text: content };
+}
+
+function chatMessages(messages: z.output<typeof messagesField>): ChatMessage[] {
+  return messages.map(({ role, content }) => ({
+    role: role === 'developer' ? 'system' : role,
+    content: typeof content === 'string' ? content : content.map((part) => part.text).join('\n'),
+  }));
+}
+
+function promptSource(prompt: z.output<typeof promptField>, vocabularySize: number): PromptSource {
+  if (typeof prompt === 'string') return { kind: 'text', text: prompt };
+  const tokens = prompt.filter((item) => typeof item === 'number');
+  if (tokens.length === 0) return { kind: 'text', text: String(prompt[0] ?? '') };
+  if (tokens.some((token) => token >= vocabularySize)) {
+    throw new RequestError(400, `A token id in 'prompt' is not below ${vocabularySize}, the size of the vocabulary.`, {
+      param: 'prompt',
+      code: 'invalid_value',
+    });
+  }
+  return { kind: 'tokens', tokens };
+}
+
+function completionRequest(
+  body: CommonBody,
+  prompt: PromptSource,
+  maxTokens: number | undefined,
+  vocabularySize: number,
+): CompletionRequest {
+  return {
+    prompt,
+    model: body.model,
+    stream: body.stream ?? false,
+    includeUsage: body.stream_options?.include_usage ?? false,
+    continuousUsage: body.stream_options?.continuous_usage_stats ?? false,
+    returnTokenIds: body.return_token_ids ?? false,
+    maxTokens,
+    stops: body.stop === undefined ? [] : [body.stop].flat(),
+    samplerConfig: samplerConfig(body, vocabularySize),
+    ignoreEnd: body.ignore_eos ?? false,
+  };
+}
+
+function samplerConfig(body: CommonBody, vocabularySize: number): SamplerConfig {
+  const config: SamplerConfig = {
+    temperature: body.temperature ?? 1,
+    seed: body.seed === undefined ? randomInt(SEED_RANGE) : ((body.seed % SEED_RANGE) + SEED_RANGE) % SEED_RANGE,
+  };
+  if (body.top_k !== undefined && body.top_k > 0) config.topK = body.top_k;
+  if (body.top_p !== undefined && body.top_p < 1) config.topP = body.top_p;
+  if (body.min_p !== undefined && body.min_p > 0) config.minP = body.min_p;
+  const repeat = body.repetition_penalty ?? 1;
+  const presence = body.presence_penalty ?? 0;
+  const frequency = body.frequency_penalty ?? 0;
+  if (repeat !== 1 || presence !== 0 || frequency !== 0) {
+    config.repeatPenalty = repeat;
+    config.repeatPenaltyPresencePenalty = presence;
+    config.repeatPenaltyFrequencyPenalty = frequency;
+    config.repeatPenaltyTokens = new Uint32Array();
+  }
+  const bias = Object.entries(body.logit_bias ?? {});
+  const unknown = bias.find(([token]) => Number(token) >= vocabularySize);
+  if (unknown !== undefined) {
+    throw new RequestError(400, `Token id ${unknown[0]} in 'logit_bias' is not in the vocabulary.`, {
+      param: 'logit_bias',
+      code: 'invalid_value',
+    });
+  }
+  if (bias.length > 0) {
+    config.tokenBiasKeys = Uint32Array.from(bias, ([token]) => Number(token));
+    config.tokenBiasValues = Float32Array.from(bias, ([, value]) => value);
+  }
+  return config;
+}
