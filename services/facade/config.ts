@@ -1,0 +1,23 @@
+import { z } from 'zod';
+
+/** The section `facade` of the configuration. */
+export const facadeConfigSchema = z.strictObject({
+  /** The largest request body, in bytes. */
+  max_body_bytes: z
+    .int()
+    .min(1024)
+    .max(512 * 1024 * 1024)
+    .default(10 * 1024 * 1024),
+  /** How long a request body may take to arrive, in seconds; then 408. */
+  body_timeout_seconds: z.number().positive().max(3600).default(60),
+  /**
+   * Silence on an event stream after which a comment is sent, in seconds; also the longest wait before the head of a
+   * streaming answer leaves.
+   */
+  keep_alive_seconds: z.number().positive().max(3600).default(15),
+  /** Addresses and networks (CIDR) whose `X-Forwarded-For` is believed, besides loopback. */
+  trusted_proxies: z.array(z.string()).default([]),
+});
+
+/** See facadeConfigSchema. */
+export type FacadeConfig = z.output<typeof facadeConfigSchema>;

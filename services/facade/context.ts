@@ -1,0 +1,83 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
+import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
+import type { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
+import { MeshError } from '../shared/errors/mesh-error.ts';
+import type { Generate } from '../shared/transport/generate.ts';
+import type { FacadeConfig } from './config.ts';
+import { createApp } from './http/app.ts';
+import { callerOptions } from './http/caller.ts';
+import { clientIpFinder } from './http/client-ip.ts';
+import { createLimitBook } from './http/limit-book.ts';
+import { createSendError } from './http/send-error.ts';
+import type { Exchange } from './openai/exchange.ts';
+import { facadeRoutes } from './routes.ts';
+import { createFleetView } from './status/fleet-view.ts';
+
+/** What the facade is given. */
+export interface FacadeResources {
+  /** The router's front door. */
+  readonly generate: Generate;
+  /** Called on behalf of the caller, with the caller's credential. */
+  readonly router: Client<typeof RouterService>;
+  /** Called as a process of the mesh. */
+  readonly registry: Client<typeof RegistryService>;
+  /** Called on behalf of the caller, with the caller's credential. */
+  readonly quota: Client<typeof QuotaService>;
+  /** The state of the store. */
+  readonly health: () => Promise<{ storeKind: 'sqlite' | 'redis'; storeAnswers: boolean }>;
+  /** Whether new work is refused. */
+  readonly isDraining: () => boolean;
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** The HTTP side of the mesh, without a listener. */
+export interface FacadeContext {
+  /** Answers one request, from `node:http` or from the compatibility API of `node:http2`. */
+  handle(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void;
+  /** Ends what still runs with SHUTTING_DOWN and frees everything. */
+  close(): Promise<void>;
+}
+
+/**
+ * Builds the facade.
+ *
+ * @throws RangeError for a trusted proxy that is no address.
+ */
+export async function createFacadeContext(config: FacadeConfig, resources: FacadeResources): Promise<FacadeContext> {
+  const { quota, now, log, isDraining } = resources;
+  const loadLimits = async (credential: string) => (await quota.getLimits({}, callerOptions(credential))).limits;
+  const limitBook = createLimitBook(loadLimits, now);
+  const exchanges = new Set<Exchange>();
+  const app = createApp({
+    body: { maxBytes: config.max_body_bytes, timeoutMs: config.body_timeout_seconds * 1000 },
+    sendError: createSendError(limitBook, log),
+    isDraining,
+  });
+  facadeRoutes(app, {
+    ...resources,
+    limitBook,
+    exchanges,
+    clientIp: clientIpFinder(config.trusted_proxies),
+    keepAliveMs: config.keep_alive_seconds * 1000,
+    fleetView: createFleetView(resources.registry, now),
+  });
+  await app.ready();
+  return {
+    handle: (request, response) => {
+      // The compatibility API of node:http2 has the members that Fastify and the facade use.
+      app.routing(request as IncomingMessage, response as ServerResponse);
+    },
+    close: async () => {
+      const reason = new MeshError('SHUTTING_DOWN', 'This server is shutting down. Send the request again.');
+      for (const exchange of exchanges) exchange.abort(reason);
+      await app.close();
+    },
+  };
+}

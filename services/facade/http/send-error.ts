@@ -1,0 +1,63 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
+import { errorBody, type Problem, problemOf } from './errors.ts';
+import { JSON_TYPE } from './json-type.ts';
+import type { LimitBook } from './limit-book.ts';
+import { rateLimitHeaders } from './rate-limit-headers.ts';
+
+/** Answers a request with an error. */
+export type SendError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => void;
+
+/**
+ * Makes the one function through which every error leaves. A caller with a credential is told the rate limits, which
+ * also proves the credential: with a wrong one the answer is 401, whatever else was wrong.
+ */
+export function createSendError(limitBook: LimitBook, log: Logger): SendError {
+  return (error, request, reply) => {
+    const problem = problemOf(error);
+    logProblem(log, problem, error, request);
+    if (reply.raw.destroyed) {
+      reply.hijack();
+      return;
+    }
+    if (problem.status === 401 || !request.credential) return send(problem, undefined, request, reply);
+    if (problem.limits.length > 0) return send(problem, problem.limits, request, reply);
+    limitBook.of(request.credential).then(
+      (limits) => send(problem, limits, request, reply),
+      (lookupError: unknown) => {
+        const refusal = problemOf(lookupError);
+        send(refusal.status === 401 ? refusal : problem, undefined, request, reply);
+      },
+    );
+  };
+}
+
+function send(
+  problem: Problem,
+  limits: readonly LimitState[] | undefined,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const { connection, ...headers } = problem.headers;
+  // HTTP/2 has no such header.
+  if (connection !== undefined && request.raw.httpVersionMajor === 1) reply.header('connection', connection);
+  if (limits) reply.headers(rateLimitHeaders(limits));
+  reply
+    .code(problem.status)
+    .headers(headers)
+    .header('x-request-id', request.id)
+    .type(JSON_TYPE)
+    .send(errorBody(problem, request.url));
+}
+
+function logProblem(log: Logger, problem: Problem, error: unknown, request: FastifyRequest): void {
+  const facts = {
+    requestId: request.id,
+    method: request.method,
+    route: request.routeOptions.url,
+    status: problem.status,
+  };
+  if (problem.status >= 500) log.error({ ...facts, err: error }, 'request failed');
+  else log.debug({ ...facts, code: problem.code, param: problem.param }, 'request refused');
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { boundedArray, ignoredFields, samplingFields, uint32 } from './sampling-fields.ts';
+
+/** Longest prompt in token ids. */
+const MAX_PROMPT_TOKENS = 4_194_304;
+
+const text = z.string().min(1);
+const tokenIds = boundedArray(uint32, MAX_PROMPT_TOKENS);
+
+/** Whether a prompt is not a list of several prompts; anything else about it is checked after. */
+function isSinglePrompt(prompt: unknown): boolean {
+  return !Array.isArray(prompt) || prompt.length <= 1 || typeof prompt[0] === 'number';
+}
+
+/** One text, a list with one text, token ids, or a list with one list of token ids. */
+const prompt = z
+  .custom<unknown>(isSinglePrompt, {
+    error: 'several prompts in one request are not supported yet; send one request per prompt',
+  })
+  .pipe(z.union([text, z.tuple([text]), tokenIds, z.tuple([tokenIds])]));
+
+/** The body of `POST /v1/completions`. Fields that it does not name go to the engine as they are. */
+export const completionBodySchema = z.looseObject({
+  ...samplingFields,
+  ...ignoredFields,
+  prompt,
+  echo: z.boolean().nullish(),
+  /** How many alternatives per token. */
+  logprobs: z.int().min(0).max(20).nullish(),
+  best_of: z.int().min(1).nullish(),
+});
+
+/** See completionBodySchema. */
+export type CompletionBody = z.output<typeof completionBodySchema>;

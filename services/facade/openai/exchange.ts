@@ -1,0 +1,85 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { FlowControl } from '../../shared/transport/flow-control.ts';
+import type { GenerationCall } from '../../shared/transport/generate.ts';
+import type { LimitBook } from '../http/limit-book.ts';
+
+/** One generation on behalf of one HTTP request, from its admission to the end of its answer. */
+export class Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly call: GenerationCall;
+  readonly #limitBook: LimitBook;
+  readonly #controller = new AbortController();
+  readonly #onClose: () => void;
+  #limits: readonly LimitState[] | undefined;
+  #ended = false;
+
+  constructor(request: FastifyRequest, reply: FastifyReply, clientIp: string | undefined, limitBook: LimitBook) {
+    this.request = request;
+    this.reply = reply;
+    this.#limitBook = limitBook;
+    this.call = {
+      requestId: request.id,
+      signal: this.#controller.signal,
+      flow: new FlowControl(),
+      credential: request.credential,
+      clientIp,
+    };
+    this.#onClose = () => this.abort(causeOfClose(reply.raw.errored));
+    reply.raw.once('close', this.#onClose);
+    // The request closes too when a pipelined one loses its connection before its answer's turn came.
+    request.raw.once('close', this.#onClose);
+    // What breaks the response closes it as well; the close is what counts.
+    reply.raw.on('error', () => undefined);
+  }
+
+  /** Whether the answer is complete or given up; events that arrive later are dropped. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether nobody is left to read an answer. */
+  get clientGone(): boolean {
+    return this.reply.raw.destroyed;
+  }
+
+  /** The caller's limits, for the headers. Undefined until they are known. */
+  get limits(): readonly LimitState[] | undefined {
+    return this.#limits;
+  }
+
+  /** Notes what the router told about the caller. */
+  started({ limits }: Started): void {
+    this.#limits = limits;
+    this.#limitBook.remember(this.request.credential, limits);
+  }
+
+  /** Looks the caller's limits up when the router did not tell them yet. Never rejects: the answer matters more. */
+  async lookUpLimits(): Promise<void> {
+    if (this.#limits) return;
+    const limits = await this.#limitBook.of(this.request.credential).catch(() => undefined);
+    this.#limits ??= limits;
+  }
+
+  /** Aborts the generation down to the engine; the callee then calls `fail`. */
+  abort(reason: MeshError): void {
+    if (!this.#ended) this.#controller.abort(reason);
+  }
+
+  /** Marks the end. Returns false when it was marked before. */
+  end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.reply.raw.off('close', this.#onClose);
+    this.request.raw.off('close', this.#onClose);
+    return true;
+  }
+}
+
+/** Whoever destroys a response on purpose, such as the write-stall watchdog, says why. */
+function causeOfClose(errored: Error | null | undefined): MeshError {
+  return errored instanceof MeshError ? errored : new MeshError('CLIENT_GONE', 'The client closed the connection.');
+}

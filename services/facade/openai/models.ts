@@ -1,0 +1,70 @@
+import { timestampMs } from '@bufbuild/protobuf/wkt';
+import type { Client } from '@connectrpc/connect';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Model, RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { callerOptions } from '../http/caller.ts';
+import { JSON_TYPE } from '../http/json-type.ts';
+import type { LimitBook } from '../http/limit-book.ts';
+import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
+
+/** What the model routes need. */
+export interface ModelRouteContext {
+  readonly router: Client<typeof RouterService>;
+  readonly limitBook: LimitBook;
+}
+
+type Handler<R extends FastifyRequest = FastifyRequest> = (request: R, reply: FastifyReply) => Promise<string>;
+
+/** Makes the handler of `GET /v1/models`. */
+export function listModelsRoute(context: ModelRouteContext): Handler {
+  return async (request, reply) => {
+    const models = await modelsOf(context, request, reply);
+    return JSON.stringify({ object: 'list', data: models.map((model) => modelObject(model, model.id)) });
+  };
+}
+
+/** Makes the handler of `GET /v1/models/{id}`; the id may contain slashes. Answers to every name of a model. */
+export function getModelRoute(context: ModelRouteContext): Handler {
+  return async (request, reply) => {
+    const id = wildcardOf(request.params);
+    const models = await modelsOf(context, request, reply);
+    const model = models.find((candidate) => candidate.id === id || candidate.names.includes(id));
+    if (!model) {
+      throw new MeshError('MODEL_NOT_FOUND', 'This model does not exist. GET /v1/models lists those that do.', {
+        metadata: { model: id },
+      });
+    }
+    return JSON.stringify(modelObject(model, id));
+  };
+}
+
+async function modelsOf(
+  { router, limitBook }: ModelRouteContext,
+  { credential }: FastifyRequest,
+  reply: FastifyReply,
+): Promise<readonly Model[]> {
+  const [{ models }, limits] = await Promise.all([
+    router.listModels({}, callerOptions(credential)),
+    limitBook.of(credential),
+  ]);
+  reply.headers(rateLimitHeaders(limits)).type(JSON_TYPE);
+  return models;
+}
+
+/** OpenAI's model object, with vLLM's `root` and `max_model_len`. */
+function modelObject(model: Model, id: string): object {
+  return {
+    id,
+    object: 'model',
+    created: model.createdAt ? Math.floor(timestampMs(model.createdAt) / 1000) : 0,
+    owned_by: 'inference-mesh',
+    root: model.id,
+    ...(model.contextTokens > 0 ? { max_model_len: model.contextTokens } : {}),
+  };
+}
+
+function wildcardOf(params: unknown): string {
+  const id = typeof params === 'object' && params !== null && '*' in params ? params['*'] : '';
+  return typeof id === 'string' ? id : '';
+}

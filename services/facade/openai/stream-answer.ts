@@ -1,0 +1,46 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { GenerationSink } from '../../shared/transport/generate.ts';
+import { errorFrame } from '../http/errors.ts';
+import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
+import { createSseStream, DONE_FRAME } from '../http/sse.ts';
+import type { EventFrames } from './chat-chunk.ts';
+import type { Exchange } from './exchange.ts';
+
+/**
+ * Answers an exchange with an event stream. Until the head has left a failure has its own status; after that it is an
+ * error event, and no `[DONE]` follows.
+ */
+export function streamAnswer(exchange: Exchange, frames: EventFrames, keepAliveMs: number): GenerationSink {
+  const { reply, call } = exchange;
+  const stream = createSseStream(reply.raw, {
+    keepAliveMs,
+    flow: call.flow,
+    head: () => {
+      reply.hijack();
+      return headOf(exchange);
+    },
+    onSilentStart: (open) => void exchange.lookUpLimits().then(open),
+  });
+  return {
+    event: (event) => {
+      if (exchange.ended) return;
+      if (event.event.case === 'started') return exchange.started(event.event.value);
+      const text = frames(event);
+      if (text !== '') stream.send(text);
+    },
+    end: () => {
+      if (exchange.end()) stream.finish(DONE_FRAME);
+    },
+    fail: (error: MeshError) => {
+      if (!exchange.end()) return;
+      if (stream.open && !exchange.clientGone) return stream.finish(errorFrame(error));
+      stream.stop();
+      if (!stream.open) reply.send(error);
+    },
+  };
+}
+
+function headOf({ request, limits }: Exchange): OutgoingHttpHeaders {
+  return { 'x-request-id': request.id, ...(limits && rateLimitHeaders(limits)) };
+}

@@ -1,0 +1,44 @@
+import type { FastifyInstance } from 'fastify';
+import {
+  chatDialect,
+  completionDialect,
+  type GenerationRouteContext,
+  generationRoute,
+} from './openai/generation-route.ts';
+import { getModelRoute, listModelsRoute, type ModelRouteContext } from './openai/models.ts';
+import {
+  healthRoute,
+  indexRoute,
+  livenessRoute,
+  readinessRoute,
+  type StatusRouteContext,
+} from './status/status-routes.ts';
+
+/** What the routes of the facade need. */
+export type FacadeRouteContext = GenerationRouteContext & ModelRouteContext & StatusRouteContext;
+
+const open = { config: { access: 'open' } } as const;
+const caller = { config: { access: 'caller' } } as const;
+const work = { config: { access: 'caller', startsWork: true } } as const;
+
+/** Adds every route to the application. */
+export function facadeRoutes(app: FastifyInstance, context: FacadeRouteContext): void {
+  const endpoints: string[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    if (method !== 'HEAD') endpoints.push(`${method} ${url.replace('*', '{id}')}`);
+  });
+
+  app.post('/v1/chat/completions', work, generationRoute(chatDialect, context));
+  app.post('/v1/completions', work, generationRoute(completionDialect, context));
+  app.get('/v1/models', caller, listModelsRoute(context));
+  app.get('/v1/models/*', caller, getModelRoute(context));
+
+  app.get(
+    '/',
+    open,
+    indexRoute(context.version, () => endpoints),
+  );
+  app.get('/health', open, healthRoute(context));
+  app.get('/healthz', open, livenessRoute);
+  app.get('/readyz', open, readinessRoute(context));
+}

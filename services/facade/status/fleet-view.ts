@@ -1,0 +1,22 @@
+import type { Client } from '@connectrpc/connect';
+import type { ListNodesResponse, RegistryService } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
+
+/** How long a view of the fleet counts, in milliseconds. */
+const FRESH_MS = 1000;
+/** Longest wait for the registry, in milliseconds. */
+const TIMEOUT_MS = 2000;
+
+/** The nodes of the mesh, at most a second old. Rejects when the registry does not answer. */
+export type FleetView = () => Promise<ListNodesResponse>;
+
+/** Makes a FleetView; requests that come together share one call. */
+export function createFleetView(registry: Client<typeof RegistryService>, now: () => number): FleetView {
+  let atMs = Number.NEGATIVE_INFINITY;
+  let view: Promise<ListNodesResponse> | undefined;
+  return () => {
+    if (view && now() - atMs < FRESH_MS) return view;
+    atMs = now();
+    view = registry.listNodes({}, { timeoutMs: TIMEOUT_MS });
+    return view;
+  };
+}

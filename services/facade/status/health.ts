@@ -1,0 +1,104 @@
+import { type Engine, EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { ListNodesResponse } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
+
+/** What health is computed from. */
+export interface HealthFacts {
+  /** Unset: the registry does not answer. */
+  readonly fleet: ListNodesResponse | undefined;
+  readonly storeKind: 'sqlite' | 'redis';
+  readonly storeAnswers: boolean;
+  readonly draining: boolean;
+  readonly version: string;
+}
+
+/** The body of `GET /health`: the union of what the monitors of all five systems read. */
+export interface HealthBody {
+  readonly status: 'healthy' | 'degraded' | 'unhealthy';
+  readonly version: string;
+  readonly model: string | null;
+  readonly backend: string | null;
+  readonly model_loaded: boolean;
+  readonly available_models: string[];
+  readonly redis_connected: boolean;
+  readonly store: 'sqlite' | 'redis';
+  readonly vllm_status: 'connected' | 'disconnected' | 'not_configured';
+  readonly backends: Record<string, string[]>;
+}
+
+/** Computes the body of `GET /health`. */
+export function healthBody(facts: HealthFacts): HealthBody {
+  const engines = enginesOf(facts.fleet);
+  const ready = engines.filter(isReady);
+  const fallback = defaultEngine(facts.fleet, engines);
+  return {
+    status: statusOf(facts, engines, ready),
+    version: facts.version,
+    model: fallback ? modelOf(fallback) : facts.fleet?.defaultModel || null,
+    backend: fallback?.kind ?? null,
+    model_loaded: fallback !== undefined && isReady(fallback),
+    available_models: [...new Set(ready.map(modelOf))],
+    redis_connected: facts.storeAnswers,
+    store: facts.storeKind,
+    vllm_status: vllmStatus(engines),
+    backends: backendsOf(engines),
+  };
+}
+
+/** Why the mesh is not ready, or undefined when it is: the store answers and every required model has a ready engine. */
+export function unreadiness(facts: HealthFacts): 'draining' | 'store' | 'registry' | 'model' | undefined {
+  if (facts.draining) return 'draining';
+  if (!facts.storeAnswers) return 'store';
+  if (!facts.fleet) return 'registry';
+  const engines = enginesOf(facts.fleet);
+  // A default model that nobody announced yet: its node is still on the way.
+  if (facts.fleet.defaultModel !== '' && !defaultEngine(facts.fleet, engines)) return 'model';
+  const readyNames = new Set(engines.filter(isReady).map((engine) => engine.name));
+  return engines.some((engine) => engine.required && !readyNames.has(engine.name)) ? 'model' : undefined;
+}
+
+function statusOf(facts: HealthFacts, engines: readonly Engine[], ready: readonly Engine[]): HealthBody['status'] {
+  const reason = unreadiness(facts);
+  const canServe = !facts.draining && facts.storeAnswers && ready.length > 0;
+  if (!canServe) return 'unhealthy';
+  return reason === undefined && ready.length === engines.filter(isWanted).length ? 'healthy' : 'degraded';
+}
+
+/** Engines of nodes that take work. */
+function enginesOf(fleet: ListNodesResponse | undefined): Engine[] {
+  return fleet?.nodes.filter((node) => !node.draining).flatMap((node) => node.engines) ?? [];
+}
+
+/** The engine of the default model, a ready one before others. */
+function defaultEngine(fleet: ListNodesResponse | undefined, engines: readonly Engine[]): Engine | undefined {
+  const named = engines.filter((engine) => engine.name === fleet?.defaultModel);
+  return named.find(isReady) ?? named[0];
+}
+
+function isReady(engine: Engine): boolean {
+  return engine.state === EngineState.READY;
+}
+
+/** Whether an engine is meant to run; one that was stopped by hand is no fault. */
+function isWanted(engine: Engine): boolean {
+  return engine.state !== EngineState.STOPPED && engine.state !== EngineState.STOPPING;
+}
+
+function modelOf(engine: Engine): string {
+  return engine.modelId || engine.name;
+}
+
+function vllmStatus(engines: readonly Engine[]): HealthBody['vllm_status'] {
+  const vllm = engines.filter((engine) => engine.kind === 'vllm');
+  if (vllm.length === 0) return 'not_configured';
+  return vllm.some(isReady) ? 'connected' : 'disconnected';
+}
+
+function backendsOf(engines: readonly Engine[]): Record<string, string[]> {
+  const backends = new Map<string, string[]>();
+  for (const engine of engines) {
+    const addresses = backends.get(engine.name) ?? [];
+    if (isReady(engine)) addresses.push(engine.address);
+    backends.set(engine.name, addresses);
+  }
+  return Object.fromEntries(backends);
+}
