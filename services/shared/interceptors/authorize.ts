@@ -43,18 +43,22 @@ export interface Authorizer {
 
 const OPEN: Access = { kind: 'open' };
 
-/** Services that every listener has and anyone may call. */
 const OPEN_SERVICES: ReadonlySet<string> = new Set([
   'grpc.health.v1.Health',
   'grpc.reflection.v1.ServerReflection',
   'grpc.reflection.v1alpha.ServerReflection',
 ]);
 
+/** Whether a service is one that every listener has and anyone may call: health and reflection. */
+export function isOpenService(typeName: string): boolean {
+  return OPEN_SERVICES.has(typeName);
+}
+
 /** Makes the authorizer of a listener and of the calls that stay in the process. */
 export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   const isFromPeer = tokenCheck(options.meshToken);
   const accessOf = (method: DescMethod): Access | undefined =>
-    OPEN_SERVICES.has(method.parent.typeName) ? OPEN : options.table.get(methodName(method));
+    isOpenService(method.parent.typeName) ? OPEN : options.table.get(methodName(method));
 
   async function authorize(access: Access, headers: HeaderLookup, clientIp: string | undefined) {
     const credential = access.kind === 'open' || access.kind === 'front-door' ? undefined : credentialOf(headers);

@@ -1,3 +1,4 @@
+import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor, StreamResponse } from '@connectrpc/connect';
 import { ConnectError } from '@connectrpc/connect';
 import type { Logger } from 'pino';
@@ -6,20 +7,25 @@ import { MeshError } from '../errors/mesh-error.ts';
 import { REQUEST_ID_HEADER } from '../transport/mesh-headers.ts';
 import { methodName } from './access.ts';
 
-/**
- * The outermost server interceptor: whatever a handler throws leaves as a ConnectError of ours; a peer's passes unchanged.
- * What is our fault is logged with its cause under the request id.
- */
-export function createErrorInterceptor(log: Logger): Interceptor {
+/** Any thrown value → ConnectError of ours; a peer's passes unchanged. */
+export type ErrorMapper = (error: unknown, method: DescMethod, header: Headers) => ConnectError;
+
+/** Makes the way out of handlers. What is our fault is logged with its cause under the request id. */
+export function createErrorMapper(log: Logger): ErrorMapper {
+  return (error, method, header) => {
+    const wire = toConnectError(error);
+    if (isOurFault(error, wire)) {
+      const requestId = header.get(REQUEST_ID_HEADER) ?? undefined;
+      log.error({ err: causeOf(error), requestId, method: methodName(method) }, 'an RPC failed');
+    }
+    return wire;
+  };
+}
+
+/** The outermost server interceptor: whatever a handler throws leaves as the mapper says. */
+export function createErrorInterceptor(map: ErrorMapper): Interceptor {
   return (next) => async (req) => {
-    const outgoing = (error: unknown): ConnectError => {
-      const wire = toConnectError(error);
-      if (isOurFault(error, wire)) {
-        const requestId = req.header.get(REQUEST_ID_HEADER) ?? undefined;
-        log.error({ err: causeOf(error), requestId, method: methodName(req.method) }, 'an RPC failed');
-      }
-      return wire;
-    };
+    const outgoing = (error: unknown) => map(error, req.method, req.header);
     try {
       const res = await next(req);
       return res.stream ? { ...res, message: mapErrors(res.message, outgoing) } : res;
@@ -29,14 +35,21 @@ export function createErrorInterceptor(log: Logger): Interceptor {
   };
 }
 
+type StreamMessage = StreamResponse['message'] extends AsyncIterable<infer T> ? T : never;
+
 /** Not a generator: this stands in the way of every message of a stream. */
 function mapErrors(messages: StreamResponse['message'], map: (error: unknown) => unknown): StreamResponse['message'] {
   return {
     [Symbol.asyncIterator]() {
-      const iterator = messages[Symbol.asyncIterator]();
       const rethrow = (error: unknown): never => {
         throw map(error);
       };
+      let iterator: AsyncIterator<StreamMessage>;
+      try {
+        iterator = messages[Symbol.asyncIterator]();
+      } catch (error) {
+        return rethrow(error);
+      }
       return {
         next: () => iterator.next().catch(rethrow),
         return: async (value) => (await iterator.return?.(value)) ?? { done: true, value },

@@ -1,5 +1,20 @@
-import type { DescMethod } from '@bufbuild/protobuf';
-import type { ConnectRouter, Transport } from '@connectrpc/connect';
+import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bufbuild/protobuf';
+import type { ConnectRouter, HandlerContext, Transport } from '@connectrpc/connect';
+import { createAsyncIterable } from '@connectrpc/connect/protocol';
+import { methodName } from '../interceptors/access.ts';
+import { clientIpKey } from '../interceptors/client-ip.ts';
+import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
+import { CLIENT_IP_HEADER, FORWARDED_HEADER, REQUEST_ID_HEADER } from './mesh-headers.ts';
+
+/** What of a call goes on with it. */
+const PASSED_HEADERS = [
+  'authorization',
+  'x-api-key',
+  REQUEST_ID_HEADER,
+  'traceparent',
+  'tracestate',
+  'idempotency-key',
+];
 
 /**
  * Registers methods that live elsewhere: each call goes to the peer with its caller's credential, address and request id, is
@@ -7,6 +22,41 @@ import type { ConnectRouter, Transport } from '@connectrpc/connect';
  *
  * @throws Error for a method that streams requests
  */
-export function forwardMethods(_router: ConnectRouter, _methods: readonly DescMethod[], _transport: Transport): void {
-  throw new Error('not yet');
+export function forwardMethods(router: ConnectRouter, methods: readonly DescMethod[], transport: Transport): void {
+  for (const method of methods) {
+    if (method.methodKind === 'unary') forwardUnary(router, method as DescMethodUnary, transport);
+    else if (method.methodKind === 'server_streaming') {
+      forwardStream(router, method as DescMethodServerStreaming, transport);
+    } else throw new Error(`${methodName(method)} streams requests and cannot be forwarded`);
+  }
+}
+
+function forwardUnary(router: ConnectRouter, method: DescMethodUnary, transport: Transport): void {
+  router.rpc(method, async (request, context) => {
+    const { signal } = context;
+    return (await transport.unary(method, signal, context.timeoutMs(), headersOf(context), request)).message;
+  });
+}
+
+function forwardStream(router: ConnectRouter, method: DescMethodServerStreaming, transport: Transport): void {
+  router.rpc(method, async function* (request, context) {
+    // The context's signal aborts at the end of the call whatever ended it, and with it the call to the peer.
+    const { signal } = context;
+    const input = createAsyncIterable([request]);
+    const response = await transport.stream(method, signal, context.timeoutMs(), headersOf(context), input);
+    yield* response.message;
+  });
+}
+
+function headersOf(context: HandlerContext): Headers {
+  const headers = new Headers();
+  for (const name of PASSED_HEADERS) {
+    const value = context.requestHeader.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  const clientIp = context.values.get(clientIpKey);
+  if (clientIp) headers.set(CLIENT_IP_HEADER, clientIp);
+  // Without it the peer would take an anonymous caller for this process.
+  if (context.values.get(principalKey) !== PEER_PRINCIPAL) headers.set(FORWARDED_HEADER, '1');
+  return headers;
 }

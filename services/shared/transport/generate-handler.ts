@@ -1,12 +1,64 @@
-import type { HandlerContext } from '@connectrpc/connect';
+import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { MeshError } from '../errors/mesh-error.ts';
+import { clientIpKey } from '../interceptors/client-ip.ts';
+import { credentialOf } from '../interceptors/credential.ts';
+import { createEventQueue } from './event-queue.ts';
+import { exchangeKey } from './exchange.ts';
+import { FlowControl } from './flow-control.ts';
 import type { Generate } from './generate.ts';
+import { requestIdOf } from './mesh-headers.ts';
+import { isStalled } from './write-stall.ts';
 
 /** The handler of a server-streaming Generate method. */
 export type GenerateHandler = (request: GenerateRequest, context: HandlerContext) => AsyncIterable<GenerationEvent>;
 
-/** Serves the seam as an RPC. */
-export function generateHandler(_generate: Generate): GenerateHandler {
-  throw new Error('not yet');
+/**
+ * Serves the seam as an RPC. The abort hangs on the call's signal alone: while a client does not read, nothing else of the
+ * call is ever run.
+ */
+export function generateHandler(generate: Generate): GenerateHandler {
+  return (request, context) => ({ [Symbol.asyncIterator]: () => start(generate, request, context) });
+}
+
+function start(generate: Generate, request: GenerateRequest, context: HandlerContext): AsyncIterator<GenerationEvent> {
+  const credential = credentialOf(context.requestHeader);
+  const aborter = new AbortController();
+  const flow = new FlowControl();
+  const abort = () => aborter.abort(abortReason(context));
+  const queue = createEventQueue(flow, () => context.signal.removeEventListener('abort', abort));
+  if (context.signal.aborted) abort();
+  else context.signal.addEventListener('abort', abort, { once: true });
+  const call = {
+    requestId: requestIdOf(context.requestHeader),
+    signal: aborter.signal,
+    timeoutMs: context.timeoutMs(),
+    flow,
+    credential,
+    clientIp: context.values.get(clientIpKey),
+  };
+  generate(request, call, queue.sink);
+  return {
+    next: queue.next,
+    return: () => {
+      if (!queue.ended) abort();
+      return Promise.resolve({ done: true, value: undefined });
+    },
+  };
+}
+
+/** A signal's own reason depends on the protocol, so what happened is worked out from what is known. */
+function abortReason(context: HandlerContext): MeshError {
+  const { reason } = context.signal;
+  if (reason instanceof ConnectError && reason.cause instanceof MeshError) return reason.cause;
+  const exchange = context.values.get(exchangeKey);
+  if (exchange && isStalled(exchange.response)) {
+    return new MeshError('CLIENT_STALLED', 'The client did not read the stream for too long.');
+  }
+  const isLate = reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
+  if (isLate || (context.timeoutMs() ?? 1) <= 0) {
+    return new MeshError('DEADLINE_EXCEEDED', "The call's deadline passed.", { metadata: { limit: 'total' } });
+  }
+  return new MeshError('CLIENT_GONE', 'The caller cancelled.');
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { HeaderLookup } from '../interceptors/credential.ts';
 
 /** Proves a process of the mesh; its value is secret. */
@@ -24,4 +25,14 @@ export function requestIdOf(headers: HeaderLookup): string {
 /** A new request id, e.g. "req_0c9f…". */
 export function newRequestId(): string {
   return `req_${randomUUID().replaceAll('-', '')}`;
+}
+
+/** Looks headers up in what Node parsed; names must be given in lower case. */
+export function nodeHeaderLookup(headers: IncomingHttpHeaders): HeaderLookup {
+  return {
+    get(name) {
+      const value = headers[name];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
+  };
 }

@@ -1,13 +1,107 @@
 import type { DescMethodServerStreaming } from '@bufbuild/protobuf';
 import type { Transport } from '@connectrpc/connect';
-import type { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { createAsyncIterable } from '@connectrpc/connect/protocol';
+import type { GenerateRequest, GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { GenerationEventSchema } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
-import type { Generate } from './generate.ts';
+import { asMeshError, fromConnectError } from '../errors/connect-error.ts';
+import { MeshError } from '../errors/mesh-error.ts';
+import type { Generate, GenerationCall, GenerationSink } from './generate.ts';
+import { CLIENT_IP_HEADER, REQUEST_ID_HEADER } from './mesh-headers.ts';
 
 /** RouterService.method.generate or InferenceService.method.generate. */
 export type GenerateMethod = DescMethodServerStreaming<typeof GenerateRequestSchema, typeof GenerationEventSchema>;
 
 /** The seam over an RPC stream: calls the method at a peer. */
-export function remoteGenerate(_transport: Transport, _method: GenerateMethod): Generate {
-  throw new Error('not yet');
+export function remoteGenerate(transport: Transport, method: GenerateMethod): Generate {
+  return (request, call, sink) => {
+    const once = endOnce(sink);
+    // Breaking out of a stream does not cancel it, so every call has its own signal, aborted in any case at the end.
+    const aborter = new AbortController();
+    const onAbort = () => {
+      const reason = asMeshError(call.signal.reason);
+      aborter.abort(reason);
+      once.fail(reason);
+    };
+    if (call.signal.aborted) return onAbort();
+    call.signal.addEventListener('abort', onAbort, { once: true });
+    pull(transport, method, request, call, aborter.signal, once)
+      .catch((error: unknown) => once.fail(fromConnectError(error)))
+      .finally(() => {
+        call.signal.removeEventListener('abort', onAbort);
+        aborter.abort();
+      });
+  };
+}
+
+async function pull(
+  transport: Transport,
+  method: GenerateMethod,
+  request: GenerateRequest,
+  call: GenerationCall,
+  signal: AbortSignal,
+  sink: GenerationSink,
+): Promise<void> {
+  const gate = createGate(call);
+  const { message } = await transport.stream(
+    method,
+    signal,
+    call.timeoutMs,
+    headersOf(call),
+    createAsyncIterable([request]),
+  );
+  let last: string | undefined;
+  for await (const event of message) {
+    if (signal.aborted) return;
+    last = event.event.case;
+    sink.event(event);
+    const wait = gate();
+    if (wait) await wait;
+  }
+  if (last === 'usage') sink.end();
+  else if (last === undefined)
+    sink.fail(new MeshError('PEER_UNAVAILABLE', 'The peer ended the stream without an answer.'));
+  else sink.fail(new MeshError('ENGINE_LOST', 'The stream broke off before its end.'));
+}
+
+function headersOf(call: GenerationCall): Record<string, string> {
+  return {
+    [REQUEST_ID_HEADER]: call.requestId,
+    ...(call.credential === undefined ? {} : { authorization: `Bearer ${call.credential}` }),
+    ...(call.clientIp === undefined ? {} : { [CLIENT_IP_HEADER]: call.clientIp }),
+  };
+}
+
+/** What to wait for before the next event is read: nothing, or the end of the reader's pause or of the call. */
+function createGate(call: GenerationCall): () => Promise<void> | undefined {
+  let open: PromiseWithResolvers<void> | undefined;
+  const release = () => {
+    open?.resolve();
+    open = undefined;
+  };
+  call.flow.connect((paused) => {
+    if (paused) open ??= Promise.withResolvers();
+    else release();
+  });
+  call.signal.addEventListener('abort', release, { once: true });
+  return () => open?.promise;
+}
+
+/** Whatever comes second – the end after an abort, an event after either – is not passed on. */
+function endOnce(sink: GenerationSink): GenerationSink {
+  let ended = false;
+  return {
+    event(event) {
+      if (!ended) sink.event(event);
+    },
+    end() {
+      if (ended) return;
+      ended = true;
+      sink.end();
+    },
+    fail(error) {
+      if (ended) return;
+      ended = true;
+      sink.fail(error);
+    },
+  };
 }

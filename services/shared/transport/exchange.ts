@@ -1,0 +1,33 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { createContextKey } from '@connectrpc/connect';
+
+/** A request over HTTP/1.1 or HTTP/2. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+
+/** The response to it. */
+export type NodeResponse = ServerResponse<IncomingMessage> | Http2ServerResponse;
+
+/** Answers everything that is no RPC. The request id stands in the request's and the response's headers. */
+export type FallbackHandler = (request: NodeRequest, response: NodeResponse) => void;
+
+/** One request and its response on a listener, from its headers to the end of its response. */
+export interface Exchange {
+  readonly request: NodeRequest;
+  readonly response: NodeResponse;
+  /** When the body must be here, in milliseconds of the monotonic clock; undefined where it may take its time. */
+  bodyDueAt: number | undefined;
+  /** Whether it is a caller's work, which a drain waits for. */
+  isWork: boolean;
+}
+
+/** The exchange of an RPC; unset in process. */
+export const exchangeKey = createContextKey<Exchange | undefined>(undefined, { description: 'the HTTP exchange' });
+
+/** Sends a short JSON error, in the shape that every route of the facade has. */
+export function sendError(response: NodeResponse, status: number, text: string): void {
+  if (response.headersSent) return;
+  response.statusCode = status;
+  response.setHeader('content-type', 'application/json');
+  response.end(JSON.stringify({ detail: text, error: text, status_code: status }));
+}

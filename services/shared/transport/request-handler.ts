@@ -1,0 +1,93 @@
+import { constants } from 'node:http2';
+import { createContextValues } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import { clientIpKey, type createClientIp } from '../interceptors/client-ip.ts';
+import type { createCors } from './cors.ts';
+import {
+  type Exchange,
+  exchangeKey,
+  type FallbackHandler,
+  type NodeRequest,
+  type NodeResponse,
+  sendError,
+} from './exchange.ts';
+import type { RequestHandler } from './http-servers.ts';
+import { BODY_TIMEOUT_MS } from './limits.ts';
+import { nodeHeaderLookup, REQUEST_ID_HEADER, requestIdOf } from './mesh-headers.ts';
+import type { RpcHandler } from './rpc-handler.ts';
+import type { WriteStallWatch } from './write-stall.ts';
+
+/** What the request handler of a listener is made of. */
+export interface RequestHandlerOptions {
+  readonly rpc: RpcHandler;
+  readonly fallback: FallbackHandler | undefined;
+  readonly cors: ReturnType<typeof createCors>;
+  readonly clientIp: ReturnType<typeof createClientIp>;
+  readonly stalls: WriteStallWatch;
+  /** Where running exchanges are kept; onIdle is called whenever one has left. */
+  readonly exchanges: Set<Exchange>;
+  readonly onLeave: () => void;
+  readonly isDraining: () => boolean;
+  readonly log: Logger;
+}
+
+/** Makes what answers each request of a listener, over either version of HTTP. */
+export function createRequestHandler(options: RequestHandlerOptions): RequestHandler {
+  const { rpc, fallback, exchanges, log } = options;
+
+  function track(request: NodeRequest, response: NodeResponse): Exchange {
+    const nowMs = performance.now();
+    const exchange: Exchange = { request, response, bodyDueAt: bodyDueAt(request, rpc, nowMs), isWork: false };
+    exchanges.add(exchange);
+    options.stalls.track(response, nowMs);
+    response.on('close', () => {
+      exchanges.delete(exchange);
+      options.onLeave();
+    });
+    // Both are told of a broken connection by 'close'; without a listener an 'error' would end the process.
+    request.on('error', ignore);
+    response.on('error', ignore);
+    return exchange;
+  }
+
+  return (request, response) => {
+    const exchange = track(request, response);
+    const requestId = requestIdOf(nodeHeaderLookup(request.headers));
+    request.headers[REQUEST_ID_HEADER] = requestId;
+    response.setHeader(REQUEST_ID_HEADER, requestId);
+    if (options.isDraining() && !('stream' in response)) response.setHeader('connection', 'close');
+    if (!options.cors(request, response)) return;
+    if (rpc.methodOf(request.url)) {
+      const values = createContextValues().set(exchangeKey, exchange);
+      rpc.handle(exchange, values.set(clientIpKey, options.clientIp(request)));
+      return;
+    }
+    if (!fallback) return sendError(response, 404, 'Not found');
+    exchange.isWork = true;
+    try {
+      fallback(request, response);
+    } catch (error) {
+      log.error({ err: error, requestId }, 'a request handler failed');
+      if (response.headersSent) response.destroy();
+      else sendError(response, 500, 'Internal error');
+    }
+  };
+}
+
+/** Answers with 408 where a body is overdue. Over HTTP/1.1 Node does so itself. */
+export function cutLateBody(exchange: Exchange, nowMs: number): void {
+  const { request, response, bodyDueAt } = exchange;
+  if (bodyDueAt === undefined || nowMs < bodyDueAt || request.complete) return;
+  exchange.bodyDueAt = undefined;
+  if (!('stream' in response)) return;
+  sendError(response, 408, 'The request body did not arrive in time.');
+  response.stream.close(response.writableFinished ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL);
+}
+
+function bodyDueAt(request: NodeRequest, rpc: RpcHandler, nowMs: number): number | undefined {
+  if (!('stream' in request) || request.stream.endAfterHeaders) return undefined;
+  const kind = rpc.methodOf(request.url)?.methodKind;
+  return kind === 'bidi_streaming' || kind === 'client_streaming' ? undefined : nowMs + BODY_TIMEOUT_MS;
+}
+
+function ignore(): void {}

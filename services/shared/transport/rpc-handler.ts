@@ -1,0 +1,87 @@
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createConnectRouter,
+  type HandlerContext,
+  type Interceptor,
+} from '@connectrpc/connect';
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
+import type { Logger } from 'pino';
+import { methodName } from '../interceptors/access.ts';
+import { type Exchange, sendError } from './exchange.ts';
+import { SERVER_LIMITS } from './limits.ts';
+import type { Routes } from './routes.ts';
+
+/** What an RPC handler is made of. */
+export interface RpcHandlerOptions {
+  readonly routes: readonly Routes[];
+  /** Runs before the body of a call is read; throws ConnectError. */
+  readonly gate: (context: HandlerContext) => Promise<void>;
+  readonly interceptors: Interceptor[];
+  readonly shutdownSignal: AbortSignal;
+  readonly log: Logger;
+}
+
+/** The RPC side of a listener: gRPC, gRPC-Web and Connect. */
+export interface RpcHandler {
+  readonly methods: readonly DescMethod[];
+  readonly services: readonly DescService[];
+  /** The method that a path names. */
+  methodOf(url: string | undefined): DescMethod | undefined;
+  /** Answers a request whose path names a method. */
+  handle(exchange: Exchange, values: ContextValues): void;
+}
+
+/**
+ * Makes an RPC handler. It does what connectNodeAdapter does, but a malformed `Host`, which makes the adapter throw into the
+ * process, is answered with 400, and failures go to the log instead of the console.
+ */
+export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
+  const router = createConnectRouter({
+    ...SERVER_LIMITS,
+    acceptCompression: [compressionGzip, compressionBrotli],
+    interceptors: options.interceptors,
+    requestGate: options.gate,
+    shutdownSignal: options.shutdownSignal,
+  });
+  for (const register of options.routes) register(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const find = (url: string | undefined) => handlers.get(url?.split('?', 1)[0] ?? '');
+
+  return {
+    methods: router.handlers.map((handler) => handler.method),
+    services: [...new Set(router.handlers.map((handler) => handler.service))],
+    methodOf: (url) => find(url)?.method,
+    handle({ request, response }, values) {
+      const handler = find(request.url);
+      if (!handler) return sendError(response, 404, 'Not found');
+      let call: Parameters<typeof handler>[0];
+      try {
+        call = universalRequestFromNodeRequest(request, response, undefined, values);
+      } catch {
+        // The only thing in it that can fail is the URL, made of the Host header.
+        return sendError(response, 400, 'The Host header is missing or malformed.');
+      }
+      handler(call)
+        .then((answer) => universalResponseToNodeResponse(answer, response))
+        .catch((error: unknown) => {
+          response.destroy();
+          if (isOfConnection(error)) return;
+          options.log.error({ err: error, method: methodName(handler.method) }, 'could not answer an RPC');
+        });
+    },
+  };
+}
+
+/** The client went away or its connection broke; the handler's signal has told whoever needs to know. */
+function isOfConnection(error: unknown): boolean {
+  const { code } = ConnectError.from(error);
+  return code === Code.Aborted || code === Code.Canceled;
+}

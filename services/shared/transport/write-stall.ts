@@ -1,0 +1,66 @@
+import { constants } from 'node:http2';
+import type { NodeResponse } from './exchange.ts';
+
+interface Progress {
+  /** Bytes that wait to be sent, as last seen. */
+  pendingBytes: number;
+  /** When bytes were last seen to leave, in milliseconds. */
+  movedAtMs: number;
+}
+
+const stalled = new WeakSet<NodeResponse>();
+
+/** Whether a response was cut because its client did not read. */
+export function isStalled(response: NodeResponse): boolean {
+  return stalled.has(response);
+}
+
+/** Watches responses whose client keeps the connection open. */
+export interface WriteStallWatch {
+  /** Watches a response until it closes. */
+  track(response: NodeResponse, nowMs: number): void;
+  /** Destroys the responses that have been stuck for too long, so that the signals of their handlers abort. */
+  check(nowMs: number): void;
+}
+
+/**
+ * Makes a watch. A client that keeps its connection open without reading is ended by nothing else: neither a deadline nor
+ * a shutdown gets past a write that never completes.
+ *
+ * @param idleWriteMs how long bytes may wait without any of them leaving
+ */
+export function createWriteStallWatch(idleWriteMs: number): WriteStallWatch {
+  const watched = new Map<NodeResponse, Progress>();
+  return {
+    track(response, nowMs) {
+      const progress: Progress = { pendingBytes: 0, movedAtMs: nowMs };
+      watched.set(response, progress);
+      response.on('close', () => watched.delete(response));
+      // A fast reader may drain and fill up again between two looks.
+      response.on('drain', () => {
+        progress.pendingBytes = 0;
+      });
+    },
+    check(nowMs) {
+      for (const [response, progress] of watched) {
+        const pendingBytes = pendingOf(response);
+        if (pendingBytes === 0 || progress.pendingBytes === 0 || pendingBytes < progress.pendingBytes) {
+          progress.movedAtMs = nowMs;
+        }
+        progress.pendingBytes = pendingBytes;
+        if (nowMs - progress.movedAtMs >= idleWriteMs) cut(response);
+      }
+    },
+  };
+}
+
+/** Counts whole writes: one that is half sent counts as waiting. */
+function pendingOf(response: NodeResponse): number {
+  return 'stream' in response ? (response.stream?.writableLength ?? 0) : response.writableLength;
+}
+
+function cut(response: NodeResponse): void {
+  stalled.add(response);
+  if ('stream' in response) response.stream.close(constants.NGHTTP2_CANCEL);
+  else response.destroy();
+}
