@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { modelEntrySchema } from './engines/model-entry.ts';
+
+/** The section `inference` of the configuration file. */
+export const inferenceConfigSchema = z.strictObject({
+  /** The node's name, stable over restarts. Unset: the host's name. */
+  node: z.string().min(1).max(256).optional(),
+  /** What engines may compute on: "auto" takes the GPUs that are there, "none" leaves them alone. */
+  devices: z
+    .union([z.enum(['auto', 'none']), z.array(z.int().min(0))])
+    .default('auto')
+    .refine((devices) => !Array.isArray(devices), 'a list of devices is not available yet in this version')
+    .transform((devices) => (Array.isArray(devices) ? ('auto' as const) : devices)),
+  /** The engines of this node. The first one's model is the default. */
+  models: z
+    .array(modelEntrySchema)
+    .default([])
+    .superRefine((models, context) => {
+      const names = models.map((entry) => entry.name);
+      for (const [index, name] of names.entries()) {
+        if (names.indexOf(name) === index) continue;
+        context.addIssue({ code: 'custom', path: [index, 'name'], message: `'${name}' is used twice` });
+      }
+    }),
+});
+
+/** The validated section `inference`. */
+export type InferenceConfig = z.output<typeof inferenceConfigSchema>;

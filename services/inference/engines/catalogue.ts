@@ -1,0 +1,14 @@
+import type { EngineAdapter } from './engine.ts';
+import { llamaCppEngine } from './llama-cpp.ts';
+import type { ModelEntry } from './model-entry.ts';
+import { openAiEngine } from './openai.ts';
+
+/** The adapter for a configured entry. A new kind of engine is one file here and one line below. */
+export function engineFor(entry: ModelEntry): EngineAdapter {
+  switch (entry.engine) {
+    case 'openai':
+      return openAiEngine(entry);
+    case 'llama.cpp':
+      return llamaCppEngine(entry);
+  }
+}

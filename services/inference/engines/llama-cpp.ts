@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { invalidField } from '../../shared/errors/mesh-error.ts';
+import type { EngineAdapter, EngineConnection, EngineLaunch, EngineProgress, EngineSetting } from './engine.ts';
+import type { LlamaCppEntry } from './model-entry.ts';
+import { OpenAiConnection } from './openai-connection.ts';
+import { engineFailed } from './openai-errors.ts';
+import { openAiMessages } from './openai-messages.ts';
+
+const CHILD_PROGRAM = join(import.meta.dirname, '..', 'embedded', 'main.ts');
+const KEY_VARIABLE = 'MESH_ENGINE_KEY';
+
+const CAPABILITIES = create(EngineCapabilitiesSchema, {
+  chat: true,
+  tokenPrompts: true,
+  tokenIds: true,
+  tokenize: true,
+});
+
+/** The body fields that the child honours. */
+const FIELDS = new Set([
+  'model',
+  'messages',
+  'prompt',
+  'max_tokens',
+  'temperature',
+  'top_p',
+  'top_k',
+  'min_p',
+  'frequency_penalty',
+  'presence_penalty',
+  'repetition_penalty',
+  'seed',
+  'stop',
+  'return_token_ids',
+]);
+
+/** llama.cpp inside a child process of ours, on a Unix socket. */
+export function llamaCppEngine(entry: LlamaCppEntry): EngineAdapter {
+  const modelId = basename(entry.model, '.gguf');
+  return {
+    kind: entry.engine,
+    capabilities: CAPABILITIES,
+    address: `embedded:${entry.engine}`,
+    modelId,
+    deviceKind: 'cpu',
+    lifecycle: 'started',
+    connect: (setting) => connect(entry, modelId, setting),
+  };
+}
+
+function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting): EngineConnection {
+  const socketPath = join(setting.runDirectory, `${randomBytes(4).toString('hex')}.sock`);
+  const apiKey = randomBytes(24).toString('base64url');
+  const connection = new OpenAiConnection(
+    { baseUrl: new URL('http://localhost/v1'), socketPath, apiKey },
+    { engine: entry.name, capabilities: CAPABILITIES, fields: FIELDS, continuousUsage: true },
+  );
+  return {
+    launch: launch(entry, setting, socketPath, apiKey),
+    generate: (request, call, sink) => connection.generate(request, modelId, call, sink),
+    async tokenize(prompt, signal) {
+      const answer = await connection.json('POST', '/tokenize', signal, tokenizeBody(prompt));
+      const tokens = (answer as { tokens?: unknown } | undefined)?.tokens;
+      if (!Array.isArray(tokens)) throw engineFailed(entry.name, new Error('no tokens in the answer'));
+      return tokens as number[];
+    },
+    async probe(signal) {
+      const health = await connection.json('GET', '/health', signal);
+      const waiting = (health as { requests_waiting?: unknown } | undefined)?.requests_waiting;
+      return { waiting: typeof waiting === 'number' ? waiting : undefined };
+    },
+    async close() {
+      await connection.close();
+      await rm(socketPath, { force: true });
+    },
+  };
+}
+
+function launch(entry: LlamaCppEntry, setting: EngineSetting, socketPath: string, apiKey: string): EngineLaunch {
+  const child = [CHILD_PROGRAM, '--model', entry.model, '--socket', socketPath];
+  if (entry.max_model_len !== undefined) child.push('--context', String(entry.max_model_len));
+  if (entry.max_concurrency !== undefined) child.push('--sequences', String(entry.max_concurrency));
+  child.push('--gpu', setting.gpu, '--api-key-env', KEY_VARIABLE, ...entry.extra_args);
+  return {
+    program: setting.nodePath,
+    // The young generation is capped as in the mesh itself: uncapped it only costs memory.
+    args: ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning', ...child],
+    environment: { ...entry.env, [KEY_VARIABLE]: apiKey },
+    secrets: [apiKey],
+    readLine: readProgress,
+  };
+}
+
+/** A line of the child's standard output, if it is one of its reports. */
+function readProgress(line: string): EngineProgress | undefined {
+  if (!line.startsWith('{')) return undefined;
+  let report: Readonly<Record<string, unknown>>;
+  try {
+    report = JSON.parse(line);
+  } catch {
+    return undefined; // Some other output that happens to start with a brace.
+  }
+  if (report.event === 'loading') return { stage: 'loading weights', percent: number(report.percent) };
+  if (report.event !== 'ready') return undefined;
+  const device = report.device;
+  return {
+    stage: 'ready',
+    ready: true,
+    deviceKind: typeof device === 'string' ? device : undefined,
+    contextTokens: number(report.contextTokens),
+    maxConcurrency: number(report.sequences),
+  };
+}
+
+function number(value: unknown): number | undefined {
+  return typeof value === 'number' ? Math.round(value) : undefined;
+}
+
+function tokenizeBody(prompt: Prompt): object {
+  switch (prompt.input.case) {
+    case 'chat':
+      return { messages: openAiMessages(prompt.input.value) };
+    case 'tokenIds':
+      return { prompt: prompt.input.value.ids };
+    case 'text':
+      return { content: prompt.input.value };
+    default:
+      throw invalidField('prompt', 'is missing');
+  }
+}

@@ -1,0 +1,121 @@
+import { type Dispatcher, Pool } from 'undici';
+import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { asMeshError } from '../../shared/errors/connect-error.ts';
+import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import { errorOfResponse, noHealthyEngine } from './openai-errors.ts';
+import { OpenAiExchange } from './openai-exchange.ts';
+import { type OpenAiDialect, openAiRequest } from './openai-request.ts';
+
+/** Where an OpenAI-compatible server is. */
+export interface OpenAiEndpoint {
+  /** The base URL; over a socket only its path counts. */
+  readonly baseUrl: URL;
+  /** The Unix socket to connect to. Unset: TCP. */
+  readonly socketPath?: string;
+  /** Sent as bearer token. Unset: none. */
+  readonly apiKey?: string | undefined;
+  /** How many requests may run at a time. Unset: no limit. */
+  readonly maxConcurrency?: number | undefined;
+}
+
+/** How long a connection attempt may take, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** How much of a small answer is taken, in bytes. */
+const CONTROL_ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/** The connections to one OpenAI-compatible server: one for each running generation, kept between them. */
+export class OpenAiConnection {
+  readonly #dialect: OpenAiDialect;
+  readonly #basePath: string;
+  readonly #headers: readonly string[];
+  readonly #generations: Pool;
+  /** Of its own, so that a probe never waits behind generations. */
+  readonly #control: Pool;
+
+  constructor(endpoint: OpenAiEndpoint, dialect: OpenAiDialect) {
+    this.#dialect = dialect;
+    this.#basePath = endpoint.baseUrl.pathname.replace(/\/+$/, '');
+    this.#headers = ['content-type', 'application/json'];
+    if (endpoint.apiKey !== undefined) this.#headers = [...this.#headers, 'authorization', `Bearer ${endpoint.apiKey}`];
+    const options: Pool.Options = {
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      allowH2: false,
+      // Time limits belong to whoever called: a long silence may be a long prompt.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      ...(endpoint.socketPath === undefined ? {} : { socketPath: endpoint.socketPath }),
+    };
+    this.#generations = new Pool(endpoint.baseUrl.origin, {
+      ...options,
+      ...(endpoint.maxConcurrency === undefined ? {} : { connections: endpoint.maxConcurrency }),
+    });
+    this.#control = new Pool(endpoint.baseUrl.origin, { ...options, maxResponseSize: CONTROL_ANSWER_LIMIT_BYTES });
+  }
+
+  /** Runs a request for `modelId`; the contract of the token seam holds. */
+  generate(request: GenerateRequest, modelId: string, call: GenerationCall, sink: GenerationSink): void {
+    let options: Dispatcher.DispatchOptions;
+    let choices: number;
+    try {
+      const upstream = openAiRequest(request, modelId, this.#dialect);
+      choices = upstream.choices;
+      options = {
+        method: 'POST',
+        path: `${this.#basePath}${upstream.path}`,
+        headers: [...this.#headers, 'accept', 'text/event-stream', 'x-request-id', call.requestId],
+        body: JSON.stringify(upstream.body),
+      };
+    } catch (error) {
+      sink.fail(asMeshError(error));
+      return;
+    }
+    const started = {
+      $typeName: 'mesh.generation.v1.Started' as const,
+      requestId: call.requestId,
+      model: request.model,
+      modelId,
+      engine: this.#dialect.engine,
+      limits: [],
+    };
+    new OpenAiExchange(started, choices, call, sink).start(this.#generations, options);
+  }
+
+  /**
+   * A small request outside the token path. `path` counts from the server's root.
+   *
+   * @throws MeshError as errorOfResponse says, NO_HEALTHY_ENGINE; a SyntaxError for what is no JSON.
+   */
+  async json(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
+    const { engine } = this.#dialect;
+    const response = await this.#control
+      .request({
+        method,
+        path,
+        signal,
+        headers: [...this.#headers],
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+      .catch((error: unknown) => {
+        throw signal.aborted ? error : noHealthyEngine(engine, error);
+      });
+    const text = await response.body.text();
+    if (response.statusCode < 300) return text === '' ? undefined : JSON.parse(text);
+    const retryAfter = response.headers['retry-after'];
+    throw errorOfResponse(engine, {
+      status: response.statusCode,
+      retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
+      body: text,
+    });
+  }
+
+  /** Below the base URL, e.g. "/models" → "/v1/models". */
+  path(name: string): string {
+    return `${this.#basePath}${name}`;
+  }
+
+  /** Ends what still runs. */
+  async close(): Promise<void> {
+    await Promise.all([this.#generations.destroy(), this.#control.destroy()]);
+  }
+}

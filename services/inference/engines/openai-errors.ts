@@ -1,0 +1,138 @@
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+
+/** How long a caller shall wait when the engine does not say, in milliseconds. */
+const RETRY_AFTER_MS = 1_000;
+
+/** The longest text of an engine that is handed on. */
+const MESSAGE_LIMIT = 500;
+
+/** The engine answered with an error of its own or with nonsense; `cause` is for the log only. */
+export function engineFailed(engine: string, cause: unknown): MeshError {
+  return new MeshError('ENGINE_FAILED', 'The engine failed.', { metadata: { engine }, cause });
+}
+
+/** The engine broke off after `tokens` tokens. */
+export function engineLost(engine: string, tokens: number, cause?: unknown): MeshError {
+  return new MeshError('ENGINE_LOST', 'The engine broke off before the end.', {
+    metadata: { engine, tokens_delivered: String(tokens) },
+    cause,
+  });
+}
+
+/** The engine cannot be reached: nothing has run, another engine may be tried. */
+export function noHealthyEngine(engine: string, cause?: unknown): MeshError {
+  return new MeshError('NO_HEALTHY_ENGINE', 'No healthy backends', {
+    metadata: { model: engine },
+    retryAfterMs: RETRY_AFTER_MS,
+    cause,
+  });
+}
+
+/** A field that the engine cannot honour. */
+export function unsupportedField(engine: string, field: string): MeshError {
+  return new MeshError('UNSUPPORTED_FIELD', `The engine '${engine}' does not support '${field}'.`, {
+    metadata: { field, engine },
+  });
+}
+
+/** An answer with an error status. */
+export interface ErrorResponse {
+  readonly status: number;
+  /** The header of that name. */
+  readonly retryAfter: string | undefined;
+  readonly body: string;
+}
+
+/** What an engine's error status means to the caller. Only what it says about the caller's own input is handed on. */
+export function errorOfResponse(engine: string, response: ErrorResponse): MeshError {
+  const { status } = response;
+  const told = parseError(response.body);
+  const cause = new Error(`status ${status}: ${response.body.slice(0, MESSAGE_LIMIT)}`);
+  if (status === 429 || status === 503) {
+    return new MeshError('ENGINE_BUSY', 'The engine is busy. Try again later.', {
+      metadata: { engine },
+      retryAfterMs: retryAfterMs(response.retryAfter),
+      cause,
+    });
+  }
+  if (status === 413) return new MeshError('MESSAGE_TOO_LARGE', 'The request is too large for the engine.', { cause });
+  // A 404 without an error object comes from something that is not the engine: a wrong base_url.
+  if (!told || (status !== 400 && status !== 404 && status !== 422)) return engineFailed(engine, cause);
+  if (isContextLength(told)) return contextLengthExceeded(told, cause);
+  return new MeshError('INVALID_FIELD', told.message, {
+    metadata: { engine, ...(told.field === undefined ? {} : { field: told.field }) },
+    cause,
+  });
+}
+
+interface ToldError {
+  readonly message: string;
+  readonly field: string | undefined;
+  readonly code: string | undefined;
+  readonly promptTokens: number | undefined;
+  readonly contextTokens: number | undefined;
+}
+
+/** `{error: {message, param, code}}`, or the same without the wrapping as older servers send it. */
+function parseError(body: string): ToldError | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body);
+  } catch {
+    return undefined; // No JSON: it says nothing that could be handed on.
+  }
+  const inner = property(parsed, 'error');
+  const error = typeof inner === 'object' && inner !== null ? inner : parsed;
+  const message = typeof inner === 'string' ? inner : property(error, 'message');
+  if (typeof message !== 'string' || message === '') return undefined;
+  return {
+    message: message.slice(0, MESSAGE_LIMIT),
+    field: text(property(error, 'param')),
+    code: text(property(error, 'code')),
+    promptTokens: count(property(error, 'n_prompt_tokens')),
+    contextTokens: count(property(error, 'n_ctx')),
+  };
+}
+
+function isContextLength(error: ToldError): boolean {
+  return (
+    error.code === 'context_length_exceeded' || /context (length|size|window)|maximum model length/i.test(error.message)
+  );
+}
+
+function contextLengthExceeded(error: ToldError, cause: Error): MeshError {
+  const contextTokens = error.contextTokens ?? firstNumber(/context (?:length|size)\D{0,40}?(\d+)/i, error.message);
+  const promptTokens =
+    error.promptTokens ??
+    firstNumber(/(\d+) (?:input tokens|in the messages)|(?:prompt|input)\D{0,40}?(\d+) tokens/i, error.message);
+  return new MeshError('CONTEXT_LENGTH_EXCEEDED', error.message, {
+    metadata: {
+      ...(promptTokens === undefined ? {} : { prompt_tokens: String(promptTokens) }),
+      ...(contextTokens === undefined ? {} : { context_tokens: String(contextTokens) }),
+    },
+    cause,
+  });
+}
+
+function firstNumber(pattern: RegExp, message: string): number | undefined {
+  const groups = pattern.exec(message)?.slice(1) ?? [];
+  const digits = groups.find((group) => group !== undefined);
+  return digits === undefined ? undefined : Number(digits);
+}
+
+function property(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) ? value : undefined;
+}
+
+function retryAfterMs(header: string | undefined): number {
+  const seconds = Number(header);
+  return header !== undefined && Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : RETRY_AFTER_MS;
+}

@@ -1,0 +1,192 @@
+import type {
+  GenerateRequest,
+  ResponseFormat,
+  SamplingParameters,
+  Tool,
+  ToolChoice,
+} from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { ToolMode } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { invalidField } from '../../shared/errors/mesh-error.ts';
+import { unsupportedField } from './openai-errors.ts';
+import { hasMedia, type Json, openAiMessages } from './openai-messages.ts';
+
+/** What an OpenAI-compatible server understands. */
+export interface OpenAiDialect {
+  /** The engine's name, for errors. */
+  readonly engine: string;
+  readonly capabilities: EngineCapabilities;
+  /** The body fields that it honours. Unset: any; it refuses by itself what it does not know. */
+  readonly fields?: ReadonlySet<string>;
+  /** Whether its stream counts tokens in every chunk when asked to. */
+  readonly continuousUsage: boolean;
+}
+
+/** A request for the upstream API. */
+export interface OpenAiRequest {
+  /** Below the base URL. */
+  readonly path: '/chat/completions' | '/completions';
+  readonly body: Json;
+  /** How many completions it makes. */
+  readonly choices: number;
+}
+
+/** Fields that the mesh sets itself or has a field of its own for: an engine option must not override them. */
+const OWN_FIELDS = new Set([
+  'model',
+  'messages',
+  'prompt',
+  'stream',
+  'stream_options',
+  'n',
+  'max_tokens',
+  'max_completion_tokens',
+  'tools',
+  'tool_choice',
+  'response_format',
+]);
+
+/**
+ * GenerateRequest → body of the upstream API, always streaming. Pure.
+ *
+ * @throws MeshError UNSUPPORTED_FIELD for what the engine cannot honour, INVALID_FIELD.
+ */
+export function openAiRequest(request: GenerateRequest, modelId: string, dialect: OpenAiDialect): OpenAiRequest {
+  const { sampling } = request;
+  const body: Record<string, unknown> = {
+    ...engineOptions(request),
+    model: modelId,
+    ...prompt(request),
+    ...(sampling ? samplingFields(sampling, request.prompt?.input.case === 'chat') : {}),
+    ...(request.tools.length > 0 ? { tools: request.tools.map(tool) } : {}),
+    ...(request.toolChoice ? { tool_choice: toolChoice(request.toolChoice) } : {}),
+    ...(request.responseFormat ? { response_format: responseFormat(request.responseFormat) } : {}),
+    ...(request.echoPrompt ? { echo: true } : {}),
+  };
+  refuseUnsupported(request, body, dialect);
+  body.stream = true;
+  body.stream_options = dialect.continuousUsage
+    ? { include_usage: true, continuous_usage_stats: true }
+    : { include_usage: true };
+  return {
+    path: request.prompt?.input.case === 'chat' ? '/chat/completions' : '/completions',
+    body,
+    choices: sampling?.choices ?? 1,
+  };
+}
+
+function refuseUnsupported(request: GenerateRequest, body: Json, dialect: OpenAiDialect): void {
+  const { capabilities, engine, fields } = dialect;
+  const input = request.prompt?.input;
+  const refuse = (field: string, needed: boolean, able: boolean): void => {
+    if (needed && !able) throw unsupportedField(engine, field);
+  };
+  refuse('messages', input?.case === 'chat', capabilities.chat);
+  refuse('messages.content', input?.case === 'chat' && hasMedia(input.value), capabilities.images);
+  refuse('prompt', input?.case === 'tokenIds', capabilities.tokenPrompts);
+  refuse('tools', body.tools !== undefined, capabilities.tools);
+  refuse('response_format', body.response_format !== undefined, capabilities.json);
+  refuse('logprobs', body.logprobs !== undefined, capabilities.logprobs);
+  refuse('logit_bias', body.logit_bias !== undefined, capabilities.logitBias);
+  refuse('n', (request.sampling?.choices ?? 1) > 1, capabilities.choices);
+  refuse('return_token_ids', body.return_token_ids !== undefined, capabilities.tokenIds);
+  if (!fields) return;
+  for (const field of Object.keys(body)) refuse(field, true, fields.has(field));
+}
+
+function engineOptions(request: GenerateRequest): Json {
+  const options = request.engineOptions;
+  if (!options) return {};
+  for (const field of Object.keys(options)) {
+    if (OWN_FIELDS.has(field)) throw invalidField(`engine_options.${field}`, 'has a field of its own');
+  }
+  return options;
+}
+
+function prompt(request: GenerateRequest): Json {
+  const input = request.prompt?.input;
+  switch (input?.case) {
+    case 'chat': {
+      const template = input.value.templateOptions;
+      return { messages: openAiMessages(input.value), ...(template ? { chat_template_kwargs: template } : {}) };
+    }
+    case 'text':
+      return { prompt: input.value };
+    case 'tokenIds':
+      return { prompt: input.value.ids };
+    default:
+      throw invalidField('prompt', 'is missing');
+  }
+}
+
+function samplingFields(sampling: SamplingParameters, isChat: boolean): Json {
+  const fields: Record<string, unknown> = {};
+  const set = (name: string, value: unknown): void => {
+    if (value !== undefined) fields[name] = value;
+  };
+  set('max_tokens', sampling.maxTokens);
+  set('temperature', sampling.temperature);
+  set('top_p', sampling.topP);
+  set('top_k', sampling.topK);
+  set('min_p', sampling.minP);
+  set('frequency_penalty', sampling.frequencyPenalty);
+  set('presence_penalty', sampling.presencePenalty);
+  set('repetition_penalty', sampling.repetitionPenalty);
+  set('seed', seed(sampling.seed));
+  set('min_tokens', sampling.minTokens);
+  set('reasoning_effort', sampling.reasoningEffort);
+  if (sampling.stop.length > 0) set('stop', sampling.stop);
+  if (sampling.stopTokenIds.length > 0) set('stop_token_ids', sampling.stopTokenIds);
+  if ((sampling.choices ?? 1) > 1) set('n', sampling.choices);
+  if (sampling.logprobs && isChat) {
+    set('logprobs', true);
+    set('top_logprobs', sampling.topLogprobs);
+  } else if (sampling.logprobs) {
+    // Completions have one number for both: 0 is the token itself without alternatives.
+    set('logprobs', sampling.topLogprobs ?? 0);
+  }
+  if (Object.keys(sampling.logitBias).length > 0) set('logit_bias', sampling.logitBias);
+  if (sampling.ignoreEndOfTurn) set('ignore_eos', true);
+  if (sampling.returnTokenIds) set('return_token_ids', true);
+  return fields;
+}
+
+/** JSON numbers hold integers up to 2^53; a larger seed would silently become another one. */
+function seed(value: bigint | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw invalidField('sampling.seed', 'must be between -2^53 and 2^53');
+  return number;
+}
+
+function tool({ name, description, parameters, strict }: Tool): Json {
+  return {
+    type: 'function',
+    function: {
+      name,
+      ...(description === '' ? {} : { description }),
+      ...(parameters ? { parameters } : {}),
+      ...(strict === undefined ? {} : { strict }),
+    },
+  };
+}
+
+function toolChoice({ choice }: ToolChoice): unknown {
+  if (choice.case === 'function') return { type: 'function', function: { name: choice.value } };
+  if (choice.value === ToolMode.NONE) return 'none';
+  return choice.value === ToolMode.REQUIRED ? 'required' : 'auto';
+}
+
+function responseFormat({ format }: ResponseFormat): Json {
+  if (format.case !== 'jsonSchema') return { type: 'json_object' };
+  const { name, description, schema, strict } = format.value;
+  return {
+    type: 'json_schema',
+    json_schema: {
+      name,
+      ...(description === '' ? {} : { description }),
+      ...(schema ? { schema } : {}),
+      ...(strict === undefined ? {} : { strict }),
+    },
+  };
+}

@@ -1,0 +1,182 @@
+import {
+  type Delta,
+  FinishReason,
+  type GenerationEvent,
+  type Started,
+} from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { TokenGroups } from '../stream/token-groups.ts';
+import type { OpenAiChoice, OpenAiChunk, OpenAiToolCall, OpenAiUsage } from './openai-chunk.ts';
+import { engineFailed, engineLost } from './openai-errors.ts';
+import { appendLogprobs } from './openai-logprobs.ts';
+import { SseDecoder } from './sse-decoder.ts';
+
+/** The largest event that is taken, in bytes: many tokens with 20 alternatives each fit many times. */
+const FRAME_LIMIT_BYTES = 4 * 1024 * 1024;
+
+const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
+  stop: FinishReason.STOP,
+  length: FinishReason.LENGTH,
+  tool_calls: FinishReason.TOOL_CALLS,
+  function_call: FinishReason.TOOL_CALLS,
+  content_filter: FinishReason.CONTENT_FILTER,
+};
+
+/** The bytes of an OpenAI-compatible SSE answer → generation events. Does no I/O. */
+export class OpenAiStream {
+  readonly #engine: string;
+  readonly #groups = new TokenGroups();
+  readonly #decoder = new SseDecoder((data) => this.#onData(data), FRAME_LIMIT_BYTES);
+  readonly #choices: number;
+  /** The choices that have finished. */
+  readonly #finished = new Set<number>();
+  #usage: OpenAiUsage | undefined;
+  #complete = false;
+
+  constructor(started: Started, choices: number) {
+    this.#engine = started.engine;
+    this.#choices = choices;
+    this.#groups.push({ case: 'started', value: started });
+  }
+
+  /** Whether the last event, `usage`, is among those taken or to be taken. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** Tokens of all choices so far. */
+  get completionTokens(): number {
+    return this.#groups.completionTokens;
+  }
+
+  /**
+   * Takes the next bytes.
+   *
+   * @throws MeshError ENGINE_FAILED for what is no such stream and for an error that the engine sends in it, ENGINE_LOST
+   * for an end before its time.
+   */
+  push(chunk: Buffer): void {
+    if (this.#complete) return;
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      throw error instanceof MeshError ? error : engineFailed(this.#engine, error);
+    }
+  }
+
+  /**
+   * The answer has ended.
+   *
+   * @throws MeshError ENGINE_LOST when a choice is unfinished.
+   */
+  close(): void {
+    if (!this.#complete) this.#end();
+  }
+
+  /** The events that are ready, in order. */
+  take(): readonly GenerationEvent[] {
+    return this.#groups.take();
+  }
+
+  #onData(data: string): void {
+    if (this.#complete) return;
+    if (data === '[DONE]') {
+      this.#end();
+      return;
+    }
+    const chunk = JSON.parse(data) as OpenAiChunk | null;
+    if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
+    if (chunk.error) throw engineFailed(this.#engine, chunk.error);
+    // The bill first: a server that counts as it goes sends it with the tokens that it counts.
+    if (chunk.usage) this.#onUsage(chunk.usage);
+    const choices = chunk.choices ?? [];
+    for (let index = 0; index < choices.length; index++) {
+      const choice = choices[index];
+      if (choice) this.#onChoice(choice, chunk.usage?.completion_tokens !== undefined);
+    }
+  }
+
+  #onUsage(usage: OpenAiUsage): void {
+    this.#usage = usage;
+    const groups = this.#groups;
+    if (isCount(usage.prompt_tokens)) groups.promptTokens = usage.prompt_tokens;
+    // With several choices some servers count one choice only; the final bill then corrects our own count.
+    if (this.#choices === 1 && isCount(usage.completion_tokens)) groups.completionTokens = usage.completion_tokens;
+  }
+
+  #onChoice(choice: OpenAiChoice, counted: boolean): void {
+    const index = choice.index ?? 0;
+    if (!isCount(index) || index >= this.#choices) throw new Error('choice out of range');
+    const tokens = this.#append(choice, index);
+    if (!(counted && this.#choices === 1)) this.#groups.completionTokens += tokens;
+    if (typeof choice.finish_reason === 'string') this.#onFinish(choice, index, choice.finish_reason);
+  }
+
+  /** Appends to the choice's delta; returns how many tokens that was. */
+  #append(choice: OpenAiChoice, index: number): number {
+    const text = choice.delta?.content ?? choice.text ?? '';
+    const reasoning = choice.delta?.reasoning_content ?? choice.delta?.reasoning ?? '';
+    const toolCalls = choice.delta?.tool_calls;
+    const ids = choice.token_ids;
+    const hasContent = text !== '' || reasoning !== '' || (toolCalls?.length ?? 0) > 0;
+    if (!hasContent && !ids?.length && !choice.logprobs) return 0;
+    const delta = this.#groups.open(index);
+    // Joined even when empty-handed: a server may hold back the bytes of half a character but tell the token.
+    if (typeof text === 'string') delta.text += text;
+    if (typeof reasoning === 'string') delta.reasoning += reasoning;
+    if (toolCalls) appendToolCalls(toolCalls, delta);
+    if (ids) for (let at = 0; at < ids.length; at++) delta.tokenIds.push(ids[at] ?? 0);
+    const told = choice.logprobs ? appendLogprobs(choice.logprobs, delta.logprobs) : 0;
+    return ids?.length || told || (hasContent ? 1 : 0);
+  }
+
+  #onFinish(choice: OpenAiChoice, index: number, reason: string): void {
+    // vLLM's word for a request that it dropped itself, e.g. because it is stopped.
+    if (reason === 'abort') throw engineLost(this.#engine, this.completionTokens);
+    const matchedStop = typeof choice.stop_reason === 'string' ? choice.stop_reason : undefined;
+    this.#finished.add(index);
+    this.#groups.push({
+      case: 'finished',
+      value: {
+        $typeName: 'mesh.generation.v1.Finished',
+        choice: index,
+        reason: FINISH_REASONS[reason] ?? FinishReason.STOP,
+        ...(matchedStop === undefined ? {} : { matchedStop }),
+      },
+    });
+  }
+
+  #end(): void {
+    if (this.#finished.size < this.#choices) throw engineLost(this.#engine, this.completionTokens);
+    const usage = this.#usage;
+    this.#complete = true;
+    this.#groups.push({
+      case: 'usage',
+      value: {
+        $typeName: 'mesh.generation.v1.Usage',
+        promptTokens: usage?.prompt_tokens ?? this.#groups.promptTokens,
+        completionTokens: usage?.completion_tokens ?? this.completionTokens,
+        cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
+        reasoningTokens: usage?.completion_tokens_details?.reasoning_tokens ?? 0,
+      },
+    });
+  }
+}
+
+function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {
+  for (const call of calls) {
+    const { id } = call;
+    const name = call.function?.name;
+    delta.toolCalls.push({
+      $typeName: 'mesh.generation.v1.ToolCallDelta',
+      index: call.index ?? 0,
+      arguments: call.function?.arguments ?? '',
+      ...(typeof id === 'string' ? { id } : {}),
+      ...(typeof name === 'string' ? { name } : {}),
+    });
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0;
+}

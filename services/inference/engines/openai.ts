@@ -1,0 +1,84 @@
+import { create } from '@bufbuild/protobuf';
+import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { EngineAdapter, EngineConnection, EngineProbe, EngineSetting } from './engine.ts';
+import type { OpenAiEntry } from './model-entry.ts';
+import { OpenAiConnection } from './openai-connection.ts';
+import { unsupportedField } from './openai-errors.ts';
+
+/** What may be asked of a server that is known by its API only; it refuses by itself what it cannot do. */
+const CAPABILITIES = create(EngineCapabilitiesSchema, {
+  chat: true,
+  tokenPrompts: true,
+  tokenIds: true,
+  logprobs: true,
+  choices: true,
+  tools: true,
+  json: true,
+  images: true,
+  logitBias: true,
+});
+
+/** Any server that speaks the OpenAI API; it is somebody else's to start. */
+export function openAiEngine(entry: OpenAiEntry): EngineAdapter {
+  return {
+    kind: entry.engine,
+    capabilities: CAPABILITIES,
+    address: addressOf(entry.base_url),
+    modelId: entry.model ?? '',
+    deviceKind: 'remote',
+    lifecycle: 'attached',
+    connect: (setting) => connect(entry, setting),
+  };
+}
+
+function connect(entry: OpenAiEntry, setting: EngineSetting): EngineConnection {
+  const connection = new OpenAiConnection(
+    {
+      baseUrl: new URL(entry.base_url),
+      apiKey: apiKeyOf(entry, setting),
+      maxConcurrency: entry.max_concurrency,
+    },
+    { engine: entry.name, capabilities: CAPABILITIES, continuousUsage: false },
+  );
+  let listedModelId = '';
+  return {
+    generate: (request, call, sink) =>
+      connection.generate(request, entry.model ?? (listedModelId || entry.name), call, sink),
+    tokenize: () => Promise.reject(unsupportedField(entry.name, 'tokenize')),
+    async probe(signal) {
+      const probe = readModels(await connection.json('GET', connection.path('/models'), signal), entry.model);
+      listedModelId = probe.modelId ?? '';
+      return probe;
+    },
+    close: () => connection.close(),
+  };
+}
+
+/** The model in a server's list: the configured one, else the first. */
+function readModels(answer: unknown, configured: string | undefined): EngineProbe {
+  const data = (answer as { data?: unknown } | undefined)?.data;
+  const models = (Array.isArray(data) ? data : []) as { id?: unknown; max_model_len?: unknown }[];
+  const model = configured === undefined ? models[0] : models.find(({ id }) => id === configured);
+  return {
+    modelId: configured ?? (typeof model?.id === 'string' ? model.id : undefined),
+    contextTokens: typeof model?.max_model_len === 'number' ? model.max_model_len : undefined,
+  };
+}
+
+function apiKeyOf(entry: OpenAiEntry, setting: EngineSetting): string | undefined {
+  if (entry.api_key_env === undefined) return undefined;
+  const key = setting.environmentVariable(entry.api_key_env);
+  if (key) return key;
+  throw new MeshError('INVALID_FIELD', `inference.models '${entry.name}': ${entry.api_key_env} is not set.`, {
+    metadata: { field: 'inference.models.api_key_env' },
+  });
+}
+
+/** Without user and password, which must not be shown. */
+function addressOf(baseUrl: string): string {
+  const url = new URL(baseUrl);
+  url.username = '';
+  url.password = '';
+  return url.toString().replace(/\/$/, '');
+}

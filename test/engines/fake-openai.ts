@@ -1,0 +1,310 @@
+// An OpenAI-compatible server that misbehaves on order. Start it as a child process:
+//
+//   node test/engines/fake-openai.ts '<script as JSON>' [--port N | --socket PATH]
+//
+// It prints {"port":N} (or {"socket":PATH}) when it listens. See FakeScript for the script; `POST /script` replaces it.
+// `GET /running` tells what is really in flight, counted by sockets: {"running","aborted","served","last"}.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** What the server does with every generation. Everything is optional. */
+export interface FakeScript {
+  /** How many tokens to make; else the request's max_tokens, else 8. */
+  readonly tokens?: number;
+  /** The text of each token, by turns. Default " t0", " t1", …. */
+  readonly texts?: readonly string[];
+  /** Pause between two writes, in milliseconds. 0: as fast as it goes. */
+  readonly everyMs?: number;
+  /** Wait before the first token, in milliseconds, after the headers. */
+  readonly firstTokenMs?: number;
+  /** Wait before the headers, in milliseconds. */
+  readonly headersMs?: number;
+  /** Tokens per write. */
+  readonly perWrite?: number;
+  /** Tokens per chunk (one text, several ids). */
+  readonly perChunk?: number;
+  /** Send `token_ids` even if not asked. */
+  readonly tokenIds?: boolean;
+  /** Answer with this status and body instead. */
+  readonly status?: number;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** At token k: end the process, cut the connection, stop sending for good, or send an error, garbage, half a chunk. */
+  readonly atToken?: number;
+  readonly fault?: 'exit' | 'reset' | 'hang' | 'error' | 'garbage' | 'half' | 'end' | 'abort' | 'huge';
+  /** Cut every write into pieces of so many bytes, each in a write of its own. */
+  readonly pieceBytes?: number;
+  /** Bytes (hex) sent as text of the first token, invalid UTF-8 allowed. */
+  readonly rawHex?: string;
+  readonly omitUsage?: boolean;
+  readonly omitDone?: boolean;
+  readonly continuousUsage?: boolean;
+  /** Answer with one JSON body although asked to stream. */
+  readonly nonStream?: boolean;
+  /** Keep the answer open after [DONE]. */
+  readonly leaveOpen?: boolean;
+  readonly finishReason?: string;
+  readonly stopReason?: string;
+  readonly reasoning?: boolean;
+  readonly toolCalls?: boolean;
+  readonly lineEnd?: string;
+  readonly comments?: boolean;
+  /** Status of /health and /v1/models. */
+  readonly healthStatus?: number;
+  /** Ids in /v1/models. */
+  readonly models?: readonly string[];
+}
+
+/** Long enough for the socket to take what was written, so that a cut loses only what comes after it. */
+const FLUSH_MS = 20;
+
+const counts = { running: 0, aborted: 0, served: 0 };
+let script: FakeScript = JSON.parse(process.argv[2] ?? '{}');
+let last: unknown;
+
+const server = createServer((request, response) => {
+  route(request, response).catch((error: unknown) => {
+    console.error('fake engine:', error);
+    response.destroy();
+  });
+});
+
+async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = `${request.method} ${request.url}`;
+  if (path === 'GET /running') return json(response, 200, { ...counts, last });
+  if (path === 'GET /health') return json(response, script.healthStatus ?? 200, { status: 'ok' });
+  if (path === 'GET /v1/models') {
+    const data = (script.models ?? ['fake-model']).map((id) => ({ id, object: 'model', max_model_len: 4096 }));
+    return json(response, script.healthStatus ?? 200, { object: 'list', data });
+  }
+  const body = await read(request);
+  if (path === 'POST /script') {
+    script = JSON.parse(body);
+    return json(response, 200, {});
+  }
+  if (path === 'POST /tokenize') return json(response, 200, { tokens: [1, 2, 3], count: 3 });
+  if (path !== 'POST /v1/chat/completions' && path !== 'POST /v1/completions') {
+    return json(response, 404, { detail: 'Not Found' });
+  }
+  last = { path: request.url, headers: request.headers, body: JSON.parse(body) };
+  counts.running++;
+  response.on('close', () => {
+    counts.running--;
+    if (response.writableFinished) counts.served++;
+    else counts.aborted++;
+  });
+  await generate(script, JSON.parse(body), request.url === '/v1/chat/completions', response);
+}
+
+async function generate(
+  fake: FakeScript,
+  body: Readonly<Record<string, unknown>>,
+  isChat: boolean,
+  response: ServerResponse,
+): Promise<void> {
+  if (fake.headersMs) await delay(fake.headersMs);
+  if (fake.status) return json(response, fake.status, fake.body ?? {}, fake.headers);
+  if (fake.nonStream) return json(response, 200, { choices: [{ index: 0, message: { content: 'whole' } }] });
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+  response.flushHeaders();
+  const choices = Number(body.n ?? 1);
+  const total = fake.tokens ?? Number(body.max_tokens ?? 8);
+  const perChunk = fake.perChunk ?? 1;
+  const perWrite = fake.perWrite ?? 1;
+  if (isChat)
+    await write(fake, response, event(fake, { choices: [{ index: 0, delta: { role: 'assistant', content: '' } }] }));
+  if (fake.firstTokenMs) await delay(fake.firstTokenMs);
+  let pending: Buffer[] = [];
+  for (let token = 0; token < total; token += perChunk) {
+    if (response.destroyed) return;
+    if (fake.fault && token >= (fake.atToken ?? 0)) {
+      if (pending.length > 0) await write(fake, response, Buffer.concat(pending));
+      return misbehave(fake, response);
+    }
+    const size = Math.min(perChunk, total - token);
+    for (let index = 0; index < choices; index++) pending.push(tokenEvent(fake, body, isChat, { index, token, size }));
+    if (pending.length < perWrite && token + perChunk < total) continue;
+    await write(fake, response, Buffer.concat(pending));
+    pending = [];
+    if (fake.everyMs) await delay(fake.everyMs);
+  }
+  if (fake.fault && total <= (fake.atToken ?? 0)) return misbehave(fake, response);
+  const tail: Buffer[] = [];
+  for (let index = 0; index < choices; index++) tail.push(finishEvent(fake, isChat, index));
+  if (!fake.omitUsage) tail.push(event(fake, { choices: [], usage: usage(total * choices) }));
+  if (!fake.omitDone) tail.push(Buffer.from(`data: [DONE]${lineEnd(fake)}${lineEnd(fake)}`));
+  await write(fake, response, Buffer.concat(tail));
+  if (!fake.leaveOpen) response.end();
+}
+
+function tokenEvent(
+  fake: FakeScript,
+  body: Readonly<Record<string, unknown>>,
+  isChat: boolean,
+  { index, token, size }: { index: number; token: number; size: number },
+): Buffer {
+  const numbers = Array.from({ length: size }, (_, offset) => token + offset);
+  const text = numbers.map((at) => fake.texts?.[at % fake.texts.length] ?? ` t${at}`).join('');
+  const hex = fake.rawHex && token === 0 ? '\u0000RAW\u0000' : text;
+  const delta = fake.reasoning
+    ? { reasoning_content: hex }
+    : fake.toolCalls
+      ? {
+          tool_calls: [
+            {
+              index: 0,
+              ...(token === 0 ? { id: 'call_1' } : {}),
+              function: { ...(token === 0 ? { name: 'f' } : {}), arguments: hex },
+            },
+          ],
+        }
+      : { content: hex };
+  const chunk = {
+    id: 'x',
+    choices: [
+      {
+        index,
+        ...(isChat ? { delta } : { text: hex }),
+        finish_reason: null,
+        ...(fake.tokenIds || body.return_token_ids ? { token_ids: numbers.map((at) => 1000 + at) } : {}),
+        ...(body.logprobs === true
+          ? {
+              logprobs: {
+                content: numbers.map((at) => ({
+                  token: ` t${at}`,
+                  logprob: -0.5,
+                  bytes: [32],
+                  top_logprobs: [{ token: 'z', logprob: -1 }],
+                })),
+              },
+            }
+          : {}),
+      },
+    ],
+    ...(fake.continuousUsage ? { usage: usage(token + size) } : {}),
+  };
+  const bytes = event(fake, chunk);
+  if (hex === text) return bytes;
+  const marker = Buffer.from(JSON.stringify('\u0000RAW\u0000').slice(1, -1));
+  const at = bytes.indexOf(marker);
+  return Buffer.concat([
+    bytes.subarray(0, at),
+    Buffer.from(fake.rawHex ?? '', 'hex'),
+    bytes.subarray(at + marker.length),
+  ]);
+}
+
+function finishEvent(fake: FakeScript, isChat: boolean, index: number): Buffer {
+  const reason = fake.finishReason ?? 'stop';
+  return event(fake, {
+    choices: [
+      {
+        index,
+        ...(isChat ? { delta: {} } : { text: '' }),
+        finish_reason: reason,
+        stop_reason: fake.stopReason ?? null,
+      },
+    ],
+  });
+}
+
+async function misbehave(fake: FakeScript, response: ServerResponse): Promise<void> {
+  switch (fake.fault) {
+    case 'exit':
+      process.exit(0);
+      break;
+    case 'reset':
+      await delay(FLUSH_MS);
+      response.destroy();
+      break;
+    case 'hang':
+      break;
+    case 'error':
+      await write(fake, response, event(fake, { error: { message: 'CUDA error at /secret/path', code: 500 } }));
+      response.end('data: [DONE]\n\n');
+      break;
+    case 'abort':
+      await write(fake, response, finishEvent({ finishReason: 'abort' }, true, 0));
+      response.end('data: [DONE]\n\n');
+      break;
+    case 'garbage':
+      response.end('data: {"choices": [nonsense\n\n');
+      break;
+    case 'huge':
+      for (let part = 0; part < 64 && !response.destroyed; part++)
+        await write(fake, response, Buffer.alloc(256 * 1024, 97));
+      break;
+    case 'half':
+      await write(fake, response, Buffer.from('data: {"choices":[{"index":0,"del'));
+      await delay(FLUSH_MS);
+      response.destroy();
+      break;
+    default:
+      response.end();
+  }
+}
+
+async function write(fake: FakeScript, response: ServerResponse, bytes: Buffer): Promise<void> {
+  const size = fake.pieceBytes ?? bytes.length;
+  for (let at = 0; at < bytes.length; at += size) {
+    if (response.destroyed) return;
+    if (!response.write(bytes.subarray(at, at + size))) {
+      await new Promise<void>((resolve) => {
+        const go = (): void => {
+          response.off('drain', go).off('close', go);
+          resolve();
+        };
+        response.on('drain', go).on('close', go);
+      });
+    }
+    // A turn of the event loop, so that the pieces are not joined again.
+    if (size < bytes.length) await delay(0);
+  }
+}
+
+function event(fake: FakeScript, chunk: unknown): Buffer {
+  const comment = fake.comments ? `: ping${lineEnd(fake)}event: message${lineEnd(fake)}` : '';
+  return Buffer.from(`${comment}data: ${JSON.stringify(chunk)}${lineEnd(fake)}${lineEnd(fake)}`);
+}
+
+function lineEnd(fake: FakeScript): string {
+  return fake.lineEnd ?? '\n';
+}
+
+function usage(completionTokens: number): object {
+  return {
+    prompt_tokens: 5,
+    completion_tokens: completionTokens,
+    total_tokens: 5 + completionTokens,
+    prompt_tokens_details: { cached_tokens: 2 },
+  };
+}
+
+function json(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(text);
+}
+
+async function read(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+const flag = process.argv[3];
+const value = process.argv[4];
+if (flag === '--socket' && value) {
+  server.listen(value, () => console.log(JSON.stringify({ socket: value })));
+} else {
+  server.listen(flag === '--port' ? Number(value) : 0, '127.0.0.1', () => {
+    console.log(JSON.stringify({ port: (server.address() as AddressInfo).port }));
+  });
+}
+process.on('SIGTERM', () => process.exit(0));
