@@ -107,12 +107,16 @@ function asRequestError(error: unknown): RequestError {
   return new RequestError(500, 'Unexpected error in the engine.');
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse, cause: unknown): void {
+async function refuse(request: IncomingMessage, response: ServerResponse, cause: unknown): Promise<void> {
   // The client left while its body was read: nobody to answer.
-  if (response.destroyed || response.headersSent) return;
+  if (response.destroyed) return;
   const error = asRequestError(cause);
+  // A client that is still sending sees a broken connection instead of an answer, so the rest is read and dropped.
+  if (!request.complete) {
+    request.resume();
+    await new Promise((resolve) => request.once('end', resolve).once('close', resolve));
+    if (response.destroyed) return;
+  }
   if (error.retryAfterSeconds !== undefined) response.setHeader('retry-after', error.retryAfterSeconds);
-  // Reads past what is left of the body, so that the client is not cut off before it sees the answer.
-  request.resume();
   response.writeHead(error.status, { 'content-type': 'application/json' }).end(errorBody(error));
 }

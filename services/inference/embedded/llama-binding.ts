@@ -128,16 +128,20 @@ function binariesFolder(name: string): string | undefined {
   }
 }
 
-/** Loads the prebuilt binary of a variant with its backends; undefined where its package is not installed. */
-export function loadBinding(variant: BinaryVariant): LlamaBinding | undefined {
+/**
+ * Loads the prebuilt binary of a variant with its backends; undefined where its package is not installed. llama.cpp's
+ * errors go to `onError`, a line at a time.
+ */
+export function loadBinding(variant: BinaryVariant, onError: (line: string) => void): LlamaBinding | undefined {
   const name = folderName(process.platform, process.arch, variant);
   const binaries = binariesFolder(name);
   if (binaries === undefined) return undefined;
   const folder = join(binaries, name);
   const binding = createRequire(import.meta.url)(join(folder, 'llama-addon.node')) as LlamaBinding;
-  // Without a logger llama.cpp prints to stdout, which carries our events.
-  binding.setLogger(() => {});
-  binding.setLoggerLogLevel(LOG_LEVEL.warning);
+  // Without a logger llama.cpp prints to stdout, which carries our events. A second setLogger would turn the first off
+  // and, a moment later, itself.
+  binding.setLogger((_level, line) => onError(line.trim()));
+  binding.setLoggerLogLevel(LOG_LEVEL.error);
   binding.loadBackends(folder);
   if (variant === 'cuda' && binding.getGpuType() !== 'cuda') {
     // The second package holds a build for older drivers and cards.
@@ -148,4 +152,4 @@ export function loadBinding(variant: BinaryVariant): LlamaBinding | undefined {
 }
 
 /** llama.cpp's levels as the addon numbers them; `setLoggerLogLevel` lets its argument and everything below pass. */
-export const LOG_LEVEL = { error: 2, warning: 3 } as const;
+export const LOG_LEVEL = { none: 0, error: 2 } as const;

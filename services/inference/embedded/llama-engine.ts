@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
 import { basename } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { type ChatTemplate, createChatTemplate, DEFAULT_CHAT_TEMPLATE } from './chat-template.ts';
 import { binaryVariants, type GpuChoice, readDeviceSigns } from './device.ts';
 import { type GgufMetadata, readGgufMetadata } from './gguf-metadata.ts';
@@ -46,11 +47,8 @@ const HALF_PRECISION_BYTES = 2;
 /** Loads a model and makes it ready. `onPercent` is called with whole percentages while the weights are read. */
 export async function loadEngine(options: EngineOptions, onPercent: (percent: number) => void): Promise<LlamaEngine> {
   const metadata = readMetadata(options.modelPath);
-  const { binding, device } = openBinding(options.gpu);
-  const complaints: string[] = [];
-  binding.setLogger((level, message) => {
-    if (level <= LOG_LEVEL.error && message.trim() !== '') complaints.push(message.trim());
-  });
+  const log = createErrorLog();
+  const { binding, device } = openBinding(options.gpu, log.add);
   await binding.init();
 
   const { values } = metadata;
@@ -65,7 +63,7 @@ export async function loadEngine(options: EngineOptions, onPercent: (percent: nu
     useMmap: true,
     onLoadProgress: percentSteps(onPercent),
   });
-  if (!(await model.init())) throw new ModelLoadError(complaints.at(-1) ?? 'llama.cpp could not load it');
+  if (!(await model.init())) throw new ModelLoadError((await log.first(binding)) ?? 'llama.cpp could not load it');
   const cores = Math.max(1, Math.floor(binding.getMathCores()));
   const context = new binding.AddonContext(model, {
     contextSize: plan.contextTokens * options.sequences,
@@ -77,8 +75,11 @@ export async function loadEngine(options: EngineOptions, onPercent: (percent: nu
     threads: options.threads ?? cores,
   });
   if (!(await context.init())) {
-    throw new ModelLoadError(complaints.at(-1) ?? `no memory for ${options.sequences} x ${plan.contextTokens} tokens`);
+    throw new ModelLoadError(
+      (await log.first(binding)) ?? `no memory for ${options.sequences} x ${plan.contextTokens} tokens`,
+    );
   }
+  log.print();
   const threads = options.threads ?? (await chooseThreads(context, model.getModelSize(), cores));
   context.setThreads(threads);
 
@@ -115,6 +116,28 @@ export async function loadEngine(options: EngineOptions, onPercent: (percent: nu
   };
 }
 
+/** Keeps llama.cpp's error lines, so that a failed start can end with one line that says why; later prints them. */
+function createErrorLog() {
+  const lines: string[] = [];
+  let printing = false;
+  return {
+    add(line: string): void {
+      if (printing) process.stderr.write(`llama.cpp: ${line}\n`);
+      else if (line !== '') lines.push(line);
+    },
+    print(): void {
+      printing = true;
+    },
+    async first(binding: LlamaBinding): Promise<string | undefined> {
+      // They arrive from another thread by way of the event loop. What has not arrived when the process exits is printed
+      // to stdout, hence the wait and the silence after it.
+      await setImmediate();
+      binding.setLoggerLogLevel(LOG_LEVEL.none);
+      return lines[0];
+    },
+  };
+}
+
 function readMetadata(path: string): GgufMetadata {
   try {
     return readGgufMetadata(path);
@@ -123,9 +146,12 @@ function readMetadata(path: string): GgufMetadata {
   }
 }
 
-function openBinding(choice: GpuChoice): { binding: LlamaBinding; device: BinaryVariant } {
+function openBinding(
+  choice: GpuChoice,
+  onError: (line: string) => void,
+): { binding: LlamaBinding; device: BinaryVariant } {
   for (const variant of binaryVariants(choice, readDeviceSigns())) {
-    const binding = loadBinding(variant);
+    const binding = loadBinding(variant, onError);
     if (binding === undefined) continue;
     if (variant === 'cpu' || binding.getGpuType() === variant) return { binding, device: variant };
     // The package is there and finds no card: its CPU part serves as well as the plain one, and loading that beside it

@@ -19,12 +19,18 @@ export function createTextDecoder(detokenize: (tokens: readonly number[]) => str
     push(token) {
       const tokens = open.length === 0 ? [token] : [...open, token];
       const text = detokenize(tokens);
-      if (text.endsWith(REPLACEMENT) && tokens.length < LONGEST_CHARACTER_TOKENS) {
+      if (!text.endsWith(REPLACEMENT)) {
+        open = [];
+        return { tokens, text };
+      }
+      if (tokens.length < LONGEST_CHARACTER_TOKENS) {
         open = tokens;
         return undefined;
       }
-      open = [];
-      return { tokens, text };
+      // The first token belongs to no character; one that begins in the others may still be completed.
+      const first = tokens.slice(0, 1);
+      open = tokens.slice(1);
+      return { tokens: first, text: detokenize(first) };
     },
     flush() {
       if (open.length === 0) return undefined;
