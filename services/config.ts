@@ -7,8 +7,7 @@ import { facadeConfigSchema } from './facade/config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
 import { quotaConfigSchema } from './quota/config.ts';
 import { routerConfigSchema } from './router/config.ts';
-import { ConfigError, type Source, validate } from './shared/lifecycle/config-source.ts';
-import { parseConfigFile } from './shared/lifecycle/config-source.ts';
+import { ConfigError, parseConfigFile, type Source, validate } from './shared/lifecycle/config-source.ts';
 import { ROLES, type Role } from './shared/transport/peers.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
@@ -26,6 +25,8 @@ const serverConfigSchema = z.strictObject({
   roles: z.union([z.literal('all'), z.array(z.enum(ROLES)).min(1)]).default('all'),
   /** Shared secret between processes without mutual TLS. Unset: a file in the data directory that local processes share. */
   mesh_token: z.string().min(32).optional(),
+  /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
+  trusted_proxies: z.array(z.string().min(1)).default([]),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),
   /** How long running streams get after SIGTERM, in seconds. */
@@ -63,6 +64,8 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly redisUrl: string | undefined;
   /** The file with the secret that keys are hashed with. Unset: made in the data directory. */
   readonly pepperFile: string | undefined;
+  /** The environment, for engines whose key is named by a variable. */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
   /** Validate, print and leave. */
   readonly checkOnly: boolean;
 }
@@ -95,7 +98,8 @@ const FLAGS = {
  */
 export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, workingDirectory: string): Config {
   const flags = parseFlags(argv);
-  const fileName = flags.config ?? env.MESH_CONFIG ?? (existsSync(resolve(workingDirectory, 'mesh.yaml')) ? 'mesh.yaml' : undefined);
+  const fileName =
+    flags.config ?? env.MESH_CONFIG ?? (existsSync(resolve(workingDirectory, 'mesh.yaml')) ? 'mesh.yaml' : undefined);
   const source = readSource(fileName, workingDirectory);
   source.override(['server', 'host'], { '--host': flags.host, MESH_HOST: env.MESH_HOST });
   source.override(['server', 'port'], { '--port': flags.port, MESH_PORT: env.MESH_PORT, PORT: env.PORT });
@@ -103,7 +107,11 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   source.override(['server', 'roles'], { '--roles': flags.roles, MESH_ROLES: env.MESH_ROLES }, parseRoles);
   source.override(['server', 'mesh_token'], { MESH_TOKEN: env.MESH_TOKEN });
   source.override(['observability', 'log_level'], { '--log-level': flags['log-level'], LOG_LEVEL: env.LOG_LEVEL });
-  source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, (text) => text === '1');
+  source.override(
+    ['auth', 'allow_weak_keys'],
+    { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS },
+    (text) => text === '1',
+  );
 
   const sections = validate(fileSchema, source);
   const roles = new Set(sections.server.roles === 'all' ? ROLES : sections.server.roles);
@@ -116,6 +124,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     peers: readPeers(env),
     redisUrl: env.REDIS_URL || undefined,
     pepperFile: env.MESH_PEPPER_FILE || undefined,
+    env,
     checkOnly: flags['check-config'] ?? false,
   };
   requirePossible(config);
@@ -183,9 +192,11 @@ function requirePossible(config: Config): void {
     }
   }
   if (config.redisUrl && config.pepperFile === undefined && config.roles.has('auth')) {
-    throw new ConfigError('MESH_PEPPER_FILE: must name a file of at least 32 bytes when REDIS_URL is set, the same for every process');
+    throw new ConfigError(
+      'MESH_PEPPER_FILE: must name a file of at least 32 bytes when REDIS_URL is set, the same for every process',
+    );
   }
-  if (!config.redisUrl && config.roles.size < ROLES.length && (config.roles.has('auth') !== config.roles.has('quota'))) {
+  if (!config.redisUrl && config.roles.size < ROLES.length && config.roles.has('auth') !== config.roles.has('quota')) {
     // One SQLite file has one writer process; splitting the store's owners needs the shared store.
     throw new ConfigError('REDIS_URL: must be set when auth and quota run in different processes');
   }

@@ -104,7 +104,8 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   };
 }
 
-function credentialMissing(): MeshError {
+/** A call that needs a caller and names none. */
+export function credentialMissing(): MeshError {
   return new MeshError('CREDENTIAL_MISSING', 'Send an API key as Authorization: Bearer or X-API-Key.');
 }
 

@@ -8,8 +8,14 @@ import { createLocalTransport } from './local-transport.ts';
 import { createRemoteTransport, type RemoteTransport } from './remote-transport.ts';
 import type { Routes } from './routes.ts';
 
+/** The parts of the mesh, in the order in which they come up. */
+export const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
+
+/** The parts of the mesh, in the order in which they start. */
+export const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
+
 /** A part of the mesh that runs in this process or in another one. */
-export type Role = 'auth' | 'quota' | 'router' | 'inference' | 'tasks' | 'facade';
+export type Role = (typeof ROLES)[number];
 
 /** What peers are found by. */
 export interface PeersOptions {

@@ -1,0 +1,321 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '../gen/grpc/health/v1/health_pb.ts';
+import { AuthService } from '../gen/mesh/auth/v1/auth_service_pb.ts';
+import { InferenceService } from '../gen/mesh/inference/v1/inference_service_pb.ts';
+import { QuotaService } from '../gen/mesh/quota/v1/quota_service_pb.ts';
+import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
+import { RouterService } from '../gen/mesh/router/v1/router_service_pb.ts';
+import { TasksService } from '../gen/mesh/tasks/v1/tasks_service_pb.ts';
+import { authorizationTable } from './auth/authorization-table.ts';
+import { createAuthContext, ensureAdminKey } from './auth/context.ts';
+import { authRoutes } from './auth/routes.ts';
+import type { Config } from './config.ts';
+import { createFacadeContext, type FacadeContext } from './facade/context.ts';
+import { createInferenceContext, type InferenceContext } from './inference/context.ts';
+import { inferenceRoutes } from './inference/routes.ts';
+import { createQuotaContext } from './quota/context.ts';
+import { quotaRoutes } from './quota/routes.ts';
+import { createRouterContext, type RouterContext } from './router/context.ts';
+import { routerRoutes } from './router/routes.ts';
+import { MeshError } from './shared/errors/mesh-error.ts';
+import { createHealth, type HealthState } from './shared/grpc/health.ts';
+import { methodName } from './shared/interceptors/access.ts';
+import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
+import { createPrincipalCache, type PrincipalCache } from './shared/interceptors/principal-cache.ts';
+import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
+import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
+import type { StartSummary } from './shared/lifecycle/start-message.ts';
+import { closeStore, openStore, pingStore, type Store } from './shared/store/store.ts';
+import { forwardMethods } from './shared/transport/forward.ts';
+import type { Generate } from './shared/transport/generate.ts';
+import { type Listener, startListener } from './shared/transport/listener.ts';
+import { createPeers, type Peers, ROLES, type Role } from './shared/transport/peers.ts';
+import { remoteGenerate } from './shared/transport/remote-generate.ts';
+import { createRemoteTransport } from './shared/transport/remote-transport.ts';
+import type { Routes } from './shared/transport/routes.ts';
+import { tasksRoutes } from './tasks/routes.ts';
+
+/** What a process gives its services. */
+export interface MeshResources {
+  readonly log: Logger;
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** The Node.js binary that engine children run on. */
+  readonly nodePath: string;
+}
+
+/** A running process of the mesh. */
+export interface Mesh {
+  readonly summary: StartSummary;
+  /** Refuses new work, gives running streams their time, and closes everything in reverse order. */
+  stop(): Promise<void>;
+}
+
+/** What the steps of a start share. */
+interface Parts {
+  readonly config: Config;
+  readonly resources: MeshResources;
+  readonly closer: Closer;
+  readonly health: HealthState;
+  readonly meshToken: string;
+  readonly principals: PrincipalCache;
+  readonly authorizer: Authorizer;
+  readonly peers: Peers;
+  /** The services that run here, filled role by role. */
+  readonly local: Map<Role, Routes[]>;
+}
+
+/** The services of each role, as the public port serves them. */
+const SERVICES_OF_ROLE: Readonly<Record<Role, readonly DescService[]>> = {
+  auth: [AuthService],
+  quota: [QuotaService],
+  router: [RouterService, RegistryService],
+  inference: [InferenceService],
+  tasks: [TasksService],
+  facade: [],
+};
+
+/** The model of a start that names none: until a trained one ships, the test fixture with random weights. */
+const SHIPPED_MODEL = fileURLToPath(new URL('../test/fixtures/random-model.gguf', import.meta.url));
+
+/** How often the store is asked whether it answers, in milliseconds. */
+const STORE_CHECK_MS = 1_000;
+
+/** How long an engine may take to stop, in milliseconds, before the process leaves it to its guard. */
+const ENGINE_STOP_MS = 15_000;
+
+/** How long settlements may take at the end, in milliseconds; what is left then is settled when its lease expires. */
+const SETTLE_MS = 10_000;
+
+/**
+ * Builds the services that this process runs, and listens.
+ *
+ * @throws ConfigError, PortUnavailable, or MeshError STORE_UNAVAILABLE; what was opened is closed again.
+ */
+export async function composeMesh(config: Config, resources: MeshResources): Promise<Mesh> {
+  const closer = createCloser(resources.log);
+  try {
+    return await compose(config, resources, closer);
+  } catch (error) {
+    await closer.close();
+    throw error;
+  }
+}
+
+async function compose(config: Config, resources: MeshResources, closer: Closer): Promise<Mesh> {
+  const dataDir = config.server.data_dir;
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const parts = createParts(config, resources, closer);
+  const { roles } = config;
+
+  const store = roles.has('auth') || roles.has('quota') ? await addStore(parts) : undefined;
+  const adminKeyPath = store && roles.has('auth') ? await addAuth(parts, store) : undefined;
+  if (store && roles.has('quota')) addQuota(parts, store);
+  const inference = roles.has('inference') ? addInference(parts) : undefined;
+  const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
+  if (roles.has('tasks')) parts.local.set('tasks', [tasksRoutes()]);
+  const listener = await addListener(parts, store, router);
+  inference?.start();
+
+  return {
+    summary: {
+      url: listener.url,
+      roles: [...roles],
+      engines: inference?.describe() ?? [],
+      adminKeyPath,
+      isPublic: roles.has('facade'),
+    },
+    async stop() {
+      const limitMs = config.server.drain_seconds * 1_000;
+      for (const service of ['', ...[...roles].flatMap((role) => SERVICES_OF_ROLE[role].map((desc) => desc.typeName))]) {
+        parts.health.set(service, false);
+      }
+      await Promise.all([listener.drain(limitMs), router?.drain(limitMs)]);
+      await closer.close();
+    },
+  };
+}
+
+function createParts(config: Config, resources: MeshResources, closer: Closer): Parts {
+  const { log, now } = resources;
+  const meshToken = config.server.mesh_token ?? readSecret(join(config.server.data_dir, 'mesh.token'), { create: true });
+  const local = new Map<Role, Routes[]>();
+  const principals = createPrincipalCache({
+    now,
+    async authenticate(credential, clientIp) {
+      const answer = await peers.client('auth', AuthService).authenticate({ credential, clientIp: clientIp ?? '' });
+      if (!answer.principal) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
+      return { principal: answer.principal, cacheForMs: answer.cacheFor ? durationMs(answer.cacheFor) : 0 };
+    },
+  });
+  const authorizer = createAuthorizer({ table: authorizationTable, authenticate: principals.authenticate, meshToken });
+  const peers = createPeers({ local, remote: config.peers, meshToken, authorizer, log });
+  closer.add('peers', () => peers.close());
+  return { config, resources, closer, health: createHealth(), meshToken, principals, authorizer, peers, local };
+}
+
+async function addStore({ config, resources, closer, health }: Parts): Promise<Store> {
+  const sqlitePath = join(config.server.data_dir, 'mesh.db');
+  const store = await openStore({ redisUrl: config.redisUrl, sqlitePath, log: resources.log });
+  closer.add('store', () => closeStore(store));
+  const check = async (): Promise<void> => {
+    const answers = await pingStore(store);
+    for (const role of ['auth', 'quota'] as const) {
+      if (config.roles.has(role)) for (const service of SERVICES_OF_ROLE[role]) health.set(service.typeName, answers);
+    }
+  };
+  await check();
+  const timer = setInterval(() => void check(), STORE_CHECK_MS).unref();
+  closer.add('store check', () => clearInterval(timer));
+  return store;
+}
+
+/** Returns where the first admin key lies when it was made from this data directory. */
+async function addAuth({ config, resources, closer, local }: Parts, store: Store): Promise<string | undefined> {
+  const { log, now } = resources;
+  const dataDir = config.server.data_dir;
+  const pepper = readSecret(config.pepperFile ?? join(dataDir, 'pepper'), { create: config.pepperFile === undefined });
+  const context = await createAuthContext(config.auth, { store, pepper: Buffer.from(pepper), now, log });
+  closer.add('auth', () => context.close());
+  local.set('auth', [authRoutes(context)]);
+  const adminKeyPath = join(dataDir, 'admin.key');
+  const created = await ensureAdminKey(context);
+  if (created) writeSecret(adminKeyPath, created.secret);
+  return created || existsSync(adminKeyPath) ? adminKeyPath : undefined;
+}
+
+function addQuota({ config, resources, closer, local }: Parts, store: Store): void {
+  const { log, now } = resources;
+  const context = createQuotaContext(config.quota, { store, now, log });
+  closer.add('quota', () => context.close());
+  local.set('quota', [quotaRoutes(context)]);
+}
+
+function addInference({ config, resources, closer, peers, local, health }: Parts): InferenceContext {
+  const context = createInferenceContext(withDefaultModel(config), {
+    ...resources,
+    registry: peers.client('router', RegistryService),
+    // A router in this process calls us as a function.
+    advertisedAddress: config.roles.has('router') ? '' : advertisedUrl(config),
+    dataDir: config.server.data_dir,
+    env: config.env,
+  });
+  closer.add('inference', () => context.close(), ENGINE_STOP_MS);
+  local.set('inference', [inferenceRoutes(context)]);
+  health.set(InferenceService.typeName, true);
+  return context;
+}
+
+function addRouter({ config, resources, closer, principals, peers, local, meshToken, health }: Parts, here: Generate | undefined): RouterContext {
+  const remotes = new Map<string, Generate>();
+  const generateAt = (address: string): Generate => {
+    const known = address === '' ? here : remotes.get(address);
+    if (known) return known;
+    const transport = createRemoteTransport(address, { meshToken });
+    closer.add(`node ${address}`, () => transport.close());
+    const generate = remoteGenerate(transport, InferenceService.method.generate);
+    remotes.set(address, generate);
+    return generate;
+  };
+  const context = createRouterContext(config.router, {
+    ...resources,
+    quota: peers.client('quota', QuotaService),
+    authenticate: (credential, clientIp) => {
+      if (credential === undefined) throw credentialMissing();
+      return principals.authenticate(credential, clientIp);
+    },
+    generateAt,
+  });
+  closer.add('router', () => context.close(), SETTLE_MS);
+  local.set('router', [routerRoutes(context)]);
+  health.set(RouterService.typeName, true);
+  health.set(RegistryService.typeName, true);
+  return context;
+}
+
+async function addListener(parts: Parts, store: Store | undefined, router: RouterContext | undefined): Promise<Listener> {
+  const { config, resources, closer, health, authorizer, local } = parts;
+  const isPublic = config.roles.has('facade');
+  const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
+  const listener: Listener = await startListener({
+    host: config.server.host,
+    port: config.port,
+    routes: [...[...local.values()].flat(), ...(isPublic ? [forwardedRoutes(parts)] : [])],
+    authorizer,
+    health,
+    log: resources.log,
+    fallback: facade?.handle,
+    corsOrigins: config.server.cors_origins,
+    trustedProxies: config.server.trusted_proxies,
+    idleWriteMs: config.router.idle_write_seconds * 1_000,
+  });
+  closer.add('listener', () => listener.close());
+  health.set('', true);
+  return listener;
+}
+
+async function addFacade(
+  { config, resources, closer, peers }: Parts,
+  store: Store | undefined,
+  router: RouterContext | undefined,
+  isDraining: () => boolean,
+): Promise<FacadeContext> {
+  const storeKind = config.redisUrl === undefined ? 'sqlite' : 'redis';
+  const quotaHealth = peers.client('quota', Health);
+  const context = await createFacadeContext(config.facade, {
+    ...resources,
+    generate: router?.generate ?? remoteGenerate(peers.transport('router'), RouterService.method.generate),
+    router: peers.client('router', RouterService),
+    registry: peers.client('router', RegistryService),
+    quota: peers.client('quota', QuotaService),
+    isDraining,
+    // Without a store of its own the process asks the one that counts on it.
+    health: async () => ({ storeKind, storeAnswers: store ? await pingStore(store) : await serves(quotaHealth) }),
+  });
+  closer.add('facade', () => context.close());
+  return context;
+}
+
+async function serves(health: Client<typeof Health>): Promise<boolean> {
+  try {
+    const { status } = await health.check({ service: QuotaService.typeName }, { timeoutMs: STORE_CHECK_MS });
+    return status === ServingStatus.SERVING;
+  } catch {
+    // Whatever the reason, the store cannot be counted on; the peer's own log says why.
+    return false;
+  }
+}
+
+/** The public port answers for all roles: what callers may call and lives elsewhere is passed on. */
+function forwardedRoutes({ local, peers }: Parts): Routes {
+  return (router) => {
+    for (const role of ROLES) {
+      if (local.has(role)) continue;
+      const methods = SERVICES_OF_ROLE[role].flatMap((service) => service.methods);
+      forwardMethods(router, methods.filter(isForCallers), peers.transport(role));
+    }
+  };
+}
+
+function isForCallers(method: DescMethod): boolean {
+  return authorizationTable.get(methodName(method))?.kind !== 'peer';
+}
+
+/** A process without configured models serves the one that ships, unless told otherwise. */
+function withDefaultModel(config: Config): Config['inference'] {
+  const { models } = config.inference;
+  if (config.model === 'none' || (config.model === undefined && models.length > 0)) return config.inference;
+  const entry = { name: 'default', engine: 'llama.cpp' as const, model: config.model ?? SHIPPED_MODEL, required: true, env: {}, extra_args: [] };
+  return { ...config.inference, models: [entry, ...models] };
+}
+
+function advertisedUrl(config: Config): string {
+  return config.server.advertise_url ?? `http://${config.server.host}:${config.port}`;
+}
