@@ -48,6 +48,9 @@ function start(generate: Generate, request: GenerateRequest, context: HandlerCon
   };
 }
 
+/** A client ends a call at its own deadline, which comes this much earlier than ours, in milliseconds. */
+const DEADLINE_SLACK_MS = 50;
+
 /** A signal's own reason depends on the protocol, so what happened is worked out from what is known. */
 function abortReason(context: HandlerContext): MeshError {
   const { reason } = context.signal;
@@ -57,7 +60,7 @@ function abortReason(context: HandlerContext): MeshError {
     return new MeshError('CLIENT_STALLED', 'The client did not read the stream for too long.');
   }
   const isLate = reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
-  if (isLate || (context.timeoutMs() ?? 1) <= 0) {
+  if (isLate || (context.timeoutMs() ?? Number.POSITIVE_INFINITY) <= DEADLINE_SLACK_MS) {
     return new MeshError('DEADLINE_EXCEEDED', "The call's deadline passed.", { metadata: { limit: 'total' } });
   }
   return new MeshError('CLIENT_GONE', 'The caller cancelled.');

@@ -33,6 +33,15 @@ export const HTTP1_LIMITS = {
 /** Header lines of a request; Node drops what is over it. */
 export const MAX_HEADERS = 64;
 
+/**
+ * What one HTTP/2 connection may hold in memory, in megabytes. Node's 10 are less than one of our largest messages, and a
+ * connection that is over it has its other streams reset.
+ */
+const SESSION_MEMORY_MB = 64;
+
+/** Limits of an HTTP/2 client, as Node names them. */
+export const HTTP2_CLIENT_LIMITS = { maxSessionMemory: SESSION_MEMORY_MB } as const;
+
 /** Limits of an HTTP/2 connection, as Node names them. */
 export const HTTP2_LIMITS = {
   settings: {
@@ -43,6 +52,7 @@ export const HTTP2_LIMITS = {
     maxConcurrentStreams: 1024,
     maxHeaderListSize: 16 * 1024,
   },
+  maxSessionMemory: SESSION_MEMORY_MB,
   /** Streams over the limit that a client may open before the connection is closed. */
   maxSessionRejectedStreams: 100,
   /** Invalid frames before the connection is closed. */

@@ -8,9 +8,6 @@ import { createLocalTransport } from './local-transport.ts';
 import { createRemoteTransport, type RemoteTransport } from './remote-transport.ts';
 import type { Routes } from './routes.ts';
 
-/** The parts of the mesh, in the order in which they come up. */
-export const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
-
 /** The parts of the mesh, in the order in which they start. */
 export const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
 

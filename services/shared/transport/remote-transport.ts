@@ -1,6 +1,6 @@
 import type { Interceptor, Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
-import { CLIENT_LIMITS } from './limits.ts';
+import { CLIENT_LIMITS, HTTP2_CLIENT_LIMITS } from './limits.ts';
 import { MESH_TOKEN_HEADER } from './mesh-headers.ts';
 
 /** A transport that holds a connection. */
@@ -21,7 +21,7 @@ const KEEPALIVE = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 
 /** Calls services of another process by gRPC over one HTTP/2 connection, opened at the first call and kept alive. */
 export function createRemoteTransport(url: string, options: RemoteTransportOptions): RemoteTransport {
-  const sessionManager = new Http2SessionManager(url, KEEPALIVE);
+  const sessionManager = new Http2SessionManager(url, KEEPALIVE, HTTP2_CLIENT_LIMITS);
   const transport = createGrpcTransport({
     ...CLIENT_LIMITS,
     baseUrl: url,

@@ -44,6 +44,8 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
       exchanges.delete(exchange);
       options.onLeave();
     });
+    const finished = 'stream' in response ? response.stream : response;
+    finished.on('finish', () => discardBody(request));
     // Both are told of a broken connection by 'close'; without a listener an 'error' would end the process.
     request.on('error', ignore);
     response.on('error', ignore);
@@ -82,6 +84,16 @@ export function cutLateBody(exchange: Exchange, nowMs: number): void {
   if (!('stream' in response)) return;
   sendError(response, 408, 'The request body did not arrive in time.');
   response.stream.close(response.writableFinished ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL);
+}
+
+/**
+ * A request that was answered before its body had come: what still comes is read and thrown away, so that the client can
+ * read the answer and the connection serves the next request. The time for bodies bounds it.
+ */
+function discardBody(request: NodeRequest): void {
+  if (request.complete) return;
+  request.removeAllListeners('readable');
+  request.resume();
 }
 
 function bodyDueAt(request: NodeRequest, rpc: RpcHandler, nowMs: number): number | undefined {

@@ -64,7 +64,9 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
       if (!handler) return sendError(response, 404, 'Not found');
       let call: Parameters<typeof handler>[0];
       try {
-        call = universalRequestFromNodeRequest(request, response, undefined, values);
+        // The body by itself: when a call is refused half-way, the rest of it is discarded instead of cut off.
+        const body = request.iterator({ destroyOnReturn: false });
+        call = { ...universalRequestFromNodeRequest(request, response, undefined, values), body };
       } catch {
         // The only thing in it that can fail is the URL, made of the Host header.
         return sendError(response, 400, 'The Host header is missing or malformed.');
