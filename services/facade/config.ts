@@ -8,8 +8,11 @@ export const facadeConfigSchema = z.strictObject({
     .min(1024)
     .max(512 * 1024 * 1024)
     .default(10 * 1024 * 1024),
-  /** How long a request body may take to arrive, in seconds; then 408. */
-  body_timeout_seconds: z.number().positive().max(3600).default(60),
+  /**
+   * How long a request body may take to arrive, in seconds; then 408. The listener cuts any request at 30 s with a bare
+   * 408, so a shorter time here is what gives the error a body.
+   */
+  body_timeout_seconds: z.number().positive().max(30).default(25),
   /**
    * Silence on an event stream after which a comment is sent, in seconds; also the longest wait before the head of a
    * streaming answer leaves.

@@ -6,11 +6,11 @@ import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import type { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { FacadeConfig } from './config.ts';
 import { createApp } from './http/app.ts';
 import { callerOptions } from './http/caller.ts';
-import { clientIpFinder } from './http/client-ip.ts';
 import { createLimitBook } from './http/limit-book.ts';
 import { createSendError } from './http/send-error.ts';
 import type { Exchange } from './openai/exchange.ts';
@@ -48,7 +48,7 @@ export interface FacadeContext {
 /**
  * Builds the facade.
  *
- * @throws RangeError for a trusted proxy that is no address.
+ * @throws Error for a trusted proxy that is no address.
  */
 export async function createFacadeContext(config: FacadeConfig, resources: FacadeResources): Promise<FacadeContext> {
   const { quota, now, log, isDraining } = resources;
@@ -64,7 +64,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
     ...resources,
     limitBook,
     exchanges,
-    clientIp: clientIpFinder(config.trusted_proxies),
+    clientIp: createClientIp(config.trusted_proxies),
     keepAliveMs: config.keep_alive_seconds * 1000,
     fleetView: createFleetView(resources.registry, now),
   });

@@ -1,11 +1,11 @@
 import './fastify-types.ts';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { nodeHeaderLookup, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import { type AllowedMethods, createAllowedMethods } from './allowed-methods.ts';
 import { type BodyLimits, readJsonBody } from './body.ts';
 import { credentialOfRequest } from './credentials.ts';
 import { HttpError } from './http-error.ts';
-import { requestIdOf } from './request-id.ts';
 import type { SendError } from './send-error.ts';
 
 /** What the HTTP application needs besides its routes. */
@@ -19,7 +19,7 @@ export interface AppOptions {
 export function createApp({ body, sendError, isDraining }: AppOptions): FastifyInstance {
   const app = Fastify({
     logger: false,
-    genReqId: (request) => requestIdOf(request.headers),
+    genReqId: (request) => requestIdOf(nodeHeaderLookup(request.headers)),
     requestIdHeader: false,
     // The listener closes; what still arrives here is answered by the rules of draining.
     return503OnClosing: false,

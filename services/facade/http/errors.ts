@@ -85,7 +85,7 @@ function retryHeaders(error: MeshError, status: number, noRetry: boolean): Recor
     stop ||= status === 429 && waitMs > LONGEST_CLIENT_WAIT_MS;
   }
   // Past the first token a second attempt would cost the same tokens again.
-  if (error.reason === 'DEADLINE_EXCEEDED') stop ||= error.metadata['limit'] !== 'first_token';
+  if (error.reason === 'DEADLINE_EXCEEDED') stop ||= error.metadata.limit !== 'first_token';
   if (stop) headers['x-should-retry'] = 'false';
   return headers;
 }
@@ -93,8 +93,8 @@ function retryHeaders(error: MeshError, status: number, noRetry: boolean): Recor
 /** The field of the contract → the field of the request body, e.g. "sampling.choices" → "n". */
 function paramOf(error: MeshError): string | null {
   if (error.reason === 'MODEL_NOT_FOUND') return 'model';
-  if (error.reason === 'CONTEXT_LENGTH_EXCEEDED') return error.metadata['field'] ?? 'messages';
-  const field = error.metadata['field']?.replace(/^(?:sampling|engine_options)\./, '');
+  if (error.reason === 'CONTEXT_LENGTH_EXCEEDED') return error.metadata.field ?? 'messages';
+  const field = error.metadata.field?.replace(/^(?:sampling|engine_options)\./, '');
   return field === 'choices' ? 'n' : (field ?? null);
 }
 

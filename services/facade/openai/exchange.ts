@@ -1,9 +1,11 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall } from '../../shared/transport/generate.ts';
+import { isStalled } from '../../shared/transport/write-stall.ts';
 import type { LimitBook } from '../http/limit-book.ts';
 
 /** One generation on behalf of one HTTP request, from its admission to the end of its answer. */
@@ -28,7 +30,7 @@ export class Exchange {
       credential: request.credential,
       clientIp,
     };
-    this.#onClose = () => this.abort(causeOfClose(reply.raw.errored));
+    this.#onClose = () => this.abort(causeOfClose(reply.raw));
     reply.raw.once('close', this.#onClose);
     // The request closes too when a pipelined one loses its connection before its answer's turn came.
     request.raw.once('close', this.#onClose);
@@ -79,7 +81,7 @@ export class Exchange {
   }
 }
 
-/** Whoever destroys a response on purpose, such as the write-stall watchdog, says why. */
-function causeOfClose(errored: Error | null | undefined): MeshError {
-  return errored instanceof MeshError ? errored : new MeshError('CLIENT_GONE', 'The client closed the connection.');
+function causeOfClose(response: ServerResponse): MeshError {
+  if (isStalled(response)) return new MeshError('CLIENT_STALLED', 'The client did not read.');
+  return new MeshError('CLIENT_GONE', 'The client closed the connection.');
 }

@@ -2,8 +2,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
+import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import type { Generate } from '../../shared/transport/generate.ts';
-import type { Origin } from '../http/client-ip.ts';
 import type { LimitBook } from '../http/limit-book.ts';
 import { validBody } from '../http/validate.ts';
 import type { AnswerHead } from './answer-parts.ts';
@@ -57,7 +57,7 @@ export const completionDialect: Dialect<CompletionBody> = {
 export interface GenerationRouteContext {
   readonly generate: Generate;
   readonly limitBook: LimitBook;
-  readonly clientIp: (request: Origin) => string | undefined;
+  readonly clientIp: (request: AddressedRequest) => string | undefined;
   readonly keepAliveMs: number;
   /** The exchanges that are open, so that closing the facade can end them. */
   readonly exchanges: Set<Exchange>;

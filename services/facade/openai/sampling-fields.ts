@@ -49,13 +49,13 @@ export const samplingFields = {
 
 /** Accepted and without effect: nothing that they ask for changes what the model answers. */
 export const ignoredFields = {
-  store: z.unknown(),
-  metadata: z.unknown(),
-  service_tier: z.unknown(),
-  parallel_tool_calls: z.unknown(),
-  safety_identifier: z.unknown(),
-  prompt_cache_key: z.unknown(),
-  verbosity: z.unknown(),
+  store: z.unknown().optional(),
+  metadata: z.unknown().optional(),
+  service_tier: z.unknown().optional(),
+  parallel_tool_calls: z.unknown().optional(),
+  safety_identifier: z.unknown().optional(),
+  prompt_cache_key: z.unknown().optional(),
+  verbosity: z.unknown().optional(),
 };
 
 const samplingBody = z.object(samplingFields);
