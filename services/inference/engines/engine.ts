@@ -16,7 +16,11 @@ export interface EngineAdapter {
   readonly deviceKind: string;
   /** Whether the process is ours to start and stop. */
   readonly lifecycle: 'started' | 'attached';
-  /** Makes what is needed for one start, or for one attachment. Does no I/O. */
+  /**
+   * Makes what is needed for one start, or for one attachment. Does no I/O.
+   *
+   * @throws ConfigError when the environment lacks something that the entry names.
+   */
   connect(setting: EngineSetting): EngineConnection;
 }
 

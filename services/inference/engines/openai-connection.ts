@@ -2,7 +2,7 @@ import { type Dispatcher, Pool } from 'undici';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
-import { errorOfResponse, noHealthyEngine } from './openai-errors.ts';
+import { errorOfResponse, noHealthyEngine, type OpenAiAnswer } from './openai-errors.ts';
 import { OpenAiExchange } from './openai-exchange.ts';
 import { type OpenAiDialect, openAiRequest } from './openai-request.ts';
 
@@ -87,26 +87,38 @@ export class OpenAiConnection {
    * @throws MeshError as errorOfResponse says, NO_HEALTHY_ENGINE; a SyntaxError for what is no JSON.
    */
   async json(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
-    const { engine } = this.#dialect;
-    const response = await this.#control
-      .request({
+    const answer = await this.answer(method, path, signal, body);
+    if (answer.status < 300) return answer.body === '' ? undefined : JSON.parse(answer.body);
+    throw errorOfResponse(this.#dialect.engine, answer);
+  }
+
+  /**
+   * As `json`, but any status is an answer.
+   *
+   * @throws MeshError NO_HEALTHY_ENGINE when there is none; the signal's reason.
+   */
+  async answer(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<OpenAiAnswer> {
+    try {
+      const {
+        statusCode,
+        headers,
+        body: stream,
+      } = await this.#control.request({
         method,
         path,
         signal,
         headers: [...this.#headers],
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      })
-      .catch((error: unknown) => {
-        throw signal.aborted ? error : noHealthyEngine(engine, error);
       });
-    const text = await response.body.text();
-    if (response.statusCode < 300) return text === '' ? undefined : JSON.parse(text);
-    const retryAfter = response.headers['retry-after'];
-    throw errorOfResponse(engine, {
-      status: response.statusCode,
-      retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
-      body: text,
-    });
+      const retryAfter = headers['retry-after'];
+      return {
+        status: statusCode,
+        retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
+        body: await stream.text(),
+      };
+    } catch (error) {
+      throw signal.aborted ? error : noHealthyEngine(this.#dialect.engine, error);
+    }
   }
 
   /** Below the base URL, e.g. "/models" → "/v1/models". */

@@ -35,8 +35,8 @@ export function unsupportedField(engine: string, field: string): MeshError {
   });
 }
 
-/** An answer with an error status. */
-export interface ErrorResponse {
+/** A whole answer outside the token path. */
+export interface OpenAiAnswer {
   readonly status: number;
   /** The header of that name. */
   readonly retryAfter: string | undefined;
@@ -44,7 +44,7 @@ export interface ErrorResponse {
 }
 
 /** What an engine's error status means to the caller. Only what it says about the caller's own input is handed on. */
-export function errorOfResponse(engine: string, response: ErrorResponse): MeshError {
+export function errorOfResponse(engine: string, response: OpenAiAnswer): MeshError {
   const { status } = response;
   const told = parseError(response.body);
   const cause = new Error(`status ${status}: ${response.body.slice(0, MESSAGE_LIMIT)}`);

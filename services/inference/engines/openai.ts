@@ -1,10 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
-import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import type { EngineAdapter, EngineConnection, EngineProbe, EngineSetting } from './engine.ts';
 import type { OpenAiEntry } from './model-entry.ts';
 import { OpenAiConnection } from './openai-connection.ts';
-import { unsupportedField } from './openai-errors.ts';
+import { engineFailed, type OpenAiAnswer, unsupportedField } from './openai-errors.ts';
 
 /** What may be asked of a server that is known by its API only; it refuses by itself what it cannot do. */
 const CAPABILITIES = create(EngineCapabilitiesSchema, {
@@ -47,7 +47,11 @@ function connect(entry: OpenAiEntry, setting: EngineSetting): EngineConnection {
       connection.generate(request, entry.model ?? (listedModelId || entry.name), call, sink),
     tokenize: () => Promise.reject(unsupportedField(entry.name, 'tokenize')),
     async probe(signal) {
-      const probe = readModels(await connection.json('GET', connection.path('/models'), signal), entry.model);
+      const answer = await connection.answer('GET', connection.path('/models'), signal);
+      // Some servers list nothing but tell whether they are well.
+      if (answer.status === 404) return readHealth(await connection.answer('GET', '/health', signal), entry);
+      if (answer.status !== 200) throw engineFailed(entry.name, new Error(`/models: status ${answer.status}`));
+      const probe = readModels(JSON.parse(answer.body), entry.model);
       listedModelId = probe.modelId ?? '';
       return probe;
     },
@@ -66,13 +70,16 @@ function readModels(answer: unknown, configured: string | undefined): EngineProb
   };
 }
 
+function readHealth({ status }: OpenAiAnswer, entry: OpenAiEntry): EngineProbe {
+  if (status !== 200) throw engineFailed(entry.name, new Error(`/health: status ${status}`));
+  return { modelId: entry.model };
+}
+
 function apiKeyOf(entry: OpenAiEntry, setting: EngineSetting): string | undefined {
   if (entry.api_key_env === undefined) return undefined;
   const key = setting.environmentVariable(entry.api_key_env);
   if (key) return key;
-  throw new MeshError('INVALID_FIELD', `inference.models '${entry.name}': ${entry.api_key_env} is not set.`, {
-    metadata: { field: 'inference.models.api_key_env' },
-  });
+  throw new ConfigError(`inference.models '${entry.name}': api_key_env: the variable ${entry.api_key_env} is not set`);
 }
 
 /** Without user and password, which must not be shown. */

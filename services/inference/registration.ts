@@ -1,0 +1,94 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import type { RegisterRequestSchema, RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
+import { fromConnectError } from '../shared/errors/connect-error.ts';
+
+/** A report without a change, in milliseconds: at least three times per lease. */
+const REPORT_EVERY_MS = 1_000;
+
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 2_000;
+
+/** The node's whole report. */
+export type NodeReport = MessageInitShape<typeof RegisterRequestSchema>;
+
+/** What keeps a node known to the router. */
+export interface Registration {
+  /** Something in the report has changed: sent once per turn of the event loop. */
+  changed(): void;
+  /** Says good-bye by ending the stream. */
+  close(): Promise<void>;
+}
+
+/** Reports to the router for as long as this process lives, whatever happens to the stream or to the router. */
+export function register(
+  registry: Client<typeof RegistryService>,
+  report: () => NodeReport,
+  log: Logger,
+): Registration {
+  const closing = new AbortController();
+  let wake: () => void = () => {};
+  let scheduled = false;
+  const done = keepReporting();
+
+  async function keepReporting(): Promise<void> {
+    let retryMs = FIRST_RETRY_MS;
+    while (!closing.signal.aborted) {
+      const attempt = new AbortController();
+      const signal = AbortSignal.any([closing.signal, attempt.signal]);
+      try {
+        for await (const _confirmed of registry.register(reports(signal), { signal })) retryMs = FIRST_RETRY_MS;
+      } catch (error) {
+        if (closing.signal.aborted) return;
+        const { reason, message } = fromConnectError(error);
+        if (reason === 'CONFLICT') {
+          log.error({ reason, message }, 'a newer process has taken this node name; it is no longer announced');
+          return;
+        }
+        log.warn({ reason, message, retryMs }, 'the router cannot be told about this node');
+      } finally {
+        attempt.abort();
+      }
+      // Rejects only because of closing, which ends the loop.
+      await delay(retryMs, undefined, { signal: closing.signal }).catch(() => {});
+      retryMs = Math.min(MAX_RETRY_MS, retryMs * 2);
+    }
+  }
+
+  async function* reports(signal: AbortSignal): AsyncGenerator<NodeReport> {
+    while (!signal.aborted) {
+      yield report();
+      await nextReport(signal);
+    }
+  }
+
+  function nextReport(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const go = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', go);
+        resolve();
+      };
+      const timer = setTimeout(go, REPORT_EVERY_MS);
+      signal.addEventListener('abort', go);
+      wake = go;
+    });
+  }
+
+  return {
+    changed() {
+      if (scheduled) return;
+      scheduled = true;
+      setImmediate(() => {
+        scheduled = false;
+        wake();
+      });
+    },
+    async close() {
+      closing.abort();
+      await done;
+    },
+  };
+}

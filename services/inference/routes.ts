@@ -1,0 +1,19 @@
+import type { ConnectRouter } from '@connectrpc/connect';
+import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
+import { generateHandler } from '../shared/transport/generate-handler.ts';
+import type { InferenceContext } from './context.ts';
+import { listEngines } from './handlers/list-engines.ts';
+import { tokenize } from './handlers/tokenize.ts';
+import { watchEngines } from './handlers/watch-engines.ts';
+
+/** The methods of the inference service that this version has; the others answer UNIMPLEMENTED. */
+export function inferenceRoutes(context: InferenceContext): (router: ConnectRouter) => void {
+  return (router) => {
+    router.service(InferenceService, {
+      generate: generateHandler(context.generate),
+      tokenize: tokenize(context),
+      listEngines: listEngines(context),
+      watchEngines: watchEngines(context),
+    });
+  };
+}

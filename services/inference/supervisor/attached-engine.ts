@@ -1,0 +1,99 @@
+import { EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { EngineConnection, EngineProbe } from '../engines/engine.ts';
+import { drained } from './drained.ts';
+import { type EngineFacts, EngineStatus } from './engine-status.ts';
+import { probeLoop } from './probe-loop.ts';
+import type { SupervisedEngine, SupervisorParts } from './supervised-engine.ts';
+
+/** So many late answers in a row mean that the server is not merely busy. */
+const LATE_LIMIT = 3;
+
+/** A server that somebody else runs: asked how it is, never started or stopped. */
+export class AttachedEngine implements SupervisedEngine {
+  readonly status: EngineStatus;
+  readonly #parts: SupervisorParts;
+  readonly #connection: EngineConnection;
+  readonly #stopping = new AbortController();
+  #probing: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+  #lateInARow = 0;
+  #failuresInARow = 0;
+
+  /** @throws ConfigError as EngineAdapter.connect. */
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+    this.#connection = parts.adapter.connect(parts.setting);
+    this.status = new EngineStatus(parts.entry, parts.adapter, parts.now, parts.onChange);
+  }
+
+  get connection(): EngineConnection | undefined {
+    return this.status.state === EngineState.READY ? this.#connection : undefined;
+  }
+
+  start(): void {
+    this.status.become(EngineState.STARTING, { stage: 'connecting' });
+    const listener = {
+      onProbe: (probe: EngineProbe) => this.#onProbe(probe),
+      onFailure: (error: unknown, late: boolean) => this.#onFailure(error, late),
+    };
+    this.#probing = probeLoop((signal) => this.#connection.probe(signal), listener, this.#stopping.signal);
+  }
+
+  stop(drainMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(drainMs);
+    return this.#stopped;
+  }
+
+  #onProbe(probe: EngineProbe): void {
+    this.#lateInARow = 0;
+    this.#failuresInARow = 0;
+    const { entry } = this.#parts;
+    const facts: EngineFacts = {
+      modelId: probe.modelId ?? this.status.engine.modelId,
+      contextTokens: entry.max_model_len ?? probe.contextTokens ?? 0,
+    };
+    if (probe.waiting !== undefined) this.status.waiting = probe.waiting;
+    if (this.status.state === EngineState.READY) this.status.learn(facts);
+    else this.status.become(EngineState.READY, facts);
+  }
+
+  #onFailure(error: unknown, late: boolean): void {
+    this.#failuresInARow++;
+    this.#lateInARow = late ? this.#lateInARow + 1 : 0;
+    if (late && this.status.state === EngineState.READY && this.#lateInARow < LATE_LIMIT) return;
+    if (this.status.state === EngineState.UNHEALTHY) return;
+    this.#parts.log.warn({ engine: this.#parts.entry.name, err: error }, 'engine does not answer');
+    this.status.become(
+      EngineState.UNHEALTHY,
+      {},
+      {
+        cause: FailureCause.UNREACHABLE,
+        evidence: [describe(error)],
+        hint: `Check that the server at ${this.#parts.adapter.address} runs and takes the configured key.`,
+        attempts: this.#failuresInARow,
+      },
+    );
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    this.#stopping.abort();
+    await this.#probing;
+    if (this.status.state === EngineState.PENDING) {
+      this.status.become(EngineState.STOPPED);
+    } else {
+      if (this.status.running > 0) {
+        if (this.status.state !== EngineState.STARTING) this.status.become(EngineState.DRAINING);
+        await drained(this.status, drainMs);
+      }
+      this.status.become(EngineState.STOPPING);
+      this.status.become(EngineState.STOPPED);
+    }
+    await this.#connection.close();
+  }
+}
+
+/** With the cause, which says more than what callers are told. */
+function describe(error: unknown): string {
+  const { message, cause } = error instanceof Error ? error : new Error(String(error));
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
+}

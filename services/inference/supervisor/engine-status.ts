@@ -1,0 +1,124 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import {
+  type Engine,
+  EngineFailureSchema,
+  EngineLoadSchema,
+  EngineSchema,
+  EngineState,
+  EngineStateSchema,
+  type FailureCause,
+} from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { EngineAdapter } from '../engines/engine.ts';
+import type { ModelEntry } from '../engines/model-entry.ts';
+import { mayBecome, showsFailure } from './engine-state.ts';
+
+/** Why an engine failed. */
+export interface Failure {
+  readonly cause: FailureCause;
+  /** Log lines that show it. */
+  readonly evidence: readonly string[];
+  /** What to change. */
+  readonly hint: string;
+  /** When it is started again, in milliseconds since the epoch. Unset: not by itself. */
+  readonly retryAtMs?: number;
+  /** Failures in a row. */
+  readonly attempts: number;
+}
+
+/** What may change besides the state. */
+export type EngineFacts = Partial<
+  Pick<
+    Engine,
+    'modelId' | 'stage' | 'percent' | 'deviceKind' | 'contextTokens' | 'maxConcurrency' | 'processId' | 'restarts'
+  >
+>;
+
+/** What is known of one engine. Its supervisor writes, everybody else reads; a message that was read never changes. */
+export class EngineStatus {
+  readonly #onChange: (engine: Engine) => void;
+  readonly #now: () => number;
+  #engine: Engine;
+  #running = 0;
+  #waiting = 0;
+
+  constructor(entry: ModelEntry, adapter: EngineAdapter, now: () => number, onChange: (engine: Engine) => void) {
+    this.#onChange = onChange;
+    this.#now = now;
+    this.#engine = create(EngineSchema, {
+      name: entry.name,
+      kind: adapter.kind,
+      modelId: adapter.modelId,
+      state: EngineState.PENDING,
+      deviceKind: adapter.deviceKind,
+      address: adapter.address,
+      contextTokens: entry.max_model_len ?? 0,
+      maxConcurrency: entry.max_concurrency ?? 0,
+      required: entry.required,
+      capabilities: adapter.capabilities,
+    });
+  }
+
+  get state(): EngineState {
+    return this.#engine.state;
+  }
+
+  /** The engine as it is now. */
+  get engine(): Engine {
+    const load = create(EngineLoadSchema, { running: this.#running, waiting: this.#waiting });
+    return { ...this.#engine, load };
+  }
+
+  /** Goes to another state; an illegal step is a defect of the supervisor. */
+  become(state: EngineState, facts: EngineFacts = {}, failure?: Failure): void {
+    const { name, state: from } = this.#engine;
+    if (!mayBecome(from, state)) throw new Error(`engine '${name}': ${stateName(from)} → ${stateName(state)}`);
+    const { stage: _stage, percent: _percent, failure: _failure, ...rest } = this.#engine;
+    this.#engine = {
+      ...rest,
+      stage: '',
+      ...facts,
+      state,
+      ...(state === EngineState.READY ? { readyAt: timestampFromMs(this.#now()) } : {}),
+      ...(failure && showsFailure(state) ? { failure: failureMessage(failure) } : {}),
+    };
+    this.#onChange(this.engine);
+  }
+
+  /** Learns something within a state. */
+  learn(facts: EngineFacts): void {
+    const known = this.#engine;
+    const isNews = Object.entries(facts).some(([name, value]) => known[name as keyof EngineFacts] !== value);
+    if (!isNews) return;
+    this.#engine = { ...known, ...facts };
+    this.#onChange(this.engine);
+  }
+
+  /** How many requests of the mesh run on it. Load alone is no change: reports carry it along. */
+  get running(): number {
+    return this.#running;
+  }
+
+  set running(count: number) {
+    this.#running = count;
+  }
+
+  /** Requests in the engine's own queue. */
+  set waiting(count: number) {
+    this.#waiting = count;
+  }
+}
+
+function stateName(state: EngineState): string {
+  return EngineStateSchema.value[state]?.localName ?? String(state);
+}
+
+function failureMessage({ cause, evidence, hint, retryAtMs, attempts }: Failure) {
+  return create(EngineFailureSchema, {
+    cause,
+    evidence: [...evidence],
+    hint,
+    attempts,
+    ...(retryAtMs === undefined ? {} : { retryAt: timestampFromMs(retryAtMs) }),
+  });
+}

@@ -1,0 +1,31 @@
+import type { Logger } from 'pino';
+import type { Engine } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { EngineAdapter, EngineConnection, EngineSetting } from '../engines/engine.ts';
+import type { ModelEntry } from '../engines/model-entry.ts';
+import type { EngineStatus } from './engine-status.ts';
+
+/** An engine that somebody looks after: a process of ours, or a server elsewhere. */
+export interface SupervisedEngine {
+  readonly status: EngineStatus;
+  /** The way to it while it takes requests. Unset: it does not. */
+  readonly connection: EngineConnection | undefined;
+  /** Begins to look after it. */
+  start(): void;
+  /**
+   * Takes nothing new, gives what runs at most `drainMs`, then ends it. Resolves when nothing of it is left; never
+   * rejects. A second call waits for the first.
+   */
+  stop(drainMs: number): Promise<void>;
+}
+
+/** What a supervisor works with. */
+export interface SupervisorParts {
+  readonly entry: ModelEntry;
+  readonly adapter: EngineAdapter;
+  readonly setting: EngineSetting;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Logger;
+  /** Called after every change but load. */
+  readonly onChange: (engine: Engine) => void;
+}
