@@ -1,0 +1,59 @@
+import type { Logger } from 'pino';
+import type { Store } from '../shared/store/store.ts';
+import type { QuotaConfig } from './config.ts';
+import { createLimits, type Limits } from './limits.ts';
+import type { QuotaStore } from './store/quota-store.ts';
+import { createRedisQuotaStore } from './store/redis-quota-store.ts';
+import { createSqliteQuotaStore } from './store/sqlite-quota-store.ts';
+
+/** What quota needs from outside. */
+export interface QuotaResources {
+  /** Stays the caller's to close. */
+  readonly store: Store;
+  /** Milliseconds since the epoch. With Redis the server's clock decides instead. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** The quota of this process. */
+export interface QuotaContext {
+  readonly limits: Limits;
+  readonly store: QuotaStore;
+  /** Stops sweeping and waits for a sweep that is under way. */
+  close(): Promise<void>;
+}
+
+/** How often leases whose owner was killed are looked for, in milliseconds. */
+const SWEEP_EVERY_MS = 1_000;
+
+/**
+ * Builds quota.
+ *
+ * @throws ConfigError when the store was written by a newer version.
+ */
+export function createQuotaContext(config: QuotaConfig, resources: QuotaResources): QuotaContext {
+  const store =
+    resources.store.kind === 'sqlite'
+      ? createSqliteQuotaStore(resources.store, resources.now)
+      : createRedisQuotaStore(resources.store);
+  const stopSweeping = sweepRegularly(store, resources.log);
+  return { limits: createLimits(config), store, close: stopSweeping };
+}
+
+function sweepRegularly(store: QuotaStore, log: Logger): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  const timer = setInterval(() => {
+    running ??= store
+      .sweep()
+      // The next one does the work of this one too.
+      .catch((error: unknown) => log.warn({ err: error }, 'sweep of leases failed'))
+      .finally(() => {
+        running = undefined;
+      });
+  }, SWEEP_EVERY_MS);
+  timer.unref();
+  return async () => {
+    clearInterval(timer);
+    await running;
+  };
+}
