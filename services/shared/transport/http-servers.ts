@@ -22,15 +22,22 @@ export interface Http2Part {
   readonly sessions: ReadonlySet<ServerHttp2Session>;
 }
 
-/** Makes an HTTP/2 server whose sessions and streams may fail without harm. */
-export function createHttp2Server(handler: RequestHandler, log: Logger): Http2Part {
+/**
+ * Makes an HTTP/2 server whose sessions and streams may fail without harm.
+ *
+ * @param onLeave is called after a session has ended
+ */
+export function createHttp2Server(handler: RequestHandler, log: Logger, onLeave: () => void): Http2Part {
   const server = http2.createServer({ ...HTTP2_LIMITS, maxHeaderListPairs: MAX_HEADERS }, handler);
   const sessions = new Set<ServerHttp2Session>();
   const onError = (error: Error) => log.debug({ err: error }, 'an HTTP/2 connection failed');
   server.on('session', (session) => {
     sessions.add(session);
     session.on('error', onError);
-    session.on('close', () => sessions.delete(session));
+    session.on('close', () => {
+      sessions.delete(session);
+      onLeave();
+    });
   });
   server.on('stream', (stream) => stream.on('error', onError));
   server.on('sessionError', onError);

@@ -108,6 +108,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     if (exchange) exchange.isWork = true;
   }
 
+  function onLeave(): void {
+    for (const look of waiting) look();
+  }
+
   const stalls = createWriteStallWatch(idleWriteMs);
   const handler = createRequestHandler({
     rpc,
@@ -116,14 +120,12 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     clientIp: createClientIp(options.trustedProxies ?? []),
     stalls,
     exchanges,
-    onLeave: () => {
-      for (const look of waiting) look();
-    },
+    onLeave,
     isDraining: () => draining,
     log,
   });
   const http1 = createHttp1Server(handler);
-  const http2 = createHttp2Server(handler, log);
+  const http2 = createHttp2Server(handler, log, onLeave);
   const timer = setInterval(check, Math.min(CHECK_INTERVAL_MS, idleWriteMs / 4));
 
   function check(): void {
@@ -181,7 +183,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     const closed = new Promise((resolve) => server.close(resolve));
     shutdown.abort(toConnectError(shuttingDown()));
     for (const session of http2.sessions) session.close();
-    await until(() => exchanges.size === 0, CLOSE_GRACE_MS);
+    // A session that is closing ends by itself once its last frames are sent.
+    await until(() => exchanges.size === 0 && http2.sessions.size === 0, CLOSE_GRACE_MS);
     clearInterval(timer);
     http1.close();
     for (const session of http2.sessions) session.destroy();

@@ -61,6 +61,11 @@ function pendingOf(response: NodeResponse): number {
 
 function cut(response: NodeResponse): void {
   stalled.add(response);
-  if ('stream' in response) response.stream.close(constants.NGHTTP2_CANCEL);
-  else response.destroy();
+  if (!('stream' in response)) {
+    response.destroy();
+    return;
+  }
+  response.stream.close(constants.NGHTTP2_CANCEL);
+  // A connection that takes nothing takes no reset either; the stream must not wait for it.
+  response.stream.destroy();
 }

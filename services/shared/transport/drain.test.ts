@@ -1,0 +1,58 @@
+import { createClient } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { expect, test } from 'vitest';
+import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
+import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
+import { fromConnectError } from '../errors/connect-error.ts';
+import { CLIENT_LIMITS } from './limits.ts';
+import { BEARER, MESH_TOKEN, startTestListener } from './listener.fixture.ts';
+
+const prompt = (text: string) => ({ prompt: { input: { case: 'text' as const, value: text } } });
+
+test('a drain refuses callers, serves peers and health, and waits for what runs', async () => {
+  const { listener, health } = await startTestListener();
+  health.set('', true);
+  const transport = createGrpcTransport({ baseUrl: listener.url, ...CLIENT_LIMITS });
+  const router = createClient(RouterService, transport);
+  const aborter = new AbortController();
+  const running = router.generate(prompt('wait'), { headers: BEARER, signal: aborter.signal })[Symbol.asyncIterator]();
+  await running.next();
+  // A watcher of health is no work: it would never end.
+  const watching = createClient(Health, transport).watch({})[Symbol.asyncIterator]();
+  await watching.next();
+
+  expect(await listener.drain(100)).toBe(false);
+  expect(listener.draining).toBe(true);
+  const refused = router.tokenize(prompt('x'), { headers: BEARER });
+  const error = await refused.then(
+    () => undefined,
+    (reason: unknown) => fromConnectError(reason),
+  );
+  expect(error).toMatchObject({ reason: 'SHUTTING_DOWN', retryAfterMs: 1000 });
+  const peer = await router.tokenize(prompt('x'), { headers: { 'mesh-token': MESH_TOKEN } });
+  expect(peer.tokenIds).toEqual([1, 2]);
+  expect((await createClient(Health, transport).check({})).status).toBe(1);
+  const plain = await fetch(`${listener.url}/x`);
+  expect(plain.headers.get('connection')).toBe('close');
+
+  const drained = listener.drain(5_000);
+  aborter.abort();
+  expect(await drained).toBe(true);
+  await listener.close();
+  await expect(fetch(listener.url)).rejects.toThrow();
+});
+
+test('close tells running streams why and leaves no connection', async () => {
+  const { listener, seen } = await startTestListener();
+  const transport = createGrpcTransport({ baseUrl: listener.url, ...CLIENT_LIMITS });
+  const stream = createClient(RouterService, transport).generate(prompt('wait'), { headers: BEARER });
+  const iterator = stream[Symbol.asyncIterator]();
+  await iterator.next();
+  const ended = iterator.next().then(
+    () => undefined,
+    (reason: unknown) => fromConnectError(reason),
+  );
+  await listener.close();
+  expect(await ended).toMatchObject({ reason: 'SHUTTING_DOWN' });
+  expect(seen.calls[0]?.signal.reason).toMatchObject({ reason: 'SHUTTING_DOWN' });
+});
