@@ -32,8 +32,8 @@ export class Exchange {
     };
     this.#onClose = () => this.abort(causeOfClose(reply.raw));
     reply.raw.once('close', this.#onClose);
-    // The request closes too when a pipelined one loses its connection before its answer's turn came.
-    request.raw.once('close', this.#onClose);
+    // A pipelined request whose turn has not come has no response on the wire that could close.
+    if (reply.raw.socket === null) request.raw.socket.once('close', this.#onClose);
     // What breaks the response closes it as well; the close is what counts.
     reply.raw.on('error', () => undefined);
   }
@@ -76,7 +76,7 @@ export class Exchange {
     if (this.#ended) return false;
     this.#ended = true;
     this.reply.raw.off('close', this.#onClose);
-    this.request.raw.off('close', this.#onClose);
+    this.request.raw.socket?.off('close', this.#onClose);
     return true;
   }
 }
