@@ -40,7 +40,9 @@ function send(
   reply: FastifyReply,
 ): void {
   const { connection, ...headers } = problem.headers;
-  // HTTP/2 has no such header.
+  // Fastify closes the connection after every refused body. Node drops what still arrives of one, within the time that
+  // the listener gives a request, so the connection can go on. HTTP/2 has no such header.
+  reply.removeHeader('connection');
   if (connection !== undefined && request.raw.httpVersionMajor === 1) reply.header('connection', connection);
   if (limits) reply.headers(rateLimitHeaders(limits));
   reply
