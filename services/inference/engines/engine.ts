@@ -75,8 +75,6 @@ export interface EngineProgress {
   readonly stage: string;
   /** 0 to 100. Unset: unknown. */
   readonly percent?: number | undefined;
-  /** It says that it can be asked now. */
-  readonly ready?: boolean;
   readonly deviceKind?: string | undefined;
   readonly contextTokens?: number | undefined;
   readonly maxConcurrency?: number | undefined;

@@ -19,7 +19,11 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
   tokenPrompts: true,
   tokenIds: true,
   tokenize: true,
+  logitBias: true,
 });
+
+/** More than any context holds; the child clips it to what is left. */
+const UNBOUNDED_TOKENS = 2 ** 31 - 1;
 
 /** The body fields that the child honours. */
 const FIELDS = new Set([
@@ -36,6 +40,8 @@ const FIELDS = new Set([
   'repetition_penalty',
   'seed',
   'stop',
+  'logit_bias',
+  'ignore_eos',
   'return_token_ids',
 ]);
 
@@ -58,7 +64,13 @@ function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting):
   const apiKey = randomBytes(24).toString('base64url');
   const connection = new OpenAiConnection(
     { baseUrl: new URL('http://localhost/v1'), socketPath, apiKey },
-    { engine: entry.name, capabilities: CAPABILITIES, fields: FIELDS, continuousUsage: true },
+    {
+      engine: entry.name,
+      capabilities: CAPABILITIES,
+      fields: FIELDS,
+      unboundedTokens: UNBOUNDED_TOKENS,
+      continuousUsage: true,
+    },
   );
   return {
     launch: launch(entry, setting, socketPath, apiKey),
@@ -110,7 +122,6 @@ function readProgress(line: string): EngineProgress | undefined {
   const device = report.device;
   return {
     stage: 'ready',
-    ready: true,
     deviceKind: typeof device === 'string' ? device : undefined,
     contextTokens: number(report.contextTokens),
     maxConcurrency: number(report.sequences),

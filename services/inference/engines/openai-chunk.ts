@@ -5,6 +5,8 @@
 export interface OpenAiChunk {
   readonly choices?: readonly OpenAiChoice[] | null;
   readonly usage?: OpenAiUsage | null;
+  /** How long it took, as llama.cpp's servers tell. */
+  readonly timings?: OpenAiTimings | null;
   /** An error in mid-stream. */
   readonly error?: unknown;
 }
@@ -60,4 +62,11 @@ export interface OpenAiUsage {
   readonly completion_tokens?: number;
   readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null;
   readonly completion_tokens_details?: { readonly reasoning_tokens?: number } | null;
+}
+
+/** Durations in milliseconds. */
+export interface OpenAiTimings {
+  readonly queue_ms?: number;
+  readonly prompt_ms?: number;
+  readonly predicted_ms?: number;
 }

@@ -3,7 +3,6 @@ import type {
   ResponseFormat,
   SamplingParameters,
   Tool,
-  ToolChoice,
 } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { ToolMode } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
@@ -18,6 +17,8 @@ export interface OpenAiDialect {
   readonly capabilities: EngineCapabilities;
   /** The body fields that it honours. Unset: any; it refuses by itself what it does not know. */
   readonly fields?: ReadonlySet<string>;
+  /** What to ask for when a text or token prompt comes without max_tokens, whose default upstream is 16. Unset: nothing. */
+  readonly unboundedTokens?: number;
   /** Whether its stream counts tokens in every chunk when asked to. */
   readonly continuousUsage: boolean;
 }
@@ -56,10 +57,11 @@ export function openAiRequest(request: GenerateRequest, modelId: string, dialect
   const body: Record<string, unknown> = {
     ...engineOptions(request),
     model: modelId,
+    ...unbounded(request, dialect),
     ...prompt(request),
     ...(sampling ? samplingFields(sampling, request.prompt?.input.case === 'chat') : {}),
     ...(request.tools.length > 0 ? { tools: request.tools.map(tool) } : {}),
-    ...(request.toolChoice ? { tool_choice: toolChoice(request.toolChoice) } : {}),
+    ...toolChoice(request),
     ...(request.responseFormat ? { response_format: responseFormat(request.responseFormat) } : {}),
     ...(request.echoPrompt ? { echo: true } : {}),
   };
@@ -101,6 +103,10 @@ function engineOptions(request: GenerateRequest): Json {
     if (OWN_FIELDS.has(field)) throw invalidField(`engine_options.${field}`, 'has a field of its own');
   }
   return options;
+}
+
+function unbounded(request: GenerateRequest, { unboundedTokens }: OpenAiDialect): Json {
+  return unboundedTokens === undefined || request.prompt?.input.case === 'chat' ? {} : { max_tokens: unboundedTokens };
 }
 
 function prompt(request: GenerateRequest): Json {
@@ -171,10 +177,14 @@ function tool({ name, description, parameters, strict }: Tool): Json {
   };
 }
 
-function toolChoice({ choice }: ToolChoice): unknown {
-  if (choice.case === 'function') return { type: 'function', function: { name: choice.value } };
-  if (choice.value === ToolMode.NONE) return 'none';
-  return choice.value === ToolMode.REQUIRED ? 'required' : 'auto';
+/** Without tools "none" and "auto" say nothing, and some servers refuse them. */
+function toolChoice({ toolChoice, tools }: GenerateRequest): Json {
+  if (!toolChoice) return {};
+  const { choice } = toolChoice;
+  if (choice.case === 'function') return { tool_choice: { type: 'function', function: { name: choice.value } } };
+  if (choice.value === ToolMode.REQUIRED) return { tool_choice: 'required' };
+  if (tools.length === 0) return {};
+  return { tool_choice: choice.value === ToolMode.NONE ? 'none' : 'auto' };
 }
 
 function responseFormat({ format }: ResponseFormat): Json {

@@ -3,10 +3,11 @@ import {
   FinishReason,
   type GenerationEvent,
   type Started,
+  type Usage,
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { TokenGroups } from '../stream/token-groups.ts';
-import type { OpenAiChoice, OpenAiChunk, OpenAiToolCall, OpenAiUsage } from './openai-chunk.ts';
+import type { OpenAiChoice, OpenAiChunk, OpenAiTimings, OpenAiToolCall, OpenAiUsage } from './openai-chunk.ts';
 import { engineFailed, engineLost } from './openai-errors.ts';
 import { appendLogprobs } from './openai-logprobs.ts';
 import { SseDecoder } from './sse-decoder.ts';
@@ -31,6 +32,7 @@ export class OpenAiStream {
   /** The choices that have finished. */
   readonly #finished = new Set<number>();
   #usage: OpenAiUsage | undefined;
+  #timings: OpenAiTimings | undefined;
   #complete = false;
 
   constructor(started: Started, choices: number) {
@@ -89,6 +91,7 @@ export class OpenAiStream {
     if (chunk.error) throw engineFailed(this.#engine, chunk.error);
     // The bill first: a server that counts as it goes sends it with the tokens that it counts.
     if (chunk.usage) this.#onUsage(chunk.usage);
+    if (chunk.timings) this.#timings = chunk.timings;
     const choices = chunk.choices ?? [];
     for (let index = 0; index < choices.length; index++) {
       const choice = choices[index];
@@ -158,6 +161,7 @@ export class OpenAiStream {
         completionTokens: usage?.completion_tokens ?? this.completionTokens,
         cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
         reasoningTokens: usage?.completion_tokens_details?.reasoning_tokens ?? 0,
+        ...seconds(this.#timings),
       },
     });
   }
@@ -175,6 +179,15 @@ function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {
       ...(typeof name === 'string' ? { name } : {}),
     });
   }
+}
+
+function seconds(timings: OpenAiTimings | undefined): Pick<Usage, 'queueSeconds' | 'prefillSeconds' | 'decodeSeconds'> {
+  const { queue_ms: queueMs, prompt_ms: promptMs, predicted_ms: predictedMs } = timings ?? {};
+  return {
+    ...(typeof queueMs === 'number' ? { queueSeconds: queueMs / 1_000 } : {}),
+    ...(typeof promptMs === 'number' ? { prefillSeconds: promptMs / 1_000 } : {}),
+    ...(typeof predictedMs === 'number' ? { decodeSeconds: predictedMs / 1_000 } : {}),
+  };
 }
 
 function isCount(value: unknown): value is number {

@@ -20,8 +20,8 @@ export interface ReadinessOptions {
 /** Between two probes at first; most starts are short. */
 const FIRST_POLL_MS = 25;
 
-/** Between two probes of a long start. */
-const SLOW_POLL_MS = 500;
+/** Between two probes of a long start. A probe costs well below a millisecond. */
+const SLOW_POLL_MS = 100;
 
 /** How long one probe may take. */
 const PROBE_TIMEOUT_MS = 5_000;

@@ -1,0 +1,167 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import pino from 'pino';
+import { afterEach, expect, test } from 'vitest';
+import { GenerateRequestSchema } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { Role } from '../../gen/mesh/generation/v1/prompt_pb.ts';
+import { type Engine, EngineState, FailureCause } from '../../gen/mesh/inference/v1/engine_pb.ts';
+import { startFakeEngine } from '../../test/engines/fake-engine.ts';
+import { isRunning } from '../../test/engines/processes.ts';
+import { RecordingSink, recordingCall } from '../../test/engines/recording-sink.ts';
+import { RANDOM_MODEL } from '../../test/fixtures/embedded-engine.ts';
+import { MeshError } from '../shared/errors/mesh-error.ts';
+import { inferenceConfigSchema } from './config.ts';
+import { createInferenceContext, type InferenceContext } from './context.ts';
+
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+function start(models: readonly object[]): { context: InferenceContext; dataDir: string; changes: Engine[] } {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
+  const context = createInferenceContext(inferenceConfigSchema.parse({ node: 'here', devices: 'none', models }), {
+    registry: undefined,
+    advertisedAddress: '',
+    dataDir,
+    nodePath: process.execPath,
+    environmentVariable: (name) => process.env[name],
+    log: pino({ level: 'silent' }),
+    now: Date.now,
+  });
+  const changes: Engine[] = [];
+  context.watch((engine) => changes.push(engine));
+  context.start();
+  closers.push(async () => {
+    await context.close();
+    rmSync(dataDir, { recursive: true });
+  });
+  return { context, dataDir, changes };
+}
+
+const stateOf = (context: InferenceContext) => context.engines()[0]?.state;
+
+function request(engine: string, rest: object = {}) {
+  const parts = [{ part: { case: 'text' as const, value: 'Hello' } }];
+  return create(GenerateRequestSchema, {
+    engine,
+    model: 'asked',
+    prompt: { input: { case: 'chat', value: { messages: [{ role: Role.USER, parts }] } } },
+    ...rest,
+  });
+}
+
+async function run(context: InferenceContext, asked = request('chat')): Promise<RecordingSink> {
+  const sink = new RecordingSink();
+  context.generate(asked, recordingCall(), sink);
+  await sink.over;
+  return sink;
+}
+
+test('an attached engine is probed: away, there, and away again', async () => {
+  const gone = await startFakeEngine();
+  await gone.stop();
+  const { context } = start([{ name: 'chat', engine: 'openai', base_url: gone.baseUrl, required: true }]);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.UNHEALTHY);
+  expect(context.engines()[0]?.failure?.cause).toBe(FailureCause.UNREACHABLE);
+  expect(context.ready()).toBe(false);
+  expect((await run(context)).outcome).toMatchObject({ reason: 'NO_HEALTHY_ENGINE' });
+  const fake = await startFakeEngine({}, gone.port);
+  closers.push(() => fake.stop());
+  await expect.poll(() => stateOf(context), { timeout: 5_000 }).toBe(EngineState.READY);
+  expect(context.engines()[0]).toMatchObject({ modelId: 'fake-model', contextTokens: 4096, deviceKind: 'remote' });
+  expect(context.ready()).toBe(true);
+  expect((await run(context)).outcome).toBe('end');
+  await fake.stop();
+  await expect.poll(() => stateOf(context), { timeout: 5_000 }).toBe(EngineState.UNHEALTHY);
+});
+
+test('load is counted once, whatever ends a generation', async () => {
+  const fake = await startFakeEngine({ everyMs: 10, tokens: 100_000 });
+  closers.push(() => fake.stop());
+  const { context } = start([{ name: 'chat', engine: 'openai', base_url: fake.baseUrl }]);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.READY);
+  const running = () => context.engines()[0]?.load?.running;
+  const calls = [recordingCall(), recordingCall(), recordingCall()];
+  for (const call of calls) context.generate(request('chat'), call, new RecordingSink());
+  expect(running()).toBe(3);
+  for (const call of calls) call.abort.abort(new MeshError('CLIENT_GONE', 'gone'));
+  expect(running()).toBe(0);
+  await fake.script({});
+  expect((await run(context)).outcome).toBe('end');
+  await fake.script({ status: 500 });
+  expect((await run(context)).outcome).toMatchObject({ reason: 'ENGINE_FAILED' });
+  const refused = await run(context, request('chat', { engineOptions: { stream: false } }));
+  expect(refused.outcome).toMatchObject({ reason: 'INVALID_FIELD' });
+  expect(running()).toBe(0);
+});
+
+test('unknown engines and a drained node refuse', async () => {
+  const fake = await startFakeEngine();
+  closers.push(() => fake.stop());
+  const { context } = start([{ name: 'chat', engine: 'openai', base_url: fake.baseUrl }]);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.READY);
+  expect((await run(context, request('other'))).outcome).toMatchObject({ reason: 'MODEL_NOT_FOUND' });
+  context.drain();
+  expect((await run(context)).outcome).toMatchObject({ reason: 'SHUTTING_DOWN' });
+});
+
+test('an entry whose key is not in the environment stops the start', () => {
+  const entry = { name: 'chat', engine: 'openai', base_url: 'http://127.0.0.1:1/v1', api_key_env: 'NOT_SET_ANYWHERE' };
+  expect(() => start([entry])).toThrow(/NOT_SET_ANYWHERE is not set/);
+});
+
+test('the embedded engine loads, answers, tokenizes, and is gone after the close', async () => {
+  const { context, dataDir, changes } = start([
+    { name: 'chat', engine: 'llama.cpp', model: RANDOM_MODEL, required: true },
+  ]);
+  await expect.poll(() => stateOf(context), { timeout: 20_000 }).toBe(EngineState.READY);
+  const [engine] = context.engines();
+  expect(engine).toMatchObject({
+    kind: 'llama.cpp',
+    modelId: 'random-model',
+    address: 'embedded:llama.cpp',
+    deviceKind: 'cpu',
+  });
+  expect(engine?.contextTokens).toBeGreaterThan(0);
+  expect(changes.some((change) => change.percent === 100)).toBe(true);
+
+  const asked = request('chat', {
+    sampling: { maxTokens: 12, temperature: 0, returnTokenIds: true, ignoreEndOfTurn: true },
+  });
+  const sink = await run(context, asked);
+  expect(sink.outcome).toBe('end');
+  expect(sink.deltas.flatMap((delta) => delta.tokenIds)).toHaveLength(12);
+  expect(sink.deltas.at(-1)?.completionTokens).toBe(12);
+  expect(sink.deltas[0]?.promptTokens).toBe(sink.usage?.promptTokens);
+  expect(sink.usage).toMatchObject({ completionTokens: 12 });
+  expect(sink.usage?.prefillSeconds).toBeGreaterThanOrEqual(0);
+
+  const { prompt } = request('chat');
+  if (!prompt) throw new Error('no prompt');
+  const tokens = await context.connection('chat').tokenize(prompt, AbortSignal.timeout(5_000));
+  expect(tokens).toHaveLength(sink.usage?.promptTokens ?? 0);
+
+  const refused = await run(context, request('chat', { sampling: { minTokens: 3 } }));
+  expect(refused.outcome).toMatchObject({ reason: 'UNSUPPORTED_FIELD', metadata: { field: 'min_tokens' } });
+  const long = 'word '.repeat(20_000);
+  const tooLong = await run(context, request('chat', { prompt: { input: { case: 'text', value: long } } }));
+  expect(tooLong.outcome).toMatchObject({ reason: 'CONTEXT_LENGTH_EXCEEDED' });
+
+  const run_ = join(dataDir, 'run', String(process.pid));
+  const [socket = ''] = readdirSync(run_);
+  expect(statSync(run_).mode & 0o777).toBe(0o700);
+  expect(statSync(join(run_, socket)).mode & 0o777).toBe(0o600);
+  await context.close();
+  expect(stateOf(context)).toBe(EngineState.STOPPED);
+  expect(isRunning(engine?.processId ?? 0)).toBe(false);
+  expect(readdirSync(join(dataDir, 'run'))).toEqual([]);
+});
+
+test('a model that does not load says so and is tried again', async () => {
+  const { context } = start([{ name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' }]);
+  await expect.poll(() => stateOf(context), { timeout: 20_000 }).toBe(EngineState.BACKOFF);
+  await expect.poll(() => context.engines()[0]?.failure?.evidence.join()).toContain('such.gguf');
+});

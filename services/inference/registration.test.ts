@@ -1,0 +1,130 @@
+import { once } from 'node:events';
+import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { type Client, Code, ConnectError } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import pino from 'pino';
+import { afterEach, expect, test } from 'vitest';
+import { type RegisterRequest, RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
+import { toConnectError } from '../shared/errors/connect-error.ts';
+import { MeshError } from '../shared/errors/mesh-error.ts';
+import { createMeshClient } from '../shared/transport/client.ts';
+import { createRemoteTransport } from '../shared/transport/remote-transport.ts';
+import { type Registration, register } from './registration.ts';
+
+interface Router {
+  readonly reports: RegisterRequest[];
+  readonly client: Client<typeof RegistryService>;
+  /** Streams that are open. */
+  open: number;
+  /** What the next report is answered with. */
+  refusal: ConnectError | undefined;
+  cut(): void;
+  close(): Promise<void>;
+}
+
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function startRouter(): Promise<Router> {
+  const sessions = new Set<ServerHttp2Session>();
+  const state = { reports: [] as RegisterRequest[], open: 0, refusal: undefined as ConnectError | undefined };
+  const handler = connectNodeAdapter({
+    routes: (router) =>
+      router.rpc(RegistryService.method.register, async function* (reports, call) {
+        state.open++;
+        call.signal.addEventListener('abort', () => state.open--);
+        for await (const report of reports) {
+          if (state.refusal) throw state.refusal;
+          state.reports.push(report);
+          yield {};
+        }
+      }),
+  });
+  const server: Http2Server = createServer(handler);
+  server.on('session', (session) => sessions.add(session));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const transport = createRemoteTransport(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+    meshToken: undefined,
+    interceptors: [],
+  });
+  const router = Object.assign(state, {
+    client: createMeshClient(RegistryService, transport),
+    cut: () => {
+      for (const session of sessions) session.destroy();
+      sessions.clear();
+    },
+    close: async () => {
+      transport.close();
+      router.cut();
+      server.close();
+      await once(server, 'close');
+    },
+  });
+  closers.push(router.close);
+  return router;
+}
+
+function announce(router: Router, report: () => object): Registration {
+  const registration = register(router.client, report, pino({ level: 'silent' }));
+  closers.push(() => registration.close());
+  return registration;
+}
+
+test('reports at once, on every change once per turn, and every second', async () => {
+  const router = await startRouter();
+  let draining = false;
+  const registration = announce(router, () => ({ node: 'n', epoch: 7n, draining }));
+  await expect.poll(() => router.reports.length).toBe(1);
+  expect(router.reports[0]).toMatchObject({ node: 'n', epoch: 7n, draining: false });
+  draining = true;
+  for (let change = 0; change < 10; change++) registration.changed();
+  await expect.poll(() => router.reports.length).toBe(2);
+  expect(router.reports[1]?.draining).toBe(true);
+  const at = performance.now();
+  await expect.poll(() => router.reports.length, { timeout: 3_000 }).toBe(3);
+  expect(performance.now() - at).toBeGreaterThan(500);
+});
+
+test('a broken stream and a refusal are tried again', async () => {
+  const router = await startRouter();
+  announce(router, () => ({ node: 'n' }));
+  await expect.poll(() => router.reports.length).toBe(1);
+  router.cut();
+  await expect.poll(() => router.reports.length, { timeout: 5_000 }).toBeGreaterThan(1);
+  router.refusal = new ConnectError('later', Code.Unavailable);
+  router.cut();
+  await expect.poll(() => router.open).toBe(0);
+  router.refusal = undefined;
+  const seen = router.reports.length;
+  await expect.poll(() => router.reports.length, { timeout: 5_000 }).toBeGreaterThan(seen);
+});
+
+test('a node whose name a newer process has taken stays silent', async () => {
+  const router = await startRouter();
+  router.refusal = toConnectError(new MeshError('CONFLICT', 'newer'));
+  const registration = announce(router, () => ({ node: 'n' }));
+  await registration.close();
+  router.refusal = undefined;
+  expect(router.reports).toEqual([]);
+});
+
+test('closing ends the stream, also while the router is away', async () => {
+  const router = await startRouter();
+  const registration = announce(router, () => ({ node: 'n' }));
+  await expect.poll(() => router.open).toBe(1);
+  await registration.close();
+  await expect.poll(() => router.open).toBe(0);
+  const away = register(
+    createMeshClient(
+      RegistryService,
+      createRemoteTransport('http://127.0.0.1:1', { meshToken: undefined, interceptors: [] }),
+    ),
+    () => ({ node: 'n' }),
+    pino({ level: 'silent' }),
+  );
+  await away.close();
+});

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest';
+import { EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { mayBecome } from './engine-state.ts';
+
+const WALKS: readonly (readonly EngineState[])[] = [
+  [
+    EngineState.PENDING,
+    EngineState.STARTING,
+    EngineState.READY,
+    EngineState.DRAINING,
+    EngineState.STOPPING,
+    EngineState.STOPPED,
+  ],
+  [EngineState.READY, EngineState.UNHEALTHY, EngineState.READY],
+  [EngineState.READY, EngineState.BACKOFF, EngineState.STARTING, EngineState.QUARANTINED, EngineState.STOPPED],
+];
+
+test.each(WALKS)('an engine may go %s → %s …', (...walk) => {
+  for (let step = 1; step < walk.length; step++) {
+    expect(mayBecome(walk[step - 1] as EngineState, walk[step] as EngineState)).toBe(true);
+  }
+});
+
+test('no way leads from stopped to ready, from draining back, or from pending past starting', () => {
+  expect(mayBecome(EngineState.STOPPED, EngineState.READY)).toBe(false);
+  expect(mayBecome(EngineState.DRAINING, EngineState.READY)).toBe(false);
+  expect(mayBecome(EngineState.PENDING, EngineState.READY)).toBe(false);
+  expect(mayBecome(EngineState.QUARANTINED, EngineState.READY)).toBe(false);
+});

@@ -1,0 +1,46 @@
+// The fake engine as an engine that the supervisor starts: an adapter as those in services/inference/engines/.
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { create } from '@bufbuild/protobuf';
+import { EngineCapabilitiesSchema } from '../../gen/mesh/inference/v1/engine_pb.ts';
+import type { EngineAdapter } from '../../services/inference/engines/engine.ts';
+import { OpenAiConnection } from '../../services/inference/engines/openai-connection.ts';
+import type { FakeScript } from './fake-openai.ts';
+
+/** An adapter whose process is fake-openai.ts with a script, or `program` instead of it. */
+export function fakeAdapter(script: FakeScript = {}, program?: readonly string[]): EngineAdapter {
+  const capabilities = create(EngineCapabilitiesSchema, { chat: true });
+  return {
+    kind: 'fake',
+    capabilities,
+    address: 'embedded:fake',
+    modelId: 'fake-model',
+    deviceKind: 'cpu',
+    lifecycle: 'started',
+    connect(setting) {
+      const socketPath = join(setting.runDirectory, `${randomBytes(4).toString('hex')}.sock`);
+      const connection = new OpenAiConnection(
+        { baseUrl: new URL('http://localhost/v1'), socketPath },
+        { engine: 'chat', capabilities, continuousUsage: false },
+      );
+      const fake = [join(import.meta.dirname, 'fake-openai.ts'), JSON.stringify(script), '--socket', socketPath];
+      const [own, ...ownArgs] = program ?? [];
+      return {
+        launch: {
+          program: own ?? setting.nodePath,
+          args: own === undefined ? fake : ownArgs,
+          environment: {},
+          secrets: ['top-secret-value'],
+          readLine: () => undefined,
+        },
+        generate: (request, call, sink) => connection.generate(request, 'fake-model', call, sink),
+        tokenize: () => Promise.resolve([]),
+        probe: async (signal) => {
+          await connection.json('GET', '/health', signal);
+          return {};
+        },
+        close: () => connection.close(),
+      };
+    },
+  };
+}
