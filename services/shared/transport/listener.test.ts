@@ -126,6 +126,17 @@ describe.each(Object.entries(TRANSPORTS))('%s', (_name, transport) => {
   });
 });
 
+test('a person with curl can read the details of an error', async () => {
+  const url = `${listener.url}/mesh.router.v1.RouterService/ExplainRoute`;
+  const headers = { ...BEARER, 'content-type': 'application/json' };
+  const response = await fetch(url, { method: 'POST', headers, body: '{"request":{"prompt":{"text":"x"}}}' });
+  expect(response.status).toBe(403);
+  expect(await response.json()).toMatchObject({
+    code: 'permission_denied',
+    details: [{ debug: { reason: 'SCOPE_MISSING', metadata: { scope: 'models:read' } } }],
+  });
+});
+
 test('a port that is taken is told apart', async () => {
   await expect(startTestListener({ port: listener.port })).rejects.toBeInstanceOf(PortUnavailable);
 });

@@ -1,4 +1,4 @@
-import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import { createRegistry, type DescMethod, type DescService } from '@bufbuild/protobuf';
 import {
   Code,
   ConnectError,
@@ -14,10 +14,15 @@ import {
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
 import type { Logger } from 'pino';
+import { ErrorInfoSchema, QuotaFailureSchema, RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import { LimitReportSchema } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { methodName } from '../interceptors/access.ts';
 import { type Exchange, sendError } from './exchange.ts';
 import { SERVER_LIMITS } from './limits.ts';
 import type { Routes } from './routes.ts';
+
+/** With it JSON clients read the details of errors as JSON, next to their bytes. */
+const DETAILS = createRegistry(ErrorInfoSchema, RetryInfoSchema, QuotaFailureSchema, LimitReportSchema);
 
 /** What an RPC handler is made of. */
 export interface RpcHandlerOptions {
@@ -46,6 +51,7 @@ export interface RpcHandler {
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const router = createConnectRouter({
     ...SERVER_LIMITS,
+    jsonOptions: { registry: DETAILS },
     acceptCompression: [compressionGzip, compressionBrotli],
     interceptors: options.interceptors,
     requestGate: options.gate,

@@ -1,0 +1,26 @@
+import { ConnectError } from '@connectrpc/connect';
+import { expect, test } from 'vitest';
+import { createLogger } from './logger.ts';
+
+const SECRET = 'sk-canary-4711';
+
+test('secrets, headers and the insides of errors never reach a line', () => {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'debug', destination: { write: (line: string) => lines.push(line) } });
+  const error = Object.assign(new ConnectError('failed', 13, { authorization: SECRET }), { config: { auth: SECRET } });
+  log.info({ authorization: SECRET, 'x-api-key': SECRET, user: { password: SECRET, api_key: SECRET } }, 'a');
+  log.error({ err: new Error('outer', { cause: error }), headers: { cookie: SECRET }, req: { url: SECRET } }, 'b');
+  log.info({ kept: 'yes' }, 'c');
+  expect(lines).toHaveLength(3);
+  expect(lines.join('')).not.toContain(SECRET);
+  expect(JSON.parse(lines[1] ?? '')).toMatchObject({ level: 'error', err: { message: 'outer', cause: { code: 13 } } });
+  expect(JSON.parse(lines[2] ?? '')).toMatchObject({ kept: 'yes', msg: 'c' });
+});
+
+test('the level holds', () => {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'warn', destination: { write: (line: string) => lines.push(line) } });
+  log.info('no');
+  log.warn('yes');
+  expect(lines).toHaveLength(1);
+});

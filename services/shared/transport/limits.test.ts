@@ -1,0 +1,34 @@
+import { globSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { expect, test } from 'vitest';
+
+const root = resolve(import.meta.dirname, '../../..');
+
+/** What makes a server or a client of RPCs or HTTP → the files that may, and what they must name next to it. */
+const CONSTRUCTORS: readonly { call: RegExp; files: Record<string, string> }[] = [
+  { call: /\bcreateConnectRouter\(/, files: { 'rpc-handler.ts': '...SERVER_LIMITS' } },
+  { call: /\bcreateGrpcTransport\(/, files: { 'remote-transport.ts': '...CLIENT_LIMITS' } },
+  { call: /\bnew Http2SessionManager\(/, files: { 'remote-transport.ts': 'HTTP2_CLIENT_LIMITS' } },
+  { call: /\bhttp2\.createServer\(/, files: { 'http-servers.ts': '...HTTP2_LIMITS' } },
+  // Ready-made ones take no limits from us, or none at all.
+  { call: /\bconnectNodeAdapter\(/, files: {} },
+  { call: /\bcreateConnectTransport\(/, files: {} },
+  { call: /\bcreateGrpcWebTransport\(/, files: {} },
+  { call: /\bcreateRouterTransport\(/, files: {} },
+  { call: /\bcreateSecureServer\(/, files: {} },
+];
+
+const sources = globSync('services/**/*.ts', { cwd: root })
+  .filter((path) => !/(\.test|\.fixture|\/test-[a-z-]+)\.ts$/.test(path))
+  .map((path) => ({ path, text: readFileSync(resolve(root, path), 'utf8') }));
+
+test.each(CONSTRUCTORS)('$call is called with limits only', ({ call, files }) => {
+  const callers = sources.filter(({ text }) => call.test(text));
+  expect(callers.map(({ path }) => path).sort()).toEqual(
+    Object.keys(files).map((name) => `services/shared/transport/${name}`),
+  );
+  for (const { path, text } of callers) {
+    const from = text.search(call);
+    expect(text.slice(from, from + 300)).toContain(files[path.split('/').at(-1) ?? '']);
+  }
+});
