@@ -81,6 +81,20 @@ test('a body over 16 MiB gets 413, announced or not', async () => {
   expect((await engine.post('/v1/completions', body, { 'transfer-encoding': 'chunked' })).status).toBe(413);
 });
 
+test('a client that is still sending its large body sees the answer, not a broken connection', async () => {
+  const socket = connect(engine.socketPath);
+  const bytes = 20 * 1024 * 1024;
+  socket.write(`POST /tokenize HTTP/1.1\r\nhost: engine\r\nconnection: close\r\ncontent-length: ${bytes}\r\n\r\n`);
+  const part = Buffer.alloc(bytes / 20, 'a');
+  for (let sent = 0; sent < bytes; sent += part.length) {
+    await new Promise<void>((resolve, reject) => socket.write(part, (error) => (error ? reject(error) : resolve())));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const [answer] = await once(socket, 'data');
+  expect(String(answer)).toMatch(/^HTTP\/1.1 413 /);
+  socket.destroy();
+});
+
 test('routes and methods that do not exist are told apart', async () => {
   expect((await engine.get('/v2')).status).toBe(404);
   const wrong = await engine.get('/tokenize');

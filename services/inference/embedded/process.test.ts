@@ -90,6 +90,15 @@ test.each([
   expect(engine.stderr()).toContain(flag);
 });
 
+test('a socket that a killed predecessor left behind is no obstacle', async () => {
+  const first = await start();
+  first.process.kill('SIGKILL');
+  await once(first.process, 'exit');
+  expect(existsSync(first.socketPath)).toBe(true);
+  const second = await start(['--socket', first.socketPath]);
+  expect(second.events.at(-1)).toMatchObject({ event: 'ready' });
+});
+
 test('SIGTERM ends it with 0 in the middle of streams and takes the socket away', async () => {
   const engine = await start();
   const body = { prompt: 'the river', max_tokens: 4000, temperature: 0, stream: true };

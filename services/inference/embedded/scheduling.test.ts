@@ -47,6 +47,21 @@ test('streams decode side by side and say what they say alone', async () => {
   expect(changes).toBeGreaterThan(20);
 });
 
+test('prompts of many lengths that end in one step get their own first tokens', async () => {
+  engine = await startEmbeddedEngine();
+  for (let round = 0; round < 5; round++) {
+    const mixed = [60, 25, 50, 20, 55, 30, 40].map((length, index) => longPrompt(round * 100 + index).slice(0, length));
+    // Two full steps; what arrives meanwhile is taken together.
+    const before = answer(longPrompt(round).slice(0, 1024), { max_tokens: 1 });
+    await until(async () => (await engine.running()) === 1);
+    const together = await Promise.all(mixed.map((prompt) => answer(prompt, { max_tokens: 1 })));
+    await before;
+    const alone: string[] = [];
+    for (const prompt of mixed) alone.push(await answer(prompt, { max_tokens: 1 }));
+    expect(together).toEqual(alone);
+  }
+});
+
 test('what is more than the sequences waits, and is served in order', async () => {
   engine = await startEmbeddedEngine(['--sequences', '2']);
   const finished: number[] = [];
