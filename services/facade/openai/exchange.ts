@@ -3,44 +3,50 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall } from '../../shared/transport/generate.ts';
 import { isStalled } from '../../shared/transport/write-stall.ts';
 import type { LimitBook } from '../http/limit-book.ts';
+
+/** What every exchange shares. */
+export interface ExchangeResources {
+  readonly limitBook: LimitBook;
+  readonly clientIp: (request: AddressedRequest) => string | undefined;
+  /** The exchanges that are open, so that closing the facade can end them. */
+  readonly exchanges: Set<Exchange>;
+}
 
 /** One generation on behalf of one HTTP request, from its admission to the end of its answer. */
 export class Exchange {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly call: GenerationCall;
+  readonly #open: Set<Exchange>;
   readonly #limitBook: LimitBook;
   readonly #controller = new AbortController();
   readonly #onClose: () => void;
   #limits: readonly LimitState[] | undefined;
   #ended = false;
 
-  constructor(request: FastifyRequest, reply: FastifyReply, clientIp: string | undefined, limitBook: LimitBook) {
+  /** Begins an exchange and notes it in `exchanges` until it ends. */
+  constructor(request: FastifyRequest, reply: FastifyReply, resources: ExchangeResources) {
+    this.#open = resources.exchanges;
+    this.#limitBook = resources.limitBook;
     this.request = request;
     this.reply = reply;
-    this.#limitBook = limitBook;
     this.call = {
       requestId: request.id,
       signal: this.#controller.signal,
       flow: new FlowControl(),
       credential: request.credential,
-      clientIp,
+      clientIp: resources.clientIp(request.raw),
     };
+    this.#open.add(this);
     this.#onClose = () => this.abort(causeOfClose(reply.raw));
     reply.raw.once('close', this.#onClose);
-    // A pipelined request whose turn has not come has no response on the wire that could close.
-    if (reply.raw.socket === null) request.raw.socket.once('close', this.#onClose);
     // What breaks the response closes it as well; the close is what counts.
     reply.raw.on('error', () => undefined);
-  }
-
-  /** Whether the answer is complete or given up; events that arrive later are dropped. */
-  get ended(): boolean {
-    return this.#ended;
   }
 
   /** Whether nobody is left to read an answer. */
@@ -68,7 +74,7 @@ export class Exchange {
 
   /** Aborts the generation down to the engine; the callee then calls `fail`. */
   abort(reason: MeshError): void {
-    if (!this.#ended) this.#controller.abort(reason);
+    this.#controller.abort(reason);
   }
 
   /** Marks the end. Returns false when it was marked before. */
@@ -76,7 +82,7 @@ export class Exchange {
     if (this.#ended) return false;
     this.#ended = true;
     this.reply.raw.off('close', this.#onClose);
-    this.request.raw.socket?.off('close', this.#onClose);
+    this.#open.delete(this);
     return true;
   }
 }

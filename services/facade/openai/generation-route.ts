@@ -2,9 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
-import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import type { Generate } from '../../shared/transport/generate.ts';
-import type { LimitBook } from '../http/limit-book.ts';
 import { validBody } from '../http/validate.ts';
 import type { AnswerHead } from './answer-parts.ts';
 import { chatAnswer } from './chat-answer.ts';
@@ -15,7 +13,7 @@ import type { Collector } from './collector.ts';
 import { completionAnswer, completionChunks } from './completion.ts';
 import { completionRequest } from './completion-request.ts';
 import { type CompletionBody, completionBodySchema } from './completion-schema.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, type ExchangeResources } from './exchange.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { unaryAnswer } from './unary-answer.ts';
 
@@ -54,13 +52,10 @@ export const completionDialect: Dialect<CompletionBody> = {
 };
 
 /** What generation routes need. */
-export interface GenerationRouteContext {
+export interface GenerationRouteContext extends ExchangeResources {
   readonly generate: Generate;
-  readonly limitBook: LimitBook;
-  readonly clientIp: (request: AddressedRequest) => string | undefined;
   readonly keepAliveMs: number;
-  /** The exchanges that are open, so that closing the facade can end them. */
-  readonly exchanges: Set<Exchange>;
+  /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
@@ -69,18 +64,15 @@ export function generationRoute<B extends StreamableBody>(
   dialect: Dialect<B>,
   context: GenerationRouteContext,
 ): (request: FastifyRequest, reply: FastifyReply) => void {
-  const { exchanges, keepAliveMs } = context;
   return (request, reply) => {
     const body = validBody(dialect.schema, request.body);
     const generateRequest = dialect.toRequest(body);
     const head = { id: dialect.idPrefix + request.id, model: body.model, created: Math.floor(context.now() / 1000) };
-    const exchange = new Exchange(request, reply, context.clientIp(request.raw), context.limitBook);
-    exchanges.add(exchange);
-    reply.raw.once('close', () => exchanges.delete(exchange));
+    const exchange = new Exchange(request, reply, context);
     const includeUsage = body.stream_options?.include_usage === true;
     const sink =
       body.stream === true
-        ? streamAnswer(exchange, dialect.chunks(head, includeUsage), keepAliveMs)
+        ? streamAnswer(exchange, dialect.chunks(head, includeUsage), context.keepAliveMs)
         : unaryAnswer(exchange, (collected) => dialect.answer(head, collected));
     try {
       context.generate(generateRequest, exchange.call, sink);

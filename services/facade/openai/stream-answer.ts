@@ -24,7 +24,6 @@ export function streamAnswer(exchange: Exchange, frames: EventFrames, keepAliveM
   });
   return {
     event: (event) => {
-      if (exchange.ended) return;
       if (event.event.case === 'started') return exchange.started(event.event.value);
       const text = frames(event);
       if (text !== '') stream.send(text);
