@@ -1,14 +1,67 @@
 import http from 'node:http';
 import http2, { type Http2Server, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { NodeRequest, NodeResponse } from './exchange.ts';
-import { HTTP1_LIMITS, HTTP2_LIMITS, MAX_HEADERS } from './limits.ts';
+import { FIRST_BYTES_TIMEOUT_MS, HTTP1_LIMITS, HTTP2_LIMITS, MAX_HEADERS } from './limits.ts';
+import { routeByPreface } from './preface.ts';
 
 /** Answers requests of both protocols. */
 export type RequestHandler = (request: NodeRequest, response: NodeResponse) => void;
 
-/** An HTTP/1.1 server that is handed its connections. */
-export function createHttp1Server(handler: RequestHandler): http.Server {
+/** The two servers behind one port, with all their connections. */
+export interface HttpServers {
+  /** Takes a new connection of either protocol. */
+  accept(socket: Socket): void;
+  /** How many HTTP/2 sessions are alive; Node's own close() leaves them alone. */
+  readonly sessionCount: number;
+  /** Lets HTTP/2 sessions end after their running streams. */
+  closeSessions(): void;
+  /** Cuts every connection. */
+  destroy(): void;
+}
+
+/**
+ * Makes the servers. A connection, session or stream may fail without harm to the process.
+ *
+ * @param onLeave is called after an HTTP/2 session has ended
+ */
+export function createHttpServers(handler: RequestHandler, log: Logger, onLeave: () => void): HttpServers {
+  const http1 = createHttp1Server(handler);
+  const sessions = new Set<ServerHttp2Session>();
+  const http2Server = createHttp2Server(handler, log, sessions, onLeave);
+  const sockets = new Set<Socket>();
+  const servers = {
+    http1: (socket: Socket) => http1.emit('connection', socket),
+    http2: (socket: Socket) => {
+      // An HTTP/2 session has no use for a half-open connection; HTTP/1.1 clients may end their side after the request.
+      socket.allowHalfOpen = false;
+      http2Server.emit('connection', socket);
+    },
+  };
+  return {
+    accept(socket) {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+      socket.on('error', (error) => log.debug({ err: error }, 'a connection failed'));
+      routeByPreface(socket, servers, FIRST_BYTES_TIMEOUT_MS);
+    },
+    get sessionCount() {
+      return sessions.size;
+    },
+    closeSessions() {
+      for (const session of sessions) session.close();
+    },
+    destroy() {
+      // It never listened; this stops its checks.
+      http1.close();
+      for (const session of sessions) session.destroy();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+function createHttp1Server(handler: RequestHandler): http.Server {
   const server = http.createServer(HTTP1_LIMITS, handler);
   server.maxHeadersCount = MAX_HEADERS;
   // Node starts the checks of its two timeouts when a server listens; this one never does by itself.
@@ -16,20 +69,13 @@ export function createHttp1Server(handler: RequestHandler): http.Server {
   return server;
 }
 
-/** An HTTP/2 server that is handed its connections, with its live sessions, which its close() leaves alone. */
-export interface Http2Part {
-  readonly server: Http2Server;
-  readonly sessions: ReadonlySet<ServerHttp2Session>;
-}
-
-/**
- * Makes an HTTP/2 server whose sessions and streams may fail without harm.
- *
- * @param onLeave is called after a session has ended
- */
-export function createHttp2Server(handler: RequestHandler, log: Logger, onLeave: () => void): Http2Part {
+function createHttp2Server(
+  handler: RequestHandler,
+  log: Logger,
+  sessions: Set<ServerHttp2Session>,
+  onLeave: () => void,
+): Http2Server {
   const server = http2.createServer({ ...HTTP2_LIMITS, maxHeaderListPairs: MAX_HEADERS }, handler);
-  const sessions = new Set<ServerHttp2Session>();
   const onError = (error: Error) => log.debug({ err: error }, 'an HTTP/2 connection failed');
   server.on('session', (session) => {
     sessions.add(session);
@@ -41,5 +87,5 @@ export function createHttp2Server(handler: RequestHandler, log: Logger, onLeave:
   });
   server.on('stream', (stream) => stream.on('error', onError));
   server.on('sessionError', onError);
-  return { server, sessions };
+  return server;
 }

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import net, { type Socket } from 'node:net';
+import net from 'node:net';
 import type { HandlerContext, Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { toConnectError } from '../errors/connect-error.ts';
@@ -10,15 +10,14 @@ import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
 import { createClientIp } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
-import { validateInterceptor } from '../interceptors/validate.ts';
+import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
+import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
 import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
-import { createHttp1Server, createHttp2Server } from './http-servers.ts';
-import { FIRST_BYTES_TIMEOUT_MS } from './limits.ts';
-import { routeByPreface } from './preface.ts';
+import { createHttpServers } from './http-servers.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
-import { createRpcHandler } from './rpc-handler.ts';
+import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
 import { createWriteStallWatch } from './write-stall.ts';
 
 /** What a listener is made of. */
@@ -71,124 +70,58 @@ const CLOSE_GRACE_MS = 1_000;
 /** How often stalled writes and late bodies are looked for, in milliseconds. */
 const CHECK_INTERVAL_MS = 1_000;
 
+/** What the parts of one listener share. */
+interface State {
+  readonly exchanges: Set<Exchange>;
+  /** Aborts what runs. */
+  readonly shutdown: AbortController;
+  draining: boolean;
+}
+
 /**
  * Listens.
  *
  * @throws PortUnavailable, or Error naming the methods that have no entry in the authorization table.
  */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { authorizer, log, idleWriteMs = 30_000 } = options;
-  const shutdown = new AbortController();
-  // Every running call listens to it.
-  setMaxListeners(0, shutdown.signal);
-  const exchanges = new Set<Exchange>();
-  const sockets = new Set<Socket>();
-  const waiting = new Set<() => void>();
-  let draining = false;
-
-  const rpc = createRpcHandler({
-    routes: [...options.routes, options.health.routes, reflectionRoutes(() => rpc.services)],
-    gate,
-    interceptors: [
-      createErrorInterceptor(createErrorMapper(log)),
-      ...(options.interceptors ?? []),
-      validateInterceptor,
-    ],
-    shutdownSignal: shutdown.signal,
-    log,
-  });
-  const open = authorizer.withoutEntry(rpc.methods);
-  if (open.length > 0) throw new Error(`methods without an entry in the authorization table: ${open.join(', ')}`);
-
-  async function gate(context: HandlerContext): Promise<void> {
-    await authorizer.gate(context);
-    if (isOpenService(context.service.typeName) || context.values.get(principalKey) === PEER_PRINCIPAL) return;
-    if (draining) throw toConnectError(shuttingDown());
-    const exchange = context.values.get(exchangeKey);
-    if (exchange) exchange.isWork = true;
-  }
-
-  function onLeave(): void {
-    for (const look of waiting) look();
-  }
-
+  const { host, idleWriteMs = 30_000 } = options;
+  const state: State = { exchanges: new Set(), shutdown: new AbortController(), draining: false };
+  const changes = createChanges();
   const stalls = createWriteStallWatch(idleWriteMs);
   const handler = createRequestHandler({
-    rpc,
+    rpc: createRpc(options, state),
     fallback: options.fallback,
     cors: createCors(options.corsOrigins ?? ['*']),
     clientIp: createClientIp(options.trustedProxies ?? []),
     stalls,
-    exchanges,
-    onLeave,
-    isDraining: () => draining,
-    log,
+    exchanges: state.exchanges,
+    onLeave: changes.notify,
+    isDraining: () => state.draining,
+    log: options.log,
   });
-  const http1 = createHttp1Server(handler);
-  const http2 = createHttp2Server(handler, log, onLeave);
+  const servers = createHttpServers(handler, options.log, changes.notify);
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
+  const port = await listen(server, host, options.port).catch((error: unknown) => {
+    servers.destroy();
+    throw error;
+  });
   const timer = setInterval(check, Math.min(CHECK_INTERVAL_MS, idleWriteMs / 4));
 
   function check(): void {
     const nowMs = performance.now();
     stalls.check(nowMs);
-    for (const exchange of exchanges) cutLateBody(exchange, nowMs);
+    for (const exchange of state.exchanges) cutLateBody(exchange, nowMs);
   }
-
-  function onConnection(socket: Socket): void {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', (error) => log.debug({ err: error }, 'a connection failed'));
-    const servers = {
-      http1: (ready: Socket) => http1.emit('connection', ready),
-      http2: (ready: Socket) => {
-        // An HTTP/2 session has no use for a half-open connection; HTTP/1.1 clients may end their side after the request.
-        ready.allowHalfOpen = false;
-        http2.server.emit('connection', ready);
-      },
-    };
-    routeByPreface(socket, servers, FIRST_BYTES_TIMEOUT_MS);
-  }
-
-  /** Resolves to whether the condition came to hold within the time. */
-  function until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const settle = (held: boolean) => {
-        clearTimeout(late);
-        waiting.delete(look);
-        resolve(held);
-      };
-      const late = setTimeout(() => settle(false), timeoutMs);
-      const look = () => {
-        if (holds()) settle(true);
-      };
-      waiting.add(look);
-      look();
-    });
-  }
-
-  const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, onConnection);
-  try {
-    await listen(server, options.host, options.port);
-  } catch (error) {
-    clearInterval(timer);
-    http1.close();
-    throw error;
-  }
-  const address = server.address();
-  const port = address !== null && typeof address === 'object' ? address.port : options.port;
-  const { host } = options;
 
   async function close(): Promise<void> {
-    draining = true;
+    state.draining = true;
     const closed = new Promise((resolve) => server.close(resolve));
-    shutdown.abort(toConnectError(shuttingDown()));
-    for (const session of http2.sessions) session.close();
+    state.shutdown.abort(toConnectError(shuttingDown()));
+    servers.closeSessions();
     // A session that is closing ends by itself once its last frames are sent.
-    await until(() => exchanges.size === 0 && http2.sessions.size === 0, CLOSE_GRACE_MS);
+    await changes.until(() => state.exchanges.size === 0 && servers.sessionCount === 0, CLOSE_GRACE_MS);
     clearInterval(timer);
-    http1.close();
-    for (const session of http2.sessions) session.destroy();
-    for (const socket of sockets) socket.destroy();
+    servers.destroy();
     await closed;
   }
 
@@ -198,11 +131,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     port,
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     get draining() {
-      return draining;
+      return state.draining;
     },
     drain(timeoutMs) {
-      draining = true;
-      return until(() => ![...exchanges].some((exchange) => exchange.isWork), timeoutMs);
+      state.draining = true;
+      return changes.until(() => ![...state.exchanges].some((exchange) => exchange.isWork), timeoutMs);
     },
     close() {
       closing ??= close();
@@ -211,19 +144,53 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   };
 }
 
+/** The RPC side: authorization before the body is read, then error mapping, then validation, then the handler. */
+function createRpc(options: ListenerOptions, state: State): RpcHandler {
+  const { authorizer, log } = options;
+  // Every running call listens to it.
+  setMaxListeners(0, state.shutdown.signal);
+
+  async function gate(context: HandlerContext): Promise<void> {
+    await authorizer.gate(context);
+    if (isOpenService(context.service.typeName) || context.values.get(principalKey) === PEER_PRINCIPAL) return;
+    if (state.draining) throw toConnectError(shuttingDown());
+    const exchange = context.values.get(exchangeKey);
+    if (exchange) exchange.isWork = true;
+  }
+
+  const mapErrors = createErrorInterceptor(createErrorMapper(log));
+  const rpc: RpcHandler = createRpcHandler({
+    routes: [...options.routes, options.health.routes, reflectionRoutes(() => rpc.services)],
+    gate,
+    interceptors: [mapErrors, ...(options.interceptors ?? []), validateInterceptor],
+    shutdownSignal: state.shutdown.signal,
+    log,
+  });
+  const open = authorizer.withoutEntry(rpc.methods);
+  if (open.length > 0) throw new Error(`methods without an entry in the authorization table: ${open.join(', ')}`);
+  warmValidator(rpc.methods.map((method) => method.input));
+  return rpc;
+}
+
 function shuttingDown(): MeshError {
   return new MeshError('SHUTTING_DOWN', 'This process is shutting down. Try again.', { retryAfterMs: 1_000 });
 }
 
 const TAKEN: ReadonlySet<unknown> = new Set(['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL']);
 
-function listen(server: net.Server, host: string, port: number): Promise<void> {
+/** Resolves to the port. */
+function listen(server: net.Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
+    const onError = (error: Error) => {
       const code = 'code' in error ? error.code : undefined;
       const message = `cannot listen on ${host}:${port} (${String(code)})`;
       reject(TAKEN.has(code) ? new PortUnavailable(message, { cause: error }) : error);
+    };
+    server.once('error', onError);
+    server.listen({ host, port }, () => {
+      server.off('error', onError);
+      const address = server.address();
+      resolve(address !== null && typeof address === 'object' ? address.port : port);
     });
-    server.listen({ host, port }, resolve);
   });
 }
