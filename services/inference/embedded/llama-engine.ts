@@ -1,12 +1,18 @@
-import { statSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
 import { basename } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
 import { type ChatTemplate, createChatTemplate, DEFAULT_CHAT_TEMPLATE } from './chat-template.ts';
 import { binaryVariants, type GpuChoice, readDeviceSigns } from './device.ts';
+import { createErrorLog, type ErrorLog } from './error-log.ts';
 import { type GgufMetadata, readGgufMetadata } from './gguf-metadata.ts';
-import { type BinaryVariant, type LlamaBinding, LOG_LEVEL, loadBinding, type NativeModel } from './llama-binding.ts';
-import { type ModelShape, planMemory } from './memory-fit.ts';
+import {
+  type BinaryVariant,
+  type LlamaBinding,
+  loadBinding,
+  type NativeContext,
+  type NativeModel,
+} from './llama-binding.ts';
+import { planMemory } from './memory-fit.ts';
+import { canReusePrefix, modelShape } from './model-shape.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { chooseThreads } from './threads.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
@@ -42,7 +48,6 @@ export class ModelLoadError extends Error {
 
 /** Most tokens of one decode step. llama.cpp's own default for what it computes at once. */
 const BATCH_TOKENS = 512;
-const HALF_PRECISION_BYTES = 2;
 
 /** Loads a model and makes it ready. `onPercent` is called with whole percentages while the weights are read. */
 export async function loadEngine(options: EngineOptions, onPercent: (percent: number) => void): Promise<LlamaEngine> {
@@ -51,8 +56,7 @@ export async function loadEngine(options: EngineOptions, onPercent: (percent: nu
   const { binding, device } = openBinding(options.gpu, log.add);
   await binding.init();
 
-  const { values } = metadata;
-  const architecture = String(values.get('general.architecture') ?? '');
+  const architecture = String(metadata.values.get('general.architecture') ?? '');
   const memory = { gpuFreeBytes: device === 'cpu' ? 0 : freeGpuBytes(binding), mainBytes: mainMemoryBytes() };
   const wish = { contextTokens: options.contextTokens, sequences: options.sequences };
   const plan = planMemory(modelShape(metadata, architecture, options.modelPath), wish, memory);
@@ -64,24 +68,7 @@ export async function loadEngine(options: EngineOptions, onPercent: (percent: nu
     onLoadProgress: percentSteps(onPercent),
   });
   if (!(await model.init())) throw new ModelLoadError((await log.first(binding)) ?? 'llama.cpp could not load it');
-  const cores = Math.max(1, Math.floor(binding.getMathCores()));
-  const context = new binding.AddonContext(model, {
-    contextSize: plan.contextTokens * options.sequences,
-    batchSize: BATCH_TOKENS,
-    sequences: options.sequences,
-    // On the CPU flash attention is half as fast for short contexts, and its half-precision sums make an answer depend
-    // on what else is in the batch.
-    flashAttention: device === 'cpu' ? false : 'auto',
-    threads: options.threads ?? cores,
-  });
-  if (!(await context.init())) {
-    throw new ModelLoadError(
-      (await log.first(binding)) ?? `no memory for ${options.sequences} x ${plan.contextTokens} tokens`,
-    );
-  }
-  log.print();
-  const threads = options.threads ?? (await chooseThreads(context, model.getModelSize(), cores));
-  context.setThreads(threads);
+  const { context, threads } = await openContext(binding, model, options, plan.contextTokens, device, log);
 
   const tokenizer = createTokenizer(model, metadata.arrayLengths.get('tokenizer.ggml.tokens') ?? 0);
   const scheduler = createScheduler({
@@ -116,26 +103,31 @@ export async function loadEngine(options: EngineOptions, onPercent: (percent: nu
   };
 }
 
-/** Keeps llama.cpp's error lines, so that a failed start can end with one line that says why; later prints them. */
-function createErrorLog() {
-  const lines: string[] = [];
-  let printing = false;
-  return {
-    add(line: string): void {
-      if (printing) process.stderr.write(`llama.cpp: ${line}\n`);
-      else if (line !== '') lines.push(line);
-    },
-    print(): void {
-      printing = true;
-    },
-    async first(binding: LlamaBinding): Promise<string | undefined> {
-      // They arrive from another thread by way of the event loop. What has not arrived when the process exits is printed
-      // to stdout, hence the wait and the silence after it.
-      await setImmediate();
-      binding.setLoggerLogLevel(LOG_LEVEL.none);
-      return lines[0];
-    },
-  };
+async function openContext(
+  binding: LlamaBinding,
+  model: NativeModel,
+  { sequences, threads: askedThreads }: EngineOptions,
+  contextTokens: number,
+  device: BinaryVariant,
+  log: ErrorLog,
+): Promise<{ context: NativeContext; threads: number }> {
+  const cores = Math.max(1, Math.floor(binding.getMathCores()));
+  const context = new binding.AddonContext(model, {
+    contextSize: contextTokens * sequences,
+    batchSize: BATCH_TOKENS,
+    sequences,
+    // On the CPU flash attention is half as fast for short contexts, and its half-precision sums make an answer depend
+    // on what else is in the batch.
+    flashAttention: device === 'cpu' ? false : 'auto',
+    threads: askedThreads ?? cores,
+  });
+  if (!(await context.init())) {
+    throw new ModelLoadError((await log.first(binding)) ?? `no memory for ${sequences} x ${contextTokens} tokens`);
+  }
+  log.print();
+  const threads = askedThreads ?? (await chooseThreads(context, model.getModelSize(), cores));
+  context.setThreads(threads);
+  return { context, threads };
 }
 
 function readMetadata(path: string): GgufMetadata {
@@ -170,32 +162,6 @@ function mainMemoryBytes(): number {
   // A container's limit where there is one; 0 or an absurd number means none.
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : Math.max(freemem(), totalmem() / 2);
-}
-
-function modelShape(metadata: GgufMetadata, architecture: string, path: string): ModelShape {
-  const number = (key: string): number | undefined => {
-    const value = metadata.values.get(`${architecture}.${key}`);
-    return typeof value === 'number' ? value : undefined;
-  };
-  const layers = number('block_count') ?? 1;
-  const width = number('embedding_length') ?? 0;
-  const heads = number('attention.head_count') ?? 1;
-  const cacheHeads = number('attention.head_count_kv') ?? heads;
-  const keyLength = number('attention.key_length') ?? width / heads;
-  const valueLength = number('attention.value_length') ?? width / heads;
-  return {
-    modelBytes: statSync(path).size,
-    layers,
-    trainedContextTokens: number('context_length') ?? 4096,
-    cacheBytesPerToken: layers * cacheHeads * (keyLength + valueLength) * HALF_PRECISION_BYTES,
-  };
-}
-
-/** Models with a recurrent state or a sliding window cannot go back to an earlier position. */
-function canReusePrefix(binding: LlamaBinding, metadata: GgufMetadata, architecture: string): boolean {
-  const window = metadata.values.get(`${architecture}.attention.sliding_window`);
-  const hasWindow = typeof window === 'number' && window > 0;
-  return !hasWindow && !binding.getIsArchRecurrent(architecture) && !binding.getIsArchHybrid(architecture);
 }
 
 function openChatTemplate(
