@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { BEARER, eventually, startTestListener } from './listener.fixture.ts';
 
 const { listener, seen } = await startTestListener({
+  bodyTimeoutMs: 2_000,
   fallback(request, response) {
     if (request.url === '/throws') throw new Error('thrown by a handler');
     let bytes = 0;
@@ -144,7 +145,42 @@ describe('connections', () => {
     const startedAt = performance.now();
     const answer = await raw(['GET /x HTTP/1.1\r\n']);
     expect(answer).toContain('408 Request Timeout');
-    expect(performance.now() - startedAt).toBeLessThan(8_000);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+
+  test('a body that does not come is not waited for, over HTTP/1.1 and HTTP/2', async () => {
+    for (const path of ['/x', '/mesh.router.v1.RouterService/Tokenize']) {
+      const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer good-key\r\n`;
+      const answer = await raw([`${head}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{`]);
+      expect(answer).toContain('408 Request Timeout');
+      const session = http2.connect(listener.url);
+      const headers = { 'content-type': 'application/json', ...BEARER };
+      const stream = session.request({ ':method': 'POST', ':path': path, ...headers });
+      stream.write('{');
+      const status = await new Promise((resolve) => stream.once('response', (got) => resolve(got[':status'])));
+      expect(status).toBe(408);
+      stream.resume();
+      await new Promise((resolve) => stream.once('close', resolve));
+      session.destroy();
+    }
+    expect(await isAlive()).toBe(true);
+  });
+
+  test('a stream that stays open longer than a body may take goes on', async () => {
+    const session = http2.connect(listener.url);
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/mesh.router.v1.RouterService/Generate',
+      'content-type': 'application/connect+json',
+      ...BEARER,
+    });
+    const message = JSON.stringify({ prompt: { text: 'wait' } });
+    stream.end(Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), Buffer.from(message)]));
+    await new Promise((resolve) => stream.once('response', resolve));
+    const call = seen.calls.at(-1);
+    await new Promise((resolve) => setTimeout(resolve, 3_500));
+    expect(call?.signal.aborted).toBe(false);
+    session.destroy();
   });
 
   test('a connection that says nothing is closed', async () => {

@@ -24,10 +24,16 @@ export interface HttpServers {
 /**
  * Makes the servers. A connection, session or stream may fail without harm to the process.
  *
+ * @param bodyTimeoutMs from the first byte of a request to its last, over HTTP/1.1; Node answers 408
  * @param onLeave is called after an HTTP/2 session has ended
  */
-export function createHttpServers(handler: RequestHandler, log: Logger, onLeave: () => void): HttpServers {
-  const http1 = createHttp1Server(handler);
+export function createHttpServers(
+  handler: RequestHandler,
+  bodyTimeoutMs: number,
+  log: Logger,
+  onLeave: () => void,
+): HttpServers {
+  const http1 = createHttp1Server(handler, bodyTimeoutMs);
   const sessions = new Set<ServerHttp2Session>();
   const http2Server = createHttp2Server(handler, log, sessions, onLeave);
   const sockets = new Set<Socket>();
@@ -61,8 +67,9 @@ export function createHttpServers(handler: RequestHandler, log: Logger, onLeave:
   };
 }
 
-function createHttp1Server(handler: RequestHandler): http.Server {
-  const server = http.createServer(HTTP1_LIMITS, handler);
+function createHttp1Server(handler: RequestHandler, requestTimeout: number): http.Server {
+  const headersTimeout = Math.min(HTTP1_LIMITS.headersTimeout, requestTimeout);
+  const server = http.createServer({ ...HTTP1_LIMITS, headersTimeout, requestTimeout }, handler);
   server.maxHeadersCount = MAX_HEADERS;
   // Node starts the checks of its two timeouts when a server listens; this one never does by itself.
   server.emit('listening');

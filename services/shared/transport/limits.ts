@@ -21,11 +21,9 @@ export const CLIENT_LIMITS = { readMaxBytes: READ_MAX_BYTES, writeMaxBytes: WRIT
 export const HTTP1_LIMITS = {
   /** A client that dribbles its headers holds a socket and nothing else, but sockets are counted too. */
   headersTimeout: 5_000,
-  /** From the first byte to the last of the body; Node answers 408. */
-  requestTimeout: 30_000,
   /** Longer than the 60 s that load balancers keep a connection, so that they close first and lose no request. */
   keepAliveTimeout: 65_000,
-  /** How often the two timeouts above are looked at; they are late by up to this much. */
+  /** How often the timeouts of headers and bodies are looked at; they are late by up to this much. */
   connectionsCheckingInterval: 1_000,
   maxHeaderSize: 16 * 1024,
 } as const;
@@ -62,5 +60,5 @@ export const HTTP2_LIMITS = {
 /** The time for the first bytes of a connection, which tell HTTP/1.1 from HTTP/2, in milliseconds. */
 export const FIRST_BYTES_TIMEOUT_MS = 5_000;
 
-/** The time for a request's body over HTTP/2, where Node has no limit of its own, in milliseconds. */
-export const BODY_TIMEOUT_MS = HTTP1_LIMITS.requestTimeout;
+/** The time for a request's body, in milliseconds; what is later is answered with 408. */
+export const BODY_TIMEOUT_MS = 30_000;

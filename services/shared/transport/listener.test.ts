@@ -140,3 +140,9 @@ test('a person with curl can read the details of an error', async () => {
 test('a port that is taken is told apart', async () => {
   await expect(startTestListener({ port: listener.port })).rejects.toBeInstanceOf(PortUnavailable);
 });
+
+test('a method without an entry in the authorization table stops the start', async () => {
+  const { createAuthorizer } = await import('../interceptors/authorize.ts');
+  const authorizer = createAuthorizer({ table: new Map(), meshToken: undefined, authenticate: () => Promise.reject() });
+  await expect(startTestListener({ authorizer })).rejects.toThrow('mesh.router.v1.RouterService/Generate');
+});

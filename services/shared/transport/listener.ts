@@ -15,6 +15,7 @@ import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
 import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
 import { createHttpServers } from './http-servers.ts';
+import { BODY_TIMEOUT_MS } from './limits.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
@@ -40,6 +41,8 @@ export interface ListenerOptions {
   readonly trustedProxies?: readonly string[];
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
   readonly idleWriteMs?: number;
+  /** The time for a request's body, in milliseconds; default 30,000. */
+  readonly bodyTimeoutMs?: number;
 }
 
 /** One port that answers HTTP/1.1, HTTP/2 without TLS, gRPC, gRPC-Web and Connect. */
@@ -84,7 +87,7 @@ interface State {
  * @throws PortUnavailable, or Error naming the methods that have no entry in the authorization table.
  */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { host, idleWriteMs = 30_000 } = options;
+  const { host, idleWriteMs = 30_000, bodyTimeoutMs = BODY_TIMEOUT_MS } = options;
   const state: State = { exchanges: new Set(), shutdown: new AbortController(), draining: false };
   const changes = createChanges();
   const stalls = createWriteStallWatch(idleWriteMs);
@@ -94,17 +97,20 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     cors: createCors(options.corsOrigins ?? ['*']),
     clientIp: createClientIp(options.trustedProxies ?? []),
     stalls,
+    bodyTimeoutMs,
     exchanges: state.exchanges,
     onLeave: changes.notify,
     isDraining: () => state.draining,
     log: options.log,
   });
-  const servers = createHttpServers(handler, options.log, changes.notify);
+  const servers = createHttpServers(handler, bodyTimeoutMs, options.log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   const port = await listen(server, host, options.port).catch((error: unknown) => {
     servers.destroy();
     throw error;
   });
+  // E.g. no file descriptor left for a new connection; those that are open go on.
+  server.on('error', (error) => options.log.error({ err: error }, 'could not accept a connection'));
   const timer = setInterval(check, Math.min(CHECK_INTERVAL_MS, idleWriteMs / 4));
 
   function check(): void {

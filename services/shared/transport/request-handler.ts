@@ -12,7 +12,6 @@ import {
   sendError,
 } from './exchange.ts';
 import type { RequestHandler } from './http-servers.ts';
-import { BODY_TIMEOUT_MS } from './limits.ts';
 import { nodeHeaderLookup, REQUEST_ID_HEADER, requestIdOf } from './mesh-headers.ts';
 import type { RpcHandler } from './rpc-handler.ts';
 import type { WriteStallWatch } from './write-stall.ts';
@@ -24,7 +23,9 @@ export interface RequestHandlerOptions {
   readonly cors: ReturnType<typeof createCors>;
   readonly clientIp: ReturnType<typeof createClientIp>;
   readonly stalls: WriteStallWatch;
-  /** Where running exchanges are kept; onIdle is called whenever one has left. */
+  /** The time for a request's body, in milliseconds. */
+  readonly bodyTimeoutMs: number;
+  /** Where running exchanges are kept; onLeave is called whenever one has left. */
   readonly exchanges: Set<Exchange>;
   readonly onLeave: () => void;
   readonly isDraining: () => boolean;
@@ -37,7 +38,7 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
 
   function track(request: NodeRequest, response: NodeResponse): Exchange {
     const nowMs = performance.now();
-    const exchange: Exchange = { request, response, bodyDueAt: bodyDueAt(request, rpc, nowMs), isWork: false };
+    const exchange: Exchange = { request, response, bodyDueAt: bodyDueAt(request, nowMs), isWork: false };
     exchanges.add(exchange);
     options.stalls.track(response, nowMs);
     response.on('close', () => {
@@ -50,6 +51,12 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
     request.on('error', ignore);
     response.on('error', ignore);
     return exchange;
+  }
+
+  function bodyDueAt(request: NodeRequest, nowMs: number): number | undefined {
+    if (!('stream' in request) || request.stream.endAfterHeaders) return undefined;
+    const kind = rpc.methodOf(request.url)?.methodKind;
+    return kind === 'bidi_streaming' || kind === 'client_streaming' ? undefined : nowMs + options.bodyTimeoutMs;
   }
 
   return (request, response) => {
@@ -94,12 +101,6 @@ function discardBody(request: NodeRequest): void {
   if (request.complete) return;
   request.removeAllListeners('readable');
   request.resume();
-}
-
-function bodyDueAt(request: NodeRequest, rpc: RpcHandler, nowMs: number): number | undefined {
-  if (!('stream' in request) || request.stream.endAfterHeaders) return undefined;
-  const kind = rpc.methodOf(request.url)?.methodKind;
-  return kind === 'bidi_streaming' || kind === 'client_streaming' ? undefined : nowMs + BODY_TIMEOUT_MS;
 }
 
 function ignore(): void {}
