@@ -1,4 +1,4 @@
-import type { Slot } from './scheduler.ts';
+import type { Slot } from './slot.ts';
 
 /** What one sequence contributes to a decode step. */
 export type StepEntry = {

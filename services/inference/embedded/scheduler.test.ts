@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { NativeContext } from './llama-binding.ts';
-import { createScheduler, type GenerationTask } from './scheduler.ts';
+import { createScheduler } from './scheduler.ts';
+import type { GenerationTask } from './slot.ts';
 
 /** A native context that only notes how many samplings overlap; the real one loses logits about once in 100 such steps. */
 function recordingContext() {

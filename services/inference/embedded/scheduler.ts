@@ -1,20 +1,6 @@
 import { commonPrefixLength, planStep, type StepEntry } from './batch-plan.ts';
 import type { NativeContext, NativeSampler, SamplerConfig } from './llama-binding.ts';
-
-/** One generation as the scheduler sees it: tokens in, tokens out. The callbacks must not throw. */
-export type GenerationTask = {
-  readonly prompt: Uint32Array;
-  /** At least 1; prompt and completion together fit the sequence. */
-  readonly maxTokens: number;
-  readonly samplerConfig: SamplerConfig;
-  /** A sequence is taken; so many tokens of the prompt are in its memory already. */
-  started(cachedTokens: number): void;
-  /** A token was sampled. Returns whether to go on. */
-  token(token: number): boolean;
-  /** The end, unless `failed` is called or the generation was cancelled. `length`: maxTokens is reached. */
-  ended(reason: 'stop' | 'length'): void;
-  failed(error: Error): void;
-};
+import type { Generation, GenerationTask, Slot } from './slot.ts';
 
 export type GenerationHandle = {
   /** No callback is called any more; the sequence is free after the decode step that is running, if any. */
@@ -45,19 +31,6 @@ export type Scheduler = {
 
 /** Enough for any burst that a mesh lets through; beyond it waiting would take longer than a caller's patience. */
 const MAX_WAITING = 256;
-
-export type Generation = {
-  readonly task: GenerationTask;
-  sampler: NativeSampler | undefined;
-  producedTokens: number;
-  /** Sampled, not decoded yet; undefined while the prompt is. */
-  lastToken: number | undefined;
-  paused: boolean;
-  cancelled: boolean;
-};
-
-/** A sequence of the native context. It keeps its tokens after a generation for the next with the same beginning. */
-export type Slot = { readonly id: number; tokens: number[]; generation: Generation | undefined };
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
