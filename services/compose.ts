@@ -7,6 +7,7 @@ import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '../gen/grpc/health/v1/health_pb.ts';
 import { AuthService } from '../gen/mesh/auth/v1/auth_service_pb.ts';
+import { type Engine, EngineState } from '../gen/mesh/inference/v1/engine_pb.ts';
 import { InferenceService } from '../gen/mesh/inference/v1/inference_service_pb.ts';
 import { QuotaService } from '../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
@@ -53,7 +54,8 @@ export interface MeshResources {
 
 /** A running process of the mesh. */
 export interface Mesh {
-  readonly summary: StartSummary;
+  /** What to tell the person who started it, as soon as every engine is ready or known to have trouble. */
+  summary(): Promise<StartSummary>;
   /** Refuses new work, gives running streams their time, and closes everything in reverse order. */
   stop(): Promise<void>;
 }
@@ -125,16 +127,16 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   inference?.start();
 
   return {
-    summary: {
-      url: listener.url,
-      roles: [...roles],
-      engines: inference?.describe() ?? [],
-      adminKeyPath,
-      isPublic: roles.has('facade'),
+    async summary() {
+      const engines = inference ? await settledEngines(inference) : [];
+      return { url: listener.url, roles: [...roles], engines, adminKeyPath, isPublic: roles.has('facade') };
     },
     async stop() {
       const limitMs = config.server.drain_seconds * 1_000;
-      for (const service of ['', ...[...roles].flatMap((role) => SERVICES_OF_ROLE[role].map((desc) => desc.typeName))]) {
+      for (const service of [
+        '',
+        ...[...roles].flatMap((role) => SERVICES_OF_ROLE[role].map((desc) => desc.typeName)),
+      ]) {
         parts.health.set(service, false);
       }
       await Promise.all([listener.drain(limitMs), router?.drain(limitMs)]);
@@ -145,7 +147,8 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
 
 function createParts(config: Config, resources: MeshResources, closer: Closer): Parts {
   const { log, now } = resources;
-  const meshToken = config.server.mesh_token ?? readSecret(join(config.server.data_dir, 'mesh.token'), { create: true });
+  const meshToken =
+    config.server.mesh_token ?? readSecret(join(config.server.data_dir, 'mesh.token'), { create: true });
   const local = new Map<Role, Routes[]>();
   const principals = createPrincipalCache({
     now,
@@ -205,7 +208,7 @@ function addInference({ config, resources, closer, peers, local, health }: Parts
     // A router in this process calls us as a function.
     advertisedAddress: config.roles.has('router') ? '' : advertisedUrl(config),
     dataDir: config.server.data_dir,
-    env: config.env,
+    environmentVariable: (name) => config.env[name],
   });
   closer.add('inference', () => context.close(), ENGINE_STOP_MS);
   local.set('inference', [inferenceRoutes(context)]);
@@ -213,7 +216,36 @@ function addInference({ config, resources, closer, peers, local, health }: Parts
   return context;
 }
 
-function addRouter({ config, resources, closer, principals, peers, local, meshToken, health }: Parts, here: Generate | undefined): RouterContext {
+/** States in which an engine has answered whether it works. */
+const SETTLED: ReadonlySet<EngineState> = new Set([
+  EngineState.READY,
+  EngineState.UNHEALTHY,
+  EngineState.BACKOFF,
+  EngineState.QUARANTINED,
+]);
+
+/** A line for each engine, once all have settled. */
+async function settledEngines(inference: InferenceContext): Promise<string[]> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const look = (): void => {
+    if (inference.engines().every((engine) => SETTLED.has(engine.state))) resolve();
+  };
+  const unwatch = inference.watch(look);
+  look();
+  await promise;
+  unwatch();
+  return inference.engines().map(describeEngine);
+}
+
+function describeEngine({ name, modelId, deviceKind, state, failure }: Engine): string {
+  if (state === EngineState.READY) return `${modelId || name} on ${deviceKind}`;
+  return `${modelId || name} is not ready: ${failure?.hint || 'see the log'}`;
+}
+
+function addRouter(
+  { config, resources, closer, principals, peers, local, meshToken, health }: Parts,
+  here: Generate | undefined,
+): RouterContext {
   const remotes = new Map<string, Generate>();
   const generateAt = (address: string): Generate => {
     const known = address === '' ? here : remotes.get(address);
@@ -240,7 +272,11 @@ function addRouter({ config, resources, closer, principals, peers, local, meshTo
   return context;
 }
 
-async function addListener(parts: Parts, store: Store | undefined, router: RouterContext | undefined): Promise<Listener> {
+async function addListener(
+  parts: Parts,
+  store: Store | undefined,
+  router: RouterContext | undefined,
+): Promise<Listener> {
   const { config, resources, closer, health, authorizer, local } = parts;
   const isPublic = config.roles.has('facade');
   const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
@@ -312,7 +348,14 @@ function isForCallers(method: DescMethod): boolean {
 function withDefaultModel(config: Config): Config['inference'] {
   const { models } = config.inference;
   if (config.model === 'none' || (config.model === undefined && models.length > 0)) return config.inference;
-  const entry = { name: 'default', engine: 'llama.cpp' as const, model: config.model ?? SHIPPED_MODEL, required: true, env: {}, extra_args: [] };
+  const entry = {
+    name: 'default',
+    engine: 'llama.cpp' as const,
+    model: config.model ?? SHIPPED_MODEL,
+    required: true,
+    env: {},
+    extra_args: [],
+  };
   return { ...config.inference, models: [entry, ...models] };
 }
 

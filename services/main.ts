@@ -33,8 +33,9 @@ async function main(): Promise<void> {
 async function serve(config: Config, stop: AbortSignal): Promise<void> {
   const log = createLogger({ level: config.observability.log_level });
   const mesh = await composeMesh(config, { log, version, now: Date.now, nodePath: process.execPath });
-  process.stdout.write(startMessage(mesh.summary));
-  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+  const asked = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
+  void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
+  if (!stop.aborted) await asked;
   log.info('stopping');
   await mesh.stop();
 }

@@ -41,7 +41,7 @@ async function startOnce(directory: string, environment: Record<string, string>)
   const port = await freePort();
   const workingDirectory = join(directory, 'cwd'); // empty: no mesh.yaml or .env of the developer
   mkdirSync(workingDirectory, { recursive: true });
-  const flags = ['--port', String(port), '--data-dir', join(directory, 'data'), '--log-dir', join(directory, 'logs')];
+  const flags = ['--port', String(port), '--data-dir', join(directory, 'data')];
   const startedAtMs = performance.now();
   const child = startChild(['sh', join(root, 'bin/node.sh'), join(root, 'services/main.ts'), ...flags], {
     cwd: workingDirectory,

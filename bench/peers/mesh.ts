@@ -22,7 +22,7 @@ export const mesh: Peer = {
     }));
     writeFileSync(config, JSON.stringify({ inference: { models } })); // JSON is YAML
     const command = ['sh', join(root, 'bin/node.sh'), join(root, 'services/main.ts'), '--config', config];
-    const flags = ['--data-dir', dataDirectory, '--log-dir', join(directory, 'logs'), '--port', String(port)];
+    const flags = ['--data-dir', dataDirectory, '--port', String(port)];
     const child = startChild([...command, ...flags, '--model', 'none'], { core, cwd: directory, environment });
     await untilReady(child, async () => (await httpStatus(`http://127.0.0.1:${port}/readyz`)) === 200);
     return { port, token: readFileSync(join(dataDirectory, 'admin.key'), 'utf8').trim(), child };

@@ -9,7 +9,7 @@ const MIB = 1024 * 1024;
 const messages = [{ role: 'user', content: 'hi' }];
 
 interface Bad {
-  readonly body: string | Buffer;
+  readonly body: string | Uint8Array<ArrayBuffer>;
   readonly headers?: Record<string, string>;
   readonly status: number;
   /** What the error's `param` is, or its text contains. */
@@ -23,19 +23,52 @@ const BAD: Record<string, Bad> = {
   'malformed JSON': { body: '{"model": ', status: 400, says: /JSON/ },
   'no JSON object': { body: '[]', status: 400 },
   'an empty body': { body: '', status: 400 },
-  'another content type': { body: 'a=b', headers: { 'content-type': 'text/plain' }, status: 415, says: /application\/json/ },
+  'another content type': {
+    body: 'a=b',
+    headers: { 'content-type': 'text/plain' },
+    status: 415,
+    says: /application\/json/,
+  },
   'a missing field': { body: json({ model: 'fake' }), status: 400, param: 'messages' },
   'a wrong type': { body: json({ model: 'fake', messages, max_tokens: 'many' }), status: 400, param: 'max_tokens' },
-  'a wrong type deep inside': { body: json({ model: 'fake', messages: [{ role: 'user', content: 7 }] }), status: 400, param: 'messages[0].content' },
-  'an unknown role': { body: json({ model: 'fake', messages: [{ role: 'king', content: 'hi' }] }), status: 400, param: 'messages[0].role' },
-  'a number out of range': { body: json({ model: 'fake', messages, temperature: 2.5 }), status: 400, param: 'temperature' },
+  'a wrong type deep inside': {
+    body: json({ model: 'fake', messages: [{ role: 'user', content: 7 }] }),
+    status: 400,
+    param: 'messages[0].content',
+  },
+  'an unknown role': {
+    body: json({ model: 'fake', messages: [{ role: 'king', content: 'hi' }] }),
+    status: 400,
+    param: 'messages[0].role',
+  },
+  'a number out of range': {
+    body: json({ model: 'fake', messages, temperature: 2.5 }),
+    status: 400,
+    param: 'temperature',
+  },
   'zero tokens': { body: json({ model: 'fake', messages, max_tokens: 0 }), status: 400, param: 'max_tokens' },
   'an unknown model': { body: json({ model: 'gpt-9', messages }), status: 404, says: /gpt-9/ },
-  'a body of 11 MiB': { body: json({ model: 'fake', messages: [{ role: 'user', content: 'x'.repeat(11 * MIB) }] }), status: 413 },
+  'a body of 11 MiB': {
+    body: json({ model: 'fake', messages: [{ role: 'user', content: 'x'.repeat(11 * MIB) }] }),
+    status: 413,
+  },
   'nesting 100,000 deep': { body: `${'['.repeat(100_000)}${']'.repeat(100_000)}`, status: 400, says: /nest|deep/i },
-  'nesting 100,000 deep in a field': { body: `{"model":"fake","messages":${'[{"a":'.repeat(100_000)}1${'}]'.repeat(100_000)}}`, status: 400, says: /nest|deep/i },
-  'a gzip bomb': { body: gzipSync(Buffer.alloc(512 * MIB)), headers: { 'content-encoding': 'gzip' }, status: 415, says: /encoding/i },
-  'a polluted prototype': { body: '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"model":"fake"}', status: 400, param: 'messages' },
+  'nesting 100,000 deep in a field': {
+    body: `{"model":"fake","messages":${'[{"a":'.repeat(100_000)}1${'}]'.repeat(100_000)}}`,
+    status: 400,
+    says: /nest|deep/i,
+  },
+  'a gzip bomb': {
+    body: gzipSync(Buffer.alloc(512 * MIB)),
+    headers: { 'content-encoding': 'gzip' },
+    status: 415,
+    says: /encoding/i,
+  },
+  'a polluted prototype': {
+    body: '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"model":"fake"}',
+    status: 400,
+    param: 'messages',
+  },
 };
 
 describe.each(arrangements())('bad input, %s', (arrangement) => {
@@ -47,7 +80,10 @@ describe.each(arrangements())('bad input, %s', (arrangement) => {
     const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
     mesh = await startMesh(arrangement, { config: { inference: { models } } });
     // A stream that runs beside everything that follows.
-    const stream = await post({ body: json({ model: 'fake', messages, stream: true, max_tokens: 100_000 }), status: 200 });
+    const stream = await post({
+      body: json({ model: 'fake', messages, stream: true, max_tokens: 100_000 }),
+      status: 200,
+    });
     running = stream.text();
   });
   afterAll(async () => {
@@ -58,7 +94,7 @@ describe.each(arrangements())('bad input, %s', (arrangement) => {
 
   function post(bad: Bad, path = '/v1/chat/completions'): Promise<Response> {
     const headers = { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json', ...bad.headers };
-    return fetch(mesh.url + path, { method: 'POST', headers, body: bad.body as BodyInit });
+    return fetch(mesh.url + path, { method: 'POST', headers, body: bad.body });
   }
 
   test.each(Object.entries(BAD))('%s', async (_name, bad) => {
@@ -73,11 +109,16 @@ describe.each(arrangements())('bad input, %s', (arrangement) => {
   });
 
   test('an RPC refuses what is too deep, too large or inflates too far', async () => {
-    const rpc = async (body: string | Buffer, headers: Record<string, string> = {}) =>
+    const rpc = async (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}) =>
       fetch(`${mesh.url}/mesh.router.v1.RouterService/ListModels`, {
         method: 'POST',
-        headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json', 'connect-protocol-version': '1', ...headers },
-        body: body as BodyInit,
+        headers: {
+          authorization: `Bearer ${mesh.adminKey}`,
+          'content-type': 'application/json',
+          'connect-protocol-version': '1',
+          ...headers,
+        },
+        body: body,
       });
     expect((await rpc('['.repeat(100_000))).status).toBe(400);
     expect((await rpc(' '.repeat(17 * MIB))).status).toBe(429);
@@ -102,7 +143,9 @@ describe.each(arrangements())('bad input, %s', (arrangement) => {
   });
 
   test('bytes that are no HTTP are answered or cut, not kept', async () => {
-    const socket = connect(Number(new URL(mesh.url).port), '127.0.0.1', () => socket.end('\u0000\u0001garbage\r\n\r\n'));
+    const socket = connect(Number(new URL(mesh.url).port), '127.0.0.1', () =>
+      socket.end('\u0000\u0001garbage\r\n\r\n'),
+    );
     socket.on('error', () => {
       // A reset is an answer too.
     });

@@ -16,7 +16,7 @@ const IDLE_WITHIN_MS = 1_000;
 
 /** When the client leaves, and what the engine must be doing then. */
 const MOMENTS: Record<string, FakeScript> = {
-  'before the head of the engine\'s answer': { headersMs: 60_000 },
+  "before the head of the engine's answer": { headersMs: 60_000 },
   'before the first token': { firstTokenMs: 60_000 },
   'in mid-stream': { tokens: 100_000, everyMs: 10 },
 };
@@ -114,7 +114,11 @@ describe.each(arrangements())('a client that leaves frees the engine, %s', (arra
 
   test('one that stays gets every token while others leave', async () => {
     await engine.script({ tokens: 60, everyMs: 10 });
-    const staying = fetch(`${mesh.url}/v1/chat/completions`, { method: 'POST', headers: headersOf(mesh), body: body(true) });
+    const staying = fetch(`${mesh.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: headersOf(mesh),
+      body: body(true),
+    });
     const leaving = [1, 2, 3].map(() => overHttp1(mesh, true));
     await eventually('all run', async () => (await engine.counts()).running === 4);
     for (const { leave } of leaving) leave();

@@ -58,7 +58,8 @@ describe.each(arrangements())('the openai SDK, %s', (arrangement) => {
     const request = { model: await model(), prompt: 'The quick', max_tokens: 8, temperature: 0 };
     const whole = await client.completions.create(request);
     let streamed = '';
-    for await (const chunk of await client.completions.create({ ...request, stream: true })) streamed += chunk.choices[0]?.text ?? '';
+    for await (const chunk of await client.completions.create({ ...request, stream: true }))
+      streamed += chunk.choices[0]?.text ?? '';
     expect(streamed).toBe(whole.choices[0]?.text);
     const fromTokens = await client.completions.create({ ...request, prompt: [40, 41, 42] });
     expect(fromTokens.usage).toMatchObject({ prompt_tokens: 3, completion_tokens: 8 });
@@ -84,7 +85,11 @@ describe.each(arrangements())('the openai SDK, %s', (arrangement) => {
     await expect(anonymous.models.list()).rejects.toThrow(AuthenticationError);
     await expect(client.models.retrieve('no-such-model')).rejects.toThrow(NotFoundError);
     const unknown = client.chat.completions.create({ model: 'no-such-model', messages });
-    await expect(unknown).rejects.toMatchObject({ status: 404, code: 'model_not_found', requestID: expect.any(String) });
+    await expect(unknown).rejects.toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+      requestID: expect.any(String),
+    });
     const hot = client.chat.completions.create({ model: await model(), messages, temperature: 9 });
     await expect(hot).rejects.toThrow(BadRequestError);
     await expect(hot).rejects.toMatchObject({ param: 'temperature' });

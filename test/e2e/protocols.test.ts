@@ -8,9 +8,9 @@ import * as grpc from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '../../gen/grpc/health/v1/health_pb.ts';
+import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { type GenerateRequest, GenerateRequestSchema } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { type GenerationEvent, GenerationEventSchema } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
-import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
@@ -124,9 +124,13 @@ describe.each(arrangements())('one port, %s', (arrangement) => {
     const client = createClient(RouterService, createGrpcTransport({ baseUrl: mesh.url }));
     const bad = { ...request, sampling: { temperature: 7 } };
     const stream = client.generate(bad as never, { headers: { authorization: `Bearer ${mesh.adminKey}` } });
-    const error = await stream[Symbol.asyncIterator]().next().catch((caught: unknown) => ConnectError.from(caught));
+    const error = await stream[Symbol.asyncIterator]()
+      .next()
+      .catch((caught: unknown) => ConnectError.from(caught));
     expect(error).toMatchObject({ code: Code.InvalidArgument });
-    expect((error as ConnectError).findDetails(ErrorInfoSchema)[0]?.metadata).toEqual({ field: 'sampling.temperature' });
+    expect((error as ConnectError).findDetails(ErrorInfoSchema)[0]?.metadata).toEqual({
+      field: 'sampling.temperature',
+    });
   });
 
   test('every listener tells its health', async () => {
@@ -140,11 +144,25 @@ describe.each(arrangements())('one port, %s', (arrangement) => {
   test('every listener tells its methods to buf curl', async () => {
     for (const url of new Set(mesh.urls.values())) {
       for (const protocol of ['grpc', 'connect']) {
-        const { stdout } = await run(buf, ['curl', '--protocol', protocol, '--http2-prior-knowledge', '--list-methods', url]);
+        const { stdout } = await run(buf, [
+          'curl',
+          '--protocol',
+          protocol,
+          '--http2-prior-knowledge',
+          '--list-methods',
+          url,
+        ]);
         expect(stdout).toContain('grpc.health.v1.Health/Check');
       }
     }
-    const { stdout } = await run(buf, ['curl', '--protocol', 'grpc', '--http2-prior-knowledge', '--list-methods', mesh.url]);
+    const { stdout } = await run(buf, [
+      'curl',
+      '--protocol',
+      'grpc',
+      '--http2-prior-knowledge',
+      '--list-methods',
+      mesh.url,
+    ]);
     expect(stdout).toContain('mesh.router.v1.RouterService/Generate');
     expect(stdout).toContain('mesh.tasks.v1.TasksService/Submit');
   });

@@ -1,3 +1,4 @@
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
@@ -25,6 +26,9 @@ export interface PipelineParts {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
+
+/** How long after its time limit a generation may still be settled, in milliseconds: the retries of a settlement. */
+const SETTLE_MARGIN_MS = 60_000;
 
 /** The front door: authenticate → admit → reserve quota → choose an engine → stream → settle. */
 export class Pipeline {
@@ -70,6 +74,7 @@ export class Pipeline {
         principal,
         clientIp: call.clientIp ?? '',
         model: route.id,
+        holdFor: durationFromMs(this.#parts.deadlines.totalMs + SETTLE_MARGIN_MS),
         maxCompletionTokens: request.sampling?.maxTokens ?? route.candidates[0]?.engine.contextTokens ?? 0,
       });
       call.signal.throwIfAborted();

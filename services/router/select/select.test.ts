@@ -48,7 +48,7 @@ test('of two drawn the less loaded wins, whatever is drawn', () => {
 });
 
 test('with many items load spreads: none gets more than twice the mean', () => {
-  const counts = new Map(Array.from({ length: 10 }, (_, i) => [i, 0] as const));
+  const counts = new Map<number, number>(Array.from({ length: 10 }, (_, i) => [i, 0]));
   for (let i = 0; i < 1000; i += 1) {
     const chosen = powerOfTwo([...counts.keys()], (item) => counts.get(item) ?? 0, Math.random);
     if (chosen !== undefined) counts.set(chosen, (counts.get(chosen) ?? 0) + 1);

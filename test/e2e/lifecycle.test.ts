@@ -1,0 +1,161 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { startFakeEngine } from '../engines/fake-engine.ts';
+import { arrangements, startMesh } from '../harness/mesh.ts';
+import { eventually, freePort, startProgram } from '../harness/processes.ts';
+
+const main = resolve(import.meta.dirname, '../../services/main.ts');
+
+/** Every process below `pid`, found by its parents. */
+function descendants(pid: number): number[] {
+  const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n');
+  const children = Map.groupBy(
+    lines.map((line) => line.trim().split(/\s+/).map(Number)),
+    ([, parent]) => parent,
+  );
+  const below = (parent: number): number[] =>
+    (children.get(parent) ?? []).flatMap(([child = 0]) => [child, ...below(child)]);
+  return below(pid);
+}
+
+const lives = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'mesh-life-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const start = (args: string[], env: Record<string, string> = {}) =>
+  startProgram(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', main, '--data-dir', join(directory, 'data'), ...args],
+    env,
+    directory,
+  );
+
+async function exitOf(args: string[], env: Record<string, string> = {}) {
+  const program = start(args, env);
+  await eventually('it ends', () => program.child.exitCode !== null);
+  return { code: program.child.exitCode, output: program.output() };
+}
+
+describe('a start that cannot work says why', () => {
+  test.each([
+    ['a field that does not exist', 'server:\n  prot: 1\n', /mesh\.yaml:2: server\.prot: /],
+    ['a wrong type', 'router:\n  idle_write_seconds: soon\n', /mesh\.yaml:2: router\.idle_write_seconds: /],
+    [
+      'an engine that is not there yet',
+      'inference:\n  models:\n    - { name: a, engine: vllm, model: m }\n',
+      /mesh\.yaml:3: inference\.models\.0\.engine: .*not available yet/,
+    ],
+  ])('%s: 78, file, line and field', async (_name, text, message) => {
+    writeFileSync(join(directory, 'mesh.yaml'), text);
+    const { code, output } = await exitOf(['--port', '0']);
+    expect(output).toMatch(message);
+    expect(code).toBe(78);
+  });
+
+  test.each<[string, string[], Record<string, string>, RegExp]>([
+    ['an unknown flag', ['--prot', '1'], {}, /--prot/],
+    ['a port that is no number', ['--port', 'http'], {}, /--port/],
+    ['a role whose peers are nowhere', ['--port', '0', '--roles', 'facade'], {}, /MESH_PEER_AUTH/],
+    ['Redis without a pepper', ['--port', '0'], { REDIS_URL: 'redis://127.0.0.1:1' }, /MESH_PEPPER_FILE/],
+  ])('%s: 78', async (_name, args, env, message) => {
+    const { code, output } = await exitOf(args, env);
+    expect(output).toMatch(message);
+    expect(code).toBe(78);
+  });
+
+  test('a port that is taken: 75', async () => {
+    const port = await freePort();
+    const taken = createServer().listen(port, '127.0.0.1');
+    const { code, output } = await exitOf(['--port', String(port), '--model', 'none']);
+    taken.close();
+    expect(output).toContain(String(port));
+    expect(code).toBe(75);
+  });
+
+  test('a store that does not answer: 75', async () => {
+    writeFileSync(join(directory, 'pepper'), 'x'.repeat(40));
+    const env = { REDIS_URL: 'redis://127.0.0.1:1', MESH_PEPPER_FILE: join(directory, 'pepper') };
+    expect(await exitOf(['--port', '0', '--model', 'none'], env)).toMatchObject({ code: 75 });
+  });
+
+  test('--check-config prints what it understood, without secrets, and leaves', async () => {
+    const { code, output } = await exitOf(['--check-config', '--port', '7'], {
+      MESH_TOKEN: 'hunter2-hunter2-hunter2-hunter2-hunter2',
+    });
+    expect(code).toBe(0);
+    expect(JSON.parse(output)).toMatchObject({ port: 7, server: { mesh_token: '***' } });
+  });
+});
+
+test('the first start makes a key that only its owner can read, the second one keeps it, and both print what to do', async () => {
+  const keys: string[] = [];
+  for (const _ of [1, 2]) {
+    const program = start(['--port', '0']);
+    await eventually('it says how to stream', () => program.output().includes('curl -N'));
+    expect(program.output()).toMatch(/model +\S+ on (cpu|cuda|metal|vulkan)/);
+    const keyFile = join(directory, 'data', 'admin.key');
+    const key = readFileSync(keyFile, 'utf8').trim();
+    expect(program.output()).toContain(keyFile);
+    expect(program.output()).not.toContain(key);
+    expect(statSync(keyFile).mode & 0o777).toBe(0o600);
+    keys.push(key);
+    expect(await program.stop()).toBe(0);
+  }
+  expect(keys[0]).toBe(keys[1]);
+});
+
+test('the printed command streams tokens', async () => {
+  const program = start(['--port', '0']);
+  await eventually('it says how to stream', () => program.output().includes('curl -N'));
+  const command = /^ +(curl -N .*)$/m.exec(program.output())?.[1] ?? '';
+  const answer = execFileSync('sh', ['-c', `${command} --silent`], { encoding: 'utf8' });
+  expect(answer).toMatch(/^data: \{.*"delta"/);
+  expect(answer.trimEnd().endsWith('data: [DONE]')).toBe(true);
+  await program.stop();
+});
+
+describe('no engine outlives the mesh', () => {
+  test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)('%s', async (signal) => {
+    const program = start(['--port', '0']);
+    await eventually('it runs', () => program.output().includes('curl -N'));
+    const engines = descendants(program.child.pid ?? 0);
+    expect(engines.length).toBeGreaterThan(0);
+    await program.stop(signal);
+    await eventually('no engine is left', () => !engines.some(lives), 5_000);
+  });
+});
+
+describe.each(arrangements())('SIGTERM, %s', (arrangement) => {
+  test('running streams end as they should, new work is refused, every process ends with 0', async () => {
+    const engine = await startFakeEngine({ tokens: 100, everyMs: 20 });
+    const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
+    const mesh = await startMesh(arrangement, { config: { inference: { models }, server: { drain_seconds: 20 } } });
+    const send = () =>
+      fetch(`${mesh.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 100 }),
+      });
+    const running = await send();
+    const front = mesh.processes.get('facade') ?? mesh.processes.get('all');
+    front?.child.kill('SIGTERM');
+    await eventually('new work is refused', async () => {
+      const refused = await send();
+      return refused.status === 503 && refused.headers.get('retry-after') !== null;
+    });
+    const text = await running.text();
+    expect(text).toContain(' t99');
+    expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+    for (const [role, program] of mesh.processes) expect([role, await program.stop()]).toEqual([role, 0]);
+    await mesh.stop();
+    await engine.stop();
+  });
+});
