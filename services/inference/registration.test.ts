@@ -17,6 +17,8 @@ interface Router {
   readonly client: Client<typeof RegistryService>;
   /** Streams that are open. */
   open: number;
+  /** Reports that were refused. */
+  refused: number;
   /** What the next report is answered with. */
   refusal: ConnectError | undefined;
   cut(): void;
@@ -30,14 +32,22 @@ afterEach(async () => {
 
 async function startRouter(): Promise<Router> {
   const sessions = new Set<ServerHttp2Session>();
-  const state = { reports: [] as RegisterRequest[], open: 0, refusal: undefined as ConnectError | undefined };
+  const state = {
+    reports: [] as RegisterRequest[],
+    open: 0,
+    refused: 0,
+    refusal: undefined as ConnectError | undefined,
+  };
   const handler = connectNodeAdapter({
     routes: (router) =>
       router.rpc(RegistryService.method.register, async function* (reports, call) {
         state.open++;
         call.signal.addEventListener('abort', () => state.open--);
         for await (const report of reports) {
-          if (state.refusal) throw state.refusal;
+          if (state.refusal) {
+            state.refused++;
+            throw state.refusal;
+          }
           state.reports.push(report);
           yield {};
         }
@@ -106,9 +116,11 @@ test('a broken stream and a refusal are tried again', async () => {
 test('a node whose name a newer process has taken stays silent', async () => {
   const router = await startRouter();
   router.refusal = toConnectError(new MeshError('CONFLICT', 'newer'));
-  const registration = announce(router, () => ({ node: 'n' }));
-  await registration.close();
+  announce(router, () => ({ node: 'n' }));
+  await expect.poll(() => router.refused).toBe(1);
   router.refusal = undefined;
+  // Other failures are tried again after 50 ms.
+  await new Promise((resolve) => setTimeout(resolve, 400));
   expect(router.reports).toEqual([]);
 });
 

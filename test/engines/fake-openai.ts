@@ -35,6 +35,8 @@ export interface FakeScript {
   readonly fault?: 'exit' | 'reset' | 'hang' | 'error' | 'garbage' | 'half' | 'end' | 'abort' | 'huge';
   /** Cut every write into pieces of so many bytes, each in a write of its own. */
   readonly pieceBytes?: number;
+  /** Let the pieces leave together, as many HTTP chunks in one packet. */
+  readonly corked?: boolean;
   /** Bytes (hex) sent as text of the first token, invalid UTF-8 allowed. */
   readonly rawHex?: string;
   readonly omitUsage?: boolean;
@@ -247,6 +249,7 @@ async function misbehave(fake: FakeScript, response: ServerResponse): Promise<vo
 
 async function write(fake: FakeScript, response: ServerResponse, bytes: Buffer): Promise<void> {
   const size = fake.pieceBytes ?? bytes.length;
+  if (fake.corked) response.socket?.cork();
   for (let at = 0; at < bytes.length; at += size) {
     if (response.destroyed) return;
     if (!response.write(bytes.subarray(at, at + size))) {
@@ -259,8 +262,9 @@ async function write(fake: FakeScript, response: ServerResponse, bytes: Buffer):
       });
     }
     // A turn of the event loop, so that the pieces are not joined again.
-    if (size < bytes.length) await delay(0);
+    if (size < bytes.length && !fake.corked) await delay(0);
   }
+  if (fake.corked) response.socket?.uncork();
 }
 
 function event(fake: FakeScript, chunk: unknown): Buffer {

@@ -78,7 +78,7 @@ test('events come in order, tokens are counted, the bill is the last', async () 
 });
 
 test('tokens that came in one read leave in one delta', async () => {
-  const sink = await run({ tokens: 50, perWrite: 50, tokenIds: true });
+  const sink = await run({ tokens: 50, perWrite: 50, tokenIds: true, pieceBytes: 64, corked: true });
   // The role chunk is a write of its own and has no text, so there is exactly one delta.
   expect(sink.deltas).toHaveLength(1);
   expect(sink.deltas[0]?.tokenIds).toHaveLength(50);
@@ -302,7 +302,10 @@ test('connections are kept, and a late resume does not touch the next request on
   nextSink.onEvent = () => next.flow.pause();
   narrow.generate(chat(), next, nextSink);
   await expect.poll(() => next.flow.paused).toBe(true);
+  const seen = nextSink.text().length;
   call.flow.resume();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(nextSink.text().length).toBe(seen);
   nextSink.onEvent = undefined;
   next.flow.resume();
   expect(await nextSink.over).toBe('end');

@@ -99,6 +99,15 @@ test('a program that ends at once tells why, without secrets, and is stopped whi
   expect(states).toEqual(['STARTING', 'BACKOFF', 'STOPPED']);
 });
 
+test('what a crashed engine leaves behind is gone before it is started again', async () => {
+  const { engine, last } = supervise(fakeAdapter({}, ['sh', '-c', 'trap "" TERM; sleep 600 & echo $!; exit 3']));
+  engine.start();
+  await untilState(engine, EngineState.BACKOFF);
+  const grandchild = Number(last().failure?.evidence[0]);
+  expect(grandchild).toBeGreaterThan(0);
+  expect(isRunning(grandchild)).toBe(false);
+});
+
 test('a missing program is named as such', async () => {
   const { engine, last } = supervise(fakeAdapter({}, ['/no/such/engine']));
   engine.start();
