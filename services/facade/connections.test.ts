@@ -48,6 +48,28 @@ test('a complete answer aborts nothing when its connection closes', async () => 
   expect(facade.generations[0]?.call.signal.aborted).toBe(false);
 });
 
+test('text of any script arrives whole, and the connection goes on after a stream', async () => {
+  const text = 'é漢🙂\u2028"\\';
+  facade = await startFacade({
+    script: ({ sink }) => {
+      for (let index = 0; index < 3; index += 1) sink.event(event('delta', { text }));
+      sink.end();
+    },
+  });
+  const socket = net.connect(facade.port, '127.0.0.1').setEncoding('utf8');
+  let answer = '';
+  socket.on('data', (data) => {
+    answer += data;
+  });
+  socket.write(rawPost({ ...CHAT, stream: true }));
+  await until(() => answer.endsWith('[DONE]\n\n\r\n0\r\n\r\n'), 'the stream ended');
+  socket.write('GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  await once(socket, 'close');
+  expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+  const decoded = await (await facade.post('/v1/chat/completions', { ...CHAT, stream: true })).text();
+  expect(jsonEvents(decoded)).toMatchObject(Array(3).fill({ choices: [{ delta: { content: text } }] }));
+});
+
 test('pipelined requests whose connection breaks are all aborted', async () => {
   facade = await startFacade({ script: () => undefined });
   const socket = net.connect(facade.port, '127.0.0.1');

@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FlowControl } from '../../shared/transport/flow-control.ts';
+import { type Framing, takeOverFraming } from './chunked.ts';
 
 /** Ends a stream that is complete. */
 export const DONE_FRAME = 'data: [DONE]\n\n';
@@ -33,15 +34,15 @@ export interface SseOptions {
 /** Makes the event stream of a response that nothing was written to. */
 export function createSseStream(response: ServerResponse, options: SseOptions): SseStream {
   const { flow, keepAliveMs } = options;
-  let open = false;
+  /** Set when the head has left. */
+  let framing: Framing | undefined;
   let ended = false;
 
   const write = (frames: string): void => {
-    if (!response.write(frames)) flow.pause();
+    if (framing && !response.write(framing.part(frames))) flow.pause();
   };
   const openHead = (): void => {
-    if (open || ended) return;
-    open = true;
+    if (framing || ended) return;
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',
@@ -49,6 +50,7 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
       'x-accel-buffering': 'no',
       ...options.head(),
     });
+    framing = takeOverFraming(response);
     response.on('drain', () => flow.resume());
   };
   const comment = (): void => {
@@ -58,15 +60,15 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
     if (!flow.paused) write(KEEP_ALIVE_FRAME);
     silence.refresh();
   };
-  const silence = setTimeout(() => (open ? comment() : options.onSilentStart(comment)), keepAliveMs);
+  const silence = setTimeout(() => (framing ? comment() : options.onSilentStart(comment)), keepAliveMs);
 
   return {
     get open() {
-      return open;
+      return framing !== undefined;
     },
     send: (frames) => {
       if (ended) return;
-      if (!open) openHead();
+      if (!framing) openHead();
       write(frames);
       silence.refresh();
     },
@@ -75,7 +77,7 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
       openHead();
       ended = true;
       clearTimeout(silence);
-      response.end(frames);
+      response.end(framing?.last(frames));
     },
     stop: () => {
       ended = true;
