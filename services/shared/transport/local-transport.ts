@@ -11,8 +11,6 @@ import {
   ConnectError,
   type ContextValues,
   createContextValues,
-  createMethodImplSpec,
-  createServiceImplSpec,
   type HandlerContext,
   type Interceptor,
   type MethodImplSpec,
@@ -36,6 +34,7 @@ import { clientIpKey } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper, type ErrorMapper } from '../interceptors/errors.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { validateInterceptor } from '../interceptors/validate.ts';
+import { createLocalRouter } from './local-router.ts';
 import { localStream } from './local-stream.ts';
 import { CLIENT_IP_HEADER, FORWARDED_HEADER } from './mesh-headers.ts';
 import type { Routes } from './routes.ts';
@@ -55,7 +54,7 @@ export interface LocalTransportOptions {
  * caller's credential or is marked as forwarded; then it is authorized and validated as on the listener.
  */
 export function createLocalTransport(routes: readonly Routes[], options: LocalTransportOptions): Transport {
-  const specs = collect(routes);
+  const services = createLocalRouter(routes);
   const clientInterceptors = options.interceptors ?? [];
   const mapError = createErrorMapper(options.log);
   const server: LocalServer = {
@@ -75,7 +74,7 @@ export function createLocalTransport(routes: readonly Routes[], options: LocalTr
     ): Promise<UnaryResponse<I, O>> {
       return runUnaryCall<I, O>({
         req: { ...request(method, header, contextValues), method, stream: false, message },
-        next: (req) => callUnary(specFor(specs, method), req, timeoutMs, server),
+        next: async (req) => callUnary(services.find(method), req, timeoutMs, server),
         interceptors: clientInterceptors,
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
         ...(signal ? { signal } : {}),
@@ -91,7 +90,7 @@ export function createLocalTransport(routes: readonly Routes[], options: LocalTr
     ): Promise<StreamResponse<I, O>> {
       return runStreamingCall<I, O>({
         req: { ...request(method, header, contextValues), method, stream: true, message },
-        next: (req) => callStream(specFor(specs, method), req, timeoutMs, server),
+        next: async (req) => callStream(services.find(method), req, timeoutMs, server),
         interceptors: clientInterceptors,
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
         ...(signal ? { signal } : {}),
@@ -107,33 +106,6 @@ interface LocalServer {
   readonly authorizer: Authorizer;
   readonly interceptors: Interceptor[];
   readonly mapError: ErrorMapper;
-}
-
-type Specs = ReadonlyMap<string, MethodImplSpec>;
-
-/** Runs the routes against a router that keeps the implementations instead of making HTTP handlers of them. */
-function collect(routes: readonly Routes[]): Specs {
-  const specs = new Map<string, MethodImplSpec>();
-  const add = (spec: MethodImplSpec) => specs.set(methodName(spec.method), spec);
-  const router: Parameters<Routes>[0] = {
-    handlers: [],
-    service(service, implementation) {
-      for (const spec of Object.values(createServiceImplSpec(service, implementation).methods)) add(spec);
-      return this;
-    },
-    rpc(method, implementation) {
-      add(createMethodImplSpec(method, implementation));
-      return this;
-    },
-  };
-  for (const register of routes) register(router);
-  return specs;
-}
-
-function specFor(specs: Specs, method: DescMethodUnary | DescMethodStreaming): MethodImplSpec {
-  const spec = specs.get(methodName(method));
-  if (!spec) throw new ConnectError(`${methodName(method)} is not served by this process`, Code.Unimplemented);
-  return spec;
 }
 
 function request(
