@@ -1,0 +1,98 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Logger } from 'pino';
+import { CredentialKind, type Principal, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
+import { MeshError } from '../shared/errors/mesh-error.ts';
+import { hashKey, isSameHash, parseKey } from './api-key.ts';
+import { isInRanges } from './ip-ranges.ts';
+import type { KeyRecord, KeyStore } from './store/key-store.ts';
+
+/** What a check of credentials needs. */
+export interface AuthenticatorParts {
+  /** Keys of the configuration, by the hex digits of their hash. */
+  readonly configured: ReadonlyMap<string, Principal>;
+  readonly keys: KeyStore;
+  /** What keys are hashed with. */
+  readonly pepper: Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** Who a caller is. */
+export interface Authenticated {
+  readonly principal: Principal;
+  /** How long the answer may be reused, in milliseconds. 0: not at all. */
+  readonly cacheForMs: number;
+}
+
+/** The longest reuse of an answer, in milliseconds: a revocation that nobody pushes takes effect within it. */
+const CACHE_MS = 5_000;
+
+/** How exact the last use of a key is, in milliseconds; a finer one would cost a write per request. */
+const LAST_USE_MS = 60_000;
+
+const NO_HASH = new Uint8Array(32);
+
+/**
+ * Makes the check of credentials.
+ *
+ * @throws MeshError CREDENTIAL_INVALID, the same for malformed, unknown, expired, revoked and used from a wrong address;
+ * STORE_UNAVAILABLE.
+ */
+export function createAuthenticator(
+  parts: AuthenticatorParts,
+): (credential: string, clientIp: string) => Promise<Authenticated> {
+  const { configured, keys, pepper, now, log } = parts;
+
+  function noteUse({ keyId, lastUsedAtMs = 0 }: KeyRecord, nowMs: number): void {
+    if (nowMs - lastUsedAtMs < LAST_USE_MS) return;
+    // Nobody waits for it and no answer depends on it.
+    keys.touch(keyId, nowMs).catch((error: unknown) => log.warn({ keyId, err: error }, 'last use was not noted'));
+  }
+
+  return async (credential, clientIp) => {
+    const parsed = parseKey(credential);
+    if (parsed === 'malformed') throw invalidCredential();
+    const hash = hashKey(credential, pepper);
+    const principal = configured.get(hash.toString('hex'));
+    if (principal) return { principal, cacheForMs: CACHE_MS };
+    if (!parsed) throw invalidCredential();
+    const record = await keys.find(parsed.keyId);
+    // An unknown id costs a comparison too.
+    const isSame = isSameHash(record ? Buffer.from(record.hash, 'hex') : NO_HASH, hash);
+    const nowMs = now();
+    if (!record || !isSame || !isUsable(record, clientIp, nowMs)) throw invalidCredential();
+    noteUse(record, nowMs);
+    return { principal: principalOfRecord(record), cacheForMs: cacheForMs(record, nowMs) };
+  };
+}
+
+function invalidCredential(): MeshError {
+  return new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
+}
+
+function isUsable(record: KeyRecord, clientIp: string, nowMs: number): boolean {
+  if (record.revokedAtMs !== undefined) return false;
+  if (record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs) return false;
+  return record.allowedIpRanges.length === 0 || isInRanges(clientIp, record.allowedIpRanges);
+}
+
+function cacheForMs(record: KeyRecord, nowMs: number): number {
+  // Whoever caches may not look at the address, so an answer about a bound key holds for one call.
+  if (record.allowedIpRanges.length > 0) return 0;
+  return Math.min(CACHE_MS, (record.expiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs);
+}
+
+function principalOfRecord(record: KeyRecord): Principal {
+  return create(PrincipalSchema, {
+    keyId: record.keyId,
+    userId: record.userId,
+    organizationId: record.organizationId,
+    tier: record.tier,
+    scopes: [...record.scopes],
+    models: [...record.models],
+    kind: CredentialKind.API_KEY,
+    ...(record.expiresAtMs === undefined ? {} : { expiresAt: timestampFromMs(record.expiresAtMs) }),
+  });
+}

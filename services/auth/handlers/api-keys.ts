@@ -1,0 +1,64 @@
+import { create } from '@bufbuild/protobuf';
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import type { MethodImpl } from '@connectrpc/connect';
+import {
+  type ApiKey,
+  ApiKeySchema,
+  type AuthService,
+  CreateApiKeyResponseSchema,
+  ListApiKeysResponseSchema,
+  RevokeApiKeyResponseSchema,
+} from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { notImplemented } from '../../shared/errors/mesh-error.ts';
+import { principalOf } from '../../shared/interceptors/principal.ts';
+import type { AuthContext } from '../context.ts';
+import type { KeyRecord } from '../store/key-store.ts';
+
+/** Makes a key and shows it once. */
+export function createApiKey(context: AuthContext): MethodImpl<typeof AuthService.method.createApiKey> {
+  return async (request, call) => {
+    const { name, userId, organizationId, tier, scopes, models, allowedIpRanges, expiresAt } = request;
+    const expiresAtMs = expiresAt && timestampMs(expiresAt);
+    const draft = { name, userId, organizationId, tier, scopes, models, allowedIpRanges, expiresAtMs };
+    const { record, secret } = await context.keys.create(draft, principalOf(call));
+    return create(CreateApiKeyResponseSchema, { apiKey: describe(record), secret });
+  };
+}
+
+/** Lists keys, newest first. */
+export function listApiKeys(context: AuthContext): MethodImpl<typeof AuthService.method.listApiKeys> {
+  return async ({ organizationId, pageSize, pageToken }, call) => {
+    const query = { organizationId, limit: pageSize, after: pageToken };
+    const { records, next } = await context.keys.list(query, principalOf(call));
+    return create(ListApiKeysResponseSchema, { apiKeys: records.map(describe), nextPageToken: next ?? '' });
+  };
+}
+
+/** Ends a key. */
+export function revokeApiKey(context: AuthContext): MethodImpl<typeof AuthService.method.revokeApiKey> {
+  return async ({ keyId, cutRunningStreams }, call) => {
+    // Said before anything happens, so that nobody believes that streams were cut.
+    if (cutRunningStreams) throw notImplemented('cut_running_streams');
+    return create(RevokeApiKeyResponseSchema, {
+      apiKey: describe(await context.keys.revoke(keyId, principalOf(call))),
+    });
+  };
+}
+
+function describe(record: KeyRecord): ApiKey {
+  const { keyId, name, userId, organizationId, tier, scopes, models, allowedIpRanges } = record;
+  return create(ApiKeySchema, {
+    ...{ keyId, name, userId, organizationId, tier },
+    scopes: [...scopes],
+    models: [...models],
+    allowedIpRanges: [...allowedIpRanges],
+    createdAt: timestampFromMs(record.createdAtMs),
+    ...time('expiresAt', record.expiresAtMs),
+    ...time('revokedAt', record.revokedAtMs),
+    ...time('lastUsedAt', record.lastUsedAtMs),
+  });
+}
+
+function time<Name extends string>(name: Name, ms: number | undefined) {
+  return ms === undefined ? {} : { [name]: timestampFromMs(ms) };
+}

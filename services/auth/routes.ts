@@ -1,0 +1,17 @@
+import type { ConnectRouter } from '@connectrpc/connect';
+import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
+import type { AuthContext } from './context.ts';
+import { createApiKey, listApiKeys, revokeApiKey } from './handlers/api-keys.ts';
+import { authenticate } from './handlers/authenticate.ts';
+
+/** The service of auth. Methods that are left out answer UNIMPLEMENTED. */
+export function authRoutes(context: AuthContext): (router: ConnectRouter) => void {
+  return (router) => {
+    router.service(AuthService, {
+      authenticate: authenticate(context),
+      createApiKey: createApiKey(context),
+      listApiKeys: listApiKeys(context),
+      revokeApiKey: revokeApiKey(context),
+    });
+  };
+}

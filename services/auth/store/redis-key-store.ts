@@ -1,0 +1,103 @@
+import { type RedisStore, redisError } from '../../shared/store/redis.ts';
+import { redisScript, runScript } from '../../shared/store/redis-script.ts';
+import type { KeyPage, KeyQuery, KeyRecord, KeyStore } from './key-store.ts';
+import { formatCursor, parseCursor } from './page-cursor.ts';
+
+/** All keys of auth. One hash tag keeps them on one node of a cluster. */
+const AUTH_KEYS = 'mesh:auth:{auth}:';
+
+/** Members "<creation time, 15 digits>-<key id>", all with score 0: their order is that of creation. */
+const ALL = `${AUTH_KEYS}index`;
+const FIRST = `${AUTH_KEYS}first`;
+
+/**
+ * KEYS: the record, the index, the index of its organisation, the first key. ARGV: the record, its member of the
+ * indexes, its id, 1 when it must be the first. Returns 1, also when the same was added before, else 0.
+ */
+const ADD = redisScript(`
+if ARGV[4] == '1' then
+  redis.call('SET', KEYS[4], ARGV[3], 'NX')
+  if redis.call('GET', KEYS[4]) ~= ARGV[3] then return 0 end
+end
+if redis.call('HSETNX', KEYS[1], 'record', ARGV[1]) == 0 then
+  return redis.call('HGET', KEYS[1], 'record') == ARGV[1] and 1 or 0
+end
+redis.call('ZADD', KEYS[2], 0, ARGV[2])
+redis.call('ZADD', KEYS[3], 0, ARGV[2])
+return 1`);
+
+/** KEYS: the record. ARGV: a field, its value, 1 to keep an older value. Sets it if there is such a key. */
+const MARK = redisScript(`
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call(ARGV[3] == '1' and 'HSETNX' or 'HSET', KEYS[1], ARGV[1], ARGV[2])
+end
+return redis.call('HMGET', KEYS[1], 'record', 'revoked', 'used')`);
+
+/** KEYS: an index. ARGV: the member before the first, how many. Returns members and their records. */
+const LIST = redisScript(`
+local reply = {}
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], ARGV[1], '-', 'BYLEX', 'REV', 'LIMIT', 0, ARGV[2])) do
+  local id = string.sub(member, 17)
+  reply[#reply + 1] = redis.call('HMGET', '${AUTH_KEYS}key:' .. id, 'record', 'revoked', 'used')
+end
+return reply`);
+
+type Fields = readonly (string | null)[];
+
+/** Keys in the shared store. */
+export function createRedisKeyStore(store: RedisStore): KeyStore {
+  async function add(record: KeyRecord, isFirst: boolean): Promise<boolean> {
+    const member = memberOf(record.createdAtMs, record.keyId);
+    const keys = [recordKey(record.keyId), ALL, indexOf(record.organizationId), FIRST];
+    return (await runScript(store, ADD, keys, [JSON.stringify(record), member, record.keyId, isFirst ? 1 : 0])) === 1;
+  }
+
+  async function list({ organizationId, limit, after }: KeyQuery): Promise<KeyPage> {
+    const cursor = after === undefined ? undefined : parseCursor(after);
+    const start = cursor ? `(${memberOf(cursor.createdAtMs, cursor.keyId)}` : '+';
+    const index = organizationId === undefined ? ALL : indexOf(organizationId);
+    const rows = (await runScript(store, LIST, [index], [start, limit + 1])) as Fields[];
+    const records = rows.slice(0, limit).flatMap((fields) => recordOf(fields) ?? []);
+    const last = records.at(-1);
+    return { records, next: rows.length > limit && last ? formatCursor(last) : undefined };
+  }
+
+  return {
+    async find(keyId) {
+      try {
+        return recordOf(await store.redis.hmget(recordKey(keyId), 'record', 'revoked', 'used'));
+      } catch (error) {
+        throw redisError(error);
+      }
+    },
+    add: (record) => add(record, false),
+    addFirst: (record) => add(record, true),
+    list,
+    revoke: async (keyId, atMs) =>
+      recordOf((await runScript(store, MARK, [recordKey(keyId)], ['revoked', atMs, 1])) as Fields),
+    async touch(keyId, atMs) {
+      await runScript(store, MARK, [recordKey(keyId)], ['used', atMs, 0]);
+    },
+  };
+}
+
+function recordKey(keyId: string): string {
+  return `${AUTH_KEYS}key:${keyId}`;
+}
+
+function indexOf(organizationId: string): string {
+  return `${AUTH_KEYS}index:${organizationId}`;
+}
+
+function memberOf(createdAtMs: number, keyId: string): string {
+  return `${String(createdAtMs).padStart(15, '0')}-${keyId}`;
+}
+
+function recordOf([record, revoked, used]: Fields): KeyRecord | undefined {
+  if (!record) return undefined;
+  return {
+    ...(JSON.parse(record) as KeyRecord),
+    revokedAtMs: revoked ? Number(revoked) : undefined,
+    lastUsedAtMs: used ? Number(used) : undefined,
+  };
+}

@@ -1,0 +1,82 @@
+import type { SQLOutputValue } from 'node:sqlite';
+import type { SqliteStore } from '../../shared/store/sqlite.ts';
+import { migrateSqlite } from '../../shared/store/sqlite-migrations.ts';
+import type { KeyRecord, KeyStore } from './key-store.ts';
+import { formatCursor, parseCursor } from './page-cursor.ts';
+import { AUTH_MIGRATIONS } from './sqlite-schema.ts';
+
+type Row = Record<string, SQLOutputValue>;
+
+/**
+ * Keys in the embedded store.
+ *
+ * @throws ConfigError when the file was written by a newer version.
+ */
+export function createSqliteKeyStore(store: SqliteStore): KeyStore {
+  migrateSqlite(store, 'auth', AUTH_MIGRATIONS);
+  const statements = prepare(store);
+
+  function find(keyId: string): KeyRecord | undefined {
+    const row = statements.find.get(keyId);
+    return row && recordOf(row);
+  }
+
+  function add(record: KeyRecord): boolean {
+    const { keyId, organizationId, createdAtMs, revokedAtMs, lastUsedAtMs, ...rest } = record;
+    const text = JSON.stringify(rest);
+    statements.add.run(keyId, organizationId, createdAtMs, revokedAtMs ?? null, lastUsedAtMs ?? null, text);
+    return statements.find.get(keyId)?.record === text;
+  }
+
+  return {
+    find: async (keyId) => store.transaction(() => find(keyId)),
+    add: async (record) => store.transaction(() => add(record)),
+    addFirst: async (record) =>
+      store.transaction(() => {
+        statements.claimFirst.run(record.keyId);
+        return statements.first.get()?.key_id === record.keyId && add(record);
+      }),
+    list: async ({ organizationId, limit, after }) => {
+      const { createdAtMs, keyId } = after ? parseCursor(after) : { createdAtMs: Number.MAX_SAFE_INTEGER, keyId: '' };
+      const rows = store.transaction(() =>
+        organizationId === undefined
+          ? statements.list.all(createdAtMs, keyId, limit + 1)
+          : statements.listOfOrganization.all(organizationId, createdAtMs, keyId, limit + 1),
+      );
+      const records = rows.slice(0, limit).map(recordOf);
+      const last = records.at(-1);
+      return { records, next: rows.length > limit && last ? formatCursor(last) : undefined };
+    },
+    revoke: async (keyId, atMs) =>
+      store.transaction(() => {
+        statements.revoke.run(atMs, keyId);
+        return find(keyId);
+      }),
+    touch: async (keyId, atMs) => store.transaction(() => void statements.touch.run(atMs, keyId)),
+  };
+}
+
+function prepare({ database }: SqliteStore) {
+  const page = '(created_at_ms, key_id) < (?, ?) ORDER BY created_at_ms DESC, key_id DESC LIMIT ?';
+  return {
+    find: database.prepare('SELECT * FROM auth_keys WHERE key_id = ?'),
+    add: database.prepare('INSERT INTO auth_keys VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING'),
+    claimFirst: database.prepare('INSERT INTO auth_first_key VALUES (1, ?) ON CONFLICT DO NOTHING'),
+    first: database.prepare('SELECT key_id FROM auth_first_key'),
+    list: database.prepare(`SELECT * FROM auth_keys WHERE ${page}`),
+    listOfOrganization: database.prepare(`SELECT * FROM auth_keys WHERE organization_id = ? AND ${page}`),
+    revoke: database.prepare('UPDATE auth_keys SET revoked_at_ms = ? WHERE key_id = ? AND revoked_at_ms IS NULL'),
+    touch: database.prepare('UPDATE auth_keys SET last_used_at_ms = ? WHERE key_id = ?'),
+  };
+}
+
+function recordOf(row: Row): KeyRecord {
+  return {
+    ...(JSON.parse(String(row.record)) as Omit<KeyRecord, 'keyId' | 'organizationId' | 'createdAtMs'>),
+    keyId: String(row.key_id),
+    organizationId: String(row.organization_id),
+    createdAtMs: Number(row.created_at_ms),
+    revokedAtMs: row.revoked_at_ms === null ? undefined : Number(row.revoked_at_ms),
+    lastUsedAtMs: row.last_used_at_ms === null ? undefined : Number(row.last_used_at_ms),
+  };
+}

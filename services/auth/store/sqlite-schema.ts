@@ -1,0 +1,17 @@
+/** The tables of auth; see migrateSqlite. */
+export const AUTH_MIGRATIONS: readonly string[] = [
+  `CREATE TABLE auth_keys (
+     key_id TEXT PRIMARY KEY,
+     organization_id TEXT NOT NULL,
+     created_at_ms INTEGER NOT NULL,
+     revoked_at_ms INTEGER,
+     last_used_at_ms INTEGER,
+     -- The rest of the record as JSON; it never changes.
+     record TEXT NOT NULL
+   ) WITHOUT ROWID;
+   CREATE INDEX auth_keys_by_age ON auth_keys (created_at_ms, key_id);
+   CREATE INDEX auth_keys_by_organization ON auth_keys (organization_id, created_at_ms, key_id);
+
+   -- One row: the key that was made with the store.
+   CREATE TABLE auth_first_key (one INTEGER PRIMARY KEY CHECK (one = 1), key_id TEXT NOT NULL);`,
+];
