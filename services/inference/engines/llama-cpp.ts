@@ -25,6 +25,9 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
 /** More than any context holds; the child clips it to what is left. */
 const UNBOUNDED_TOKENS = 2 ** 31 - 1;
 
+/** Half of what the child keeps. */
+const KEEP_ALIVE_MS = 300_000;
+
 /** The body fields that the child honours. */
 const FIELDS = new Set([
   'model',
@@ -63,7 +66,7 @@ function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting):
   const socketPath = join(setting.runDirectory, `${randomBytes(4).toString('hex')}.sock`);
   const apiKey = randomBytes(24).toString('base64url');
   const connection = new OpenAiConnection(
-    { baseUrl: new URL('http://localhost/v1'), socketPath, apiKey },
+    { baseUrl: new URL('http://localhost/v1'), socketPath, apiKey, keepAliveMs: KEEP_ALIVE_MS },
     {
       engine: entry.name,
       capabilities: CAPABILITIES,

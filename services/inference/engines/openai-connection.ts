@@ -14,6 +14,8 @@ export interface OpenAiEndpoint {
   readonly socketPath?: string;
   /** Sent as bearer token. Unset: none. */
   readonly apiKey?: string | undefined;
+  /** How long an idle connection is kept, in milliseconds; less than the server keeps it. Default 4 s. */
+  readonly keepAliveMs?: number;
   /** How many requests may run at a time. Unset: no limit. */
   readonly maxConcurrency?: number | undefined;
 }
@@ -44,6 +46,7 @@ export class OpenAiConnection {
       // Time limits belong to whoever called: a long silence may be a long prompt.
       headersTimeout: 0,
       bodyTimeout: 0,
+      ...(endpoint.keepAliveMs === undefined ? {} : { keepAliveTimeout: endpoint.keepAliveMs }),
       ...(endpoint.socketPath === undefined ? {} : { socketPath: endpoint.socketPath }),
     };
     this.#generations = new Pool(endpoint.baseUrl.origin, {
