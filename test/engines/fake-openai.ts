@@ -29,6 +29,8 @@ export interface FakeScript {
   /** Answer with this status and body instead. */
   readonly status?: number;
   readonly body?: unknown;
+  /** Repeat that body for ever. */
+  readonly endlessBody?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
   /** At token k: end the process, cut the connection, stop sending for good, or send an error, garbage, half a chunk. */
   readonly atToken?: number;
@@ -40,6 +42,8 @@ export interface FakeScript {
   /** Bytes (hex) sent as text of the first token, invalid UTF-8 allowed. */
   readonly rawHex?: string;
   readonly omitUsage?: boolean;
+  /** Sent as the bill instead of the true one. */
+  readonly usage?: unknown;
   readonly omitDone?: boolean;
   readonly continuousUsage?: boolean;
   /** Answer with one JSON body although asked to stream. */
@@ -106,6 +110,11 @@ async function generate(
   response: ServerResponse,
 ): Promise<void> {
   if (fake.headersMs) await delay(fake.headersMs);
+  if (fake.status && fake.endlessBody) {
+    response.writeHead(fake.status, { 'content-type': 'application/json' });
+    while (!response.destroyed) await write({}, response, Buffer.from(String(fake.body)));
+    return;
+  }
   if (fake.status) return json(response, fake.status, fake.body ?? {}, fake.headers);
   if (fake.nonStream) return json(response, 200, { choices: [{ index: 0, message: { content: 'whole' } }] });
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
@@ -134,7 +143,7 @@ async function generate(
   if (fake.fault && total <= (fake.atToken ?? 0)) return misbehave(fake, response);
   const tail: Buffer[] = [];
   for (let index = 0; index < choices; index++) tail.push(finishEvent(fake, isChat, index));
-  if (!fake.omitUsage) tail.push(event(fake, { choices: [], usage: usage(total * choices) }));
+  if (!fake.omitUsage) tail.push(event(fake, { choices: [], usage: fake.usage ?? usage(total * choices) }));
   if (!fake.omitDone) tail.push(Buffer.from(`data: [DONE]${lineEnd(fake)}${lineEnd(fake)}`));
   await write(fake, response, Buffer.concat(tail));
   if (!fake.leaveOpen) response.end();

@@ -85,8 +85,7 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over || this.#failure) return;
     if (!this.#stream) {
-      this.#errorBytes += chunk.length;
-      if (this.#errorBytes <= ERROR_BODY_LIMIT_BYTES) this.#errorBody.push(Buffer.from(chunk));
+      this.#onErrorData(controller, chunk);
       return;
     }
     try {
@@ -95,6 +94,16 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
       this.#failure = asMeshError(error);
       controller.abort(this.#failure);
     }
+    this.#schedule();
+  }
+
+  #onErrorData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#errorBytes += chunk.length;
+    this.#errorBody.push(Buffer.from(chunk));
+    if (this.#errorBytes <= ERROR_BODY_LIMIT_BYTES) return;
+    // Enough to know what it is; the rest may be endless.
+    this.#failure = this.#refusal();
+    controller.abort(this.#failure);
     this.#schedule();
   }
 

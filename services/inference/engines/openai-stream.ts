@@ -15,6 +15,8 @@ import { SseDecoder } from './sse-decoder.ts';
 /** The largest event that is taken, in bytes: many tokens with 20 alternatives each fit many times. */
 const FRAME_LIMIT_BYTES = 4 * 1024 * 1024;
 
+const UINT32_MAX = 2 ** 32 - 1;
+
 const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
   stop: FinishReason.STOP,
   length: FinishReason.LENGTH,
@@ -95,16 +97,17 @@ export class OpenAiStream {
     const choices = chunk.choices ?? [];
     for (let index = 0; index < choices.length; index++) {
       const choice = choices[index];
-      if (choice) this.#onChoice(choice, chunk.usage?.completion_tokens !== undefined);
+      if (choice) this.#onChoice(choice, isCount(chunk.usage?.completion_tokens));
     }
   }
 
   #onUsage(usage: OpenAiUsage): void {
+    const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = usage;
+    if (!isCount(promptTokens) || !isCount(completionTokens)) return;
     this.#usage = usage;
-    const groups = this.#groups;
-    if (isCount(usage.prompt_tokens)) groups.promptTokens = usage.prompt_tokens;
+    this.#groups.promptTokens = promptTokens;
     // With several choices some servers count one choice only; the final bill then corrects our own count.
-    if (this.#choices === 1 && isCount(usage.completion_tokens)) groups.completionTokens = usage.completion_tokens;
+    if (this.#choices === 1) this.#groups.completionTokens = completionTokens;
   }
 
   #onChoice(choice: OpenAiChoice, counted: boolean): void {
@@ -159,8 +162,8 @@ export class OpenAiStream {
         $typeName: 'mesh.generation.v1.Usage',
         promptTokens: usage?.prompt_tokens ?? this.#groups.promptTokens,
         completionTokens: usage?.completion_tokens ?? this.completionTokens,
-        cachedTokens: usage?.prompt_tokens_details?.cached_tokens ?? 0,
-        reasoningTokens: usage?.completion_tokens_details?.reasoning_tokens ?? 0,
+        cachedTokens: countOrZero(usage?.prompt_tokens_details?.cached_tokens),
+        reasoningTokens: countOrZero(usage?.completion_tokens_details?.reasoning_tokens),
         ...seconds(this.#timings),
       },
     });
@@ -190,6 +193,10 @@ function seconds(timings: OpenAiTimings | undefined): Pick<Usage, 'queueSeconds'
   };
 }
 
+function countOrZero(value: unknown): number {
+  return isCount(value) ? value : 0;
+}
+
 function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0;
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= UINT32_MAX;
 }

@@ -186,6 +186,18 @@ test('statuses become reasons', async () => {
   expect((await failure({ status: 404, body: 'nginx' })).reason).toBe('ENGINE_FAILED');
 });
 
+test('an endless error is cut short', async () => {
+  const endless = await failure({ status: 500, endlessBody: true, body: 'x'.repeat(10_000) });
+  expect(endless.reason).toBe('ENGINE_FAILED');
+  await untilCounts({ running: 0 });
+});
+
+test('a bill that is no bill is not believed', async () => {
+  const sink = await run({ tokens: 3, usage: { prompt_tokens: -1, completion_tokens: 'many' } });
+  expect(sink.outcome).toBe('end');
+  expect(sink.usage).toMatchObject({ promptTokens: 0, completionTokens: 3 });
+});
+
 test('nobody there is NO_HEALTHY_ENGINE', async () => {
   const gone = await startFakeEngine();
   await gone.stop();

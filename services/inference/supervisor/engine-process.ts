@@ -108,6 +108,7 @@ export class EngineProcess implements SupervisedEngine {
     }
     const readyForMs = wasReady ? now() - readyAtMs : 0;
     this.#connection = undefined;
+    this.status.waiting = 0;
     over.abort();
     if (turn.kind === 'stop') await this.#end(child);
     // Also after an exit: the process may be gone and its children not.
