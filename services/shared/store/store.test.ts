@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, describe, expect, test } from 'vitest';
-import { eventually } from '../../../test/harness/processes.ts';
+import { eventually, startProgram } from '../../../test/harness/processes.ts';
 import { hasRedis, startRedis } from '../../../test/harness/redis.ts';
 import { describeStores } from '../../../test/harness/stores.ts';
 import { ConfigError } from '../lifecycle/config-source.ts';
@@ -70,6 +70,24 @@ describe('the SQLite file', () => {
     expect(failing).toThrow('no');
     store.transaction(() => insert.run());
     expect(store.database.prepare('SELECT count(*) AS n FROM a').get()).toEqual({ n: 1 });
+    store.database.close();
+  });
+
+  test('keeps what a process that was killed had acknowledged', async () => {
+    const path = join(directory, 'killed.db');
+    const program = `
+      import { openSqlite } from ${JSON.stringify(join(import.meta.dirname, 'sqlite.ts'))};
+      const store = openSqlite(${JSON.stringify(path)});
+      store.database.exec('CREATE TABLE a (x INTEGER PRIMARY KEY)');
+      const insert = store.database.prepare('INSERT INTO a DEFAULT VALUES');
+      for (;;) process.stdout.write(store.transaction(() => insert.run().lastInsertRowid) + '\\n');`;
+    const writer = startProgram(process.execPath, ['--input-type=module', '-e', program], {});
+    await eventually('it writes', () => writer.output().split('\n').length > 500);
+    expect(await writer.stop('SIGKILL')).toBe('SIGKILL');
+    const acknowledged = Number(writer.output().split('\n').at(-2));
+    const store = openSqlite(path);
+    const row = store.database.prepare('SELECT count(*) AS rows FROM a').get();
+    expect(Number(row?.rows)).toBeGreaterThanOrEqual(acknowledged);
     store.database.close();
   });
 
