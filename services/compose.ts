@@ -20,6 +20,7 @@ import type { Config } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
 import { inferenceRoutes } from './inference/routes.ts';
+import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { quotaRoutes } from './quota/routes.ts';
 import { createRouterContext, type RouterContext } from './router/context.ts';
@@ -185,7 +186,13 @@ async function addAuth({ config, resources, closer, local }: Parts, store: Store
   const { log, now } = resources;
   const dataDir = config.server.data_dir;
   const pepper = readSecret(config.pepperFile ?? join(dataDir, 'pepper'), { create: config.pepperFile === undefined });
-  const context = await createAuthContext(config.auth, { store, pepper: Buffer.from(pepper), now, log });
+  const context = createAuthContext(config.auth, {
+    store,
+    pepper: Buffer.from(pepper),
+    now,
+    log,
+    tiers: tierNames(config.quota),
+  });
   closer.add('auth', () => context.close());
   local.set('auth', [authRoutes(context)]);
   const adminKeyPath = join(dataDir, 'admin.key');
@@ -307,6 +314,7 @@ async function addFacade(
   const quotaHealth = peers.client('quota', Health);
   const context = await createFacadeContext(config.facade, {
     ...resources,
+    trustedProxies: config.server.trusted_proxies,
     generate: router?.generate ?? remoteGenerate(peers.transport('router'), RouterService.method.generate),
     router: peers.client('router', RouterService),
     registry: peers.client('router', RegistryService),

@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { authConfigSchema } from './auth/config.ts';
+import { authConfigSchema, namedTiers } from './auth/config.ts';
 import { facadeConfigSchema } from './facade/config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
-import { quotaConfigSchema } from './quota/config.ts';
+import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { routerConfigSchema } from './router/config.ts';
 import { ConfigError, parseConfigFile, type Source, validate } from './shared/lifecycle/config-source.ts';
 import { ROLES, type Role } from './shared/transport/peers.ts';
@@ -128,6 +128,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     checkOnly: flags['check-config'] ?? false,
   };
   requirePossible(config);
+  requireTiers(config, source);
   return Object.freeze(config);
 }
 
@@ -199,5 +200,15 @@ function requirePossible(config: Config): void {
   if (!config.redisUrl && config.roles.size < ROLES.length && config.roles.has('auth') !== config.roles.has('quota')) {
     // One SQLite file has one writer process; splitting the store's owners needs the shared store.
     throw new ConfigError('REDIS_URL: must be set when auth and quota run in different processes');
+  }
+}
+
+function requireTiers(config: Config, source: Source): void {
+  const known = tierNames(config.quota);
+  for (const { path, tier } of namedTiers(config.auth)) {
+    if (known.has(tier)) continue;
+    throw new ConfigError(
+      `${source.origin(path.split('.'))}: ${path}: no tier '${tier}'; there are ${[...known].join(', ')}`,
+    );
   }
 }

@@ -18,8 +18,6 @@ export const facadeConfigSchema = z.strictObject({
    * streaming answer leaves.
    */
   keep_alive_seconds: z.number().positive().max(3600).default(15),
-  /** Addresses and networks (CIDR) whose `X-Forwarded-For` is believed, besides loopback. */
-  trusted_proxies: z.array(z.string()).default([]),
 });
 
 /** See facadeConfigSchema. */

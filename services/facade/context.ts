@@ -31,6 +31,8 @@ export interface FacadeResources {
   readonly health: () => Promise<{ storeKind: 'sqlite' | 'redis'; storeAnswers: boolean }>;
   /** Whether new work is refused. */
   readonly isDraining: () => boolean;
+  /** Addresses and networks (CIDR) whose `X-Forwarded-For` is believed, besides loopback. */
+  readonly trustedProxies: readonly string[];
   readonly version: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -64,7 +66,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
     ...resources,
     limitBook,
     exchanges,
-    clientIp: createClientIp(config.trusted_proxies),
+    clientIp: createClientIp(resources.trustedProxies),
     keepAliveMs: config.keep_alive_seconds * 1000,
     fleetView: createFleetView(resources.registry, now),
   });

@@ -112,6 +112,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
     ...scriptedClients(options),
     health: async () => ({ storeKind: 'sqlite', storeAnswers: true }),
     isDraining: () => false,
+    trustedProxies: [],
     version: '1.2.3',
     now: Date.now,
     log: pino({ level: 'silent' }),

@@ -34,12 +34,12 @@ const BAD: Record<string, Bad> = {
   'a wrong type deep inside': {
     body: json({ model: 'fake', messages: [{ role: 'user', content: 7 }] }),
     status: 400,
-    param: 'messages[0].content',
+    param: 'messages.0.content',
   },
   'an unknown role': {
     body: json({ model: 'fake', messages: [{ role: 'king', content: 'hi' }] }),
     status: 400,
-    param: 'messages[0].role',
+    param: 'messages.0.role',
   },
   'a number out of range': {
     body: json({ model: 'fake', messages, temperature: 2.5 }),

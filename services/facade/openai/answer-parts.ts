@@ -4,7 +4,7 @@ import { FinishReason, type TokenLogprob, type Usage } from '../../../gen/mesh/g
 export interface AnswerHead {
   /** E.g. "chatcmpl-<request id>". */
   readonly id: string;
-  /** The model as the caller named it. */
+  /** The model as the caller named it, else its id. */
   readonly model: string;
   /** Unix time in seconds. */
   readonly created: number;

@@ -67,13 +67,15 @@ export function generationRoute<B extends StreamableBody>(
   return (request, reply) => {
     const body = validBody(dialect.schema, request.body);
     const generateRequest = dialect.toRequest(body);
-    const head = { id: dialect.idPrefix + request.id, model: body.model, created: Math.floor(context.now() / 1000) };
+    const id = dialect.idPrefix + request.id;
+    const created = Math.floor(context.now() / 1000);
+    const headOf = (model: string): AnswerHead => ({ id, model: model || body.model, created });
     const exchange = new Exchange(request, reply, context);
     const includeUsage = body.stream_options?.include_usage === true;
     const sink =
       body.stream === true
-        ? streamAnswer(exchange, dialect.chunks(head, includeUsage), context.keepAliveMs)
-        : unaryAnswer(exchange, (collected) => dialect.answer(head, collected));
+        ? streamAnswer(exchange, (model) => dialect.chunks(headOf(model), includeUsage), context.keepAliveMs)
+        : unaryAnswer(exchange, (model, collected) => dialect.answer(headOf(model), collected));
     try {
       context.generate(generateRequest, exchange.call, sink);
     } catch (error) {

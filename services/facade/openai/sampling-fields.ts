@@ -24,7 +24,8 @@ const logitBias = z
 
 /** Fields that chat and text completions share. Null means the same as absent, as clients send it. */
 export const samplingFields = {
-  model: z.string().min(1).max(512),
+  /** Empty: the default model. */
+  model: z.string().max(512).default(''),
   max_tokens: z.int().min(1).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),

@@ -9,10 +9,15 @@ import type { Exchange } from './exchange.ts';
 
 /**
  * Answers an exchange with an event stream. Until the head has left a failure has its own status; after that it is an
- * error event, and no `[DONE]` follows.
+ * error event, and no `[DONE]` follows. `framesOf` is given the model as the answer names it.
  */
-export function streamAnswer(exchange: Exchange, frames: EventFrames, keepAliveMs: number): GenerationSink {
+export function streamAnswer(
+  exchange: Exchange,
+  framesOf: (model: string) => EventFrames,
+  keepAliveMs: number,
+): GenerationSink {
   const { reply, call } = exchange;
+  let frames: EventFrames | undefined;
   const stream = createSseStream(reply.raw, {
     keepAliveMs,
     flow: call.flow,
@@ -24,7 +29,12 @@ export function streamAnswer(exchange: Exchange, frames: EventFrames, keepAliveM
   });
   return {
     event: (event) => {
-      if (event.event.case === 'started') return exchange.started(event.event.value);
+      if (event.event.case === 'started') {
+        exchange.started(event.event.value);
+        frames = framesOf(event.event.value.model);
+        return;
+      }
+      frames ??= framesOf('');
       const text = frames(event);
       if (text !== '') stream.send(text);
     },

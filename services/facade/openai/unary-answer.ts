@@ -4,21 +4,30 @@ import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
 import { type Collector, createCollector } from './collector.ts';
 import type { Exchange } from './exchange.ts';
 
-/** Answers an exchange with one JSON body, put together from the same events as a stream. */
-export function unaryAnswer(exchange: Exchange, bodyOf: (collected: Collector) => string): GenerationSink {
+/**
+ * Answers an exchange with one JSON body, put together from the same events as a stream. `bodyOf` is given the model as the
+ * answer names it.
+ */
+export function unaryAnswer(
+  exchange: Exchange,
+  bodyOf: (model: string, collected: Collector) => string,
+): GenerationSink {
   const { reply } = exchange;
   const collector = createCollector();
+  let model = '';
   return {
     event: (event) => {
-      if (event.event.case === 'started') exchange.started(event.event.value);
-      else collector.add(event);
+      if (event.event.case === 'started') {
+        model = event.event.value.model;
+        exchange.started(event.event.value);
+      } else collector.add(event);
     },
     end: () => {
       if (!exchange.end()) return;
       reply
         .headers(rateLimitHeaders(exchange.limits ?? []))
         .type(JSON_TYPE)
-        .send(bodyOf(collector));
+        .send(bodyOf(model, collector));
     },
     fail: (error) => {
       if (exchange.end()) reply.send(error);

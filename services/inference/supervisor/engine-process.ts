@@ -94,7 +94,7 @@ export class EngineProcess implements SupervisedEngine {
       onStderr: lines.reader(true),
     });
     this.status.learn({ processId: child.processId });
-    log.info({ engine: entry.name, pid: child.processId }, 'engine starting');
+    log.info({ engine: entry.name, processId: child.processId }, 'engine starting');
 
     const over = new AbortController();
     const exited = child.exited.then((exit) => ({ kind: 'exit', exit }) as const);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
@@ -70,7 +71,8 @@ export class Pipeline {
       const principal = await authenticate(call.credential, call.clientIp);
       const route = admit(principal, request, registry.snapshot);
       lease = await settlement.reserve({
-        reservationId: call.requestId,
+        // Callers may choose the request id: a repeated one must not pass as a repetition of the same reservation.
+        reservationId: `${call.requestId}:${randomUUID()}`,
         principal,
         clientIp: call.clientIp ?? '',
         model: route.id,

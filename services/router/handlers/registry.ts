@@ -33,7 +33,7 @@ export function register(context: RouterContext): MethodImpl<typeof RegistryServ
 export function listNodes(context: RouterContext): MethodImpl<typeof RegistryService.method.listNodes> {
   return () => {
     const nodes = context.registry.nodes();
-    const defaultModel = context.registry.snapshot.route('')?.id ?? '';
+    const defaultModel = context.registry.snapshot.route('')?.names[0] ?? '';
     return create(ListNodesResponseSchema, { nodes, defaultModel });
   };
 }

@@ -56,7 +56,7 @@ function outgoing<D extends DescMessage>(desc: D, init: MessageInitShape<D>): { 
 }
 
 function violation(error: MeshError): { subject: string; description: string; quotaId: string } {
-  return { subject: 'caller', description: error.message, quotaId: error.metadata['limit'] ?? '' };
+  return { subject: 'caller', description: error.message, quotaId: error.metadata.limit ?? '' };
 }
 
 /** For answers that do not come from our own handlers: a broken connection, a proxy in between. */
