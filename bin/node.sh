@@ -18,6 +18,9 @@ case "$(uname -s)-$(uname -m)" in
   *) echo "No pinned Node.js for $(uname -s) on $(uname -m); supported: Linux and macOS on x86-64 and arm64." >&2; exit 78 ;;
 esac
 
+# Compiled and type-stripped code is kept: a second start is faster and takes 20 MB less.
+export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/node}"
+
 # exec: no launcher process stays behind, signals reach the program itself.
 # The young generation is capped: without it each process takes about 30 MB more under load and gains no speed.
 exec "$root/node_modules/$package/bin/node" --max-semi-space-size=8 --disable-warning=ExperimentalWarning "$@"

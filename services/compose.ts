@@ -34,7 +34,7 @@ import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
 import { closeStore, openStore, pingStore, type Store } from './shared/store/store.ts';
-import { forwardMethods } from './shared/transport/forward.ts';
+import { forwardMethods, refuseMethods } from './shared/transport/forward.ts';
 import type { Generate } from './shared/transport/generate.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
 import { createPeers, type Peers, ROLES, type Role } from './shared/transport/peers.ts';
@@ -344,6 +344,10 @@ function forwardedRoutes({ local, peers }: Parts): Routes {
       if (local.has(role)) continue;
       const methods = SERVICES_OF_ROLE[role].flatMap((service) => service.methods);
       forwardMethods(router, methods.filter(isForCallers), peers.transport(role));
+      refuseMethods(
+        router,
+        methods.filter((method) => !isForCallers(method)),
+      );
     }
   };
 }

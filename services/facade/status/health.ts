@@ -48,7 +48,8 @@ export function healthBody(facts: HealthFacts): HealthBody {
 export function unreadiness(facts: HealthFacts): 'draining' | 'store' | 'registry' | 'model' | undefined {
   if (facts.draining) return 'draining';
   if (!facts.storeAnswers) return 'store';
-  if (!facts.fleet) return 'registry';
+  // Every mesh has a node, with or without engines: until it has registered nothing is known.
+  if (!facts.fleet || facts.fleet.nodes.length === 0) return 'registry';
   const engines = enginesOf(facts.fleet);
   // A default model that nobody announced yet: its node is still on the way.
   if (facts.fleet.defaultModel !== '' && !defaultEngine(facts.fleet, engines)) return 'model';

@@ -1,6 +1,7 @@
 import type { DescMethod, DescMethodServerStreaming, DescMethodUnary } from '@bufbuild/protobuf';
 import type { ConnectRouter, HandlerContext, Transport } from '@connectrpc/connect';
 import { createAsyncIterable } from '@connectrpc/connect/protocol';
+import { notImplemented } from '../errors/mesh-error.ts';
 import { methodName } from '../interceptors/access.ts';
 import { clientIpKey } from '../interceptors/client-ip.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
@@ -28,6 +29,19 @@ export function forwardMethods(router: ConnectRouter, methods: readonly DescMeth
     else if (method.methodKind === 'server_streaming') {
       forwardStream(router, method as DescMethodServerStreaming, transport);
     } else throw new Error(`${methodName(method)} streams requests and cannot be forwarded`);
+  }
+}
+
+/**
+ * Registers methods that live elsewhere and are not for callers, so that the gate refuses them by name instead of the port
+ * denying that they exist. A process of the mesh that calls one here is told to call the peer itself.
+ */
+export function refuseMethods(router: ConnectRouter, methods: readonly DescMethod[]): void {
+  for (const method of methods) {
+    // The same for every kind of method: it throws before it would answer.
+    router.rpc(method as DescMethodUnary, () => {
+      throw notImplemented(`${methodName(method)} on this port`);
+    });
   }
 }
 
