@@ -21,6 +21,8 @@ export interface TestMesh {
   readonly processes: ReadonlyMap<string, RunningProgram>;
   /** Where each process listens, by role. */
   readonly urls: ReadonlyMap<string, string>;
+  /** The shared store. Unset: SQLite in the data directory. */
+  readonly redisUrl: string | undefined;
   /** The data directory of a role. */
   dataDir(role: string): string;
   stop(): Promise<void>;
@@ -50,7 +52,7 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
   const started = await start({ directory, configFile, args: options.args ?? [] });
   const stop = async (): Promise<void> => {
     await Promise.all([...started.processes.values()].map((program) => program.stop()));
-    await started.redis?.stop('SIGKILL');
+    await started.redis?.server.stop('SIGKILL');
     rmSync(directory, { recursive: true, force: true });
   };
   const dataDir = (role: string): string => join(directory, arrangement === 'one process' ? 'all' : role);
@@ -60,7 +62,8 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
     const url = started.urls.get('facade') ?? '';
     await eventually('the mesh is ready', () => isReady(url, started.processes));
     const adminKey = readFileSync(join(dataDir('auth'), 'admin.key'), 'utf8').trim();
-    return { url, adminKey, processes: started.processes, urls: started.urls, dataDir, stop };
+    const { processes, urls, redis } = started;
+    return { url, adminKey, processes, urls, redisUrl: redis?.url, dataDir, stop };
   } catch (error) {
     const shown = outputs();
     await stop();
@@ -77,7 +80,7 @@ interface Plan {
 interface Started {
   readonly processes: Map<string, RunningProgram>;
   readonly urls: Map<string, string>;
-  readonly redis?: RunningProgram;
+  readonly redis?: { readonly url: string; readonly server: RunningProgram };
 }
 
 async function startOne(plan: Plan): Promise<Started> {
@@ -105,7 +108,7 @@ async function startSix(plan: Plan): Promise<Started> {
   for (const [role, url] of urls) {
     processes.set(role, startRole(plan, role, Number(new URL(url).port), { ...env, MESH_ROLES: role }));
   }
-  return { processes, urls, redis: redis.server };
+  return { processes, urls, redis };
 }
 
 function startRole(plan: Plan, role: string, port: number, env: Record<string, string>): RunningProgram {

