@@ -1,0 +1,234 @@
+import { create } from '@bufbuild/protobuf';
+import { createClient, createRouterTransport } from '@connectrpc/connect';
+import { pino } from 'pino';
+import { beforeEach, expect, test } from 'vitest';
+import { PrincipalSchema, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { type GenerationEvent, GenerationEventSchema } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { EngineSchema, EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { QuotaService } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
+import { RegisterRequestSchema } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
+import { toConnectError } from '../../shared/errors/connect-error.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { FlowControl } from '../../shared/transport/flow-control.ts';
+import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import { Registry } from '../fleet/registry.ts';
+import { InFlight } from '../select/in-flight.ts';
+import { Deadlines } from './deadlines.ts';
+import { Pipeline } from './pipeline.ts';
+import { Settlement } from './settle.ts';
+
+const principal = create(PrincipalSchema, { keyId: 'k', tier: 'standard', scopes: [Scope.GENERATE] });
+const gone = new MeshError('CLIENT_GONE', 'gone');
+
+/** What quota was told, in order: "reserve", "release", "settle 2+5". */
+let told: string[];
+/** What the caller got: event cases, then "end" or "fail REASON". */
+let got: string[];
+/** The engine's side of the generation: set once it was dispatched. */
+let engine: { sink: GenerationSink; call: GenerationCall } | undefined;
+let refuse: MeshError | undefined;
+let settlementFailures: number;
+let controller: AbortController;
+let inFlight: InFlight;
+let registry: Registry;
+let settlement: Settlement;
+
+const event = (init: GenerationEvent['event']): GenerationEvent => create(GenerationEventSchema, { event: init });
+const started = () =>
+  event({
+    case: 'started',
+    value: { $typeName: 'mesh.generation.v1.Started', requestId: '', model: '', modelId: 'm', engine: '', limits: [] },
+  });
+const delta = (completionTokens: number) =>
+  create(GenerationEventSchema, { event: { case: 'delta', value: { completionTokens, text: 'x', promptTokens: 2 } } });
+const usage = () =>
+  create(GenerationEventSchema, { event: { case: 'usage', value: { promptTokens: 2, completionTokens: 9 } } });
+
+beforeEach(() => {
+  told = [];
+  got = [];
+  engine = undefined;
+  refuse = undefined;
+  settlementFailures = 0;
+  controller = new AbortController();
+  inFlight = new InFlight();
+  registry = new Registry({ aliases: {} });
+  report(EngineState.READY);
+  const quota = createRouterTransport((router) =>
+    router.service(QuotaService, {
+      reserve: () => {
+        if (refuse) throw toConnectError(refuse);
+        told.push('reserve');
+        return {};
+      },
+      release: () => {
+        told.push('release');
+        return {};
+      },
+      settle: ({ promptTokens, completionTokens }) => {
+        if (settlementFailures-- > 0) throw toConnectError(new MeshError('STORE_UNAVAILABLE', 'away'));
+        told.push(`settle ${promptTokens}+${completionTokens}`);
+        return {};
+      },
+    }),
+  );
+  settlement = new Settlement(createClient(QuotaService, quota), pino({ level: 'silent' }));
+});
+
+function report(state: EngineState): void {
+  const engines = [create(EngineSchema, { name: 'chat', modelId: 'm', state })];
+  registry.report(create(RegisterRequestSchema, { node: 'n', epoch: 1n, engines }), { epochMs: 0, monotonicMs: 0 });
+}
+
+/** Starts a generation through a pipeline and waits until it is with the engine or over. */
+async function generate(
+  init: { model?: string; engine?: string; limits?: { totalMs: number } } = {},
+): Promise<Pipeline> {
+  const pipeline = new Pipeline({
+    authenticate: async () => principal,
+    settlement,
+    registry,
+    inFlight,
+    deadlines: new Deadlines({ totalMs: 60_000, firstTokenMs: 60_000, betweenTokensMs: 60_000, ...init.limits }),
+    generateAt: () => (_request, call, sink) => {
+      engine = { call, sink };
+      call.signal.addEventListener('abort', () => sink.fail(call.signal.reason));
+    },
+    now: Date.now,
+  });
+  const call = { requestId: 'r', signal: controller.signal, flow: new FlowControl(), credential: 'secret' };
+  const sink: GenerationSink = {
+    event: ({ event }) => got.push(event.case ?? ''),
+    end: () => got.push('end'),
+    fail: (error) => got.push(`fail ${error.reason}`),
+  };
+  const request = create(GenerateRequestSchema, { model: init.model ?? 'chat', engine: init.engine ?? '' });
+  pipeline.generate(request, call, sink);
+  await expect.poll(() => engine !== undefined || got.length > 0).toBe(true);
+  return pipeline;
+}
+
+const atEngine = () => engine ?? expect.fail('not dispatched');
+
+async function expectTold(...expected: string[]): Promise<void> {
+  await settlement.idle();
+  expect(told).toEqual(expected);
+  expect(inFlight.total).toBe(0);
+}
+
+test('a whole generation is charged once, by its bill', async () => {
+  await generate();
+  const { sink } = atEngine();
+  sink.event(started());
+  sink.event(delta(5));
+  expect(inFlight.total).toBe(1);
+  sink.event(usage());
+  sink.end();
+  expect(got).toEqual(['started', 'delta', 'usage', 'end']);
+  await expectTold('reserve', 'settle 2+9');
+});
+
+test('whatever an engine says after its end reaches nobody and costs nothing', async () => {
+  await generate();
+  const { sink } = atEngine();
+  sink.event(started());
+  sink.event(usage());
+  sink.end();
+  sink.event(delta(50));
+  sink.end();
+  sink.fail(gone);
+  controller.abort(gone);
+  expect(got).toEqual(['started', 'usage', 'end']);
+  await expectTold('reserve', 'settle 2+9');
+});
+
+test('a stream that breaks is charged what was delivered', async () => {
+  await generate();
+  const { sink } = atEngine();
+  sink.event(started());
+  sink.event(delta(5));
+  sink.fail(new MeshError('ENGINE_LOST', 'lost'));
+  expect(got.at(-1)).toBe('fail ENGINE_LOST');
+  await expectTold('reserve', 'settle 2+5');
+});
+
+test('a caller who leaves in mid-stream is charged what was delivered', async () => {
+  await generate();
+  atEngine().sink.event(started());
+  atEngine().sink.event(delta(3));
+  controller.abort(gone);
+  expect(atEngine().call.signal.aborted).toBe(true);
+  expect(got.at(-1)).toBe('fail CLIENT_GONE');
+  await expectTold('reserve', 'settle 2+3');
+});
+
+test('a caller who leaves before the engine answered still made a request', async () => {
+  await generate();
+  controller.abort(gone);
+  await expectTold('reserve', 'settle 0+0');
+});
+
+test('a caller who left before the request was dispatched costs nothing', async () => {
+  controller.abort(gone);
+  await generate();
+  expect(engine).toBeUndefined();
+  expect(got).toEqual(['fail CLIENT_GONE']);
+  await expectTold('reserve', 'release');
+});
+
+test('an engine that refuses the request costs nothing', async () => {
+  await generate();
+  atEngine().sink.fail(new MeshError('ENGINE_BUSY', 'busy'));
+  expect(got).toEqual(['fail ENGINE_BUSY']);
+  await expectTold('reserve', 'release');
+});
+
+test.each([
+  ['an unknown model', { model: 'gpt-9' }, 'MODEL_NOT_FOUND'],
+  ['a pinned engine without the scope', { engine: 'chat' }, 'SCOPE_MISSING'],
+])('%s is refused before anything is reserved', async (_name, init, reason) => {
+  await generate(init);
+  expect(got).toEqual([`fail ${reason}`]);
+  await expectTold();
+});
+
+test('a limit that refuses is passed on, and nothing is released that was never taken', async () => {
+  refuse = new MeshError('RATE_LIMIT_EXCEEDED', 'slow down', { retryAfterMs: 1000 });
+  await generate();
+  expect(got).toEqual(['fail RATE_LIMIT_EXCEEDED']);
+  await expectTold();
+});
+
+test('no healthy engine gives the reservation back', async () => {
+  report(EngineState.BACKOFF);
+  await generate();
+  expect(got).toEqual(['fail NO_HEALTHY_ENGINE']);
+  await expectTold('reserve', 'release');
+});
+
+test('a settlement that the store did not take is tried again', async () => {
+  settlementFailures = 2;
+  await generate();
+  atEngine().sink.event(started());
+  atEngine().sink.event(usage());
+  atEngine().sink.end();
+  await expectTold('reserve', 'settle 2+9');
+});
+
+test('a time limit ends the generation at its engine', async () => {
+  await generate({ limits: { totalMs: 1 } });
+  await expect.poll(() => got).toEqual(['fail DEADLINE_EXCEEDED']);
+  expect(atEngine().call.signal.aborted).toBe(true);
+});
+
+test('a draining router refuses what is new and ends what is told to end', async () => {
+  const pipeline = await generate();
+  atEngine().sink.event(started());
+  pipeline.drain();
+  expect(pipeline.runningCount).toBe(1);
+  pipeline.abortAll(new MeshError('SHUTTING_DOWN', 'bye'));
+  expect(pipeline.runningCount).toBe(0);
+  expect(got.at(-1)).toBe('fail SHUTTING_DOWN');
+  await expectTold('reserve', 'settle 0+0');
+});
