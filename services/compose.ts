@@ -3,11 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { durationMs } from '@bufbuild/protobuf/wkt';
-import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
-import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from '../gen/grpc/health/v1/health_pb.ts';
+import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import { AuthService } from '../gen/mesh/auth/v1/auth_service_pb.ts';
-import { type Engine, EngineState } from '../gen/mesh/inference/v1/engine_pb.ts';
 import { InferenceService } from '../gen/mesh/inference/v1/inference_service_pb.ts';
 import { QuotaService } from '../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
@@ -19,6 +17,7 @@ import { authRoutes } from './auth/routes.ts';
 import type { Config } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
+import { describeWhenSettled } from './inference/describe-when-settled.ts';
 import { inferenceRoutes } from './inference/routes.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
@@ -27,6 +26,7 @@ import { createRouterContext, type RouterContext } from './router/context.ts';
 import { routerRoutes } from './router/routes.ts';
 import { MeshError } from './shared/errors/mesh-error.ts';
 import { createHealth, type HealthState } from './shared/grpc/health.ts';
+import { isServing } from './shared/grpc/health-check.ts';
 import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
 import { createPrincipalCache, type PrincipalCache } from './shared/interceptors/principal-cache.ts';
@@ -39,7 +39,7 @@ import type { Generate } from './shared/transport/generate.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
 import { createPeers, type Peers, ROLES, type Role } from './shared/transport/peers.ts';
 import { remoteGenerate } from './shared/transport/remote-generate.ts';
-import { createRemoteTransport } from './shared/transport/remote-transport.ts';
+import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import type { Routes } from './shared/transport/routes.ts';
 import { tasksRoutes } from './tasks/routes.ts';
 
@@ -129,7 +129,7 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
 
   return {
     async summary() {
-      const engines = inference ? await settledEngines(inference) : [];
+      const engines = inference ? await describeWhenSettled(inference) : [];
       return { url: listener.url, roles: [...roles], engines, adminKeyPath, isPublic: roles.has('facade') };
     },
     async stop() {
@@ -223,46 +223,12 @@ function addInference({ config, resources, closer, peers, local, health }: Parts
   return context;
 }
 
-/** States in which an engine has answered whether it works. */
-const SETTLED: ReadonlySet<EngineState> = new Set([
-  EngineState.READY,
-  EngineState.UNHEALTHY,
-  EngineState.BACKOFF,
-  EngineState.QUARANTINED,
-]);
-
-/** A line for each engine, once all have settled. */
-async function settledEngines(inference: InferenceContext): Promise<string[]> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const look = (): void => {
-    if (inference.engines().every((engine) => SETTLED.has(engine.state))) resolve();
-  };
-  const unwatch = inference.watch(look);
-  look();
-  await promise;
-  unwatch();
-  return inference.engines().map(describeEngine);
-}
-
-function describeEngine({ name, modelId, deviceKind, state, failure }: Engine): string {
-  if (state === EngineState.READY) return `${modelId || name} on ${deviceKind}`;
-  return `${modelId || name} is not ready: ${failure?.hint || 'see the log'}`;
-}
-
 function addRouter(
   { config, resources, closer, principals, peers, local, meshToken, health }: Parts,
   here: Generate | undefined,
 ): RouterContext {
-  const remotes = new Map<string, Generate>();
-  const generateAt = (address: string): Generate => {
-    const known = address === '' ? here : remotes.get(address);
-    if (known) return known;
-    const transport = createRemoteTransport(address, { meshToken });
-    closer.add(`node ${address}`, () => transport.close());
-    const generate = remoteGenerate(transport, InferenceService.method.generate);
-    remotes.set(address, generate);
-    return generate;
-  };
+  const remote = createRemoteNodes(meshToken);
+  closer.add('nodes', () => remote.close());
   const context = createRouterContext(config.router, {
     ...resources,
     quota: peers.client('quota', QuotaService),
@@ -270,7 +236,7 @@ function addRouter(
       if (credential === undefined) throw credentialMissing();
       return principals.authenticate(credential, clientIp);
     },
-    generateAt,
+    generateAt: (address) => (here && address === '' ? here : remote.generateAt(address)),
   });
   closer.add('router', () => context.close(), SETTLE_MS);
   local.set('router', [routerRoutes(context)]);
@@ -321,20 +287,13 @@ async function addFacade(
     quota: peers.client('quota', QuotaService),
     isDraining,
     // Without a store of its own the process asks the one that counts on it.
-    health: async () => ({ storeKind, storeAnswers: store ? await pingStore(store) : await serves(quotaHealth) }),
+    health: async () => ({
+      storeKind,
+      storeAnswers: store ? await pingStore(store) : await isServing(quotaHealth, QuotaService.typeName),
+    }),
   });
   closer.add('facade', () => context.close());
   return context;
-}
-
-async function serves(health: Client<typeof Health>): Promise<boolean> {
-  try {
-    const { status } = await health.check({ service: QuotaService.typeName }, { timeoutMs: STORE_CHECK_MS });
-    return status === ServingStatus.SERVING;
-  } catch {
-    // Whatever the reason, the store cannot be counted on; the peer's own log says why.
-    return false;
-  }
 }
 
 /** The public port answers for all roles: what callers may call and lives elsewhere is passed on. */
