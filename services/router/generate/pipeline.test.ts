@@ -92,6 +92,7 @@ async function generate(
     inFlight,
     deadlines: new Deadlines({ totalMs: 60_000, firstTokenMs: 60_000, betweenTokensMs: 60_000, ...init.limits }),
     generateAt: () => (_request, call, sink) => {
+      if (init.broken) throw new Error('a bug');
       engine = { call, sink };
       call.signal.addEventListener('abort', () => sink.fail(call.signal.reason));
     },
@@ -214,6 +215,21 @@ test('a settlement that the store did not take is tried again', async () => {
   atEngine().sink.event(usage());
   atEngine().sink.end();
   await expectTold('reserve', 'settle 2+9');
+});
+
+test('of the ways to end a lease the first counts', async () => {
+  const lease = await settlement.reserve({ reservationId: 'l', principal });
+  lease.settle({ promptTokens: 1, completionTokens: 2, engine: 'chat' });
+  lease.release();
+  lease.settle({ promptTokens: 3, completionTokens: 4, engine: 'chat' });
+  await expectTold('reserve', 'settle 1+2');
+});
+
+test('an engine that throws against the rules of the seam ends the generation all the same', async () => {
+  const pipeline = await generate({ broken: true });
+  expect(got).toEqual(['fail INTERNAL']);
+  expect(pipeline.runningCount).toBe(0);
+  await expectTold('reserve', 'release');
 });
 
 test('a time limit ends the generation at its engine', async () => {

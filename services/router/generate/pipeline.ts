@@ -120,6 +120,11 @@ export class Pipeline {
     });
     const unwatch = deadlines.watch(generation);
     this.#running.add(generation);
-    generateAt(candidate.address)({ ...request, engine }, generation.engineCall, generation);
+    try {
+      generateAt(candidate.address)({ ...request, engine }, generation.engineCall, generation);
+    } catch (error) {
+      // The seam promises not to throw; one that does must not leave a generation that never ends.
+      generation.fail(asMeshError(error));
+    }
   }
 }
