@@ -5,9 +5,28 @@ set -eu
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 
 # npm writes node_modules/.package-lock.json last, so it is older than the lockfile exactly when an install is due.
-if [ ! -f "$root/node_modules/.package-lock.json" ] || [ "$root/package-lock.json" -nt "$root/node_modules/.package-lock.json" ]; then
-  echo "Installing packages (once; about 1.3 GB, most of it llama.cpp for CUDA and Vulkan) ..." >&2
-  (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+is_installed() {
+  [ -f "$root/node_modules/.package-lock.json" ] && [ ! "$root/package-lock.json" -nt "$root/node_modules/.package-lock.json" ]
+}
+
+if ! is_installed; then
+  # npm ci empties the directory first: never somebody else's, and never twice at a time.
+  if [ -L "$root/node_modules" ]; then
+    echo "node_modules is a link to packages of another lockfile; remove the link or run npm ci where it leads." >&2
+    exit 78
+  fi
+  lock="$root/.install-lock"
+  until mkdir "$lock" 2>/dev/null; do
+    echo "Waiting for another install to end (if there is none: rmdir $lock) ..." >&2
+    sleep 2
+  done
+  trap 'rmdir "$lock"' EXIT INT TERM
+  if ! is_installed; then
+    echo "Installing packages (once; about 1.3 GB, most of it llama.cpp for CUDA and Vulkan) ..." >&2
+    (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+  fi
+  rmdir "$lock"
+  trap - EXIT INT TERM
 fi
 
 case "$(uname -s)-$(uname -m)" in

@@ -14,7 +14,7 @@ import { TasksService } from '../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { authorizationTable } from './auth/authorization-table.ts';
 import { createAuthContext, ensureAdminKey } from './auth/context.ts';
 import { authRoutes } from './auth/routes.ts';
-import type { Config } from './config.ts';
+import { type Config, SHIPPED_NAME } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
@@ -51,6 +51,8 @@ export interface MeshResources {
   readonly now: () => number;
   /** The Node.js binary that engine children run on. */
   readonly nodePath: string;
+  /** Reads one environment variable, for engines. */
+  readonly environmentVariable: (name: string) => string | undefined;
 }
 
 /** A running process of the mesh. */
@@ -215,7 +217,6 @@ function addInference({ config, resources, closer, peers, local, health }: Parts
     // A router in this process calls us as a function.
     advertisedAddress: config.roles.has('router') ? '' : advertisedUrl(config),
     dataDir: config.server.data_dir,
-    environmentVariable: (name) => config.env[name],
   });
   closer.add('inference', () => context.close(), ENGINE_STOP_MS);
   local.set('inference', [inferenceRoutes(context)]);
@@ -320,7 +321,7 @@ function withDefaultModel(config: Config): Config['inference'] {
   const { models } = config.inference;
   if (config.model === 'none' || (config.model === undefined && models.length > 0)) return config.inference;
   const entry = {
-    name: 'default',
+    name: SHIPPED_NAME,
     engine: 'llama.cpp' as const,
     model: config.model ?? SHIPPED_MODEL,
     required: true,
@@ -331,5 +332,6 @@ function withDefaultModel(config: Config): Config['inference'] {
 }
 
 function advertisedUrl(config: Config): string {
-  return config.server.advertise_url ?? `http://${config.server.host}:${config.port}`;
+  const { host, advertise_url: given } = config.server;
+  return given ?? `http://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
 }

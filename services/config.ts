@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
@@ -7,26 +7,45 @@ import { facadeConfigSchema } from './facade/config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { routerConfigSchema } from './router/config.ts';
+import { isAddressRange } from './shared/interceptors/client-ip.ts';
 import { ConfigError, parseConfigFile, type Source, validate } from './shared/lifecycle/config-source.ts';
 import { ROLES, type Role } from './shared/transport/peers.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
+
+/** The engine's name of the model that `--model` names, and of the one that ships. */
+export const SHIPPED_NAME = 'default';
+
+/** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
+const NOT_YET = [
+  'MESH_TLS_CERT',
+  'MESH_TLS_KEY',
+  'MESH_LOG_DIR',
+  'METRICS_PORT',
+  'REQUIRE_HTTPS',
+  'API_KEYS',
+  'MODEL_BACKEND',
+  'VLLM_BASE_URL',
+  'VLLM_DEFAULT_MODEL',
+];
 
 /** The section `server` of the configuration file: what belongs to the process and not to one service. */
 const serverConfigSchema = z.strictObject({
   /** Bind address. */
   host: z.string().min(1).default('127.0.0.1'),
   /** The one port of the process. 0 picks a free one and prints it. Unset: 8000, or the port of the first role. */
-  port: z.coerce.number().int().min(0).max(65_535).optional(),
+  port: z.int().min(0).max(65_535).optional(),
   /** Where routers reach this process when they run elsewhere, e.g. "http://10.0.0.7:7004". Unset: from host and port. */
   advertise_url: z.url({ protocol: /^https?$/ }).optional(),
   /** Store, keys, sockets. */
   data_dir: z.string().min(1).default('.mesh'),
   /** Which services this process runs. */
-  roles: z.union([z.literal('all'), z.array(z.enum(ROLES)).min(1)]).default('all'),
+  roles: z
+    .union([z.literal('all'), z.array(z.enum(ROLES)).min(1)], `expected "all" or a list of ${ROLES.join(', ')}`)
+    .default('all'),
   /** Shared secret between processes without mutual TLS. Unset: a file in the data directory that local processes share. */
   mesh_token: z.string().min(32).optional(),
   /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
-  trusted_proxies: z.array(z.string().min(1)).default([]),
+  trusted_proxies: z.array(z.string().refine(isAddressRange, 'expected an IP address or a CIDR range')).default([]),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),
   /** How long running streams get after SIGTERM, in seconds. */
@@ -64,8 +83,6 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly redisUrl: string | undefined;
   /** The file with the secret that keys are hashed with. Unset: made in the data directory. */
   readonly pepperFile: string | undefined;
-  /** The environment, for engines whose key is named by a variable. */
-  readonly env: Readonly<NodeJS.ProcessEnv>;
   /** Validate, print and leave. */
   readonly checkOnly: boolean;
 }
@@ -79,6 +96,12 @@ const ROLE_PORTS: Readonly<Record<Role, number>> = {
   tasks: 7005,
   facade: 8000,
 };
+
+/** What a variable that switches something may say; anything else is refused as a wrong type. */
+const FLAG_VALUES: ReadonlyMap<string, boolean> = new Map([
+  ['0', false],
+  ['1', true],
+]);
 
 const FLAGS = {
   host: { type: 'string' },
@@ -97,20 +120,26 @@ const FLAGS = {
  * @throws ConfigError with the file, line and field, the flag or the variable that is wrong.
  */
 export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, workingDirectory: string): Config {
+  const notYet = NOT_YET.find((name) => env[name]);
+  if (notYet) throw new ConfigError(`${notYet}: is not available yet in this version; unset it`);
   const flags = parseFlags(argv);
   const fileName =
     flags.config ?? env.MESH_CONFIG ?? (existsSync(resolve(workingDirectory, 'mesh.yaml')) ? 'mesh.yaml' : undefined);
   const source = readSource(fileName, workingDirectory);
   source.override(['server', 'host'], { '--host': flags.host, MESH_HOST: env.MESH_HOST });
-  source.override(['server', 'port'], { '--port': flags.port, MESH_PORT: env.MESH_PORT, PORT: env.PORT });
+  source.override(['server', 'port'], { '--port': flags.port, MESH_PORT: env.MESH_PORT, PORT: env.PORT }, Number);
   source.override(['server', 'data_dir'], { '--data-dir': flags['data-dir'], MESH_DATA_DIR: env.MESH_DATA_DIR });
   source.override(['server', 'roles'], { '--roles': flags.roles, MESH_ROLES: env.MESH_ROLES }, parseRoles);
   source.override(['server', 'mesh_token'], { MESH_TOKEN: env.MESH_TOKEN });
-  source.override(['observability', 'log_level'], { '--log-level': flags['log-level'], LOG_LEVEL: env.LOG_LEVEL });
+  source.override(
+    ['observability', 'log_level'],
+    { '--log-level': flags['log-level'], LOG_LEVEL: env.LOG_LEVEL },
+    (text) => text.toLowerCase(),
+  );
   source.override(
     ['auth', 'allow_weak_keys'],
     { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS },
-    (text) => text === '1',
+    (text) => FLAG_VALUES.get(text) ?? text,
   );
 
   const sections = validate(fileSchema, source);
@@ -124,11 +153,11 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     peers: readPeers(env),
     redisUrl: env.REDIS_URL || undefined,
     pepperFile: env.MESH_PEPPER_FILE || undefined,
-    env,
     checkOnly: flags['check-config'] ?? false,
   };
   requirePossible(config);
   requireTiers(config, source);
+  requireModels(config, source);
   return Object.freeze(config);
 }
 
@@ -184,6 +213,22 @@ const NEEDS: Readonly<Record<Role, readonly Role[]>> = {
 };
 
 function requirePossible(config: Config): void {
+  requirePeers(config);
+  requireStore(config);
+  requireAddress(config);
+}
+
+/** Routers elsewhere must be told an address that leads here. */
+function requireAddress({ roles, server, port }: Config): void {
+  if (!roles.has('inference') || roles.has('router') || server.advertise_url !== undefined) return;
+  if (port === 0 || ['0.0.0.0', '::'].includes(server.host)) {
+    throw new ConfigError(
+      'server.advertise_url: must say where routers reach this process when it binds all addresses or a free port',
+    );
+  }
+}
+
+function requirePeers(config: Config): void {
   for (const role of config.roles) {
     for (const needed of NEEDS[role]) {
       if (config.roles.has(needed) || config.peers.has(needed)) continue;
@@ -191,6 +236,12 @@ function requirePossible(config: Config): void {
         `role '${role}' needs role '${needed}': add it to MESH_ROLES or say where it runs with MESH_PEER_${needed.toUpperCase()}`,
       );
     }
+  }
+}
+
+function requireStore(config: Config): void {
+  if (config.redisUrl !== undefined && !/^rediss?:\/\/[^/]/.test(config.redisUrl)) {
+    throw new ConfigError('REDIS_URL: expected redis://host:port or rediss://host:port');
   }
   if (config.redisUrl && config.pepperFile === undefined && config.roles.has('auth')) {
     throw new ConfigError(
@@ -200,6 +251,30 @@ function requirePossible(config: Config): void {
   if (!config.redisUrl && config.roles.size < ROLES.length && config.roles.has('auth') !== config.roles.has('quota')) {
     // One SQLite file has one writer process; splitting the store's owners needs the shared store.
     throw new ConfigError('REDIS_URL: must be set when auth and quota run in different processes');
+  }
+}
+
+/** Where a configured name can be checked at all, a default or an alias that nothing serves is a mistake. */
+function requireModels(config: Config, source: Source): void {
+  const { model } = config;
+  if (model !== undefined && model !== 'none' && !existsSync(model)) {
+    throw new ConfigError(`--model, MESH_MODEL: no such file: ${model}`);
+  }
+  const entries = config.inference.models;
+  // Models of other processes, and the id of a server that is asked for it, are known only when they run.
+  if (!config.roles.has('router') || !config.roles.has('inference')) return;
+  if (entries.length === 0 || entries.some((entry) => entry.model === undefined)) return;
+  const known = new Set(
+    entries.flatMap((entry) => [entry.name, entry.model ?? '', basename(entry.model ?? '', '.gguf')]),
+  );
+  if (model !== undefined && model !== 'none') known.add(SHIPPED_NAME).add(basename(model, '.gguf'));
+  const { default_model: defaultModel, aliases } = config.router;
+  const named = Object.entries(aliases).map(([alias, target]) => ({ path: ['router', 'aliases', alias], target }));
+  if (defaultModel !== undefined) named.push({ path: ['router', 'default_model'], target: defaultModel });
+  for (const { path, target } of named) {
+    if (known.has(target)) continue;
+    if (path[1] === 'default_model' && Object.hasOwn(aliases, target)) continue;
+    throw new ConfigError(`${source.origin(path)}: ${path.join('.')}: no configured model serves '${target}'`);
   }
 }
 

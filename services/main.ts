@@ -16,7 +16,8 @@ async function main(): Promise<void> {
   requireNode(process.versions.node);
   const config = loadConfig(process.argv.slice(2), process.env, process.cwd());
   if (config.checkOnly) {
-    process.stdout.write(`${JSON.stringify(masked(config), null, 2)}\n`);
+    const { checkOnly: _, ...shown } = config;
+    process.stdout.write(`${JSON.stringify(masked(shown), null, 2)}\n`);
     return;
   }
   const stopping = new AbortController();
@@ -32,7 +33,13 @@ async function main(): Promise<void> {
 
 async function serve(config: Config, stop: AbortSignal): Promise<void> {
   const log = createLogger({ level: config.observability.log_level });
-  const mesh = await composeMesh(config, { log, version, now: Date.now, nodePath: process.execPath });
+  const mesh = await composeMesh(config, {
+    log,
+    version,
+    now: Date.now,
+    nodePath: process.execPath,
+    environmentVariable: (name) => process.env[name],
+  });
   const asked = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
   void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
   if (!stop.aborted) await asked;

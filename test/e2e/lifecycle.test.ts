@@ -53,6 +53,21 @@ describe('a start that cannot work says why', () => {
       'inference:\n  models:\n    - { name: a, engine: vllm, model: m }\n',
       /mesh\.yaml:3: inference\.models\.0\.engine: .*not available yet/,
     ],
+    [
+      'a default model that nothing serves',
+      'inference:\n  models: [{ name: a, engine: openai, model: m, base_url: "http://h/v1" }]\nrouter:\n  default_model: b\n',
+      /mesh\.yaml:4: router\.default_model: .*'b'/,
+    ],
+    [
+      'a key of a tier that does not exist',
+      'auth:\n  api_keys:\n    - { hash: "HASH", tier: gold }\n'.replace('HASH', 'a'.repeat(64)),
+      /mesh\.yaml:3: auth\.api_keys\.0\.tier: .*gold/,
+    ],
+    [
+      'a proxy that is no address',
+      'server:\n  trusted_proxies: [proxy]\n',
+      /mesh\.yaml:2: server\.trusted_proxies\.0: /,
+    ],
   ])('%s: 78, file, line and field', async (_name, text, message) => {
     writeFileSync(join(directory, 'mesh.yaml'), text);
     const { code, output } = await exitOf(['--port', '0']);
@@ -64,6 +79,16 @@ describe('a start that cannot work says why', () => {
     ['an unknown flag', ['--prot', '1'], {}, /--prot/],
     ['a port that is no number', ['--port', 'http'], {}, /--port/],
     ['a role whose peers are nowhere', ['--port', '0', '--roles', 'facade'], {}, /MESH_PEER_AUTH/],
+    ['a model file that does not exist', ['--model', '/no/such.gguf'], {}, /--model.*no such file/],
+    ['a switch that is neither on nor off', [], { MESH_ALLOW_WEAK_KEYS: 'yes' }, /MESH_ALLOW_WEAK_KEYS/],
+    ['a setting that is not there yet', [], { MESH_TLS_CERT: 'cert.pem' }, /MESH_TLS_CERT.*not available yet/],
+    ['a role that does not exist', ['--roles', 'auth,nope'], {}, /--roles.*auth, quota/],
+    [
+      'an inference process that routers could not find',
+      ['--roles', 'inference', '--host', '0.0.0.0'],
+      { MESH_PEER_AUTH: 'http://h:1', MESH_PEER_ROUTER: 'http://h:2' },
+      /server\.advertise_url/,
+    ],
     ['Redis without a pepper', ['--port', '0'], { REDIS_URL: 'redis://127.0.0.1:1' }, /MESH_PEPPER_FILE/],
   ])('%s: 78', async (_name, args, env, message) => {
     const { code, output } = await exitOf(args, env);
@@ -87,10 +112,16 @@ describe('a start that cannot work says why', () => {
   });
 
   test('--check-config prints what it understood, without secrets, and leaves', async () => {
-    const { code, output } = await exitOf(['--check-config', '--port', '7'], {
-      MESH_TOKEN: 'hunter2-hunter2-hunter2-hunter2-hunter2',
-    });
+    const secret = 'hunter2-hunter2-hunter2-hunter2-hunter2';
+    const env = {
+      MESH_TOKEN: secret,
+      OTHER_SECRET: secret,
+      REDIS_URL: `redis://:${secret}@h:1`,
+      MESH_PEPPER_FILE: 'pepper',
+    };
+    const { code, output } = await exitOf(['--check-config', '--port', '7'], env);
     expect(code).toBe(0);
+    expect(output).not.toContain(secret);
     expect(JSON.parse(output)).toMatchObject({ port: 7, server: { mesh_token: '***' } });
   });
 });

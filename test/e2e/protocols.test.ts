@@ -127,6 +127,12 @@ describe.each(arrangements())('one port, %s', (arrangement) => {
     await expect(task).rejects.toMatchObject({ code: Code.Unimplemented });
   });
 
+  test.each(Object.keys(TRANSPORTS))('%s tells nobody unknown what is wrong with a request', async (name) => {
+    const client = createClient(RouterService, (TRANSPORTS[name] as (url: string) => Transport)(mesh.url));
+    const bad = create(GenerateRequestSchema, { sampling: create(SamplingParametersSchema, { temperature: 7 }) });
+    await expect(Array.fromAsync(client.generate(bad))).rejects.toMatchObject({ code: Code.Unauthenticated });
+  });
+
   test('a field out of range is named', async () => {
     const client = createClient(RouterService, createGrpcTransport({ baseUrl: mesh.url }));
     const bad = create(GenerateRequestSchema, {

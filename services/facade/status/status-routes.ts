@@ -38,8 +38,6 @@ export function indexRoute(version: string, endpoints: () => readonly string[]):
     sendJson(reply, 200, {
       name: 'inference-mesh',
       version,
-      docs: '/docs',
-      openapi: '/openapi.json',
       health: '/health',
       endpoints: endpoints(),
     });

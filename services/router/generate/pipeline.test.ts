@@ -83,7 +83,7 @@ function report(state: EngineState): void {
 
 /** Starts a generation through a pipeline and waits until it is with the engine or over. */
 async function generate(
-  init: { model?: string; engine?: string; limits?: { totalMs: number } } = {},
+  init: { model?: string; engine?: string; limits?: { totalMs: number }; broken?: true } = {},
 ): Promise<Pipeline> {
   const pipeline = new Pipeline({
     authenticate: async () => principal,

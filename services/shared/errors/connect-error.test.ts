@@ -38,6 +38,10 @@ test('a foreign error tells nothing about itself', () => {
   expect(fromConnectError(wire).reason).toBe('INTERNAL');
 });
 
-test('a lost connection to a peer is PEER_UNAVAILABLE', () => {
-  expect(fromConnectError(new ConnectError('refused', Code.Unavailable)).reason).toBe('PEER_UNAVAILABLE');
+test('a lost connection to a peer is PEER_UNAVAILABLE and does not tell its address', () => {
+  const lost = new ConnectError('connect ECONNREFUSED 10.0.0.7:7003', Code.Unavailable);
+  expect(fromConnectError(lost).reason).toBe('PEER_UNAVAILABLE');
+  expect(fromConnectError(lost).message).not.toContain('10.0.0.7');
+  expect(toConnectError(lost).message).not.toContain('10.0.0.7');
+  expect(fromConnectError(toConnectError(lost)).reason).toBe('PEER_UNAVAILABLE');
 });

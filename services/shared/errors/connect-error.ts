@@ -1,7 +1,12 @@
 import { create, type DescMessage, type Message, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { durationFromMs, durationMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { ErrorInfoSchema, QuotaFailureSchema, RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
+import {
+  type ErrorInfo,
+  ErrorInfoSchema,
+  QuotaFailureSchema,
+  RetryInfoSchema,
+} from '../../../gen/google/rpc/error_details_pb.ts';
 import { LimitReportSchema } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { MeshError } from './mesh-error.ts';
 import { ERROR_DOMAIN, isReason, type Reason } from './reasons.ts';
@@ -12,7 +17,7 @@ import { ERROR_DOMAIN, isReason, type Reason } from './reasons.ts';
  * kept for the log.
  */
 export function toConnectError(error: unknown): ConnectError {
-  if (error instanceof ConnectError) return error;
+  if (error instanceof ConnectError && ourInfo(error)) return error;
   const known = error instanceof MeshError ? error : asMeshError(error);
   const info = { reason: known.reason, domain: ERROR_DOMAIN, metadata: { ...known.metadata } };
   const details: { desc: DescMessage; value: Message }[] = [outgoing(ErrorInfoSchema, info)];
@@ -31,14 +36,36 @@ export function fromConnectError(error: unknown): MeshError {
   if (error instanceof MeshError) return error;
   const connect = ConnectError.from(error);
   if (connect.cause instanceof MeshError) return connect.cause;
-  const info = connect.findDetails(ErrorInfoSchema).find((detail) => detail.domain === ERROR_DOMAIN);
+  const info = ourInfo(connect);
   const delay = connect.findDetails(RetryInfoSchema)[0]?.retryDelay;
-  return new MeshError(info && isReason(info.reason) ? info.reason : reasonOfCode(connect.code), connect.rawMessage, {
-    metadata: info?.metadata ?? {},
-    limits: connect.findDetails(LimitReportSchema)[0]?.limits ?? [],
-    cause: error,
-    ...(delay ? { retryAfterMs: durationMs(delay) } : {}),
-  });
+  return new MeshError(
+    info && isReason(info.reason) ? info.reason : reasonOfCode(connect.code),
+    info ? connect.rawMessage : foreignMessage(connect),
+    {
+      metadata: info?.metadata ?? {},
+      limits: connect.findDetails(LimitReportSchema)[0]?.limits ?? [],
+      cause: error,
+      ...(delay ? { retryAfterMs: durationMs(delay) } : {}),
+    },
+  );
+}
+
+function ourInfo(error: ConnectError): ErrorInfo | undefined {
+  return error.findDetails(ErrorInfoSchema).find((detail) => detail.domain === ERROR_DOMAIN);
+}
+
+/** What a transport says of a broken connection names addresses; what the protocol says of a request helps its sender. */
+function foreignMessage({ code, rawMessage }: ConnectError): string {
+  switch (code) {
+    case Code.Unavailable:
+    case Code.Unknown:
+    case Code.Internal:
+    case Code.Aborted:
+    case Code.DataLoss:
+      return 'A part of the mesh does not answer. Try again shortly.';
+    default:
+      return rawMessage;
+  }
 }
 
 /** Any thrown value → MeshError. What is not ours becomes INTERNAL; an abort becomes CLIENT_GONE. */

@@ -9,7 +9,7 @@ export type Access =
   | { readonly kind: 'peer' }
   /** Callers with the scope, and processes of the mesh. */
   | { readonly kind: 'scope'; readonly scope: Scope }
-  /** The handler decides: the router's front door authenticates by itself, for REST and RPC callers alike. */
+  /** Callers with a valid credential; the router's front door decides the rest, for REST and RPC callers alike. */
   | { readonly kind: 'front-door' };
 
 /** Method name (see methodName) → who may call it. */

@@ -61,11 +61,15 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     isOpenService(method.parent.typeName) ? OPEN : options.table.get(methodName(method));
 
   async function authorize(access: Access, headers: HeaderLookup, clientIp: string | undefined) {
-    const credential = access.kind === 'open' || access.kind === 'front-door' ? undefined : credentialOf(headers);
+    const credential = access.kind === 'open' ? undefined : credentialOf(headers);
     if (isPeerItself(headers)) return PEER_PRINCIPAL;
     switch (access.kind) {
       case 'open':
+        return undefined;
       case 'front-door':
+        // Nobody unknown gets a body read; what the caller may do is the front door's to decide.
+        if (credential === undefined) throw credentialMissing();
+        await options.authenticate(credential, clientIp);
         return undefined;
       case 'peer':
         throw new MeshError('PEER_ONLY', 'This method is for processes of the mesh.');

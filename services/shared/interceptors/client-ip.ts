@@ -38,6 +38,17 @@ export function createClientIp(trustedProxies: readonly string[]): (request: Add
   };
 }
 
+/** Whether an entry of `trustedProxies` is an address or a CIDR range. */
+export function isAddressRange(entry: string): boolean {
+  try {
+    addEntry(new BlockList(), entry);
+    return true;
+  } catch {
+    // Its only failure is the answer.
+    return false;
+  }
+}
+
 /** An IPv4 address that arrived on an IPv6 socket is written as what it is; undefined for what is no address. */
 function plain(address: string | undefined): string | undefined {
   if (address === undefined) return undefined;

@@ -7,6 +7,7 @@ test('secrets go at any depth, the rest stays', () => {
     server: { mesh_token: 'hunter2', port: 1 },
     auth: { api_keys: [{ hash: 'hunter2', user: 'a' }] },
     keys: { api_keys: ['hunter2'] },
+    inference: { models: [{ base_url: 'http://u:hunter2@h/v1', env: { A_PAT: 'hunter2' } }] },
     roles: new Set(['auth']),
     peers: new Map([['auth', 'http://a']]),
   };

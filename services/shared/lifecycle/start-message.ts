@@ -8,7 +8,7 @@ export interface StartSummary {
   readonly engines: readonly string[];
   /** Where the first admin key lies; never the key. Unset: it is not in this process's data directory. */
   readonly adminKeyPath: string | undefined;
-  /** Whether people may call the port: it serves the facade. */
+  /** Whether people may call the port: it serves the facade. With engines here a command to try is printed. */
   readonly isPublic: boolean;
 }
 
@@ -17,7 +17,8 @@ export function startMessage(summary: StartSummary): string {
   const lines = [`inference-mesh listens on ${summary.url} (${summary.roles.join(', ')})`];
   for (const engine of summary.engines) lines.push(`  model   ${engine}`);
   if (summary.adminKeyPath !== undefined) lines.push(`  key     ${summary.adminKeyPath}`);
-  if (summary.isPublic) lines.push('', 'Stream some tokens:', '', `  ${curlLine(summary)}`);
+  if (summary.isPublic && summary.engines.length > 0)
+    lines.push('', 'Stream some tokens:', '', `  ${curlLine(summary)}`);
   return `${lines.join('\n')}\n\n`;
 }
 

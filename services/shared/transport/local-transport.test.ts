@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
-import { Code, ConnectError, type HandlerContext, type Interceptor } from '@connectrpc/connect';
+import { Code, type ConnectError, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { GenerationEventSchema } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { TokenizeRequestSchema, TokenizeResponseSchema } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
-import { fromConnectError } from '../errors/connect-error.ts';
+import { fromConnectError, toConnectError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { createMeshClient } from './client.ts';
@@ -179,18 +179,18 @@ test('both sides may stream', async () => {
   expect(answers).toBe(2);
 });
 
-test('ConnectError of a handler passes', async () => {
+test('an error of ours that came from a peer passes', async () => {
   const local = createLocalTransport(
     [
       (router) =>
         router.service(RouterService, {
           tokenize() {
-            throw new ConnectError('from a peer', Code.DataLoss);
+            throw toConnectError(new MeshError('QUEUE_FULL', 'from a peer'));
           },
         }),
     ],
     { authorizer: testAuthorizer(), log: silent },
   );
   const call = createMeshClient(RouterService, local).tokenize(text('m'));
-  await expect(call).rejects.toMatchObject({ code: Code.DataLoss, rawMessage: 'from a peer' });
+  await expect(call).rejects.toMatchObject({ code: Code.Unavailable, rawMessage: 'from a peer' });
 });

@@ -51,7 +51,8 @@ export interface RpcHandler {
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const router = createConnectRouter({
     ...SERVER_LIMITS,
-    jsonOptions: { registry: DETAILS },
+    // A field that nobody reads would be a wish that nobody grants: a mistyped restriction must not be ignored.
+    jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
     acceptCompression: [compressionGzip, compressionBrotli],
     interceptors: options.interceptors,
     requestGate: options.gate,
