@@ -2,9 +2,10 @@ import { type Dispatcher, Pool } from 'undici';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
-import { errorOfResponse, noHealthyEngine, type OpenAiAnswer } from './openai-errors.ts';
+import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutBytes } from './openai-errors.ts';
 import { OpenAiExchange } from './openai-exchange.ts';
 import { type OpenAiDialect, openAiRequest } from './openai-request.ts';
+import { parseEngineJson } from './told-error.ts';
 
 /** Where an OpenAI-compatible server is. */
 export interface OpenAiEndpoint {
@@ -87,11 +88,11 @@ export class OpenAiConnection {
   /**
    * A small request outside the token path. `path` counts from the server's root.
    *
-   * @throws MeshError as errorOfResponse says, NO_HEALTHY_ENGINE; a SyntaxError for what is no JSON.
+   * @throws MeshError as errorOfResponse says, NO_HEALTHY_ENGINE; an Error for what is no JSON.
    */
   async json(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
     const answer = await this.answer(method, path, signal, body);
-    if (answer.status < 300) return answer.body === '' ? undefined : JSON.parse(answer.body);
+    if (answer.status < 300) return answer.body === '' ? undefined : parseEngineJson(answer.body);
     throw errorOfResponse(this.#dialect.engine, answer);
   }
 
@@ -120,7 +121,7 @@ export class OpenAiConnection {
         body: await stream.text(),
       };
     } catch (error) {
-      throw signal.aborted ? error : noHealthyEngine(this.#dialect.engine, error);
+      throw signal.aborted ? error : noHealthyEngine(this.#dialect.engine, withoutBytes(error));
     }
   }
 

@@ -1,10 +1,9 @@
+import { errors } from 'undici';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { loggedCause, publicMessage, readToldError, type ToldError } from './told-error.ts';
 
 /** How long a caller shall wait when the engine does not say, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
-
-/** The longest text of an engine that is handed on. */
-const MESSAGE_LIMIT = 500;
 
 /** The engine answered with an error of its own or with nonsense; `cause` is for the log only. */
 export function engineFailed(engine: string, cause: unknown): MeshError {
@@ -43,11 +42,16 @@ export interface OpenAiAnswer {
   readonly body: string;
 }
 
+/** For the log: a parser's error carries the bytes that it stumbled over, which are somebody's text. */
+export function withoutBytes(error: unknown): unknown {
+  return error instanceof errors.HTTPParserError ? new Error(`no HTTP: ${error.message}`) : error;
+}
+
 /** What an engine's error status means to the caller. Only what it says about the caller's own input is handed on. */
 export function errorOfResponse(engine: string, response: OpenAiAnswer): MeshError {
   const { status } = response;
-  const told = parseError(response.body);
-  const cause = new Error(`status ${status}: ${response.body.slice(0, MESSAGE_LIMIT)}`);
+  const told = readToldError(response.body);
+  const cause = loggedCause(status, told?.code);
   if (status === 429 || status === 503) {
     return new MeshError('ENGINE_BUSY', 'The engine is busy. Try again later.', {
       metadata: { engine },
@@ -59,39 +63,10 @@ export function errorOfResponse(engine: string, response: OpenAiAnswer): MeshErr
   // A 404 without an error object comes from something that is not the engine: a wrong base_url.
   if (!told || (status !== 400 && status !== 404 && status !== 422)) return engineFailed(engine, cause);
   if (isContextLength(told)) return contextLengthExceeded(told, cause);
-  return new MeshError('INVALID_FIELD', told.message, {
+  return new MeshError('INVALID_FIELD', publicMessage(told.message), {
     metadata: { engine, ...(told.field === undefined ? {} : { field: told.field }) },
     cause,
   });
-}
-
-interface ToldError {
-  readonly message: string;
-  readonly field: string | undefined;
-  readonly code: string | undefined;
-  readonly promptTokens: number | undefined;
-  readonly contextTokens: number | undefined;
-}
-
-/** `{error: {message, param, code}}`, or the same without the wrapping as older servers send it. */
-function parseError(body: string): ToldError | undefined {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(body);
-  } catch {
-    return undefined; // No JSON: it says nothing that could be handed on.
-  }
-  const inner = property(parsed, 'error');
-  const error = typeof inner === 'object' && inner !== null ? inner : parsed;
-  const message = typeof inner === 'string' ? inner : property(error, 'message');
-  if (typeof message !== 'string' || message === '') return undefined;
-  return {
-    message: message.slice(0, MESSAGE_LIMIT),
-    field: text(property(error, 'param')),
-    code: text(property(error, 'code')),
-    promptTokens: count(property(error, 'n_prompt_tokens')),
-    contextTokens: count(property(error, 'n_ctx')),
-  };
 }
 
 function isContextLength(error: ToldError): boolean {
@@ -105,7 +80,7 @@ function contextLengthExceeded(error: ToldError, cause: Error): MeshError {
   const promptTokens =
     error.promptTokens ??
     firstNumber(/(\d+) (?:input tokens|in the messages)|(?:prompt|input)\D{0,40}?(\d+) tokens/i, error.message);
-  return new MeshError('CONTEXT_LENGTH_EXCEEDED', error.message, {
+  return new MeshError('CONTEXT_LENGTH_EXCEEDED', publicMessage(error.message), {
     metadata: {
       ...(promptTokens === undefined ? {} : { prompt_tokens: String(promptTokens) }),
       ...(contextTokens === undefined ? {} : { context_tokens: String(contextTokens) }),
@@ -118,18 +93,6 @@ function firstNumber(pattern: RegExp, message: string): number | undefined {
   const groups = pattern.exec(message)?.slice(1) ?? [];
   const digits = groups.find((group) => group !== undefined);
   return digits === undefined ? undefined : Number(digits);
-}
-
-function property(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function count(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isInteger(value) ? value : undefined;
 }
 
 function retryAfterMs(header: string | undefined): number {

@@ -4,7 +4,7 @@ import type { Started } from '../../../gen/mesh/generation/v1/generation_event_p
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
-import { engineFailed, engineLost, errorOfResponse, noHealthyEngine } from './openai-errors.ts';
+import { engineFailed, engineLost, errorOfResponse, noHealthyEngine, withoutBytes } from './openai-errors.ts';
 import { OpenAiStream } from './openai-stream.ts';
 
 /** How much of an error's body is read, in bytes. */
@@ -179,15 +179,15 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   }
 
   #refusal(): MeshError {
+    if (this.#status === 200) return engineFailed(this.#started.engine, new Error('no event stream'));
     const body = Buffer.concat(this.#errorBody).toString('utf8');
-    if (this.#status === 200) return engineFailed(this.#started.engine, new Error(`no event stream: ${body}`));
     return errorOfResponse(this.#started.engine, { status: this.#status, retryAfter: this.#retryAfter, body });
   }
 
   #broken(error: Error): MeshError {
     const { engine } = this.#started;
     if (!this.#controller) return noHealthyEngine(engine, error);
-    if (error instanceof errors.HTTPParserError) return engineFailed(engine, error);
+    if (error instanceof errors.HTTPParserError) return engineFailed(engine, withoutBytes(error));
     return engineLost(engine, this.#stream?.completionTokens ?? 0, error);
   }
 }

@@ -11,6 +11,7 @@ import type { OpenAiChoice, OpenAiChunk, OpenAiTimings, OpenAiToolCall, OpenAiUs
 import { engineFailed, engineLost } from './openai-errors.ts';
 import { appendLogprobs } from './openai-logprobs.ts';
 import { SseDecoder } from './sse-decoder.ts';
+import { codeOf, parseEngineJson } from './told-error.ts';
 
 /** The largest event that is taken, in bytes: many tokens with 20 alternatives each fit many times. */
 const FRAME_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -88,9 +89,9 @@ export class OpenAiStream {
       this.#end();
       return;
     }
-    const chunk = JSON.parse(data) as OpenAiChunk | null;
+    const chunk = parseEngineJson(data) as OpenAiChunk | null;
     if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
-    if (chunk.error) throw engineFailed(this.#engine, chunk.error);
+    if (chunk.error) throw engineFailed(this.#engine, new Error(`error in mid-stream, code ${codeOf(chunk.error)}`));
     // The bill first: a server that counts as it goes sends it with the tokens that it counts.
     if (chunk.usage) this.#onUsage(chunk.usage);
     if (chunk.timings) this.#timings = chunk.timings;

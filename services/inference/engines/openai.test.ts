@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { inspect } from 'node:util';
 import { create, toBinary, toJson } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type GenerateRequest, GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
@@ -184,6 +187,50 @@ test('statuses become reasons', async () => {
   expect(crashed.reason).toBe('ENGINE_FAILED');
   expect(crashed.message).not.toContain('secret');
   expect((await failure({ status: 404, body: 'nginx' })).reason).toBe('ENGINE_FAILED');
+});
+
+test.each<[string, FakeScript]>([
+  ['an error', { status: 500, body: { error: { message: 'SECRET prompt', code: 'oom', key: 'SECRET' } } }],
+  ['an error that is no JSON', { status: 502, body: 'SECRET' }],
+  ['a refusal', { status: 400, body: { error: { message: 'bad', type: 'SECRET is no code', input: 'SECRET' } } }],
+  ['an error in mid-stream', { tokens: 9, atToken: 2, fault: 'error' }],
+  ['garbage in mid-stream', { tokens: 9, atToken: 2, fault: 'garbage' }],
+  ['no stream', { nonStream: true, texts: ['SECRET'] }],
+])('the log never sees what %s says', async (_what, script) => {
+  expect(inspect(await failure(script), { depth: 9, showHidden: true })).not.toMatch(/secret|nsense|valid JSON/i);
+});
+
+test('the log sees the status and the code', async () => {
+  const error = await failure({ status: 500, body: { error: { message: 'x', code: null, type: 'oom' } } });
+  expect(error.cause).toEqual(new Error('status 500, code oom'));
+});
+
+test('what is no HTTP is not logged as bytes', async () => {
+  const server = createServer((socket) => socket.on('data', () => socket.end('SECRET nonsense\r\n\r\n'))).listen(
+    0,
+    '127.0.0.1',
+  );
+  await once(server, 'listening');
+  const odd = connectTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`);
+  const sink = new RecordingSink();
+  odd.generate(chat(), recordingCall(), sink);
+  await sink.over;
+  const probed = await odd.probe(AbortSignal.timeout(1_000)).catch((error: unknown) => error);
+  expect(sink.outcome).toMatchObject({ reason: 'ENGINE_FAILED' });
+  expect(probed).toMatchObject({ reason: 'NO_HEALTHY_ENGINE' });
+  expect(inspect([sink.outcome, probed], { depth: 9 })).not.toContain('SECRET');
+  await odd.close();
+  server.close();
+});
+
+test('a message about the input is handed on without paths and addresses, and not at length', async () => {
+  const told = async (message: string) => (await failure({ status: 400, body: { error: { message } } })).message;
+  expect(await told('File "/opt/venv/lib/api.py", line 3: bad top_p')).toBe('File "<path>", line 3: bad top_p');
+  expect(await told('no /model.gguf, see http://10.0.0.7:8000/docs or C:\\a\\b.py')).toBe(
+    'no <path>, see <address> or <path>',
+  );
+  expect(await told('text/plain and/or </s> at 10/20/30')).toBe('text/plain and/or </s> at 10/20/30');
+  expect(await told('é'.repeat(5_000))).toHaveLength(300);
 });
 
 test('an endless error is cut short', async () => {

@@ -5,6 +5,7 @@ import type { EngineAdapter, EngineConnection, EngineProbe, EngineSetting } from
 import type { OpenAiEntry } from './model-entry.ts';
 import { OpenAiConnection } from './openai-connection.ts';
 import { engineFailed, type OpenAiAnswer, unsupportedField } from './openai-errors.ts';
+import { parseEngineJson } from './told-error.ts';
 
 /** What may be asked of a server that is known by its API only; it refuses by itself what it cannot do. */
 const CAPABILITIES = create(EngineCapabilitiesSchema, {
@@ -51,7 +52,7 @@ function connect(entry: OpenAiEntry, setting: EngineSetting): EngineConnection {
       // Some servers list nothing but tell whether they are well.
       if (answer.status === 404) return readHealth(await connection.answer('GET', '/health', signal), entry);
       if (answer.status !== 200) throw engineFailed(entry.name, new Error(`/models: status ${answer.status}`));
-      const probe = readModels(JSON.parse(answer.body), entry.model);
+      const probe = readModels(parseEngineJson(answer.body), entry.model);
       listedModelId = probe.modelId ?? '';
       return probe;
     },
