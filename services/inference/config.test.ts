@@ -37,3 +37,16 @@ test('an unknown engine, a list of devices and a name used twice are refused', (
   const twice = { name: 'a', engine: 'openai', base_url: 'http://x/v1' };
   expect(problems({ models: [twice, twice] })).toEqual(["models.1.name: 'a' is used twice"]);
 });
+
+test.each([
+  ['http://ann:hunter2@10.0.0.7/v1', 'user or password'],
+  ['http://hunter2@10.0.0.7/v1', 'user or password'],
+  ['http://10.0.0.7/v1?key=hunter2', 'query or fragment'],
+  ['http://10.0.0.7/v1#hunter2', 'query or fragment'],
+  ['http://10.0.0.7/v1?', 'query or fragment'],
+  ['hunter2', 'Invalid URL'],
+])('the base_url %s is refused and not quoted', (baseUrl, problem) => {
+  const found = problems({ models: [{ name: 'a', engine: 'openai', base_url: baseUrl }] });
+  expect(found).toEqual([expect.stringMatching(`^models\\.0\\.base_url: .*${problem}`)]);
+  expect(found[0]).not.toContain('hunter2');
+});

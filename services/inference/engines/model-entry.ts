@@ -11,12 +11,23 @@ const common = {
   required: z.boolean().default(false),
 };
 
+/** An address is shown and logged, so nothing in it may be secret. The problem does not quote it. */
+function problemOf(baseUrl: string): string | undefined {
+  const { username, password } = new URL(baseUrl);
+  if (username || password) return 'must not hold a user or password; name the variable with the key in api_key_env';
+  if (/[?#]/.test(baseUrl)) return 'must not hold a query or fragment; name the variable with the key in api_key_env';
+  return undefined;
+}
+
 /** A server elsewhere that speaks the OpenAI API. */
 const openAiEntrySchema = z.strictObject({
   ...common,
   engine: z.literal('openai'),
   /** Its address up to and including the version, e.g. "http://10.0.0.7:8000/v1". */
-  base_url: z.url({ protocol: /^https?$/ }),
+  base_url: z.url({ protocol: /^https?$/, abort: true }).superRefine((baseUrl, context) => {
+    const problem = problemOf(baseUrl);
+    if (problem) context.addIssue({ code: 'custom', message: problem });
+  }),
   /** The model's name there. Unset: the first that the server lists. */
   model: z.string().min(1).optional(),
   /** Name of the environment variable that holds the server's key. Unset: no key. */

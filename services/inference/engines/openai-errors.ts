@@ -60,8 +60,8 @@ export function errorOfResponse(engine: string, response: OpenAiAnswer): MeshErr
     });
   }
   if (status === 413) return new MeshError('MESSAGE_TOO_LARGE', 'The request is too large for the engine.', { cause });
-  // A 404 without an error object comes from something that is not the engine: a wrong base_url.
-  if (!told || (status !== 400 && status !== 404 && status !== 422)) return engineFailed(engine, cause);
+  // A 404 is ours: a wrong base_url, or a model that is no longer there.
+  if (!told || (status !== 400 && status !== 422)) return engineFailed(engine, cause);
   if (isContextLength(told)) return contextLengthExceeded(told, cause);
   return new MeshError('INVALID_FIELD', publicMessage(told.message), {
     metadata: { engine, ...(told.field === undefined ? {} : { field: told.field }) },

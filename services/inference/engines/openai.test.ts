@@ -195,9 +195,28 @@ test.each<[string, FakeScript]>([
   ['a refusal', { status: 400, body: { error: { message: 'bad', type: 'SECRET is no code', input: 'SECRET' } } }],
   ['an error in mid-stream', { tokens: 9, atToken: 2, fault: 'error' }],
   ['garbage in mid-stream', { tokens: 9, atToken: 2, fault: 'garbage' }],
-  ['no stream', { nonStream: true, texts: ['SECRET'] }],
+  ['no stream', { status: 200, body: { text: 'SECRET' } }],
 ])('the log never sees what %s says', async (_what, script) => {
   expect(inspect(await failure(script), { depth: 9, showHidden: true })).not.toMatch(/secret|nsense|valid JSON/i);
+});
+
+test('a model that is gone is our fault, not the caller’s', async () => {
+  const body = {
+    error: { message: 'The model `m` does not exist.', code: 404, type: 'NotFoundError', param: 'model' },
+  };
+  const error = await failure({ status: 404, body });
+  expect(error).toMatchObject({ reason: 'ENGINE_FAILED', message: 'The engine failed.', metadata: { engine: 'chat' } });
+});
+
+test.each([
+  [[{ type: 'le', loc: ['body', 'temperature'], msg: 'too hot', input: 9 }], 'too hot', 'temperature'],
+  [[{ loc: ['body', 'messages', 0, 'content'], msg: 'Field required' }], 'Field required', 'messages.0.content'],
+  [[{ loc: ['body'], msg: 'Bad body' }], 'Bad body', undefined],
+  ['Bad in general', 'Bad in general', undefined],
+])('FastAPI’s refusal %j names the field', async (detail, message, field) => {
+  const error = await failure({ status: 422, body: { detail } });
+  expect(error).toMatchObject({ reason: 'INVALID_FIELD', message });
+  expect(error.metadata.field).toBe(field);
 });
 
 test('the log sees the status and the code', async () => {
@@ -388,6 +407,13 @@ test('the key goes upstream, and so do extras', async () => {
   expect(last?.headers['x-request-id']).toBe('req_test');
   expect(last?.body).toMatchObject({ model: 'm', temperature: 0, seed: 7, guided_regex: 'a+', stream: true });
   await keyed.close();
+});
+
+test('the address that is shown is origin and path', () => {
+  const entry = { name: 'a', engine: 'openai', base_url: 'https://x.test:8443/v1/' } as OpenAiEntry;
+  expect(openAiEngine(entry).address).toBe('https://x.test:8443/v1');
+  const hostile = { ...entry, base_url: 'http://a:hunter2@x.test/v1?key=hunter2#hunter2' };
+  expect(openAiEngine(hostile).address).toBe('http://x.test/v1');
 });
 
 test('a probe tells the model and its context', async () => {

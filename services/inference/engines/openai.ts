@@ -83,10 +83,8 @@ function apiKeyOf(entry: OpenAiEntry, setting: EngineSetting): string | undefine
   throw new ConfigError(`inference.models '${entry.name}': api_key_env: the variable ${entry.api_key_env} is not set`);
 }
 
-/** Without user and password, which must not be shown. */
+/** Origin and path. */
 function addressOf(baseUrl: string): string {
-  const url = new URL(baseUrl);
-  url.username = '';
-  url.password = '';
-  return url.toString().replace(/\/$/, '');
+  const { origin, pathname } = new URL(baseUrl);
+  return `${origin}${pathname}`.replace(/\/+$/, '');
 }
