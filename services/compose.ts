@@ -272,7 +272,7 @@ async function addListener(
 }
 
 async function addFacade(
-  { config, resources, closer, peers }: Parts,
+  { config, resources, closer, principals, peers }: Parts,
   store: Store | undefined,
   router: RouterContext | undefined,
   isDraining: () => boolean,
@@ -283,6 +283,7 @@ async function addFacade(
     ...resources,
     trustedProxies: config.server.trusted_proxies,
     generate: router?.generate ?? remoteGenerate(peers.transport('router'), RouterService.method.generate),
+    authenticate: principals.authenticate,
     router: peers.client('router', RouterService),
     registry: peers.client('router', RegistryService),
     quota: peers.client('quota', QuotaService),

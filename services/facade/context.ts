@@ -21,6 +21,11 @@ import { createFleetView } from './status/fleet-view.ts';
 export interface FacadeResources {
   /** The router's front door. */
   readonly generate: Generate;
+  /**
+   * Checks a credential before the body of its request is read; cached, so that a known one costs nothing to speak of.
+   * Rejects with MeshError CREDENTIAL_INVALID.
+   */
+  readonly authenticate: (credential: string, clientIp: string | undefined) => Promise<unknown>;
   /** Called on behalf of the caller, with the caller's credential. */
   readonly router: Client<typeof RouterService>;
   /** Called as a process of the mesh. */
@@ -57,16 +62,19 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
   const loadLimits = async (credential: string) => (await quota.getLimits({}, callerOptions(credential))).limits;
   const limitBook = createLimitBook(loadLimits, now);
   const exchanges = new Set<Exchange>();
+  const clientIp = createClientIp(resources.trustedProxies);
   const app = createApp({
     body: { maxBytes: config.max_body_bytes, timeoutMs: config.body_timeout_seconds * 1000 },
     sendError: createSendError(limitBook, log),
+    authenticate: resources.authenticate,
+    clientIp,
     isDraining,
   });
   facadeRoutes(app, {
     ...resources,
     limitBook,
     exchanges,
-    clientIp: createClientIp(resources.trustedProxies),
+    clientIp,
     keepAliveMs: config.keep_alive_seconds * 1000,
     fleetView: createFleetView(resources.registry, now),
   });

@@ -69,6 +69,8 @@ export interface TestOptions {
 export interface TestFacade {
   readonly url: string;
   readonly port: number;
+  /** How many connections are open. */
+  readonly connections: number;
   /** Every generation so far. */
   readonly generations: Generation[];
   /** A request with the known key. */
@@ -110,6 +112,9 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   const facade = await createFacadeContext(facadeConfigSchema.parse(options.config ?? {}), {
     generate,
     ...scriptedClients(options),
+    authenticate: async (credential) => {
+      if (credential !== KEY) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
+    },
     health: async () => ({ storeKind: 'sqlite', storeAnswers: true }),
     isDraining: () => false,
     trustedProxies: [],
@@ -122,6 +127,13 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
     options.protocol === 'h2c'
       ? http2.createServer(facade.handle)
       : http.createServer({ keepAlive: true }, facade.handle);
+  let connections = 0;
+  server.on('connection', (socket) => {
+    connections += 1;
+    socket.on('close', () => {
+      connections -= 1;
+    });
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -131,6 +143,9 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   return {
     url,
     port,
+    get connections() {
+      return connections;
+    },
     generations,
     call,
     post: (path, body, headers = {}) =>

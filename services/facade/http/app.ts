@@ -1,6 +1,7 @@
 import './fastify-types.ts';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import { nodeHeaderLookup, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import { type AllowedMethods, createAllowedMethods } from './allowed-methods.ts';
 import { type BodyLimits, readJsonBody } from './body.ts';
@@ -12,11 +13,15 @@ import type { SendError } from './send-error.ts';
 export interface AppOptions {
   readonly body: BodyLimits;
   readonly sendError: SendError;
+  /** Rejects with CREDENTIAL_INVALID. Asked before the body of a request is read. */
+  readonly authenticate: (credential: string, clientIp: string | undefined) => Promise<unknown>;
+  readonly clientIp: (request: AddressedRequest) => string | undefined;
   readonly isDraining: () => boolean;
 }
 
 /** Makes the Fastify instance with the rules that hold on every route. It has no listener of its own. */
-export function createApp({ body, sendError, isDraining }: AppOptions): FastifyInstance {
+export function createApp(options: AppOptions): FastifyInstance {
+  const { body, sendError } = options;
   const app = Fastify({
     logger: false,
     genReqId: (request) => requestIdOf(nodeHeaderLookup(request.headers)),
@@ -38,27 +43,29 @@ export function createApp({ body, sendError, isDraining }: AppOptions): FastifyI
       const methods = allowed.of(request.url);
       if (methods !== undefined) return void reply.code(204).header('allow', methods).send();
     }
-    done(refusalOf(request, allowed, isDraining));
+    if (request.is404) return done(unknownRoute(request, allowed));
+    if (request.routeOptions.config.access !== 'caller') return done(refusalOf(request, options));
+    admit(request, options).then(
+      () => done(refusalOf(request, options)),
+      (error: unknown) => done(error instanceof Error ? error : new Error('not admitted', { cause: error })),
+    );
   });
   return app;
 }
 
-/** What speaks against a request before its body is read. */
-function refusalOf(request: FastifyRequest, allowed: AllowedMethods, isDraining: () => boolean): Error | undefined {
-  if (request.is404) return unknownRoute(request, allowed);
-  const { access, startsWork } = request.routeOptions.config;
-  if (access === 'caller') {
-    try {
-      request.credential = credentialOfRequest(request.raw) ?? '';
-    } catch (error) {
-      return error instanceof Error ? error : new MeshError('CREDENTIAL_INVALID', 'Invalid API key', { cause: error });
-    }
-    if (request.credential === '') return new MeshError('CREDENTIAL_MISSING', 'Invalid API key');
-  }
-  if (startsWork && isDraining()) {
-    return new MeshError('SHUTTING_DOWN', 'This server is shutting down. Send the request again, elsewhere or later.');
-  }
-  return undefined;
+/** Finds out who calls. Costs no turn of the event loop while the credential is known. */
+async function admit(request: FastifyRequest, { authenticate, clientIp }: AppOptions): Promise<void> {
+  const credential = credentialOfRequest(request.raw);
+  if (credential === undefined) throw new MeshError('CREDENTIAL_MISSING', 'Invalid API key');
+  request.credential = credential;
+  await authenticate(credential, clientIp(request.raw));
+  throw new MeshError('CLIENT_GONE', 'The client left before its request was complete.');
+}
+
+/** What speaks against a request of a known caller before its body is read. */
+function refusalOf(request: FastifyRequest, { isDraining }: AppOptions): Error | undefined {
+  if (!request.routeOptions.config.startsWork || !isDraining()) return undefined;
+  return new MeshError('SHUTTING_DOWN', 'This server is shutting down. Send the request again, elsewhere or later.');
 }
 
 function unknownRoute(request: FastifyRequest, allowed: AllowedMethods): Error {
