@@ -34,6 +34,7 @@ test('values that change nothing are accepted, also null, and unknown fields are
     n: 1,
     logprobs: false,
     tools: [],
+    chat_template_kwargs: {},
     response_format: { type: 'text' },
     stop: null,
     seed: null,
@@ -46,8 +47,8 @@ test('values that change nothing are accepted, also null, and unknown fields are
 test.each([
   ['/v1/chat/completions', {}, 'messages'],
   ['/v1/chat/completions', { messages: [] }, 'messages'],
-  ['/v1/chat/completions', { messages: [{ role: 'robot', content: '' }] }, 'messages[0].role'],
-  ['/v1/chat/completions', { messages: [{ role: 'user', content: 5 }] }, 'messages[0].content'],
+  ['/v1/chat/completions', { messages: [{ role: 'robot', content: '' }] }, 'messages.0.role'],
+  ['/v1/chat/completions', { messages: [{ role: 'user', content: 5 }] }, 'messages.0.content'],
   ['/v1/chat/completions', { ...chat, temperature: 'hot' }, 'temperature'],
   ['/v1/chat/completions', { ...chat, temperature: -1 }, 'temperature'],
   ['/v1/chat/completions', { ...chat, max_tokens: 0 }, 'max_tokens'],
@@ -56,7 +57,7 @@ test.each([
   ['/v1/chat/completions', { ...chat, logit_bias: { 99999: 1 } }, 'logit_bias'],
   ['/v1/completions', {}, 'prompt'],
   ['/v1/completions', { prompt: '' }, 'prompt'],
-  ['/v1/completions', { prompt: [1, -1] }, 'prompt[1]'],
+  ['/v1/completions', { prompt: [1, -1] }, 'prompt.1'],
   ['/v1/completions', { prompt: [99999] }, 'prompt'],
   ['/v1/completions', { prompt: ['a', 'b'] }, 'prompt'],
 ])('%s %j names the field', async (path, body, param) => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isNeutral } from '../neutral-values.ts';
 import { RequestError } from './request-error.ts';
 
 /** An optional field; `null` means unset, as in OpenAI's own definition. */
@@ -40,62 +41,45 @@ export const commonFields = {
   ignore_eos: unset(z.boolean()),
 };
 
-type Neutral = (value: unknown) => boolean;
-const isOneOf =
-  (...values: unknown[]): Neutral =>
-  (value) =>
-    values.includes(value);
-const isEmptyArray: Neutral = (value) => Array.isArray(value) && value.length === 0;
-const never: Neutral = () => false;
-
-/** Fields that would change the answer and that this engine cannot honour, with the values that change nothing. */
-const UNSUPPORTED: Readonly<Record<string, Neutral>> = {
-  n: isOneOf(1),
-  best_of: isOneOf(1),
-  logprobs: isOneOf(false),
-  top_logprobs: isOneOf(0),
-  prompt_logprobs: isOneOf(false, 0),
-  echo: isOneOf(false),
-  suffix: isOneOf(''),
-  tools: isEmptyArray,
-  tool_choice: isOneOf('none', 'auto'),
-  functions: isEmptyArray,
-  function_call: isOneOf('none', 'auto'),
-  response_format: (value) => typeof value === 'object' && value !== null && 'type' in value && value.type === 'text',
-  modalities: (value) => Array.isArray(value) && value.every((item) => item === 'text'),
-  audio: never,
-  prediction: never,
-  guided_json: never,
-  guided_regex: never,
-  guided_choice: never,
-  guided_grammar: never,
-  structured_outputs: never,
-  chat_template: never,
-  chat_template_kwargs: never,
-  use_beam_search: isOneOf(false),
-  min_tokens: isOneOf(0),
-  bad_words: isEmptyArray,
-  stop_token_ids: isEmptyArray,
-};
+/** Fields that would change the answer and that this engine cannot honour, unless their value changes nothing. */
+const UNSUPPORTED: ReadonlySet<string> = new Set([
+  'n',
+  'best_of',
+  'logprobs',
+  'top_logprobs',
+  'prompt_logprobs',
+  'echo',
+  'suffix',
+  'tools',
+  'tool_choice',
+  'functions',
+  'function_call',
+  'response_format',
+  'modalities',
+  'audio',
+  'prediction',
+  'guided_json',
+  'guided_regex',
+  'guided_choice',
+  'guided_grammar',
+  'structured_outputs',
+  'chat_template',
+  'chat_template_kwargs',
+  'use_beam_search',
+  'min_tokens',
+  'bad_words',
+  'stop_token_ids',
+]);
 
 /** Refuses the first field that cannot be honoured, by name. */
 export function refuseUnsupported(body: object): void {
   for (const [field, value] of Object.entries(body)) {
-    const neutral = Object.hasOwn(UNSUPPORTED, field) ? UNSUPPORTED[field] : undefined;
-    if (neutral === undefined || value === null || neutral(value)) continue;
+    if (!UNSUPPORTED.has(field) || isNeutral(field, value)) continue;
     throw new RequestError(400, `This engine does not support '${field}'. Leave it out.`, {
       param: field,
       code: 'unsupported_parameter',
     });
   }
-}
-
-/** `messages[0].content` from a path of keys and indexes. */
-function fieldName(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((name, key) => {
-    if (typeof key === 'number') return `${name}[${key}]`;
-    return name === '' ? String(key) : `${name}.${String(key)}`;
-  }, '');
 }
 
 /** Parses a JSON object against a schema; throws a RequestError that names the field. */
@@ -107,7 +91,7 @@ export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.outp
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  const field = fieldName(issue?.path ?? []);
+  const field = (issue?.path ?? []).map(String).join('.');
   throw new RequestError(400, `Invalid value for '${field}': ${issue?.message ?? 'not accepted'}.`, {
     param: field,
     code: 'invalid_value',

@@ -9,7 +9,7 @@ import type { EngineAdapter, EngineConnection, EngineLaunch, EngineProgress, Eng
 import type { LlamaCppEntry } from './model-entry.ts';
 import { OpenAiConnection } from './openai-connection.ts';
 import { engineFailed } from './openai-errors.ts';
-import { openAiMessages } from './openai-messages.ts';
+import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
 
 const CHILD_PROGRAM = join(import.meta.dirname, '..', 'embedded', 'main.ts');
 const KEY_VARIABLE = 'MESH_ENGINE_KEY';
@@ -79,7 +79,7 @@ function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting):
     launch: launch(entry, setting, socketPath, apiKey),
     generate: (request, call, sink) => connection.generate(request, modelId, call, sink),
     async tokenize(prompt, signal) {
-      const answer = await connection.json('POST', '/tokenize', signal, tokenizeBody(prompt));
+      const answer = await connection.json('POST', '/tokenize', signal, tokenizeBody(prompt, entry.name));
       const tokens = (answer as { tokens?: unknown } | undefined)?.tokens;
       if (!Array.isArray(tokens)) throw engineFailed(entry.name, new Error('no tokens in the answer'));
       return tokens as number[];
@@ -135,9 +135,10 @@ function number(value: unknown): number | undefined {
   return typeof value === 'number' ? Math.round(value) : undefined;
 }
 
-function tokenizeBody(prompt: Prompt): object {
+function tokenizeBody(prompt: Prompt, engine: string): object {
   switch (prompt.input.case) {
     case 'chat':
+      refuseUnsupportedChat(prompt.input.value, CAPABILITIES, engine);
       return { messages: openAiMessages(prompt.input.value) };
     case 'tokenIds':
       return { prompt: prompt.input.value.ids };

@@ -27,9 +27,10 @@ export function noHealthyEngine(engine: string, cause?: unknown): MeshError {
   });
 }
 
-/** A field that the engine cannot honour. */
-export function unsupportedField(engine: string, field: string): MeshError {
-  return new MeshError('UNSUPPORTED_FIELD', `The engine '${engine}' does not support '${field}'.`, {
+/** A field that the engine cannot honour; `what` it is that is not supported, if that says more than the field's name. */
+export function unsupportedField(engine: string, field: string, what?: string): MeshError {
+  const problem = what === undefined ? `'${field}'` : `${what} ('${field}')`;
+  return new MeshError('UNSUPPORTED_FIELD', `The engine '${engine}' does not support ${problem}.`, {
     metadata: { field, engine },
   });
 }

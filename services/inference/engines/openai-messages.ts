@@ -1,4 +1,6 @@
 import { type Chat, type ChatMessage, type ContentPart, Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { unsupportedField } from './openai-errors.ts';
 
 /** JSON of the upstream API. */
 export type Json = Readonly<Record<string, unknown>>;
@@ -17,11 +19,28 @@ export function openAiMessages(chat: Chat): readonly Json[] {
   return chat.messages.map(openAiMessage);
 }
 
-/** Whether a conversation holds anything but text. */
-export function hasMedia(chat: Chat): boolean {
-  return chat.messages.some((message) =>
-    message.parts.some(({ part }) => part.case === 'imageUrl' || part.case === 'inputAudio'),
-  );
+/**
+ * Refuses what of a conversation the engine cannot take.
+ *
+ * @throws MeshError UNSUPPORTED_FIELD that names the first such field, e.g. "messages.2.content.0".
+ */
+export function refuseUnsupportedChat(chat: Chat, capabilities: EngineCapabilities, engine: string): void {
+  if (!capabilities.chat) throw unsupportedField(engine, 'messages');
+  for (const [index, message] of chat.messages.entries()) {
+    const field = `messages.${index}`;
+    const media = capabilities.images ? -1 : message.parts.findIndex(isMedia);
+    if (media !== -1) {
+      const kind = message.parts[media]?.part.case === 'imageUrl' ? 'images' : 'audio';
+      throw unsupportedField(engine, `${field}.content.${media}`, kind);
+    }
+    if (capabilities.tools) continue;
+    if (message.toolCalls.length > 0) throw unsupportedField(engine, `${field}.tool_calls`, 'tools');
+    if (message.role === Role.TOOL) throw unsupportedField(engine, `${field}.role`, 'tools');
+  }
+}
+
+function isMedia({ part }: ContentPart): boolean {
+  return part.case === 'imageUrl' || part.case === 'inputAudio';
 }
 
 function openAiMessage(message: ChatMessage): Json {

@@ -1,8 +1,10 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { GenerateRequestSchema, ToolMode } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import { Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import { type ChatMessageSchema, Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { llamaCppEngine } from './llama-cpp.ts';
+import { type LlamaCppEntry, modelEntrySchema } from './model-entry.ts';
 import { type OpenAiDialect, openAiRequest } from './openai-request.ts';
 
 const ABLE = create(EngineCapabilitiesSchema, {
@@ -28,6 +30,11 @@ type Init = MessageInitShape<typeof GenerateRequestSchema>;
 const text = (value: string) => ({ part: { case: 'text' as const, value } });
 const CHAT = { input: { case: 'chat' as const, value: { messages: [{ role: Role.USER, parts: [text('hi')] }] } } };
 const TEXT = { input: { case: 'text' as const, value: 'once' } };
+
+/** A conversation with this as its second message. */
+function said(message: MessageInitShape<typeof ChatMessageSchema>): Init {
+  return { prompt: { input: { case: 'chat', value: { messages: [{ parts: [text('hi')] }, message] } } } };
+}
 
 function body(init: Init, dialect = OPEN) {
   const prompt = init.prompt ?? CHAT;
@@ -132,17 +139,15 @@ test.each<[string, Init]>([
   ['n', { sampling: { choices: 2 } }],
   ['return_token_ids', { sampling: { returnTokenIds: true } }],
   ['prompt', { prompt: { input: { case: 'tokenIds', value: { ids: [1] } } } }],
-  [
-    'messages.content',
-    {
-      prompt: {
-        input: {
-          case: 'chat',
-          value: { messages: [{ role: Role.USER, parts: [{ part: { case: 'imageUrl', value: 'x' } }] }] },
-        },
-      },
-    },
-  ],
+  ['messages.1.content.1', said({ parts: [text('see'), { part: { case: 'imageUrl', value: 'x' } }] })],
+  ['messages.1.content.0', said({ parts: [{ part: { case: 'inputAudio', value: { format: 'wav' } } }] })],
+  ['messages.1.tool_calls', said({ role: Role.ASSISTANT, toolCalls: [{ id: 'c', name: 'f', arguments: '{}' }] })],
+  ['messages.1.role', said({ role: Role.TOOL, toolCallId: 'c', parts: [text('42')] })],
+  ['modalities', { engineOptions: { modalities: ['text', 'audio'] } }],
+  ['functions', { engineOptions: { functions: [{ name: 'f' }] } }],
+  ['best_of', { engineOptions: { best_of: 2 } }],
+  ['min_tokens', { sampling: { minTokens: 1 } }],
+  ['chat_template_kwargs', { engineOptions: { chat_template_kwargs: { thinking: false } } }],
   ['guided_regex', { engineOptions: { guided_regex: 'a' } }],
   ['min_p', { sampling: { minP: 0.1 } }],
   ['echo', { prompt: TEXT, echoPrompt: true }],
@@ -159,7 +164,50 @@ test('one choice is what everybody can; extras must not override our own fields'
     stream_options: { continuous_usage_stats: true },
   });
   expect(() => body({ engineOptions: { stream: false } })).toThrow(
-    expect.objectContaining({ reason: 'INVALID_FIELD', metadata: { field: 'engine_options.stream' } }),
+    expect.objectContaining({ reason: 'INVALID_FIELD', metadata: { field: 'stream' } }),
   );
-  expect(() => body({ sampling: { seed: 2n ** 60n } })).toThrow(expect.objectContaining({ reason: 'INVALID_FIELD' }));
+  expect(() => body({ sampling: { seed: 2n ** 60n } })).toThrow(
+    expect.objectContaining({ reason: 'INVALID_FIELD', metadata: { field: 'seed' } }),
+  );
+});
+
+test('values that change nothing are left out where the field is not known, and handed on where anything is', () => {
+  const engineOptions = {
+    modalities: ['text'],
+    functions: [],
+    function_call: 'auto',
+    best_of: 1,
+    chat_template_kwargs: {},
+    prompt_cache_options: { mode: 'explicit' },
+    logprobs: null,
+    anything: null,
+    user: 'ann',
+  };
+  const sampling = { minTokens: 0 };
+  expect(body({ engineOptions, sampling }, NARROW)).toEqual(body({}, NARROW));
+  expect(body({ engineOptions: { function_call: 'none' } }, NARROW)).toEqual(body({}, NARROW));
+  expect(body({ engineOptions, sampling }, OPEN)).toMatchObject(engineOptions);
+});
+
+test('a refused image says that it is images', () => {
+  const image = said({ parts: [{ part: { case: 'imageUrl', value: 'x' } }] });
+  expect(() => body(image, NARROW)).toThrow("The engine 'e' does not support images ('messages.1.content.0').");
+});
+
+test('to count the tokens of an image is refused in the same words', async () => {
+  const entry = modelEntrySchema.parse({ name: 'e', engine: 'llama.cpp', model: 'a.gguf' }) as LlamaCppEntry;
+  const connection = llamaCppEngine(entry).connect({
+    runDirectory: '/nowhere',
+    nodePath: '/nowhere',
+    gpu: 'none',
+    environmentVariable: () => undefined,
+  });
+  const image = said({ parts: [{ part: { case: 'imageUrl', value: 'x' } }] });
+  const { prompt } = create(GenerateRequestSchema, image);
+  if (!prompt) throw new Error('no prompt');
+  await expect(connection.tokenize(prompt, AbortSignal.timeout(1_000))).rejects.toMatchObject({
+    reason: 'UNSUPPORTED_FIELD',
+    metadata: { field: 'messages.1.content.0' },
+  });
+  await connection.close();
 });

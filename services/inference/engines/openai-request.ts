@@ -7,8 +7,9 @@ import type {
 import { ToolMode } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
+import { isNeutral } from '../neutral-values.ts';
 import { unsupportedField } from './openai-errors.ts';
-import { hasMedia, type Json, openAiMessages } from './openai-messages.ts';
+import { type Json, openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
 
 /** What an OpenAI-compatible server understands. */
 export interface OpenAiDialect {
@@ -65,6 +66,7 @@ export function openAiRequest(request: GenerateRequest, modelId: string, dialect
     ...(request.responseFormat ? { response_format: responseFormat(request.responseFormat) } : {}),
     ...(request.echoPrompt ? { echo: true } : {}),
   };
+  leaveOutNeutral(body, dialect);
   refuseUnsupported(request, body, dialect);
   body.stream = true;
   body.stream_options = dialect.continuousUsage
@@ -77,16 +79,23 @@ export function openAiRequest(request: GenerateRequest, modelId: string, dialect
   };
 }
 
+/** What the engine does not know and what changes nothing is no reason to refuse. */
+function leaveOutNeutral(body: Record<string, unknown>, { fields }: OpenAiDialect): void {
+  if (!fields) return;
+  for (const [field, value] of Object.entries(body)) {
+    if (!fields.has(field) && isNeutral(field, value)) delete body[field];
+  }
+}
+
 function refuseUnsupported(request: GenerateRequest, body: Json, dialect: OpenAiDialect): void {
   const { capabilities, engine, fields } = dialect;
   const input = request.prompt?.input;
   const refuse = (field: string, needed: boolean, able: boolean): void => {
     if (needed && !able) throw unsupportedField(engine, field);
   };
-  refuse('messages', input?.case === 'chat', capabilities.chat);
-  refuse('messages.content', input?.case === 'chat' && hasMedia(input.value), capabilities.images);
   refuse('prompt', input?.case === 'tokenIds', capabilities.tokenPrompts);
   refuse('tools', body.tools !== undefined, capabilities.tools);
+  if (input?.case === 'chat') refuseUnsupportedChat(input.value, capabilities, engine);
   refuse('response_format', body.response_format !== undefined, capabilities.json);
   refuse('logprobs', body.logprobs !== undefined, capabilities.logprobs);
   refuse('logit_bias', body.logit_bias !== undefined, capabilities.logitBias);
@@ -100,7 +109,7 @@ function engineOptions(request: GenerateRequest): Json {
   const options = request.engineOptions;
   if (!options) return {};
   for (const field of Object.keys(options)) {
-    if (OWN_FIELDS.has(field)) throw invalidField(`engine_options.${field}`, 'has a field of its own');
+    if (OWN_FIELDS.has(field)) throw invalidField(field, 'is not an engine option, it has a field of its own');
   }
   return options;
 }
@@ -161,7 +170,7 @@ function samplingFields(sampling: SamplingParameters, isChat: boolean): Json {
 function seed(value: bigint | undefined): number | undefined {
   if (value === undefined) return undefined;
   const number = Number(value);
-  if (!Number.isSafeInteger(number)) throw invalidField('sampling.seed', 'must be between -2^53 and 2^53');
+  if (!Number.isSafeInteger(number)) throw invalidField('seed', 'must be between -2^53 and 2^53');
   return number;
 }
 
