@@ -219,6 +219,13 @@ test.each([
   expect(error.metadata.field).toBe(field);
 });
 
+test('a field is named with dots whatever the engine writes, and not at all when it is no name', async () => {
+  const field = async (param: string) =>
+    (await failure({ status: 400, body: { error: { message: 'bad', param } } })).metadata.field;
+  expect(await field('messages[0].content')).toBe('messages.0.content');
+  expect(await field('/srv/model here')).toBeUndefined();
+});
+
 test('the log sees the status and the code', async () => {
   const error = await failure({ status: 500, body: { error: { message: 'x', code: null, type: 'oom' } } });
   expect(error.cause).toEqual(new Error('status 500, code oom'));
