@@ -1,6 +1,9 @@
 import type { z } from 'zod';
 import { invalidField, type MeshError } from '../../shared/errors/mesh-error.ts';
 
+/** Most fields that the schema of a route does not know; they go to the engine. */
+const MAX_EXTRA_FIELDS = 128;
+
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
@@ -9,11 +12,25 @@ type Path = readonly PropertyKey[];
  *
  * @throws MeshError INVALID_FIELD that names the first field at fault, e.g. "messages.0.content".
  */
-export function validBody<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
+export function validBody<S extends z.ZodObject>(schema: S, body: unknown): z.output<S> {
+  refuseExtraFields(schema.shape, body);
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw issue ? fieldError(issue, body) : invalidField('body', 'not accepted');
+}
+
+/** Before the schema, which would spend its time on each of them. */
+function refuseExtraFields(known: object, body: unknown): void {
+  if (typeof body !== 'object' || body === null) return;
+  let extra = 0;
+  for (const name of Object.keys(body)) {
+    if (Object.hasOwn(known, name)) continue;
+    extra += 1;
+    if (extra > MAX_EXTRA_FIELDS) {
+      throw invalidField(name.slice(0, 64), `one unknown field too many; at most ${MAX_EXTRA_FIELDS} are passed on`);
+    }
+  }
 }
 
 function fieldError(outer: Issue, body: unknown): MeshError {

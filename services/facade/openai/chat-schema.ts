@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { chatMessageSchema } from './chat-message-schema.ts';
-import { boundedArray, ignoredFields, samplingFields } from './sampling-fields.ts';
+import { chatMessageSchema, MAX_CONTENT_PARTS } from './chat-message-schema.ts';
+import { boundedArray, ignoredFields, samplingFields, unlessKnown } from './sampling-fields.ts';
 
 const jsonObject = z.record(z.string(), z.unknown());
 
@@ -14,31 +14,52 @@ const tool = z.object({
   }),
 });
 
-const toolChoice = z.union([
-  z.enum(['none', 'auto', 'required']),
-  z.object({ type: z.literal('function'), function: z.object({ name: z.string().min(1).max(64) }) }),
-]);
+const toolChoice = z.union(
+  [
+    z.enum(['none', 'auto', 'required']),
+    z.object({ type: z.literal('function'), function: z.object({ name: z.string().min(1).max(64) }) }),
+  ],
+  { error: 'expected "none", "auto", "required" or {"type": "function", "function": {"name": …}}' },
+);
 
-const responseFormat = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('text') }),
-  z.object({ type: z.literal('json_object') }),
-  z.object({
-    type: z.literal('json_schema'),
-    json_schema: z.object({
-      name: z.string().min(1).max(64),
-      description: z.string().nullish(),
-      schema: jsonObject.nullish(),
-      strict: z.boolean().nullish(),
+const responseFormat = z.discriminatedUnion(
+  'type',
+  [
+    z.object({ type: z.literal('text') }),
+    z.object({ type: z.literal('json_object') }),
+    z.object({
+      type: z.literal('json_schema'),
+      json_schema: z.object({
+        name: z.string().min(1).max(64),
+        description: z.string().nullish(),
+        schema: jsonObject.nullish(),
+        strict: z.boolean().nullish(),
+      }),
     }),
-  }),
-]);
+  ],
+  { error: unlessKnown('type', 'text, json_object, json_schema') },
+);
+
+/** Counted before the messages are checked one by one. */
+function fewParts(list: unknown): boolean {
+  if (!Array.isArray(list)) return true;
+  let parts = 0;
+  for (const message of list) if (Array.isArray(message?.content)) parts += message.content.length;
+  return parts <= MAX_CONTENT_PARTS;
+}
+
+const messages = z
+  .custom<unknown>(fewParts, {
+    error: `at most ${MAX_CONTENT_PARTS} content parts are accepted, all messages together`,
+  })
+  .pipe(boundedArray(chatMessageSchema, 2048).refine((list) => list.length > 0, 'at least one message'));
 
 /** The body of `POST /v1/chat/completions`. Fields that it does not name go to the engine as they are. */
 export const chatBodySchema = z
   .looseObject({
     ...samplingFields,
     ...ignoredFields,
-    messages: boundedArray(chatMessageSchema, 2048).refine((messages) => messages.length > 0, 'at least one message'),
+    messages,
     max_completion_tokens: z.int().min(1).nullish(),
     logprobs: z.boolean().nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),

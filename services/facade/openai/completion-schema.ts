@@ -1,11 +1,9 @@
 import { z } from 'zod';
+import { MAX_NUMBERS } from '../http/json.ts';
 import { boundedArray, ignoredFields, samplingFields, uint32 } from './sampling-fields.ts';
 
-/** Longest prompt in token ids. */
-const MAX_PROMPT_TOKENS = 4_194_304;
-
 const text = z.string().min(1);
-const tokenIds = boundedArray(uint32, MAX_PROMPT_TOKENS);
+const tokenIds = boundedArray(uint32, MAX_NUMBERS);
 
 /** Whether a prompt is not a list of several prompts; anything else about it is checked after. */
 function isSinglePrompt(prompt: unknown): boolean {
@@ -17,7 +15,11 @@ const prompt = z
   .custom<unknown>(isSinglePrompt, {
     error: 'several prompts in one request are not supported yet; send one request per prompt',
   })
-  .pipe(z.union([text, z.tuple([text]), tokenIds, z.tuple([tokenIds])]));
+  .pipe(
+    z.union([text, z.tuple([text]), tokenIds, z.tuple([tokenIds])], {
+      error: `expected a text that is not empty, a list with one such text, or a list of at most ${MAX_NUMBERS} token ids`,
+    }),
+  );
 
 /** The body of `POST /v1/completions`. Fields that it does not name go to the engine as they are. */
 export const completionBodySchema = z.looseObject({

@@ -26,7 +26,7 @@ interface StreamableBody {
 
 /** How a generation endpoint speaks: its body, and both forms of its answer. */
 interface Dialect<B extends StreamableBody> {
-  readonly schema: z.ZodType<B>;
+  readonly schema: z.ZodObject & z.ZodType<B>;
   readonly idPrefix: string;
   readonly toRequest: (body: B) => GenerateRequest;
   readonly chunks: (head: AnswerHead, includeUsage: boolean) => EventFrames;

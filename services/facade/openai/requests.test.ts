@@ -184,6 +184,7 @@ test.each([
   [{ messages: [{ role: 'assistant', content: null }] }, 'messages.0.content'],
   [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages.0.tool_call_id'],
   [{ messages: Array(2049).fill(user) }, 'messages'],
+  [{ messages: Array(5).fill({ role: 'user', content: Array(1000).fill({ type: 'text', text: 'x' }) }) }, 'messages'],
   [{ temperature: 2.1 }, 'temperature'],
   [{ temperature: '1' }, 'temperature'],
   [{ top_p: -0.1 }, 'top_p'],
@@ -218,6 +219,43 @@ test.each([
   [{ prompt: 'a', logprobs: true }, 'logprobs'],
 ])('text completions refuse %j and name %s', (body, field) => {
   expect(() => completion(body)).toThrow(expect.objectContaining({ reason: 'INVALID_FIELD', metadata: { field } }));
+});
+
+const extras = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`x${index}`, 1]));
+
+test('128 unknown fields go to the engine, one more is refused by name', () => {
+  expect(chat({ ...extras(128), store: true })).toMatchObject({ engineOptions: extras(128) });
+  const refused = expect.objectContaining({ reason: 'INVALID_FIELD', metadata: { field: 'x128' } });
+  expect(() => chat(extras(130))).toThrow(refused);
+  expect(() => completion({ prompt: 'a', ...extras(130) })).toThrow(refused);
+});
+
+test('a model that is null is the default one', () => {
+  expect(chat({ model: null })).toEqual(chat({ model: undefined }));
+  expect(completion({ model: null, prompt: 'a' })).not.toHaveProperty('model');
+});
+
+const message = (content: unknown) => ({ messages: [{ role: 'user', content }] });
+
+test.each([
+  [chat, message(null), /content: expected a string or a list of at most 1024 content parts/],
+  [
+    chat,
+    message(Array(1025).fill({ type: 'text', text: 'x' })),
+    /content: expected a string or a list of at most 1024/,
+  ],
+  [chat, message([{ type: 'file' }]), /type: expected one of text, image_url, input_audio/],
+  [chat, { messages: [{ role: 'assistant', content: [{ type: 'file' }] }] }, /type: expected one of text, refusal/],
+  [chat, { messages: ['x'] }, /messages.0: expected object/],
+  [chat, { messages: [{ role: 'king', content: 'x' }] }, /role: expected one of system, developer, user/],
+  [chat, { stop: 1 }, /stop: expected a string or a list of at most 16 strings/],
+  [chat, { stop: Array(17).fill('a') }, /stop: expected a string or a list of at most 16 strings/],
+  [chat, { tool_choice: 'x' }, /tool_choice: expected "none", "auto", "required" or/],
+  [chat, { response_format: { type: 'xml' } }, /type: expected one of text, json_object, json_schema/],
+  [completion, { prompt: null }, /prompt: expected a text that is not empty, .* or a list of at most \d+ token ids/],
+  [completion, { prompt: 7 }, /prompt: expected a text/],
+])('%o: %j is told what is expected', (endpoint, body, text) => {
+  expect(() => endpoint(body)).toThrow(text);
 });
 
 test('several prompts are refused with a reason that helps', () => {

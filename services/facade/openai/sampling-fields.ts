@@ -11,6 +11,11 @@ export function boundedArray<T extends z.ZodType>(
   return z.custom<unknown>(fits, { error: `at most ${maximum} elements are accepted` }).pipe(z.array(element));
 }
 
+/** The complaint of a discriminated union about a member that is none of its names; about a non-object zod's own will do. */
+export function unlessKnown(member: string, names: string): (issue: { readonly code?: string }) => string | undefined {
+  return ({ code }) => (code === 'invalid_union' ? `expected one of ${names} as ${member}` : undefined);
+}
+
 /** A 32-bit token id or count. */
 export const uint32 = z.int().min(0).max(UINT32_MAX);
 
@@ -25,7 +30,11 @@ const logitBias = z
 /** Fields that chat and text completions share. Null means the same as absent, as clients send it. */
 export const samplingFields = {
   /** Empty: the default model. */
-  model: z.string().max(512).default(''),
+  model: z
+    .string()
+    .max(512)
+    .nullish()
+    .transform((name) => name ?? ''),
   max_tokens: z.int().min(1).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
@@ -37,7 +46,11 @@ export const samplingFields = {
   repetition_penalty: z.number().gt(0).max(10).nullish(),
   seed: z.int().nullish(),
   n: z.int().min(1).max(8).nullish(),
-  stop: z.union([stopText, boundedArray(stopText, 16)]).nullish(),
+  stop: z
+    .union([stopText, boundedArray(stopText, 16)], {
+      error: 'expected a string or a list of at most 16 strings, each of 1 to 512 characters',
+    })
+    .nullish(),
   stop_token_ids: boundedArray(uint32, 64).nullish(),
   logit_bias: logitBias.nullish(),
   ignore_eos: z.boolean().nullish(),
