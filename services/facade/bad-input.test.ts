@@ -226,6 +226,19 @@ test('wrong methods are 405 with Allow; OPTIONS and HEAD work', async () => {
   expect([head.status, await head.text()]).toEqual([200, '']);
 });
 
+test.each([
+  ['GET', '/v1/nope', 404],
+  ['GET', CHAT_PATH, 405],
+])('%s %s is %i with the rate limits of a known caller, and without for anybody else', async (method, path, status) => {
+  const known = await facade.call(path, { method });
+  expect([known.status, known.headers.get('x-ratelimit-limit-minute')]).toEqual([status, '30']);
+  const two = { authorization: `Bearer ${KEY}`, 'x-api-key': 'sk-other' };
+  for (const headers of [{}, { authorization: 'Bearer sk-wrong' }, two] as Record<string, string>[]) {
+    const stranger = await fetch(facade.url + path, { method, headers });
+    expect([stranger.status, stranger.headers.get('x-ratelimit-limit-minute')]).toEqual([status, null]);
+  }
+});
+
 test('while draining new work is 503 with Retry-After; reading goes on', async () => {
   draining = true;
   const response = await facade.post(CHAT_PATH, CHAT);

@@ -43,7 +43,10 @@ export function createApp(options: AppOptions): FastifyInstance {
       const methods = allowed.of(request.url);
       if (methods !== undefined) return void reply.code(204).header('allow', methods).send();
     }
-    if (request.is404) return done(unknownRoute(request, allowed));
+    if (request.is404) {
+      request.credential = credentialIfClear(request);
+      return done(unknownRoute(request, allowed));
+    }
     if (request.routeOptions.config.access !== 'caller') return done(refusalOf(request, options));
     admit(request, options).then(
       () => done(refusalOf(request, options)),
@@ -62,6 +65,16 @@ async function admit(request: FastifyRequest, { authenticate, clientIp }: AppOpt
   // The events of a body that broke off meanwhile are over; without them the time for the body would have to pass.
   if (request.raw.socket.destroyed) {
     throw new MeshError('CLIENT_GONE', 'The client left before its request was complete.');
+  }
+}
+
+/** Where nothing is guarded, an unclear credential is as good as none; a clear one only adds the rate-limit headers. */
+function credentialIfClear({ raw }: FastifyRequest): string {
+  try {
+    return credentialOfRequest(raw) ?? '';
+  } catch {
+    // What is wrong with it would hide that there is no such route.
+    return '';
   }
 }
 

@@ -11,7 +11,7 @@ export type SendError = (error: unknown, request: FastifyRequest, reply: Fastify
 
 /**
  * Makes the one function through which every error leaves. A caller with a credential is told the rate limits, which
- * also proves the credential: with a wrong one the answer is 401, whatever else was wrong.
+ * also proves the credential: with a wrong one the answer is 401, whatever else was wrong, unless no such route exists.
  */
 export function createSendError(limitBook: LimitBook, log: Logger): SendError {
   return (error, request, reply) => {
@@ -27,7 +27,7 @@ export function createSendError(limitBook: LimitBook, log: Logger): SendError {
       (limits) => send(problem, limits, request, reply),
       (lookupError: unknown) => {
         const refusal = problemOf(lookupError);
-        send(refusal.status === 401 ? refusal : problem, undefined, request, reply);
+        send(refusal.status === 401 && !request.is404 ? refusal : problem, undefined, request, reply);
       },
     );
   };
