@@ -96,6 +96,9 @@ const STORE_CHECK_MS = 1_000;
 /** How long an engine may take to stop, in milliseconds, before the process leaves it to its guard. */
 const ENGINE_STOP_MS = 15_000;
 
+/** How long auth has to answer, in milliseconds; its store gives up long before. */
+const AUTHENTICATE_MS = 2_000;
+
 /** How long settlements may take at the end, in milliseconds; what is left then is settled when its lease expires. */
 const SETTLE_MS = 10_000;
 
@@ -142,7 +145,10 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
       ]) {
         parts.health.set(service, false);
       }
+      inference?.drain();
       await Promise.all([listener.drain(limitMs), router?.drain(limitMs)]);
+      // Others still settle what they ran: whoever keeps the books leaves last.
+      if (store && !router) await listener.peersGone(limitMs);
       await closer.close();
     },
   };
@@ -156,7 +162,9 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
   const principals = createPrincipalCache({
     now,
     async authenticate(credential, clientIp) {
-      const answer = await peers.client('auth', AuthService).authenticate({ credential, clientIp: clientIp ?? '' });
+      const answer = await peers
+        .client('auth', AuthService)
+        .authenticate({ credential, clientIp: clientIp ?? '' }, { timeoutMs: AUTHENTICATE_MS });
       if (!answer.principal) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
       return { principal: answer.principal, cacheForMs: answer.cacheFor ? durationMs(answer.cacheFor) : 0 };
     },
@@ -264,6 +272,7 @@ async function addListener(
     fallback: facade?.handle,
     corsOrigins: config.server.cors_origins,
     trustedProxies: config.server.trusted_proxies,
+    isForPeers: !isPublic,
     idleWriteMs: config.router.idle_write_seconds * 1_000,
   });
   closer.add('listener', () => listener.close());

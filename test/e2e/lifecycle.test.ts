@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startFakeEngine } from '../engines/fake-engine.ts';
+import { readLedger } from '../harness/ledger.ts';
 import { arrangements, startMesh } from '../harness/mesh.ts';
 import { eventually, freePort, startProgram } from '../harness/processes.ts';
 
@@ -185,8 +186,58 @@ describe.each(arrangements())('SIGTERM, %s', (arrangement) => {
     const text = await running.text();
     expect(text).toContain(' t99');
     expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
-    for (const [role, program] of mesh.processes) expect([role, await program.stop()]).toEqual([role, 0]);
+    const ends = await Promise.all([...mesh.processes].map(async ([role, program]) => [role, await program.stop()]));
+    expect(ends).toEqual([...mesh.processes.keys()].map((role) => [role, 0]));
+    await mesh.stop();
+    await engine.stop();
+  });
+
+  test('all processes told at once: what runs is finished, delivered and charged', async () => {
+    const engine = await startFakeEngine({ tokens: 60, everyMs: 20 });
+    const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
+    const mesh = await startMesh(arrangement, { config: { inference: { models }, server: { drain_seconds: 20 } } });
+    const running = await fetch(`${mesh.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 60 }),
+    });
+    const ends = Promise.all([...mesh.processes.values()].map((program) => program.stop()));
+    const text = await running.text();
+    expect(text).toContain(' t59');
+    expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
+    expect(new Set(await ends)).toEqual(new Set([0]));
+    const keyId = /^im_([^_]+)_/.exec(mesh.adminKey)?.[1] ?? '';
+    expect(await readLedger(mesh, keyId)).toMatchObject({ requests: 1, completionTokens: 60, held: 0 });
     await mesh.stop();
     await engine.stop();
   });
 });
+
+test.runIf(arrangements().includes('six processes'))(
+  "a killed inference process is the mesh's fault and not the caller's: an error event, or 503 before the first token",
+  async () => {
+    const engine = await startFakeEngine({ tokens: 1000, everyMs: 20 });
+    const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
+    const mesh = await startMesh('six processes', { config: { inference: { models } } });
+    const chat = () =>
+      fetch(`${mesh.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 1000 }),
+      });
+    const started = await chat();
+    await engine.script({ headersMs: 60_000 });
+    const waiting = chat();
+    await eventually('both are with the engine', async () => (await engine.counts()).running === 2);
+    mesh.processes.get('inference')?.child.kill('SIGKILL');
+    const text = await started.text();
+    expect(text).toMatch(/data: \{"error":\{[^}]*"type":"server_error"/);
+    expect(text).not.toContain('[DONE]');
+    const refused = await waiting;
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).not.toBeNull();
+    expect(await refused.text()).not.toMatch(/127\.0\.0\.1|ECONN|http\/2/);
+    await mesh.stop();
+    await engine.stop();
+  },
+);

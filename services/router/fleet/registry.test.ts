@@ -58,12 +58,14 @@ test('a silent node is out after its lease, its model still known, and back with
 });
 
 test('the broken stream of an earlier start does not take a later start out, nor may it report', () => {
-  registry.report(report('a', 1n, [{ name: 'chat', modelId: 'm' }]), at(0));
-  registry.report(report('a', 2n, [{ name: 'chat', modelId: 'm' }]), at(1));
-  registry.lose('a', 1n, 2);
+  const earlier = report('a', 1n, [{ name: 'chat', modelId: 'm' }]);
+  const later = report('a', 2n, [{ name: 'chat', modelId: 'm' }]);
+  registry.report(earlier, at(0));
+  registry.report(later, at(1));
+  registry.lose(earlier, 2);
   expect(states('chat')).toEqual([EngineState.READY]);
   expect(() => registry.report(report('a', 1n, []), at(3))).toThrow(/later start/);
-  registry.lose('a', 2n, 4);
+  registry.lose(later, 4);
   expect(states('chat')).toEqual([EngineState.UNHEALTHY]);
 });
 

@@ -24,6 +24,8 @@ export interface Moment {
 
 interface Entry {
   readonly node: Node;
+  /** What it said last. */
+  readonly report: RegisterRequest;
   /** When the lease ends, on the monotonic clock. */
   readonly expiresAtMs: number;
   /** Whether the lease holds. */
@@ -74,15 +76,18 @@ export class Registry {
       draining: report.draining || this.#drained.has(report.node),
       lastReportAt: timestampFromMs(at.epochMs),
     });
-    this.#entries.set(report.node, { node, expiresAtMs: at.monotonicMs + LEASE_MS, live: true });
+    this.#entries.set(report.node, { node, report, expiresAtMs: at.monotonicMs + LEASE_MS, live: true });
     this.#rebuild();
   }
 
-  /** Takes a node whose stream broke out of rotation, unless a later start of it has registered meanwhile. */
-  lose(name: string, epoch: bigint, monotonicMs: number): void {
-    const entry = this.#entries.get(name);
-    if (entry?.node.epoch !== epoch || !entry.live) return;
-    this.#entries.set(name, gone(entry, monotonicMs));
+  /**
+   * Takes a node out of rotation whose stream broke after `report`, unless it has reported again by another stream
+   * meanwhile.
+   */
+  lose(report: RegisterRequest, monotonicMs: number): void {
+    const entry = this.#entries.get(report.node);
+    if (entry?.report !== report || !entry.live) return;
+    this.#entries.set(report.node, gone(entry, monotonicMs));
     this.#rebuild();
   }
 
@@ -126,5 +131,5 @@ function gone(entry: Entry, monotonicMs: number): Entry {
     hint: 'The node no longer reports to the router.',
   });
   const engines = entry.node.engines.map((engine) => ({ ...engine, state: EngineState.UNHEALTHY, failure }));
-  return { node: { ...entry.node, engines }, expiresAtMs: monotonicMs, live: false };
+  return { ...entry, node: { ...entry.node, engines }, expiresAtMs: monotonicMs, live: false };
 }

@@ -28,6 +28,8 @@ let got: string[];
 /** The engine's side of the generation: set once it was dispatched. */
 let engine: { sink: GenerationSink; call: GenerationCall } | undefined;
 let refuse: MeshError | undefined;
+/** What happens once quota has made a reservation, before it answers. */
+let onReserve: () => void;
 let settlementFailures: number;
 let controller: AbortController;
 let inFlight: InFlight;
@@ -50,6 +52,7 @@ beforeEach(() => {
   got = [];
   engine = undefined;
   refuse = undefined;
+  onReserve = () => {};
   settlementFailures = 0;
   controller = new AbortController();
   inFlight = new InFlight();
@@ -60,6 +63,7 @@ beforeEach(() => {
       reserve: () => {
         if (refuse) throw toConnectError(refuse);
         told.push('reserve');
+        onReserve();
         return {};
       },
       release: () => {
@@ -170,8 +174,15 @@ test('a caller who leaves before the engine answered still made a request', asyn
   await expectTold('reserve', 'settle 0+0');
 });
 
-test('a caller who left before the request was dispatched costs nothing', async () => {
+test('a caller who left before anything was reserved costs nothing', async () => {
   controller.abort(gone);
+  await generate();
+  expect(got).toEqual(['fail CLIENT_GONE']);
+  await expectTold();
+});
+
+test('a caller who left while quota was asked costs nothing', async () => {
+  onReserve = () => controller.abort(gone);
   await generate();
   expect(engine).toBeUndefined();
   expect(got).toEqual(['fail CLIENT_GONE']);
@@ -199,6 +210,15 @@ test('a limit that refuses is passed on, and nothing is released that was never 
   await generate();
   expect(got).toEqual(['fail RATE_LIMIT_EXCEEDED']);
   await expectTold();
+});
+
+test('a reservation whose answer was lost is given back', async () => {
+  onReserve = () => {
+    throw toConnectError(new MeshError('STORE_UNAVAILABLE', 'unknown'));
+  };
+  await generate();
+  expect(got).toEqual(['fail STORE_UNAVAILABLE']);
+  await expectTold('reserve', 'release');
 });
 
 test('no healthy engine gives the reservation back', async () => {

@@ -69,6 +69,7 @@ export class Pipeline {
     try {
       if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
       const principal = await authenticate(call.credential, call.clientIp);
+      call.signal.throwIfAborted();
       const route = admit(principal, request, registry.snapshot);
       lease = await settlement.reserve({
         // Callers may choose the request id: a repeated one must not pass as a repetition of the same reservation.

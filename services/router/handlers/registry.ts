@@ -16,7 +16,7 @@ export function register(context: RouterContext): MethodImpl<typeof RegistryServ
   return async function* (reports, call) {
     let last: RegisterRequest | undefined;
     const lose = (): void => {
-      if (last) context.registry.lose(last.node, last.epoch, performance.now());
+      if (last) context.registry.lose(last, performance.now());
     };
     // The signal, not a finally: a generator that waits in a read is not finalised when its peer vanishes.
     call.signal.addEventListener('abort', lose, { once: true });

@@ -61,6 +61,7 @@ function foreignMessage({ code, rawMessage }: ConnectError): string {
     case Code.Unknown:
     case Code.Internal:
     case Code.Aborted:
+    case Code.Canceled:
     case Code.DataLoss:
       return 'A part of the mesh does not answer. Try again shortly.';
     default:
@@ -102,16 +103,16 @@ function reasonOfCode(code: Code): Reason {
       return 'ALREADY_EXISTS';
     case Code.ResourceExhausted:
       return 'MESSAGE_TOO_LARGE';
-    case Code.Canceled:
-      return 'CLIENT_GONE';
     case Code.DeadlineExceeded:
       return 'DEADLINE_EXCEEDED';
+    // Our own aborts carry their MeshError as cause. What else ends a call this way is a connection that broke.
     case Code.Unavailable:
+    case Code.Canceled:
+    case Code.Aborted:
       return 'PEER_UNAVAILABLE';
     case Code.Unimplemented:
       return 'NOT_IMPLEMENTED';
     case Code.FailedPrecondition:
-    case Code.Aborted:
       return 'CONFLICT';
     default:
       return 'INTERNAL';

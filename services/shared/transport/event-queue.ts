@@ -4,11 +4,11 @@ import type { FlowControl } from './flow-control.ts';
 import type { GenerationSink } from './generate.ts';
 
 /**
- * How many events wait for a slow reader before its engine is asked to stop, and when it may go on. An event holds the
- * tokens of one turn of the event loop, so this is about a second of a fast stream and a few kilobytes.
+ * How much waits for a slow reader before its engine is asked to stop, and when it may go on: events, which hold the tokens
+ * of one turn of the event loop, and characters in them, since a turn may bring a whole socket buffer.
  */
-const PAUSE_AT = 64;
-const RESUME_AT = 16;
+const PAUSE_AT = { events: 64, characters: 64 * 1024 };
+const RESUME_AT = { events: 16, characters: 32 * 1024 };
 
 /** Where events wait between the seam, which pushes, and an RPC, which pulls. */
 export interface EventQueue {
@@ -30,6 +30,7 @@ type Waiter = PromiseWithResolvers<IteratorResult<GenerationEvent>>;
 export function createEventQueue(flow: FlowControl, onEnd: () => void): EventQueue {
   const events: GenerationEvent[] = [];
   let head = 0;
+  let characters = 0;
   let outcome: { error: MeshError | undefined } | undefined;
   let waiter: Waiter | undefined;
 
@@ -48,11 +49,12 @@ export function createEventQueue(flow: FlowControl, onEnd: () => void): EventQue
     const event = events[head];
     if (event === undefined) return undefined;
     head += 1;
+    characters -= charactersOf(event);
     if (head === events.length) {
       events.length = 0;
       head = 0;
     }
-    if (events.length - head <= RESUME_AT) flow.resume();
+    if (events.length - head <= RESUME_AT.events && characters <= RESUME_AT.characters) flow.resume();
     return event;
   }
 
@@ -67,7 +69,8 @@ export function createEventQueue(flow: FlowControl, onEnd: () => void): EventQue
           return;
         }
         events.push(event);
-        if (events.length - head >= PAUSE_AT) flow.pause();
+        characters += charactersOf(event);
+        if (events.length - head >= PAUSE_AT.events || characters >= PAUSE_AT.characters) flow.pause();
       },
       end: () => finish(undefined),
       fail: finish,
@@ -83,6 +86,16 @@ export function createEventQueue(flow: FlowControl, onEnd: () => void): EventQue
       return outcome !== undefined;
     },
   };
+}
+
+/** The variable part of an event's size. A token with its log-probabilities counts as 64 characters per alternative. */
+function charactersOf({ event }: GenerationEvent): number {
+  if (event.case !== 'delta') return 0;
+  const { text, reasoning, toolCalls, logprobs } = event.value;
+  let characters = text.length + reasoning.length;
+  for (const call of toolCalls) characters += call.arguments.length;
+  for (const token of logprobs) characters += 64 * (1 + token.top.length);
+  return characters;
 }
 
 const DONE = { done: true, value: undefined } as const;

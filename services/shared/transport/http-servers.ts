@@ -3,7 +3,7 @@ import http2, { type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { NodeRequest, NodeResponse } from './exchange.ts';
-import { FIRST_BYTES_TIMEOUT_MS, HTTP1_LIMITS, HTTP2_LIMITS, MAX_HEADERS } from './limits.ts';
+import { FIRST_BYTES_TIMEOUT_MS, HTTP1_LIMITS, HTTP2_LIMITS, HTTP2_PEER_LIMITS, MAX_HEADERS } from './limits.ts';
 import { routeByPreface } from './preface.ts';
 
 /** Answers requests of both protocols. */
@@ -13,6 +13,8 @@ export type RequestHandler = (request: NodeRequest, response: NodeResponse) => v
 export interface HttpServers {
   /** Takes a new connection of either protocol. */
   accept(socket: Socket): void;
+  /** How many connections are open. */
+  readonly connectionCount: number;
   /** How many HTTP/2 sessions are alive; Node's own close() leaves them alone. */
   readonly sessionCount: number;
   /** Lets HTTP/2 sessions end after their running streams. */
@@ -25,17 +27,22 @@ export interface HttpServers {
  * Makes the servers. A connection, session or stream may fail without harm to the process.
  *
  * @param bodyTimeoutMs from the first byte of a request to its last, over HTTP/1.1; Node answers 408
- * @param onLeave is called after an HTTP/2 session has ended
+ * @param isForPeers whether only processes of the mesh use the port
+ * @param onLeave is called after a connection or an HTTP/2 session has ended
  */
 export function createHttpServers(
   handler: RequestHandler,
-  bodyTimeoutMs: number,
+  { bodyTimeoutMs, isForPeers }: { readonly bodyTimeoutMs: number; readonly isForPeers: boolean },
   log: Logger,
   onLeave: () => void,
 ): HttpServers {
   const http1 = createHttp1Server(handler, bodyTimeoutMs);
   const sessions = new Set<ServerHttp2Session>();
-  const http2Server = createHttp2Server(handler, log, sessions, onLeave);
+  const http2Server = http2.createServer(
+    { ...(isForPeers ? HTTP2_PEER_LIMITS : HTTP2_LIMITS), maxHeaderListPairs: MAX_HEADERS },
+    handler,
+  );
+  watchHttp2(http2Server, log, sessions, onLeave);
   const sockets = new Set<Socket>();
   const servers = {
     http1: (socket: Socket) => http1.emit('connection', socket),
@@ -48,9 +55,15 @@ export function createHttpServers(
   return {
     accept(socket) {
       sockets.add(socket);
-      socket.on('close', () => sockets.delete(socket));
+      socket.on('close', () => {
+        sockets.delete(socket);
+        onLeave();
+      });
       socket.on('error', (error) => log.debug({ err: error }, 'a connection failed'));
       routeByPreface(socket, servers, FIRST_BYTES_TIMEOUT_MS);
+    },
+    get connectionCount() {
+      return sockets.size;
     },
     get sessionCount() {
       return sessions.size;
@@ -76,13 +89,8 @@ function createHttp1Server(handler: RequestHandler, requestTimeout: number): htt
   return server;
 }
 
-function createHttp2Server(
-  handler: RequestHandler,
-  log: Logger,
-  sessions: Set<ServerHttp2Session>,
-  onLeave: () => void,
-): Http2Server {
-  const server = http2.createServer({ ...HTTP2_LIMITS, maxHeaderListPairs: MAX_HEADERS }, handler);
+/** Keeps the sessions in `sessions`; the failure of one, or of a stream, harms nothing else. */
+function watchHttp2(server: Http2Server, log: Logger, sessions: Set<ServerHttp2Session>, onLeave: () => void): void {
   const onError = (error: Error) => log.debug({ err: error }, 'an HTTP/2 connection failed');
   server.on('session', (session) => {
     sessions.add(session);
@@ -94,5 +102,4 @@ function createHttp2Server(
   });
   server.on('stream', (stream) => stream.on('error', onError));
   server.on('sessionError', onError);
-  return server;
 }

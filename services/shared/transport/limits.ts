@@ -57,6 +57,17 @@ export const HTTP2_LIMITS = {
   maxSessionInvalidFrames: 100,
 } as const;
 
+/**
+ * Limits of an HTTP/2 connection on a port that only processes of the mesh use. One connection carries all that a peer
+ * does: every running generation, and a reset for each that its client leaves.
+ */
+export const HTTP2_PEER_LIMITS = {
+  ...HTTP2_LIMITS,
+  settings: { ...HTTP2_LIMITS.settings, maxConcurrentStreams: 65_536 },
+  streamResetBurst: 1_000_000,
+  streamResetRate: 100_000,
+} as const;
+
 /** The time for the first bytes of a connection, which tell HTTP/1.1 from HTTP/2, in milliseconds. */
 export const FIRST_BYTES_TIMEOUT_MS = 5_000;
 

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import net from 'node:net';
 import type { HandlerContext, Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { toConnectError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import type { HealthState } from '../grpc/health.ts';
@@ -39,6 +40,8 @@ export interface ListenerOptions {
   readonly corsOrigins?: readonly string[];
   /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[];
+  /** Whether only processes of the mesh use the port: its limits are then those of trusted clients. Default false. */
+  readonly isForPeers?: boolean;
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
   readonly idleWriteMs?: number;
   /** The time for a request's body, in milliseconds; default 30,000. */
@@ -58,6 +61,8 @@ export interface Listener {
    * Resolves when no work of callers is running, or after the time, whichever is first: true when nothing runs.
    */
   drain(timeoutMs: number): Promise<boolean>;
+  /** Resolves when nobody is connected any more, or after the time: true when nobody is. */
+  peersGone(timeoutMs: number): Promise<boolean>;
   /** Aborts what runs with SHUTTING_DOWN, gives it a moment to say so, and cuts every connection. */
   close(): Promise<void>;
 }
@@ -103,7 +108,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     isDraining: () => state.draining,
     log: options.log,
   });
-  const servers = createHttpServers(handler, bodyTimeoutMs, options.log, changes.notify);
+  const { isForPeers = false, log } = options;
+  const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers }, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   const port = await listen(server, host, options.port).catch((error: unknown) => {
     servers.destroy();
@@ -143,6 +149,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       state.draining = true;
       return changes.until(() => ![...state.exchanges].some((exchange) => exchange.isWork), timeoutMs);
     },
+    peersGone: (timeoutMs) => changes.until(() => servers.connectionCount === 0, timeoutMs),
     close() {
       closing ??= close();
       return closing;
@@ -158,8 +165,11 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
 
   async function gate(context: HandlerContext): Promise<void> {
     await authorizer.gate(context);
-    if (isOpenService(context.service.typeName) || context.values.get(principalKey) === PEER_PRINCIPAL) return;
-    if (state.draining) throw toConnectError(shuttingDown());
+    if (isOpenService(context.service.typeName)) return;
+    const isFromPeer = context.values.get(principalKey) === PEER_PRINCIPAL;
+    // A peer's generation is a caller's in the end; what else peers do is not waited for and never refused.
+    if (isFromPeer && context.method.input.typeName !== GenerateRequestSchema.typeName) return;
+    if (state.draining && !isFromPeer) throw toConnectError(shuttingDown());
     const exchange = context.values.get(exchangeKey);
     if (exchange) exchange.isWork = true;
   }

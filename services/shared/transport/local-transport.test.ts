@@ -153,7 +153,7 @@ test('a stream that is cancelled while it waits ends at once', async () => {
   const iterator = client.generate(text('hang'), { signal: aborter.signal })[Symbol.asyncIterator]();
   await iterator.next();
   const waiting = iterator.next();
-  aborter.abort();
+  aborter.abort(new MeshError('CLIENT_GONE', 'gone'));
   expect(await reasonOf(waiting)).toBe('CLIENT_GONE');
   expect(contexts.at(-1)?.signal.aborted).toBe(true);
 });

@@ -24,8 +24,9 @@ export function remoteGenerate(transport: Transport, method: GenerateMethod): Ge
     };
     if (call.signal.aborted) return onAbort();
     call.signal.addEventListener('abort', onAbort, { once: true });
-    pull(transport, method, request, call, aborter.signal, once)
-      .catch((error: unknown) => once.fail(fromConnectError(error)))
+    const progress = { hasEvents: false };
+    pull(transport, method, request, call, aborter.signal, once, progress)
+      .catch((error: unknown) => once.fail(broken(fromConnectError(error), progress.hasEvents)))
       .finally(() => {
         call.signal.removeEventListener('abort', onAbort);
         aborter.abort();
@@ -40,6 +41,7 @@ async function pull(
   call: GenerationCall,
   signal: AbortSignal,
   sink: GenerationSink,
+  progress: { hasEvents: boolean },
 ): Promise<void> {
   const gate = createGate(call);
   const { message } = await transport.stream(
@@ -53,6 +55,7 @@ async function pull(
   for await (const event of message) {
     if (signal.aborted) return;
     last = event.event.case;
+    progress.hasEvents = true;
     sink.event(event);
     const wait = gate();
     if (wait) await wait;
@@ -61,6 +64,12 @@ async function pull(
   else if (last === undefined)
     sink.fail(new MeshError('PEER_UNAVAILABLE', 'The peer ended the stream without an answer.'));
   else sink.fail(new MeshError('ENGINE_LOST', 'The stream broke off before its end.'));
+}
+
+/** A peer that vanishes takes the engine's stream with it; before the first event it merely did not answer. */
+function broken(error: MeshError, hasEvents: boolean): MeshError {
+  if (error.reason !== 'PEER_UNAVAILABLE' || !hasEvents) return error;
+  return new MeshError('ENGINE_LOST', 'The stream broke off before its end.', { cause: error });
 }
 
 function headersOf(call: GenerationCall): Record<string, string> {
