@@ -67,13 +67,30 @@ export async function eventually<T>(
   }
 }
 
-/** A port that is free now. */
+/** Ports per test worker, below those that the system hands out by itself, so that nobody else takes one meanwhile. */
+const PORTS_PER_WORKER = 3_000;
+const FIRST_PORT = 20_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % 4) * PORTS_PER_WORKER;
+let portOffset = Math.floor(Math.random() * PORTS_PER_WORKER);
+
+/** A port that is free now and that no other test worker picks. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
+  for (let tries = 0; tries < PORTS_PER_WORKER; tries += 1) {
+    portOffset = (portOffset + 1) % PORTS_PER_WORKER;
+    const port = FIRST_PORT + portOffset;
+    if (await canListen(port)) return port;
+  }
+  throw new Error(`no free port from ${FIRST_PORT} to ${FIRST_PORT + PORTS_PER_WORKER}`);
+}
+
+async function canListen(port: number): Promise<boolean> {
+  const server = createServer();
+  const listening = once(server, 'listening').then(
+    () => true,
+    () => false,
+  );
+  server.listen(port, '127.0.0.1');
+  if (!(await listening)) return false;
   server.close();
   await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  return true;
 }
