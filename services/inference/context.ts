@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
-import { type Engine, EngineState } from '../../gen/mesh/inference/v1/engine_pb.ts';
+import type { Engine } from '../../gen/mesh/inference/v1/engine_pb.ts';
 import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Generate } from '../shared/transport/generate.ts';
@@ -48,8 +48,6 @@ export interface InferenceContext {
   connection(engine: string): EngineConnection;
   /** Calls `listener` with every engine that changes, load aside, until the returned function is called. */
   watch(listener: (engine: Engine) => void): () => void;
-  /** Whether every required engine is ready. */
-  ready(): boolean;
   /** Starts the engines and announces the node. */
   start(): void;
   /** Takes nothing new; what runs goes on. */
@@ -120,7 +118,6 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    ready: () => list().every((engine) => !engine.required || engine.state === EngineState.READY) && !draining,
     start() {
       for (const engine of engines.values()) engine.start();
       const { registry, advertisedAddress: address } = resources;

@@ -119,7 +119,7 @@ const atEngine = () => engine ?? expect.fail('not dispatched');
 async function expectTold(...expected: string[]): Promise<void> {
   await settlement.idle();
   expect(told).toEqual(expected);
-  expect(inFlight.total).toBe(0);
+  expect(inFlight.count('n/chat')).toBe(0);
 }
 
 test('a whole generation is charged once, by its bill', async () => {
@@ -127,7 +127,7 @@ test('a whole generation is charged once, by its bill', async () => {
   const { sink } = atEngine();
   sink.event(started());
   sink.event(delta(5));
-  expect(inFlight.total).toBe(1);
+  expect(inFlight.count('n/chat')).toBe(1);
   sink.event(usage());
   sink.end();
   expect(got).toEqual(['started', 'delta', 'usage', 'end']);

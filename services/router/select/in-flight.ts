@@ -7,13 +7,6 @@ export class InFlight {
     return this.#counts.get(id) ?? 0;
   }
 
-  /** How many run in all. */
-  get total(): number {
-    let total = 0;
-    for (const count of this.#counts.values()) total += count;
-    return total;
-  }
-
   /** Counts one in and returns what counts it out; calling that again does nothing. */
   acquire(id: string): () => void {
     this.#counts.set(id, this.count(id) + 1);

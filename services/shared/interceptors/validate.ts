@@ -1,4 +1,4 @@
-import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
+import { create, type DescMessage } from '@bufbuild/protobuf';
 import { pathToString } from '@bufbuild/protobuf/reflect';
 import { createValidator, ValidationError } from '@bufbuild/protovalidate';
 import { ConnectError, type Interceptor } from '@connectrpc/connect';
@@ -25,17 +25,6 @@ export const validateInterceptor: Interceptor = (next) => {
     }
   };
 };
-
-/**
- * Checks a message against the rules of the contract.
- *
- * @throws MeshError INVALID_FIELD naming the field, e.g. `sampling.temperature`.
- */
-export function validateMessage<D extends DescMessage>(schema: D, message: MessageShape<D>): void {
-  const result = validator.validate(schema, message);
-  if (result.kind === 'invalid') throw firstViolation(result.error);
-  if (result.kind === 'error') throw result.error;
-}
 
 /** Compiles the rules of those messages; the first check of one costs 40–90 ms otherwise. */
 export function warmValidator(schemas: Iterable<DescMessage>): void {

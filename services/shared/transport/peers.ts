@@ -29,10 +29,6 @@ export interface PeersOptions {
 
 /** The other roles, wherever they run. */
 export interface Peers {
-  /** Whether the role runs in this process. */
-  isLocal(role: Role): boolean;
-  /** Whether the role can be reached at all. */
-  isKnown(role: Role): boolean;
   /** Looked up at the first call, so that roles may start in any order. A call to an unknown role is PEER_UNAVAILABLE. */
   transport(role: Role): Transport;
   client<T extends DescService>(role: Role, service: T): Client<T>;
@@ -77,8 +73,6 @@ export function createPeers(options: PeersOptions): Peers {
   }
 
   return {
-    isLocal: (role) => options.local.has(role),
-    isKnown: (role) => options.local.has(role) || options.remote.has(role),
     transport,
     client: (role, service) => createMeshClient(service, transport(role)),
     close() {
