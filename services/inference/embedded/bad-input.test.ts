@@ -17,8 +17,8 @@ async function refusal(path: string, body: unknown) {
 
 test.each([
   ['n', 2],
-  ['logprobs', true],
-  ['top_logprobs', 3],
+  ['prompt_logprobs', 1],
+  ['echo', true],
   ['tools', [{ type: 'function', function: { name: 'f' } }]],
   ['response_format', { type: 'json_object' }],
   ['chat_template', '{{ 1 }}'],
@@ -55,6 +55,12 @@ test.each([
   ['/v1/chat/completions', { ...chat, stream: 'yes' }, 'stream'],
   ['/v1/chat/completions', { ...chat, stop: new Array(17).fill('a') }, 'stop'],
   ['/v1/chat/completions', { ...chat, logit_bias: { 99999: 1 } }, 'logit_bias'],
+  ['/v1/chat/completions', { ...chat, top_logprobs: 3 }, 'top_logprobs'],
+  ['/v1/chat/completions', { ...chat, logprobs: 1 }, 'logprobs'],
+  ['/v1/chat/completions', { ...chat, logprobs: true, top_logprobs: 21 }, 'top_logprobs'],
+  ['/v1/completions', { prompt: 'a', logprobs: true }, 'logprobs'],
+  ['/v1/completions', { prompt: 'a', logprobs: 21 }, 'logprobs'],
+  ['/v1/completions', { prompt: 'a', logprobs: 1, top_logprobs: 2 }, 'top_logprobs'],
   ['/v1/completions', {}, 'prompt'],
   ['/v1/completions', { prompt: '' }, 'prompt'],
   ['/v1/completions', { prompt: [1, -1] }, 'prompt.1'],

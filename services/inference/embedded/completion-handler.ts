@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { type Generation, type GenerationResult, type GenerationSink, startGeneration } from './generation.ts';
 import type { LlamaEngine } from './llama-engine.ts';
+import type { TokenLogprobs } from './logprob-reader.ts';
 import type { CompletionRequest } from './openai-request.ts';
 import { createFormatter, SSE_DONE } from './openai-response.ts';
 import { errorBody, RequestError } from './request-error.ts';
@@ -28,7 +29,7 @@ function streamingSink(
   response: ServerResponse,
   generation: () => Generation,
 ): GenerationSink {
-  const format = createFormatter(request, engine.model);
+  const format = createFormatter(request, engine);
 
   /** Flushed at once. A client that does not read stops its own generation, and nobody else's. */
   function write(event: string): void {
@@ -62,9 +63,10 @@ function collectingSink(
   response: ServerResponse,
   generation: () => Generation,
 ): GenerationSink {
-  const format = createFormatter(request, engine.model);
+  const format = createFormatter(request, engine);
   const texts: string[] = [];
   const tokens: number[] = [];
+  const logprobs: TokenLogprobs[] = [];
 
   const send = (status: number, body: string): void => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(body);
@@ -73,8 +75,10 @@ function collectingSink(
     piece(piece) {
       texts.push(piece.text);
       tokens.push(...piece.tokens);
+      if (piece.logprobs !== undefined) logprobs.push(...piece.logprobs);
     },
-    ended: (result: GenerationResult) => send(200, format.body(texts.join(''), tokens, result, generation().usage())),
+    ended: (result: GenerationResult) =>
+      send(200, format.body({ text: texts.join(''), tokens, logprobs }, result, generation().usage())),
     failed: (error) => send(500, errorBody(failure(error))),
   };
 }

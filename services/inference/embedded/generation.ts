@@ -1,5 +1,6 @@
 import type { SamplerConfig } from './llama-binding.ts';
 import type { LlamaEngine } from './llama-engine.ts';
+import type { TokenLogprobs } from './logprob-reader.ts';
 import type { CompletionRequest, PromptSource } from './openai-request.ts';
 import { RequestError } from './request-error.ts';
 import type { GenerationHandle } from './scheduler.ts';
@@ -21,8 +22,11 @@ export type GenerationUsage = {
   readonly cachedTokens: number;
 };
 
+/** New text with its tokens. `logprobs` has an entry per token whose text is in it, where the request asks. */
+export type GenerationPiece = Piece & { readonly logprobs?: readonly TokenLogprobs[] };
+
 export type GenerationSink = {
-  piece(piece: Piece): void;
+  piece(piece: GenerationPiece): void;
   /** After the last piece. */
   ended(result: GenerationResult): void;
   failed(error: Error): void;
@@ -49,32 +53,58 @@ export function startGeneration(engine: LlamaEngine, request: CompletionRequest,
   let completionTokens = 0;
   let cachedTokens = 0;
   let matchedStop: string | undefined;
+  /** Of the tokens that were not sent yet, in order; always empty where none were asked for. */
+  const heldLogprobs: TokenLogprobs[] = [];
+
+  function send(piece: Piece): void {
+    if (request.topLogprobs === undefined) {
+      sink.piece(piece);
+      return;
+    }
+    const logprobs = heldLogprobs.splice(0, piece.tokens.length);
+    sink.piece({ ...piece, logprobs: matchedStop === undefined ? logprobs : beforeStop(logprobs, piece.text) });
+  }
+
+  /** Those whose text begins before the end of `text`: what a stop string withholds is told by nothing. */
+  function beforeStop(logprobs: readonly TokenLogprobs[], text: string): readonly TokenLogprobs[] {
+    let left = Buffer.byteLength(text);
+    return logprobs.filter(({ token }) => {
+      const isSent = left > 0;
+      left -= engine.tokenizer.spell(token).bytes.length;
+      return isSent;
+    });
+  }
 
   function pass(piece: Piece | undefined): boolean {
     if (piece === undefined) return true;
     const result = filter.push(piece);
-    if (result.piece !== undefined) sink.piece(result.piece);
     matchedStop = result.stop;
+    if (result.piece !== undefined) send(result.piece);
     return matchedStop === undefined;
   }
 
   const handle = engine.scheduler.submit({
     prompt,
     maxTokens,
-    samplerConfig: completeConfig(request, maxTokens, engine.tokenizer.endTokens),
+    sampling: {
+      config: completeConfig(request, maxTokens, engine.tokenizer.endTokens),
+      grammar: undefined,
+      topLogprobs: request.topLogprobs,
+    },
     started(cached) {
       startedAt = performance.now();
       cachedTokens = cached;
     },
-    token(token) {
+    token(token, logprobs) {
       firstTokenAt ??= performance.now();
       completionTokens++;
+      if (logprobs !== undefined) heldLogprobs.push(logprobs);
       return pass(decoder.push(token));
     },
     ended(reason) {
       if (matchedStop === undefined && pass(decoder.flush())) {
         const rest = filter.flush();
-        if (rest !== undefined) sink.piece(rest);
+        if (rest !== undefined) send(rest);
       }
       const now = performance.now();
       const decodeFrom = firstTokenAt ?? now;

@@ -12,6 +12,12 @@ export type LlamaBinding = {
   readonly AddonModel: new (path: string, options: NativeModelOptions) => NativeModel;
   readonly AddonContext: new (model: NativeModel, options: NativeContextOptions) => NativeContext;
   readonly AddonSampler: new (model: NativeModel) => NativeSampler;
+  /** Throws for a text that is no grammar. */
+  readonly AddonGrammar: new (
+    grammar: string,
+    options: { readonly addonExports: LlamaBinding },
+  ) => NativeGrammar;
+  readonly AddonGrammarEvaluationState: new (model: NativeModel, grammar: NativeGrammar) => NativeGrammarState;
   readonly AddonJinjaRenderer: new (template: string) => NativeTemplate;
   setLogger(logger: (level: number, message: string) => void): void;
   setLoggerLogLevel(level: number): void;
@@ -49,7 +55,9 @@ export type NativeModel = {
   tokenBos(): number;
   /** -1: none. */
   tokenEos(): number;
+  /** As it stands in the vocabulary, in the vocabulary's own way of writing bytes. */
   getTokenString(token: number): string;
+  getVocabularyType(): number;
   /** Bit set, see `TOKEN_ATTRIBUTE`. */
   getTokenAttributes(token: number): number;
   /** Whether the token ends a generation: end of text, of turn, of message. */
@@ -57,8 +65,14 @@ export type NativeModel = {
   shouldPrependBosToken(): boolean;
 };
 
-/** The bits of `getTokenAttributes` that make llama.cpp parse a token from text only on request. */
-export const TOKEN_ATTRIBUTE = { unknown: 1, control: 8 } as const;
+/**
+ * Bits of `getTokenAttributes`. Unknown and control tokens are made from text only on request; a byte token's string is
+ * `<0xHH>`.
+ */
+export const TOKEN_ATTRIBUTE = { unknown: 1, control: 8, byte: 32 } as const;
+
+/** The kind of `getVocabularyType` whose token strings have a printable character for each byte. */
+export const BYTE_LEVEL_VOCABULARY = 2;
 
 export type NativeContextOptions = {
   /** Tokens of all sequences together. */
@@ -82,12 +96,29 @@ export type NativeContext = {
   decodeBatch(): Promise<void>;
   /** -1: nothing could be sampled. */
   sampleToken(logitIndex: number, sampler: NativeSampler): Promise<number>;
+  /**
+   * Samples and tells, for what the sampler left of the vocabulary, `[token, probability, token, probability, ...]`, the
+   * likeliest first, and the probability of the sampled token. Both are computed from the logits at the end of the
+   * sampler's chain, without its temperature being undone.
+   */
+  sampleToken(
+    logitIndex: number,
+    sampler: NativeSampler,
+    probabilities: boolean,
+    ownProbability?: boolean,
+  ): Promise<readonly [token: number, probabilities?: readonly number[], ownProbability?: number]>;
   disposeSequence(sequence: number): void;
   /** Removes positions from `start` to before `end` (-1: to the last); false where the model's memory cannot. */
   removeTokenCellsFromSequence(sequence: number, start: number, end: number): boolean;
 };
 
 export type NativeSampler = { applyConfig(config: SamplerConfig): void; dispose(): void };
+
+/** A parsed GBNF grammar. */
+export type NativeGrammar = { isTextCompatible(text: string): boolean };
+
+/** How far one text has come in a grammar. A sampler that has it advances it with each token. */
+export type NativeGrammarState = object;
 
 /** An absent field leaves that stage out. */
 export type SamplerConfig = {
@@ -105,6 +136,7 @@ export type SamplerConfig = {
   repeatPenaltyFrequencyPenalty?: number;
   tokenBiasKeys?: Uint32Array;
   tokenBiasValues?: Float32Array;
+  grammarEvaluationState?: NativeGrammarState;
 };
 
 export type NativeTemplate = { render(variables: Record<string, unknown>): string };

@@ -15,6 +15,7 @@ import { planMemory } from './memory-fit.ts';
 import { canReusePrefix, modelShape } from './model-shape.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import { chooseThreads } from './threads.ts';
+import { createTokenSampler } from './token-sampler.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 
 export type EngineOptions = {
@@ -76,11 +77,7 @@ export async function loadEngine(options: EngineOptions, onPercent: (percent: nu
     sequences: options.sequences,
     batchTokens: BATCH_TOKENS,
     canReusePrefix: canReusePrefix(binding, metadata, architecture),
-    createSampler(config) {
-      const sampler = new binding.AddonSampler(model);
-      sampler.applyConfig(config);
-      return sampler;
-    },
+    createSampler: (plan) => createTokenSampler({ binding, model, context }, plan),
     isEndOfGeneration: (token) => tokenizer.endTokens.has(token),
   });
 

@@ -1,9 +1,17 @@
-import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import type { ChatMessage } from './chat-template.ts';
 import type { SamplerConfig } from './llama-binding.ts';
 import { RequestError } from './request-error.ts';
-import { commonFields, messagesField, parseBody, promptField } from './request-fields.ts';
+import {
+  type CommonBody,
+  chatLogprobFields,
+  commonFields,
+  completionLogprobFields,
+  messagesField,
+  parseBody,
+  promptField,
+} from './request-fields.ts';
+import { samplerConfig } from './sampler-config.ts';
 
 export type PromptSource =
   | { readonly kind: 'text'; readonly text: string }
@@ -26,14 +34,17 @@ export type CompletionRequest = {
   readonly samplerConfig: SamplerConfig;
   /** Go on past the tokens that end a generation. */
   readonly ignoreEnd: boolean;
+  /** How many alternatives to tell beside each token; undefined: no log-probabilities. */
+  readonly topLogprobs: number | undefined;
 };
 
 const chatBody = z.object({
   ...commonFields,
+  ...chatLogprobFields,
   messages: messagesField,
   max_completion_tokens: commonFields.max_tokens,
 });
-const completionBody = z.object({ ...commonFields, prompt: promptField });
+const completionBody = z.object({ ...commonFields, ...completionLogprobFields, prompt: promptField });
 const tokenizeBody = z.object({
   content: z.string().optional(),
   prompt: promptField.optional(),
@@ -42,27 +53,31 @@ const tokenizeBody = z.object({
 
 /** OpenAI's default for text completions. */
 const DEFAULT_COMPLETION_TOKENS = 16;
-const SEED_RANGE = 2 ** 32;
-
-type CommonBody = Omit<z.output<typeof chatBody>, 'messages' | 'max_completion_tokens'>;
 
 /** `vocabularySize` bounds the token ids in `logit_bias`. */
 export function parseChatRequest(body: unknown, vocabularySize: number): CompletionRequest {
   const parsed = parseBody(chatBody, body);
-  const { messages, max_completion_tokens: maxCompletionTokens, ...common } = parsed;
+  const { messages, max_completion_tokens: maxCompletionTokens, logprobs, top_logprobs: top = 0, ...common } = parsed;
+  if (top > 0 && logprobs !== true) {
+    throw new RequestError(400, "'top_logprobs' needs 'logprobs': true.", {
+      param: 'top_logprobs',
+      code: 'invalid_value',
+    });
+  }
   return completionRequest(
     common,
     { kind: 'chat', messages: chatMessages(messages) },
     maxCompletionTokens ?? common.max_tokens,
+    logprobs === true ? top : undefined,
     vocabularySize,
   );
 }
 
 /** `vocabularySize` bounds the token ids in `prompt` and `logit_bias`. */
 export function parseCompletionRequest(body: unknown, vocabularySize: number): CompletionRequest {
-  const { prompt, ...common } = parseBody(completionBody, body);
+  const { prompt, logprobs, ...common } = parseBody(completionBody, body);
   const maxTokens = common.max_tokens ?? DEFAULT_COMPLETION_TOKENS;
-  return completionRequest(common, promptSource(prompt, vocabularySize), maxTokens, vocabularySize);
+  return completionRequest(common, promptSource(prompt, vocabularySize), maxTokens, logprobs, vocabularySize);
 }
 
 /** `{content}`, `{prompt}` or `{messages}`, exactly one of them. */
@@ -99,6 +114,7 @@ function completionRequest(
   body: CommonBody,
   prompt: PromptSource,
   maxTokens: number | undefined,
+  topLogprobs: number | undefined,
   vocabularySize: number,
 ): CompletionRequest {
   return {
@@ -112,37 +128,6 @@ function completionRequest(
     stops: body.stop === undefined ? [] : [body.stop].flat(),
     samplerConfig: samplerConfig(body, vocabularySize),
     ignoreEnd: body.ignore_eos ?? false,
+    topLogprobs,
   };
-}
-
-function samplerConfig(body: CommonBody, vocabularySize: number): SamplerConfig {
-  const config: SamplerConfig = {
-    temperature: body.temperature ?? 1,
-    seed: body.seed === undefined ? randomInt(SEED_RANGE) : ((body.seed % SEED_RANGE) + SEED_RANGE) % SEED_RANGE,
-  };
-  if (body.top_k !== undefined && body.top_k > 0) config.topK = body.top_k;
-  if (body.top_p !== undefined && body.top_p < 1) config.topP = body.top_p;
-  if (body.min_p !== undefined && body.min_p > 0) config.minP = body.min_p;
-  const repeat = body.repetition_penalty ?? 1;
-  const presence = body.presence_penalty ?? 0;
-  const frequency = body.frequency_penalty ?? 0;
-  if (repeat !== 1 || presence !== 0 || frequency !== 0) {
-    config.repeatPenalty = repeat;
-    config.repeatPenaltyPresencePenalty = presence;
-    config.repeatPenaltyFrequencyPenalty = frequency;
-    config.repeatPenaltyTokens = new Uint32Array();
-  }
-  const bias = Object.entries(body.logit_bias ?? {});
-  const unknown = bias.find(([token]) => Number(token) >= vocabularySize);
-  if (unknown !== undefined) {
-    throw new RequestError(400, `Token id ${unknown[0]} in 'logit_bias' is not in the vocabulary.`, {
-      param: 'logit_bias',
-      code: 'invalid_value',
-    });
-  }
-  if (bias.length > 0) {
-    config.tokenBiasKeys = Uint32Array.from(bias, ([token]) => Number(token));
-    config.tokenBiasValues = Float32Array.from(bias, ([, value]) => value);
-  }
-  return config;
 }

@@ -1,20 +1,32 @@
 import { randomUUID } from 'node:crypto';
-import type { GenerationResult, GenerationUsage } from './generation.ts';
+import type { GenerationPiece, GenerationResult, GenerationUsage } from './generation.ts';
+import type { TokenLogprobs } from './logprob-reader.ts';
+import { createLogprobsFormat } from './openai-logprobs.ts';
 import type { CompletionRequest } from './openai-request.ts';
-import type { Piece } from './text-decoder.ts';
+import type { Tokenizer } from './tokenizer.ts';
 
 export const SSE_DONE = 'data: [DONE]\n\n';
 
 export type ResponseFormatter = {
   /** An event with new text. */
-  pieceEvent(piece: Piece, usage: GenerationUsage): string;
+  pieceEvent(piece: GenerationPiece, usage: GenerationUsage): string;
   /** The event with the reason of the end. */
   endEvent(result: GenerationResult, usage: GenerationUsage): string;
   /** The event after it, where the request asks for usage. */
   usageEvent(result: GenerationResult, usage: GenerationUsage): string;
   /** The body of an answer that is not streamed. */
-  body(text: string, tokens: readonly number[], result: GenerationResult, usage: GenerationUsage): string;
+  body(answer: WholeAnswer, result: GenerationResult, usage: GenerationUsage): string;
 };
+
+/** Everything that the pieces brought. */
+export type WholeAnswer = {
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly logprobs: readonly TokenLogprobs[];
+};
+
+/** What an answer says about the model that made it. */
+export type AnsweringModel = { readonly model: string; readonly tokenizer: Pick<Tokenizer, 'spell'> };
 
 const milliseconds = (value: number): number => Math.round(value * 1000) / 1000;
 
@@ -36,12 +48,16 @@ function timingsObject({ timings }: GenerationResult): object {
 }
 
 /** OpenAI's shapes for one request. What does not change between its events is written once. */
-export function createFormatter(request: CompletionRequest, servedModel: string): ResponseFormatter {
+export function createFormatter(request: CompletionRequest, { model, tokenizer }: AnsweringModel): ResponseFormatter {
   const chat = request.prompt.kind === 'chat';
+  const formatLogprobs =
+    request.topLogprobs === undefined
+      ? () => null
+      : createLogprobsFormat(chat ? 'chat' : 'completion', tokenizer.spell);
   const identity = (object: string): string => {
     const id = `${chat ? 'chatcmpl' : 'cmpl'}-${randomUUID()}`;
     const created = Math.floor(Date.now() / 1000);
-    return JSON.stringify({ id, object, created, model: request.model ?? servedModel }).slice(0, -1);
+    return JSON.stringify({ id, object, created, model: request.model ?? model }).slice(0, -1);
   };
   const chunkHead = `data: ${identity(chat ? 'chat.completion.chunk' : 'text_completion')}`;
   let role = chat ? '"role":"assistant",' : '';
@@ -60,7 +76,8 @@ export function createFormatter(request: CompletionRequest, servedModel: string)
   return {
     pieceEvent(piece, usage) {
       const tokens = request.returnTokenIds ? `,"token_ids":[${piece.tokens.join(',')}]` : '';
-      return event(`${content(piece.text)},"logprobs":null,"finish_reason":null${tokens}`, usage);
+      const logprobs = piece.logprobs === undefined ? 'null' : JSON.stringify(formatLogprobs(piece.logprobs));
+      return event(`${content(piece.text)},"logprobs":${logprobs},"finish_reason":null${tokens}`, usage);
     },
     endEvent(result, usage) {
       const delta = chat ? `"delta":{${role.slice(0, -1)}}` : '"text":""';
@@ -71,11 +88,11 @@ export function createFormatter(request: CompletionRequest, servedModel: string)
       const tail = { choices: [], usage: usageObject(usage), timings: timingsObject(result) };
       return `${chunkHead},${JSON.stringify(tail).slice(1)}\n\n`;
     },
-    body(text, tokens, result, usage) {
+    body({ text, tokens, logprobs }, result, usage) {
       const choice = {
         index: 0,
         ...(chat ? { message: { role: 'assistant', content: text } } : { text }),
-        logprobs: null,
+        logprobs: formatLogprobs(logprobs),
         finish_reason: result.reason,
         stop_reason: result.stop ?? null,
         ...(request.returnTokenIds ? { token_ids: tokens } : {}),

@@ -40,13 +40,23 @@ export const commonFields = {
   logit_bias: unset(z.record(z.string().regex(/^\d+$/, 'must be a token id'), z.number().min(-100).max(100))),
   ignore_eos: unset(z.boolean()),
 };
+const commonBody = z.object(commonFields);
+export type CommonBody = z.output<typeof commonBody>;
+
+/** OpenAI takes up to 5 for completions and up to 20 for chats; the mesh takes 20 for both. */
+const MAX_TOP_LOGPROBS = 20;
+const alternatives = z.int().min(0).max(MAX_TOP_LOGPROBS);
+export const chatLogprobFields = { logprobs: unset(z.boolean()), top_logprobs: unset(alternatives) };
+/** One number for both; false, which chats have, asks for nothing here too. */
+export const completionLogprobFields = {
+  logprobs: unset(z.union([alternatives, z.literal(false).transform(() => undefined)])),
+  top_logprobs: unset(z.literal(0, 'completions take the number in logprobs')),
+};
 
 /** Fields that would change the answer and that this engine cannot honour, unless their value changes nothing. */
 const UNSUPPORTED: ReadonlySet<string> = new Set([
   'n',
   'best_of',
-  'logprobs',
-  'top_logprobs',
   'prompt_logprobs',
   'echo',
   'suffix',

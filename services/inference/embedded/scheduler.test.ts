@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import type { NativeContext } from './llama-binding.ts';
 import { createScheduler } from './scheduler.ts';
 import type { GenerationTask } from './slot.ts';
+import type { TokenSampler } from './token-sampler.ts';
 
-/** A native context that only notes how many samplings overlap; the real one loses logits about once in 100 such steps. */
+/** A native context and a sampler that only note how many samplings overlap; the real one loses logits about once in 100 such steps. */
 function recordingContext() {
   let inFlight = 0;
   let logits = 0;
@@ -18,16 +19,20 @@ function recordingContext() {
     },
     addToBatch: (_sequence, _position, _tokens, wanted) => wanted.map(() => logits++),
     decodeBatch: () => new Promise((resolve) => setImmediate(resolve)),
-    async sampleToken(logitIndex) {
-      overlaps[logitIndex] = inFlight++;
-      await new Promise((resolve) => setImmediate(resolve));
-      inFlight--;
-      return 1;
-    },
+    sampleToken: (): Promise<never> => Promise.reject(new Error('only the sampler samples')),
     disposeSequence: () => {},
     removeTokenCellsFromSequence: () => true,
   };
-  return { context, overlaps };
+  const sampler: TokenSampler = {
+    async sample(logitIndex) {
+      overlaps[logitIndex] = inFlight++;
+      await new Promise((resolve) => setImmediate(resolve));
+      inFlight--;
+      return { token: 1, logprobs: undefined };
+    },
+    dispose: () => {},
+  };
+  return { context, sampler, overlaps };
 }
 
 function runTask(submit: (task: GenerationTask) => unknown): Promise<void> {
@@ -35,7 +40,7 @@ function runTask(submit: (task: GenerationTask) => unknown): Promise<void> {
     submit({
       prompt: Uint32Array.of(1, 2, 3),
       maxTokens: 3,
-      samplerConfig: { temperature: 0, seed: 0 },
+      sampling: { config: { temperature: 0, seed: 0 }, grammar: undefined, topLogprobs: undefined },
       started: () => {},
       token: () => true,
       ended: () => resolve(),
@@ -45,13 +50,13 @@ function runTask(submit: (task: GenerationTask) => unknown): Promise<void> {
 }
 
 test('after a decode the first sampling is alone, the others run side by side', async () => {
-  const { context, overlaps } = recordingContext();
+  const { context, sampler, overlaps } = recordingContext();
   const scheduler = createScheduler({
     context,
     sequences: 3,
     batchTokens: 512,
     canReusePrefix: true,
-    createSampler: () => ({ applyConfig: () => {}, dispose: () => {} }),
+    createSampler: () => sampler,
     isEndOfGeneration: () => false,
   });
   await Promise.all([1, 2, 3].map(() => runTask(scheduler.submit)));

@@ -1,6 +1,8 @@
-import { commonPrefixLength, planStep, type StepEntry } from './batch-plan.ts';
-import type { NativeContext, NativeSampler, SamplerConfig } from './llama-binding.ts';
-import type { Generation, GenerationTask, Slot } from './slot.ts';
+import { planStep, type StepEntry } from './batch-plan.ts';
+import { createDecodeStep } from './decode-step.ts';
+import { createCounters, type EngineCounters } from './engine-counters.ts';
+import { asError, createSequences, type SequenceEngine } from './sequences.ts';
+import type { Generation, GenerationTask } from './slot.ts';
 
 export type GenerationHandle = {
   /** No callback is called any more; the sequence is free after the decode step that is running, if any. */
@@ -10,14 +12,9 @@ export type GenerationHandle = {
   resume(): void;
 };
 
-export type SchedulerEngine = {
-  readonly context: NativeContext;
-  readonly sequences: number;
+export type SchedulerEngine = SequenceEngine & {
   /** Most tokens of one decode step. */
   readonly batchTokens: number;
-  /** Whether the model's memory can be cut back to a prefix. */
-  readonly canReusePrefix: boolean;
-  createSampler(config: SamplerConfig): NativeSampler;
   isEndOfGeneration(token: number): boolean;
 };
 
@@ -25,6 +22,9 @@ export type Scheduler = {
   /** Undefined: the queue is full. */
   submit(task: GenerationTask): GenerationHandle | undefined;
   counts(): { readonly running: number; readonly waiting: number };
+  readonly counters: Readonly<EngineCounters>;
+  /** Tokens that all sequences hold in memory, those that are kept for a next prompt included. */
+  tokensInMemory(): number;
   /** Cancels everything and resolves when the last decode step is over. */
   close(): Promise<void>;
 };
@@ -32,124 +32,42 @@ export type Scheduler = {
 /** Enough for any burst that a mesh lets through; beyond it waiting would take longer than a caller's patience. */
 const MAX_WAITING = 256;
 
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
-
 /**
  * Continuous batching: one loop, the only writer of the native context, decodes one step of all generations at a time.
  * Between steps it frees, admits (first come, first served) and plans, so a change takes effect within one step.
  */
 export function createScheduler(engine: SchedulerEngine): Scheduler {
-  const slots: Slot[] = Array.from({ length: engine.sequences }, (_, id) => ({
-    id,
-    tokens: [],
-    generation: undefined,
-  }));
+  const counters = createCounters();
+  const sequences = createSequences(engine, counters);
+  const { slots } = sequences;
+  const { context, isEndOfGeneration } = engine;
+  const step = createDecodeStep({ context, sequences, counters, isEndOfGeneration });
   const waiting: Generation[] = [];
   let running = false;
   let idle = Promise.resolve();
   let closed = false;
 
-  function release(slot: Slot): void {
-    slot.generation?.sampler?.dispose();
-    slot.generation = undefined;
-  }
-
-  function clear(slot: Slot): void {
-    engine.context.disposeSequence(slot.id);
-    slot.tokens = [];
-  }
-
-  /** Keeps the beginning of the sequence that the prompt shares and forgets the rest, so no earlier text is left. */
-  function reusePrefix(slot: Slot, prompt: Uint32Array): number {
-    // The last token is always decoded again: its logits give the first new token.
-    const shared = Math.min(commonPrefixLength(slot.tokens, prompt), prompt.length - 1);
-    if (shared === slot.tokens.length) return shared;
-    const cut = shared > 0 && engine.context.removeTokenCellsFromSequence(slot.id, shared, -1);
-    if (!cut) clear(slot);
-    else slot.tokens.length = shared;
-    return slot.tokens.length;
-  }
-
   function admit(): void {
-    while (waiting.length > 0) {
-      const prompt = waiting[0]?.task.prompt ?? new Uint32Array();
-      let best: Slot | undefined;
-      let bestShared = -1;
-      for (const slot of slots) {
-        if (slot.generation !== undefined) continue;
-        const shared = engine.canReusePrefix ? commonPrefixLength(slot.tokens, prompt) : 0;
-        // Ties go to the lowest: llama.cpp decodes neighbouring sequences as one batch.
-        if (shared > bestShared) [best, bestShared] = [slot, shared];
-      }
-      if (best === undefined) return;
-      const generation = waiting.shift();
-      if (generation === undefined) return;
-      if (!engine.canReusePrefix) clear(best);
-      best.generation = generation;
-      generation.sampler = engine.createSampler(generation.task.samplerConfig);
-      generation.task.started(reusePrefix(best, prompt));
-    }
-  }
-
-  /** Never rejects: the samplers of a step run side by side, and none may be freed while another still works. */
-  async function sample(slot: Slot, logitIndex: number): Promise<void> {
-    const generation = slot.generation;
-    if (generation?.sampler === undefined || generation.cancelled) return;
-    try {
-      const token = await engine.context.sampleToken(logitIndex, generation.sampler);
-      if (token < 0) throw new Error('no token could be sampled');
-      if (!generation.cancelled) deliver(slot, generation, token);
-    } catch (error) {
-      if (!generation.cancelled) generation.task.failed(asError(error));
-      release(slot);
-    }
-  }
-
-  function deliver(slot: Slot, generation: Generation, token: number): void {
-    if (engine.isEndOfGeneration(token)) {
-      generation.task.ended('stop');
-      release(slot);
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      if (sequences.admit(next)) continue;
+      waiting.unshift(next);
       return;
     }
-    generation.producedTokens++;
-    generation.lastToken = token;
-    const goOn = generation.task.token(token);
-    if (goOn && generation.producedTokens < generation.task.maxTokens) return;
-    generation.task.ended(goOn ? 'length' : 'stop');
-    release(slot);
-  }
-
-  async function step(entries: readonly StepEntry[]): Promise<void> {
-    engine.context.initBatch(entries.reduce((sum, entry) => sum + entry.tokens.length, 0));
-    const sampled: { slot: Slot; logitIndex: number }[] = [];
-    for (const { slot, tokens, completesPrompt } of entries) {
-      const wanted = completesPrompt ? Uint32Array.of(tokens.length - 1) : new Uint32Array();
-      const [logitIndex] = engine.context.addToBatch(slot.id, slot.tokens.length, tokens, wanted);
-      if (logitIndex !== undefined) sampled.push({ slot, logitIndex });
-    }
-    await engine.context.decodeBatch();
-    for (const { slot, tokens } of entries) for (const token of tokens) slot.tokens.push(token);
-    // The first reader after a decode puts the logits in order (llama.cpp does that lazily and without a lock), so it
-    // must be alone; the others may then sample on all threads.
-    const [first, ...others] = sampled;
-    if (first === undefined) return;
-    await sample(first.slot, first.logitIndex);
-    if (others.length > 0) await Promise.all(others.map(({ slot, logitIndex }) => sample(slot, logitIndex)));
   }
 
   function fail(entries: readonly StepEntry[], error: Error): void {
     for (const { slot } of entries) {
       const generation = slot.generation;
-      clear(slot);
+      sequences.clear(slot);
       if (generation === undefined) continue;
       if (!generation.cancelled) generation.task.failed(error);
-      release(slot);
+      sequences.release(slot);
     }
   }
 
   async function run(): Promise<void> {
     for (;;) {
-      for (const slot of slots) if (slot.generation?.cancelled) release(slot);
+      for (const slot of slots) if (slot.generation?.cancelled) sequences.release(slot);
       admit();
       const entries = planStep(slots, engine.batchTokens);
       if (entries.length === 0) break;
@@ -188,13 +106,16 @@ export function createScheduler(engine: SchedulerEngine): Scheduler {
   }
 
   return {
+    counters,
     submit(task) {
       if (closed || waiting.length >= MAX_WAITING) return undefined;
-      const generation = {
+      const generation: Generation = {
         task,
         sampler: undefined,
         producedTokens: 0,
         lastToken: undefined,
+        startedAtMs: 0,
+        prefilledAtMs: undefined,
         paused: false,
         cancelled: false,
       };
@@ -206,6 +127,7 @@ export function createScheduler(engine: SchedulerEngine): Scheduler {
       const running = slots.filter((slot) => slot.generation !== undefined).length;
       return { running, waiting: waiting.length };
     },
+    tokensInMemory: () => slots.reduce((sum, slot) => sum + slot.tokens.length, 0),
     async close() {
       closed = true;
       waiting.length = 0;

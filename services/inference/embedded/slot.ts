@@ -1,15 +1,16 @@
-import type { NativeSampler, SamplerConfig } from './llama-binding.ts';
+import type { TokenLogprobs } from './logprob-reader.ts';
+import type { SamplingPlan, TokenSampler } from './token-sampler.ts';
 
 /** One generation as the scheduler sees it: tokens in, tokens out. The callbacks must not throw. */
 export type GenerationTask = {
   readonly prompt: Uint32Array;
   /** At least 1; prompt and completion together fit the sequence. */
   readonly maxTokens: number;
-  readonly samplerConfig: SamplerConfig;
+  readonly sampling: SamplingPlan;
   /** A sequence is taken; so many tokens of the prompt are in its memory already. */
   started(cachedTokens: number): void;
-  /** A token was sampled. Returns whether to go on. */
-  token(token: number): boolean;
+  /** A token was sampled, with log-probabilities where the plan asks for them. Returns whether to go on. */
+  token(token: number, logprobs: TokenLogprobs | undefined): boolean;
   /** The end, unless `failed` is called or the generation was cancelled. `length`: maxTokens is reached. */
   ended(reason: 'stop' | 'length'): void;
   failed(error: Error): void;
@@ -17,10 +18,13 @@ export type GenerationTask = {
 
 export type Generation = {
   readonly task: GenerationTask;
-  sampler: NativeSampler | undefined;
+  sampler: TokenSampler | undefined;
   producedTokens: number;
   /** Sampled, not decoded yet; undefined while the prompt is. */
   lastToken: number | undefined;
+  /** When a sequence was taken, and when the prompt was computed; milliseconds of `performance.now()`. */
+  startedAtMs: number;
+  prefilledAtMs: number | undefined;
   paused: boolean;
   cancelled: boolean;
 };
