@@ -4,6 +4,7 @@ import { ChatTemplateError } from './chat-template.ts';
 import { answerCompletion } from './completion-handler.ts';
 import { tokenizePrompt } from './generation.ts';
 import type { LlamaEngine } from './llama-engine.ts';
+import { METRICS_CONTENT_TYPE, metricsText } from './metrics-text.ts';
 import { parseChatRequest, parseCompletionRequest, parseTokenizeRequest } from './openai-request.ts';
 import { readJson } from './request-body.ts';
 import { errorBody, RequestError } from './request-error.ts';
@@ -19,6 +20,7 @@ type Handler = (engine: LlamaEngine, request: IncomingMessage, response: ServerR
 
 const ROUTES: Readonly<Record<string, { readonly method: string; readonly handle: Handler }>> = {
   '/v1/models': { method: 'GET', handle: listModels },
+  '/metrics': { method: 'GET', handle: metrics },
   '/tokenize': { method: 'POST', handle: tokenize },
   '/v1/chat/completions': {
     method: 'POST',
@@ -85,6 +87,10 @@ function health(engine: LlamaEngine | undefined, response: ServerResponse): void
   }
   const { running, waiting } = engine.scheduler.counts();
   sendJson(response, 200, { status: 'ok', requests_running: running, requests_waiting: waiting });
+}
+
+function metrics(engine: LlamaEngine, _request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': METRICS_CONTENT_TYPE }).end(metricsText(engine));
 }
 
 function listModels(engine: LlamaEngine, _request: IncomingMessage, response: ServerResponse): void {

@@ -50,6 +50,7 @@ test('with a key every route but health asks for it', async () => {
   const engine = await start(['--api-key-env', 'ENGINE_KEY'], { ENGINE_KEY: 'correct' });
   expect((await engine.get('/health')).status).toBe(200);
   expect((await engine.get('/v1/models')).status).toBe(401);
+  expect((await engine.get('/metrics')).status).toBe(401);
   expect((await engine.get('/v1/models', { authorization: 'Bearer wrong' })).status).toBe(401);
   expect((await engine.get('/v1/models', { authorization: 'Bearer correct' })).status).toBe(200);
 });
