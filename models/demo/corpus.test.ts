@@ -1,0 +1,91 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { judgeSql } from './eval/judge.ts';
+import { readPrompts } from './eval/prompts.ts';
+
+const CONVERSATIONS = 4_000;
+const TABLES = [
+  'users',
+  'customers',
+  'orders',
+  'products',
+  'employees',
+  'departments',
+  'invoices',
+  'payments',
+  'suppliers',
+  'reviews',
+  'students',
+  'courses',
+  'enrollments',
+  'books',
+];
+
+type Conversation = { readonly heldOut: boolean; readonly turns: readonly { role: string; text: string }[] };
+
+const python = spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 11))']);
+if (python.status !== 0) console.log('skipped: the tests of the demo corpus need python3, 3.11 or newer');
+
+/** Letter case, punctuation and spacing do not make another question. */
+const normalised = (text: string): string =>
+  text
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9+*/<>=-]+/g, ' ')
+    .trim();
+
+describe.skipIf(python.status !== 0)('the text that the model learns from', () => {
+  let corpus: Conversation[];
+
+  beforeAll(() => {
+    const args = ['-m', 'corpus', '--seed', '7', '--conversations', String(CONVERSATIONS)];
+    const printed = spawnSync('python3', args, {
+      cwd: join(import.meta.dirname, 'train'),
+      encoding: 'utf8',
+      maxBuffer: 2 ** 26,
+    });
+    expect(printed.stderr).toBe('');
+    corpus = printed.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  });
+
+  test('has the turns of a conversation, none empty, in plain text', () => {
+    expect(corpus).toHaveLength(CONVERSATIONS);
+    for (const { turns } of corpus) {
+      const roles = turns.map(({ role }) => role).filter((role) => role !== 'system');
+      expect(roles).toEqual(roles.map((_, index) => (index % 2 === 0 ? 'user' : 'assistant')));
+      expect(roles.at(-1)).toBe('assistant');
+      for (const { text } of turns) expect(text).toMatch(/^[^{}|]*\S[^{}|]*$/);
+    }
+  });
+
+  test('asks nothing that the evaluation asks', () => {
+    const trained = new Set(corpus.flatMap(({ turns }) => turns.map(({ text }) => normalised(text))));
+    const { chat, sql } = readPrompts();
+    const single = [...chat, ...sql].filter(
+      ({ messages }) => messages.filter(({ role }) => role === 'user').length === 1,
+    );
+    const asked = single.map(({ messages }) => normalised(messages.at(-1)?.content ?? ''));
+    expect(asked.length).toBeGreaterThan(200);
+    expect(asked.filter((question) => trained.has(question))).toEqual([]);
+  });
+
+  test('holds some of itself back', () => {
+    const heldOut = corpus.filter((conversation) => conversation.heldOut).length;
+    expect(heldOut).toBeGreaterThan(CONVERSATIONS / 300);
+    expect(heldOut).toBeLessThan(CONVERSATIONS / 30);
+  });
+
+  test('answers with SQL that PostgreSQL parses, over the tables of the model card', async () => {
+    const answers = corpus.flatMap(({ turns }) =>
+      turns.filter(({ role, text }) => role === 'assistant' && text.startsWith('SELECT')),
+    );
+    expect(answers.length).toBeGreaterThan(CONVERSATIONS / 10);
+    for (const { text } of answers) {
+      const tables = TABLES.filter((table) => new RegExp(`\\b${table}\\b`).test(text.replaceAll(/'[^']*'/g, '')));
+      expect([text, await judgeSql(text, { tables })]).toEqual([text, undefined]);
+    }
+  });
+});
