@@ -1,0 +1,63 @@
+import { mkdir } from 'node:fs/promises';
+import { ConfigError } from '../../shared/lifecycle/config-source.ts';
+import { TemporaryError } from '../../shared/lifecycle/temporary-error.ts';
+import { WeightsCache } from './cache.ts';
+import { diskFull } from './disk-space.ts';
+import { type FetchResources, fetchWeights } from './fetch.ts';
+import { withFileLock } from './file-lock.ts';
+import type { HubReference } from './reference.ts';
+
+/** What obtaining weights works with. */
+export interface WeightsResources extends Omit<FetchResources, 'subject' | 'cache'> {
+  /** Where models are kept; made when there is none. */
+  readonly modelsDirectory: string;
+}
+
+/**
+ * The path of a reference's GGUF file, fetched and verified when it is not on the disk. What is there and was verified
+ * before is used without any request.
+ *
+ * @param subject what messages begin with, e.g. "--model hf:user/repository"
+ * @throws ConfigError for what somebody must change; TemporaryError for what may pass; the signal's reason.
+ */
+export async function obtainWeights(
+  reference: HubReference,
+  subject: string,
+  resources: WeightsResources,
+): Promise<string> {
+  const { signal, hub, log } = resources;
+  const cache = new WeightsCache(resources.modelsDirectory, reference);
+  try {
+    const found = await cache.find();
+    if (found !== undefined) return found;
+    if (hub.offline) {
+      throw new ConfigError(
+        `${subject}: is not in ${cache.directory}, and HF_HUB_OFFLINE forbids to fetch it; unset it`,
+      );
+    }
+    await mkdir(cache.directory, { recursive: true, mode: 0o700 });
+    const onWait = (): void =>
+      log.info({ model: reference.text }, 'waiting for another process that fetches this model');
+    return await withFileLock(cache.lockPath, { signal, onWait }, async () => {
+      return (await cache.find()) ?? (await fetchWeights(reference, { ...resources, subject, cache }));
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw asStartError(error, subject, cache.directory);
+  }
+}
+
+/** Errors as the start tells them: what may pass gets its subject and what to do, a disk that refuses is named. */
+function asStartError(error: unknown, subject: string, directory: string): unknown {
+  if (error instanceof TemporaryError) {
+    return new TemporaryError(
+      `${subject}: ${error.message}. Check the network and HF_ENDPOINT, then start again: it goes on with what is kept in ${directory}`,
+      { cause: error },
+    );
+  }
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(subject, directory, 'it is full');
+  if (syscall !== undefined)
+    return new ConfigError(`${subject}: cannot be kept in ${directory} (${code} at ${syscall})`);
+  return error;
+}
