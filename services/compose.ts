@@ -16,9 +16,12 @@ import { createAuthContext, ensureAdminKey } from './auth/context.ts';
 import { authRoutes } from './auth/routes.ts';
 import { type Config, SHIPPED_NAME } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
+import type { InferenceConfig } from './inference/config.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
 import { inferenceRoutes } from './inference/routes.ts';
+import { withLocalModels } from './inference/weights/local-models.ts';
+import type { Terminal } from './inference/weights/progress.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { quotaRoutes } from './quota/routes.ts';
@@ -53,6 +56,10 @@ export interface MeshResources {
   readonly nodePath: string;
   /** Reads one environment variable, for engines. */
   readonly environmentVariable: (name: string) => string | undefined;
+  /** Where people see how far a download is. */
+  readonly terminal: Terminal;
+  /** Ends a start that still waits for models. */
+  readonly stop: AbortSignal;
 }
 
 /** A running process of the mesh. */
@@ -105,7 +112,8 @@ const SETTLE_MS = 10_000;
 /**
  * Builds the services that this process runs, and listens.
  *
- * @throws ConfigError, PortUnavailable, or MeshError STORE_UNAVAILABLE; what was opened is closed again.
+ * @throws ConfigError, TemporaryError, PortUnavailable, MeshError STORE_UNAVAILABLE, or the reason of `stop`; what was opened
+ * is closed again.
  */
 export async function composeMesh(config: Config, resources: MeshResources): Promise<Mesh> {
   const closer = createCloser(resources.log);
@@ -120,13 +128,15 @@ export async function composeMesh(config: Config, resources: MeshResources): Pro
 async function compose(config: Config, resources: MeshResources, closer: Closer): Promise<Mesh> {
   const dataDir = config.server.data_dir;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const parts = createParts(config, resources, closer);
   const { roles } = config;
+  // Before anything is opened: it may take an hour, and a model that cannot be had ends the start.
+  const inferenceConfig = roles.has('inference') ? await configureInference(config, resources) : undefined;
+  const parts = createParts(config, resources, closer);
 
   const store = roles.has('auth') || roles.has('quota') ? await addStore(parts) : undefined;
   const adminKeyPath = store && roles.has('auth') ? await addAuth(parts, store) : undefined;
   if (store && roles.has('quota')) addQuota(parts, store);
-  const inference = roles.has('inference') ? addInference(parts) : undefined;
+  const inference = inferenceConfig ? addInference(parts, inferenceConfig) : undefined;
   const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
   if (roles.has('tasks')) parts.local.set('tasks', [tasksRoutes()]);
   const listener = await addListener(parts, store, router);
@@ -218,8 +228,11 @@ function addQuota({ config, resources, closer, local }: Parts, store: Store): vo
   local.set('quota', [quotaRoutes(context)]);
 }
 
-function addInference({ config, resources, closer, peers, local, health }: Parts): InferenceContext {
-  const context = createInferenceContext(withDefaultModel(config), {
+function addInference(
+  { config, resources, closer, peers, local, health }: Parts,
+  inferenceConfig: InferenceConfig,
+): InferenceContext {
+  const context = createInferenceContext(inferenceConfig, {
     ...resources,
     registry: peers.client('router', RegistryService),
     // A router in this process calls us as a function.
@@ -326,8 +339,17 @@ function isForCallers(method: DescMethod): boolean {
   return authorizationTable.get(methodName(method))?.kind !== 'peer';
 }
 
+function configureInference(config: Config, resources: MeshResources): Promise<InferenceConfig> {
+  return withLocalModels(withDefaultModel(config), {
+    ...resources,
+    dataDir: config.server.data_dir,
+    signal: resources.stop,
+    originOf: ({ name, model }) => (model === config.model ? '--model' : `inference.models '${name}':`),
+  });
+}
+
 /** A process without configured models serves the one that ships, unless told otherwise. */
-function withDefaultModel(config: Config): Config['inference'] {
+function withDefaultModel(config: Config): InferenceConfig {
   const { models } = config.inference;
   if (config.model === 'none' || (config.model === undefined && models.length > 0)) return config.inference;
   const entry = {

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
 import { facadeConfigSchema } from './facade/config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
+import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { routerConfigSchema } from './router/config.ts';
 import { isAddressRange } from './shared/interceptors/client-ip.ts';
@@ -75,7 +76,7 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly roles: ReadonlySet<Role>;
   /** The one port; 0 picks a free one. */
   readonly port: number;
-  /** A GGUF path, "none", or undefined for the model that ships. */
+  /** A GGUF path, a reference to a Hugging Face hub, "none", or undefined for the model that ships. */
   readonly model: string | undefined;
   /** Where roles run that are not local. */
   readonly peers: ReadonlyMap<Role, string>;
@@ -257,13 +258,11 @@ function requireStore(config: Config): void {
 /** Where a configured name can be checked at all, a default or an alias that nothing serves is a mistake. */
 function requireModels(config: Config, source: Source): void {
   const { model } = config;
-  if (model !== undefined && model !== 'none' && !existsSync(model)) {
-    throw new ConfigError(`--model, MESH_MODEL: no such file: ${model}`);
-  }
+  if (model !== undefined && model !== 'none') requireModelForm(model);
   const entries = config.inference.models;
-  // Models of other processes, and the id of a server that is asked for it, are known only when they run.
+  // Models of other processes, the id of a server that is asked for it, and the file that a hub has are known only later.
   if (!config.roles.has('router') || !config.roles.has('inference')) return;
-  if (entries.length === 0 || entries.some((entry) => entry.model === undefined)) return;
+  if (entries.length === 0 || [...entries.map((entry) => entry.model), model ?? ''].some(isKnownLater)) return;
   const known = new Set(
     entries.flatMap((entry) => [entry.name, entry.model ?? '', basename(entry.model ?? '', '.gguf')]),
   );
@@ -276,6 +275,18 @@ function requireModels(config: Config, source: Source): void {
     if (path[1] === 'default_model' && Object.hasOwn(aliases, target)) continue;
     throw new ConfigError(`${source.origin(path)}: ${path.join('.')}: no configured model serves '${target}'`);
   }
+}
+
+function requireModelForm(model: string): void {
+  if (isHubReference(model)) {
+    if (parseHubReference(model)) return;
+    throw new ConfigError(`--model, MESH_MODEL: expected ${HUB_REFERENCE_FORM}, got ${JSON.stringify(model)}`);
+  }
+  if (!existsSync(model)) throw new ConfigError(`--model, MESH_MODEL: no such file: ${model}`);
+}
+
+function isKnownLater(model: string | undefined): boolean {
+  return model === undefined || isHubReference(model);
 }
 
 function requireTiers(config: Config, source: Source): void {

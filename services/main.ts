@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { composeMesh } from './compose.ts';
+import { composeMesh, type Mesh } from './compose.ts';
 import { type Config, loadConfig } from './config.ts';
 import { exitCodeOf } from './shared/lifecycle/exit-code.ts';
 import { masked } from './shared/lifecycle/masked.ts';
@@ -33,13 +33,22 @@ async function main(): Promise<void> {
 
 async function serve(config: Config, stop: AbortSignal): Promise<void> {
   const log = createLogger({ level: config.observability.log_level });
-  const mesh = await composeMesh(config, {
-    log,
-    version,
-    now: Date.now,
-    nodePath: process.execPath,
-    environmentVariable: (name) => process.env[name],
-  });
+  let mesh: Mesh;
+  try {
+    mesh = await composeMesh(config, {
+      log,
+      version,
+      now: Date.now,
+      nodePath: process.execPath,
+      environmentVariable: (name) => process.env[name],
+      terminal: process.stderr,
+      stop,
+    });
+  } catch (error) {
+    // Asked to stop before it ran.
+    if (error === stop.reason) return;
+    throw error;
+  }
   const asked = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
   void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
   if (!stop.aborted) await asked;

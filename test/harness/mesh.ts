@@ -34,6 +34,8 @@ export interface MeshOptions {
   readonly config?: Record<string, unknown>;
   /** Further flags, e.g. ['--model', 'none']. */
   readonly args?: readonly string[];
+  /** Further variables of the environment. */
+  readonly env?: Record<string, string>;
 }
 
 /** The arrangements that can run here; says so when one cannot. */
@@ -49,7 +51,7 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
   const configFile = join(directory, 'mesh.json');
   writeFileSync(configFile, JSON.stringify(options.config ?? {}));
   const start = arrangement === 'one process' ? startOne : startSix;
-  const started = await start({ directory, configFile, args: options.args ?? [] });
+  const started = await start({ directory, configFile, args: options.args ?? [], env: options.env ?? {} });
   const stop = async (): Promise<void> => {
     await Promise.all([...started.processes.values()].map((program) => program.stop()));
     await started.redis?.server.stop('SIGKILL');
@@ -75,6 +77,7 @@ interface Plan {
   readonly directory: string;
   readonly configFile: string;
   readonly args: readonly string[];
+  readonly env: Record<string, string>;
 }
 
 interface Started {
@@ -114,7 +117,7 @@ async function startSix(plan: Plan): Promise<Started> {
 function startRole(plan: Plan, role: string, port: number, env: Record<string, string>): RunningProgram {
   const args = ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning', join(root, 'services/main.ts')];
   const own = ['--config', plan.configFile, '--port', String(port), '--data-dir', join(plan.directory, role)];
-  return startProgram(process.execPath, [...args, ...own, ...plan.args], env, plan.directory);
+  return startProgram(process.execPath, [...args, ...own, ...plan.args], { ...plan.env, ...env }, plan.directory);
 }
 
 async function isReady(url: string, processes: ReadonlyMap<string, RunningProgram>): Promise<boolean> {

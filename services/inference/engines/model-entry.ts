@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from '../weights/reference.ts';
 
 const common = {
   /** The engine's name: what requests name, unique on the node. */
@@ -38,8 +39,14 @@ const openAiEntrySchema = z.strictObject({
 const llamaCppEntrySchema = z.strictObject({
   ...common,
   engine: z.literal('llama.cpp'),
-  /** Path of a GGUF file. */
-  model: z.string().min(1),
+  /** Path of a GGUF file, or a reference to one on a Hugging Face hub. */
+  model: z
+    .string()
+    .min(1)
+    .refine(
+      (model) => !isHubReference(model) || parseHubReference(model) !== undefined,
+      `expected ${HUB_REFERENCE_FORM}`,
+    ),
   /** Environment variables for the process, besides the few that it gets anyway. */
   env: z.record(z.string().min(1), z.string()).default({}),
   /** Arguments appended to its command line as they are. */
