@@ -20,7 +20,7 @@ test.each([
   ['prompt_logprobs', 1],
   ['echo', true],
   ['tools', [{ type: 'function', function: { name: 'f' } }]],
-  ['response_format', { type: 'json_object' }],
+  ['guided_grammar', 'root ::= "a"'],
   ['chat_template', '{{ 1 }}'],
   ['best_of', 4],
 ])('%s is refused by name', async (field, value) => {

@@ -6,7 +6,7 @@ import { RequestError } from './request-error.ts';
 import type { GenerationHandle } from './scheduler.ts';
 import { createStopFilter } from './stop-strings.ts';
 import { createTextDecoder, type Piece } from './text-decoder.ts';
-import { tokenizePlainPrompt } from './tokenizer.ts';
+import { type Tokenizer, tokenizePlainPrompt } from './tokenizer.ts';
 
 export type GenerationResult = {
   readonly reason: 'stop' | 'length';
@@ -87,8 +87,8 @@ export function startGeneration(engine: LlamaEngine, request: CompletionRequest,
     prompt,
     maxTokens,
     sampling: {
-      config: completeConfig(request, maxTokens, engine.tokenizer.endTokens),
-      grammar: undefined,
+      config: completeConfig(request, maxTokens, engine.tokenizer),
+      grammar: request.grammar === undefined ? undefined : engine.parseGrammar(request.grammar),
       topLogprobs: request.topLogprobs,
     },
     started(cached) {
@@ -140,15 +140,20 @@ function tokenBudget(promptTokens: number, asked: number | undefined, contextTok
   return Math.min(asked ?? left, left);
 }
 
-function completeConfig(request: CompletionRequest, maxTokens: number, endTokens: ReadonlySet<number>): SamplerConfig {
+function completeConfig(request: CompletionRequest, maxTokens: number, tokenizer: Tokenizer): SamplerConfig {
   const config = { ...request.samplerConfig };
   // Penalties count the tokens of the whole completion, as OpenAI defines them, not a window of it.
   if (config.repeatPenaltyTokens !== undefined) config.repeatPenaltyMaxTokens = maxTokens;
-  if (request.ignoreEnd) {
-    config.tokenBiasKeys = Uint32Array.of(...(config.tokenBiasKeys ?? []), ...endTokens);
+  const forbidden = [
+    ...(request.ignoreEnd ? tokenizer.endTokens : []),
+    // A grammar takes them by their names, which are no part of the text.
+    ...(request.grammar === undefined ? [] : tokenizer.markTokens),
+  ];
+  if (forbidden.length > 0) {
+    config.tokenBiasKeys = Uint32Array.of(...(config.tokenBiasKeys ?? []), ...forbidden);
     config.tokenBiasValues = Float32Array.of(
       ...(config.tokenBiasValues ?? []),
-      ...Array.from(endTokens, () => Number.NEGATIVE_INFINITY),
+      ...forbidden.map(() => Number.NEGATIVE_INFINITY),
     );
   }
   return config;

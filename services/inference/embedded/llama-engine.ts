@@ -9,6 +9,7 @@ import {
   type LlamaBinding,
   loadBinding,
   type NativeContext,
+  type NativeGrammar,
   type NativeModel,
 } from './llama-binding.ts';
 import { planMemory } from './memory-fit.ts';
@@ -38,6 +39,8 @@ export type LlamaEngine = {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
   readonly scheduler: Scheduler;
+  /** Throws for a text that llama.cpp does not understand. */
+  parseGrammar(grammar: string): NativeGrammar;
   /** Ends all generations, then frees the model. */
   close(): Promise<void>;
 };
@@ -91,6 +94,7 @@ export async function loadEngine(options: EngineOptions, onPercent: (percent: nu
     tokenizer,
     chatTemplate: openChatTemplate(binding, model, metadata, tokenizer),
     scheduler,
+    parseGrammar: (grammar) => new binding.AddonGrammar(grammar, { addonExports: binding }),
     async close() {
       await scheduler.close();
       await context.dispose();

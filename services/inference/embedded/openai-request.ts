@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ChatMessage } from './chat-template.ts';
+import { answerGrammar } from './json-answer.ts';
 import type { SamplerConfig } from './llama-binding.ts';
 import { RequestError } from './request-error.ts';
 import {
@@ -36,6 +37,8 @@ export type CompletionRequest = {
   readonly ignoreEnd: boolean;
   /** How many alternatives to tell beside each token; undefined: no log-probabilities. */
   readonly topLogprobs: number | undefined;
+  /** What the text must follow, in llama.cpp's notation; undefined: nothing. */
+  readonly grammar: string | undefined;
 };
 
 const chatBody = z.object({
@@ -129,5 +132,6 @@ function completionRequest(
     samplerConfig: samplerConfig(body, vocabularySize),
     ignoreEnd: body.ignore_eos ?? false,
     topLogprobs,
+    grammar: answerGrammar(body, topLogprobs),
   };
 }

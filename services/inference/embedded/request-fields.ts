@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isNeutral } from '../neutral-values.ts';
+import { isJsonObject } from './json-schema/schema-node.ts';
 import { RequestError } from './request-error.ts';
 
 /** An optional field; `null` means unset, as in OpenAI's own definition. */
@@ -21,6 +22,14 @@ const MAX_STOPS = 16;
 const MAX_STOP_CHARACTERS = 1024;
 const stopField = z.string().min(1).max(MAX_STOP_CHARACTERS);
 
+// Not z.record: a member may be called `__proto__`.
+const jsonObject = z.custom<object>(isJsonObject, 'must be a JSON Schema as an object');
+const responseFormat = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('text') }),
+  z.object({ type: z.literal('json_object') }),
+  z.object({ type: z.literal('json_schema'), json_schema: z.object({ schema: unset(jsonObject) }) }),
+]);
+
 /** What chat and text completions have in common. Ranges are those of OpenAI, or of vLLM for its own fields. */
 export const commonFields = {
   model: unset(z.string()),
@@ -39,6 +48,8 @@ export const commonFields = {
   repetition_penalty: unset(z.number().gt(0).max(2)),
   logit_bias: unset(z.record(z.string().regex(/^\d+$/, 'must be a token id'), z.number().min(-100).max(100))),
   ignore_eos: unset(z.boolean()),
+  response_format: unset(responseFormat),
+  guided_json: unset(jsonObject),
 };
 const commonBody = z.object(commonFields);
 export type CommonBody = z.output<typeof commonBody>;
@@ -64,11 +75,9 @@ const UNSUPPORTED: ReadonlySet<string> = new Set([
   'tool_choice',
   'functions',
   'function_call',
-  'response_format',
   'modalities',
   'audio',
   'prediction',
-  'guided_json',
   'guided_regex',
   'guided_choice',
   'guided_grammar',
