@@ -18,6 +18,8 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
   chat: true,
   tokenPrompts: true,
   tokenIds: true,
+  logprobs: true,
+  json: true,
   tokenize: true,
   logitBias: true,
 });
@@ -44,6 +46,10 @@ const FIELDS = new Set([
   'seed',
   'stop',
   'logit_bias',
+  'logprobs',
+  'top_logprobs',
+  'response_format',
+  'guided_json',
   'ignore_eos',
   'return_token_ids',
 ]);

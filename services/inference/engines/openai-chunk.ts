@@ -46,6 +46,8 @@ export interface OpenAiLogprobs {
   readonly tokens?: readonly string[] | null;
   readonly token_logprobs?: readonly (number | null)[] | null;
   readonly top_logprobs?: readonly (Readonly<Record<string, number>> | null)[] | null;
+  /** The tokens' bytes, an addition of the embedded engine. */
+  readonly bytes?: readonly (readonly number[] | null)[] | null;
 }
 
 /** A token of a chat chunk. */

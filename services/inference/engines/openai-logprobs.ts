@@ -15,6 +15,7 @@ export function appendLogprobs(logprobs: OpenAiLogprobs, into: TokenLogprob[]): 
         token,
         logprobs.token_logprobs?.[index] ?? 0,
         top.map(([alternative, logprob]) => tokenLogprob(alternative, logprob, [])),
+        logprobs.bytes?.[index],
       ),
     );
   }

@@ -5,7 +5,7 @@ const MESSAGE_LIMIT = 300;
 const READ_LIMIT = 4_000;
 
 /** What the name of a field or an error code looks like; anything else might hold what a caller or an operator keeps to themselves. */
-const FIELD_NAME = /^[\w.[\]-]{1,100}$/;
+const FIELD_NAME = /^[\w.$[\]-]{1,200}$/;
 const CODE_NAME = /^[\w.-]{1,64}$/;
 
 /** Addresses, and absolute paths of at least two names or with an extension; "and/or" and "</s>" are neither. */

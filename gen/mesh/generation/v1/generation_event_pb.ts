@@ -186,7 +186,7 @@ export type Delta = Message<"mesh.generation.v1.Delta"> & {
   tokenIds: number[];
 
   /**
-   * logprobs has one entry per token of this delta, where the request asked.
+   * logprobs has one entry per token whose text is in this delta, where the request asked; a stop text has none.
    *
    * @generated from field: repeated mesh.generation.v1.TokenLogprob logprobs = 6;
    */

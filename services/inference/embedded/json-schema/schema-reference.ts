@@ -6,7 +6,7 @@ export type Target = { readonly schema: unknown; readonly path: SchemaPath };
 /** @throws SchemaError for a reference out of the schema or to nothing. `path`: of the `$ref`. */
 export function resolveReference(root: unknown, reference: string, path: SchemaPath): Target {
   if (reference !== '#' && !reference.startsWith('#/')) {
-    throw new SchemaError(path, 'unsupported', 'must point into this schema, as "#/$defs/name" does');
+    throw new SchemaError(path, 'unsupported', 'must begin with "#": nothing outside this schema is read');
   }
   const steps = reference.slice(2).split('/').map(decodeStep);
   const target: string[] = reference === '#' ? [] : steps;
