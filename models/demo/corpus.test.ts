@@ -22,7 +22,7 @@ const TABLES = [
   'books',
 ];
 
-type Conversation = { readonly heldOut: boolean; readonly turns: readonly { role: string; text: string }[] };
+type Conversation = readonly { readonly role: string; readonly text: string }[];
 
 const python = spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 11))']);
 if (python.status !== 0) console.log('skipped: the tests of the demo corpus need python3, 3.11 or newer');
@@ -36,24 +36,26 @@ const normalised = (text: string): string =>
 
 describe.skipIf(python.status !== 0)('the text that the model learns from', () => {
   let corpus: Conversation[];
+  let heldOut: Conversation[];
 
-  beforeAll(() => {
-    const args = ['-m', 'corpus', '--seed', '7', '--conversations', String(CONVERSATIONS)];
-    const printed = spawnSync('python3', args, {
-      cwd: join(import.meta.dirname, 'train'),
-      encoding: 'utf8',
-      maxBuffer: 2 ** 26,
-    });
+  function print(...args: string[]): Conversation[] {
+    const cwd = join(import.meta.dirname, 'train');
+    const printed = spawnSync('python3', ['-m', 'corpus', ...args], { cwd, encoding: 'utf8', maxBuffer: 2 ** 26 });
     expect(printed.stderr).toBe('');
-    corpus = printed.stdout
+    return printed.stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
+  }
+
+  beforeAll(() => {
+    corpus = print('--seed', '7', '--conversations', String(CONVERSATIONS));
+    heldOut = print('--seed', '7', '--conversations', '40', '--held-out');
   });
 
   test('has the turns of a conversation, none empty, in plain text', () => {
     expect(corpus).toHaveLength(CONVERSATIONS);
-    for (const { turns } of corpus) {
+    for (const turns of corpus) {
       const roles = turns.map(({ role }) => role).filter((role) => role !== 'system');
       expect(roles).toEqual(roles.map((_, index) => (index % 2 === 0 ? 'user' : 'assistant')));
       expect(roles.at(-1)).toBe('assistant');
@@ -62,7 +64,7 @@ describe.skipIf(python.status !== 0)('the text that the model learns from', () =
   });
 
   test('asks nothing that the evaluation asks', () => {
-    const trained = new Set(corpus.flatMap(({ turns }) => turns.map(({ text }) => normalised(text))));
+    const trained = new Set(corpus.flatMap((turns) => turns.map(({ text }) => normalised(text))));
     const { chat, sql } = readPrompts();
     const single = [...chat, ...sql].filter(
       ({ messages }) => messages.filter(({ role }) => role === 'user').length === 1,
@@ -73,13 +75,17 @@ describe.skipIf(python.status !== 0)('the text that the model learns from', () =
   });
 
   test('holds some of itself back', () => {
-    const heldOut = corpus.filter((conversation) => conversation.heldOut).length;
-    expect(heldOut).toBeGreaterThan(CONVERSATIONS / 300);
-    expect(heldOut).toBeLessThan(CONVERSATIONS / 30);
+    const questions = (turns: Conversation): string =>
+      turns
+        .filter(({ role }) => role === 'user')
+        .map(({ text }) => normalised(text))
+        .join('\n');
+    const trained = new Set(corpus.map(questions));
+    expect(heldOut.map(questions).filter((question) => trained.has(question))).toEqual([]);
   });
 
   test('answers with SQL that PostgreSQL parses, over the tables of the model card', async () => {
-    const answers = corpus.flatMap(({ turns }) =>
+    const answers = corpus.flatMap((turns) =>
       turns.filter(({ role, text }) => role === 'assistant' && text.startsWith('SELECT')),
     );
     expect(answers.length).toBeGreaterThan(CONVERSATIONS / 10);

@@ -31,7 +31,7 @@ def phases(steps: int) -> list[Phase]:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--steps", type=int, default=3400)
+    arguments.add_argument("--steps", type=int, default=2300)
     arguments.add_argument("--output", type=Path, default=HERE.parent / "mesh-demo.gguf")
     options = arguments.parse_args()
 

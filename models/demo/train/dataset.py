@@ -1,18 +1,25 @@
-"""The corpus as token ids: one long run of conversations for training, one that is held out."""
+"""The corpus as token ids: documents for training, documents that are held out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from random import Random
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from corpus import mixture
-from tokenizer import encode, train
+from corpus.conversation import Conversation
+from tokenizer import begin, encode, encode_text, train
 
 # What the model is not to say, a user's words, still teaches it what the words mean.
 _USER_WEIGHT = 0.1
 _TOKENIZER_CONVERSATIONS = 60_000
 _HELD_OUT_TOKENS = 20_000
+# Some documents are bare text, so that a text completion finds words too.
+_TEXT_SHARE = 0.15
+# After a conversation another follows in the same document this often: chats that went on for a while are no news.
+_CONTINUED_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -30,29 +37,45 @@ class Tokens:
 
 
 def train_tokenizer(seed: int, vocabulary: int) -> Tokenizer:
-    sample = islice(mixture.conversations(seed), _TOKENIZER_CONVERSATIONS)
-    return train((turn.text for conversation, _ in sample for turn in conversation), vocabulary)
+    sample = islice(mixture.conversations(seed, held_out=False), _TOKENIZER_CONVERSATIONS)
+    return train((turn.text for conversation in sample for turn in conversation), vocabulary)
+
+
+def _document(rng: Random, tokenizer: Tokenizer, source: Iterator[Conversation]) -> tuple[list[int], list[bool], int]:
+    """Ids, which of them the model is to say, and how many conversations it took."""
+    ids, said = begin(tokenizer)
+    if rng.random() < _TEXT_SHARE:
+        question, answer = [turn.text for turn in next(source) if turn.role != "system"][:2]
+        text = answer if rng.random() < 0.5 else f"{question}\n{answer}"
+        text_ids, text_said = encode_text(tokenizer, text)
+        return ids + text_ids, said + text_said, 1
+    taken = 0
+    while taken == 0 or rng.random() < _CONTINUED_SHARE:
+        turn_ids, turn_said = encode(tokenizer, next(source))
+        ids += turn_ids
+        said += turn_said
+        taken += 1
+    return ids, said, taken
+
+
+def _tokens(tokenizer: Tokenizer, source: Iterator[Conversation], seed: int, token_count: int) -> tuple[Tokens, int]:
+    rng = Random(seed)
+    ids: list[int] = []
+    said: list[bool] = []
+    conversations = 0
+    while len(ids) < token_count:
+        document_ids, document_said, taken = _document(rng, tokenizer, source)
+        ids += document_ids
+        said += document_said
+        conversations += taken
+    return Tokens(np.array(ids, np.uint16), np.where(said, 1.0, _USER_WEIGHT).astype(np.float32)), conversations
 
 
 def build(tokenizer: Tokenizer, seed: int, token_count: int) -> tuple[Tokens, Tokens, int]:
-    """`token_count` tokens to train on, the held-out tokens, and the number of conversations trained on.
+    """At least `token_count` tokens to train on, the held-out tokens, and the number of conversations trained on.
 
-    Conversations follow each other without a mark: the model sees each as the next exchange of a longer chat, which is
-    how it is used, and learns that what came before need not matter.
+    Documents follow each other, so a row may begin within one and hold several; each begins with a token of its own.
     """
-    parts: dict[bool, tuple[list[int], list[bool]]] = {False: ([], []), True: ([], [])}
-    trained = 0
-    for conversation, held_out in mixture.conversations(seed):
-        wanted = _HELD_OUT_TOKENS if held_out else token_count
-        if len(parts[held_out][0]) < wanted:
-            ids, said = encode(tokenizer, conversation)
-            parts[held_out][0].extend(ids)
-            parts[held_out][1].extend(said)
-            trained += not held_out
-        elif len(parts[not held_out][0]) >= (token_count if held_out else _HELD_OUT_TOKENS):
-            break
-    return _tokens(*parts[False]), _tokens(*parts[True]), trained
-
-
-def _tokens(ids: list[int], said: list[bool]) -> Tokens:
-    return Tokens(np.array(ids, np.uint16), np.where(said, 1.0, _USER_WEIGHT).astype(np.float32))
+    trained, conversations = _tokens(tokenizer, mixture.conversations(seed, held_out=False), seed, token_count)
+    held_out, _ = _tokens(tokenizer, mixture.conversations(seed, held_out=True), seed, _HELD_OUT_TOKENS)
+    return trained, held_out, conversations

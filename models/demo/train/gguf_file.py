@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from model import Shape
-from tokenizer import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, SPECIAL_TOKENS
+from tokenizer import BEGIN, CHAT_TEMPLATE, END_OF_TURN, SPECIAL_TOKENS
 
 NAME = "Inference mesh demo"
 # Positions the last phase of the training has seen.
@@ -71,8 +71,8 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer, vocabulary: in
     writer.add_token_types([gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens])
     writer.add_token_merges(_merges(tokenizer))
     writer.add_eos_token_id(tokenizer.token_to_id(END_OF_TURN))
-    writer.add_pad_token_id(tokenizer.token_to_id(END_OF_TEXT))
-    writer.add_add_bos_token(False)
+    writer.add_bos_token_id(tokenizer.token_to_id(BEGIN))
+    writer.add_add_bos_token(True)
     writer.add_chat_template(CHAT_TEMPLATE)
 
 

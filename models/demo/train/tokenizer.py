@@ -1,15 +1,14 @@
 """A byte-level BPE tokenizer of the corpus, in the form that llama.cpp reads as `gpt2` with the `qwen2` splitting."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from corpus.conversation import Conversation
 
-END_OF_TEXT = "<|endoftext|>"
+BEGIN = "<|begin|>"
 END_OF_TURN = "<|end|>"
-SPECIAL_TOKENS = [END_OF_TEXT, END_OF_TURN, "<|system|>", "<|user|>", "<|assistant|>"]
+SPECIAL_TOKENS = [BEGIN, END_OF_TURN, "<|system|>", "<|user|>", "<|assistant|>"]
 
 # The same conversation form as `encode` writes it. Each digit is a token of its own, which is what makes sums learnable.
 CHAT_TEMPLATE = (
@@ -55,5 +54,12 @@ def encode(tokenizer: Tokenizer, conversation: Conversation) -> tuple[list[int],
     return ids, said
 
 
-def load(path: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(path))
+def encode_text(tokenizer: Tokenizer, text: str) -> tuple[list[int], list[bool]]:
+    """As `encode`, for a text without turns: the model is to say all of it."""
+    ids = [*tokenizer.encode(text).ids, tokenizer.token_to_id(END_OF_TURN)]
+    return ids, [True] * len(ids)
+
+
+def begin(tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
+    """What every document begins with."""
+    return [tokenizer.token_to_id(BEGIN)], [False]

@@ -77,12 +77,12 @@ def is_held_out(conversation: Conversation) -> bool:
     return int.from_bytes(digest[:4]) % _HELD_OUT_ONE_IN == 0
 
 
-def conversations(seed: int) -> Iterator[tuple[Conversation, bool]]:
-    """Without end: a conversation, and whether it is held out. None asks what the evaluation asks."""
+def conversations(seed: int, *, held_out: bool) -> Iterator[Conversation]:
+    """Without end, those that are trained on or those that are held out. None asks what the evaluation asks."""
     rng = Random(seed)
     evaluation = evaluation_questions()
     topics, shares = zip(*_TOPICS, strict=True)
     while True:
         conversation = rng.choices(topics, shares)[0].sample(rng)
-        if not _asks(conversation, evaluation):
-            yield conversation, is_held_out(conversation)
+        if is_held_out(conversation) == held_out and not _asks(conversation, evaluation):
+            yield conversation
