@@ -11,6 +11,7 @@ export const MAX_REPETITION = 1999;
 const SHARED = {
   // Bounded: a model must not be able to go on with white space for ever.
   ws: '(" " | "\\n" " "{0,20})?',
+  sp: '" "?',
   // No escaped surrogates: a character is then one character, however it is written.
   char: '[^"\\\\\\x7F\\x00-\\x1F\\uD800-\\uDFFF] | "\\\\" (["\\\\/bfnrt] | "u" ([0-9a-cA-CefEF] hex{3} | [dD] [0-7] hex{2}))',
   hex: '[0-9a-fA-F]',

@@ -59,7 +59,7 @@ function endings(properties: readonly Property[], other: Value | undefined, writ
   // A name that needs an escape is never written by the rule for other names.
   const names = properties.map(({ name }) => name).filter((name) => JSON.stringify(name) === `"${name}"`);
   const name = properties.length === 0 ? writer.shared('string') : writer.add(`"\\"" ${noneOfNames(names)} "\\""`);
-  const member = writer.add(`${name} ":" ws ${other.rule}`);
+  const member = writer.add(`${name} ":" sp ${other.rule}`);
   return { empty: `(${member} ("," ws ${member})* ws)? "}"`, begun: `("," ws ${member})* ws "}"` };
 }
 
@@ -68,7 +68,7 @@ function members(properties: readonly Property[], ends: Endings, writer: Grammar
   let empty = writer.add(ends.empty);
   let begun = writer.add(ends.begun);
   for (const { name, value, isRequired } of properties.toReversed()) {
-    const member = `${quoted(`${JSON.stringify(name)}:`)} ws ${value.rule} ${begun}`;
+    const member = `${quoted(`${JSON.stringify(name)}:`)} sp ${value.rule} ${begun}`;
     const next = begun;
     begun = writer.add(`"," ws ${member}${isRequired ? '' : ` | ${next}`}`);
     empty = writer.add(`${member}${isRequired ? '' : ` | ${empty}`}`);

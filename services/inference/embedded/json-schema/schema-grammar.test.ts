@@ -20,7 +20,12 @@ test.each<[string, unknown, readonly string[], readonly string[]]>([
     ['{}', '[1, {"a": null}]', '"é\\n\\u00e9"', '-0.5e+3', 'true'],
     ['', 'nul', '"a', '01', '{"a":}', '\n1'],
   ],
-  ['white space is bounded', {}, ['[ 1]', '[\n    1\n]'], ['[  1]', '[\n\n1]', `[\n${' '.repeat(21)}1]`, '1 ']],
+  [
+    'white space is bounded',
+    {},
+    ['[ 1]', '[\n    1\n]'],
+    ['[  1]', '[\n\n1]', `[\n${' '.repeat(21)}1]`, '{"a":\n1}', '1 '],
+  ],
   ['escapes', text, ['"\\u00e9\\""', '"/"'], ['"\\ud83d\\ude00"', '"\\x"', '"\n"', '"\t"']],
   ['integers', { type: 'integer' }, ['0', '-7', '123456789012345'], ['1.0', '1e3', '00', '1234567890123456']],
   [
