@@ -8,8 +8,8 @@ from random import Random
 import numpy as np
 from tokenizers import Tokenizer
 
-from corpus import mixture
 from corpus.conversation import Conversation
+from corpus.mixture import conversations
 from tokenizer import begin, encode, encode_text, train
 
 # What the model is not to say, a user's words, still teaches it what the words mean.
@@ -37,7 +37,7 @@ class Tokens:
 
 
 def train_tokenizer(seed: int, vocabulary: int) -> Tokenizer:
-    sample = islice(mixture.conversations(seed, held_out=False), _TOKENIZER_CONVERSATIONS)
+    sample = islice(conversations(seed, "broad", held_out=False), _TOKENIZER_CONVERSATIONS)
     return train((turn.text for conversation in sample for turn in conversation), vocabulary)
 
 
@@ -62,20 +62,23 @@ def _tokens(tokenizer: Tokenizer, source: Iterator[Conversation], seed: int, tok
     rng = Random(seed)
     ids: list[int] = []
     said: list[bool] = []
-    conversations = 0
+    taken_in_all = 0
     while len(ids) < token_count:
         document_ids, document_said, taken = _document(rng, tokenizer, source)
         ids += document_ids
         said += document_said
-        conversations += taken
-    return Tokens(np.array(ids, np.uint16), np.where(said, 1.0, _USER_WEIGHT).astype(np.float32)), conversations
+        taken_in_all += taken
+    return Tokens(np.array(ids, np.uint16), np.where(said, 1.0, _USER_WEIGHT).astype(np.float32)), taken_in_all
 
 
-def build(tokenizer: Tokenizer, seed: int, token_count: int) -> tuple[Tokens, Tokens, int]:
-    """At least `token_count` tokens to train on, the held-out tokens, and the number of conversations trained on.
+def build(tokenizer: Tokenizer, mixture: str, seed: int, token_count: int) -> tuple[Tokens, int]:
+    """At least `token_count` tokens to train on, and the number of conversations in them.
 
     Documents follow each other, so a row may begin within one and hold several; each begins with a token of its own.
     """
-    trained, conversations = _tokens(tokenizer, mixture.conversations(seed, held_out=False), seed, token_count)
-    held_out, _ = _tokens(tokenizer, mixture.conversations(seed, held_out=True), seed, _HELD_OUT_TOKENS)
-    return trained, held_out, conversations
+    return _tokens(tokenizer, conversations(seed, mixture, held_out=False), seed, token_count)
+
+
+def build_held_out(tokenizer: Tokenizer, seed: int) -> Tokens:
+    """Tokens that are never trained on, of the broad mixture."""
+    return _tokens(tokenizer, conversations(seed, "broad", held_out=True), seed, _HELD_OUT_TOKENS)[0]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import gguf
+import jax.numpy as jnp
 import numpy as np
 from tokenizers import Tokenizer
 
@@ -45,6 +46,21 @@ def write(path: Path, parameters: dict, shape: Shape, tokenizer: Tokenizer) -> N
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def read(path: Path, shape: Shape) -> dict:
+    """The parameters of a file that `write` has made, as rounded as they are there."""
+    tensors = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type) for tensor in gguf.GGUFReader(path).tensors}
+
+    def leaf(name: str) -> jnp.ndarray:
+        tensor = tensors[f"{name}.weight"]
+        return jnp.asarray(tensor.T if tensor.ndim == 2 and name.startswith("blk.") else tensor)
+
+    return {
+        "embedding": leaf("token_embd"),
+        "final_norm": leaf("output_norm"),
+        "layers": [{name: leaf(f"blk.{index}.{tensor}") for name, tensor in _TENSOR_NAMES.items()} for index in range(shape.layers)],
+    }
 
 
 def _add_shape(writer: gguf.GGUFWriter, shape: Shape) -> None:

@@ -3,27 +3,20 @@
 import optax
 import optax.contrib
 
-# Measured on short runs; Muon's updates have a fixed size, so its rate is far above Adam's.
+# Muon's updates have a fixed size, whatever the gradient's, so its rate is far above Adam's.
 MATRIX_RATE = 0.02
 ADAM_RATE = 4e-3
 WARM_UP_STEPS = 100
-DECAY_SHARE = 0.4
 
 
-def _schedule(peak: float, steps: int) -> optax.Schedule:
-    """Up in a straight line, level, then down to a hundredth: what the last part learns is kept, not jittered away."""
-    decay_steps = int(steps * DECAY_SHARE)
-    return optax.join_schedules(
-        [
-            optax.linear_schedule(0.0, peak, WARM_UP_STEPS),
-            optax.constant_schedule(peak),
-            optax.linear_schedule(peak, peak / 100, decay_steps),
-        ],
-        [WARM_UP_STEPS, steps - decay_steps],
-    )
+def _schedule(peak: float, steps: int, decays: bool) -> optax.Schedule:
+    """Up in a straight line, then level, or down to a hundredth: what the last part learns is kept, not jittered away."""
+    last = peak / 100 if decays else peak
+    after = optax.linear_schedule(peak, last, steps - WARM_UP_STEPS)
+    return optax.join_schedules([optax.linear_schedule(0.0, peak, WARM_UP_STEPS), after], [WARM_UP_STEPS])
 
 
-def create(parameters: dict, steps: int) -> optax.GradientTransformation:
+def create(parameters: dict, steps: int, *, decays: bool) -> optax.GradientTransformation:
     """The optimizer for `steps` updates of parameters of this form."""
     is_matrix = {
         "embedding": None,
@@ -36,8 +29,8 @@ def create(parameters: dict, steps: int) -> optax.GradientTransformation:
     return optax.chain(
         optax.clip_by_global_norm(1.0),
         optax.contrib.muon(
-            _schedule(MATRIX_RATE, steps),
-            adam_learning_rate=_schedule(ADAM_RATE, steps),
+            _schedule(MATRIX_RATE, steps, decays),
+            adam_learning_rate=_schedule(ADAM_RATE, steps, decays),
             adam_b2=0.95,
             muon_weight_dimension_numbers=is_matrix,
         ),

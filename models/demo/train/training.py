@@ -12,7 +12,7 @@ import optax
 
 import optimizer
 from dataset import Tokens
-from model import Shape, init, loss
+from model import Shape, loss
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,9 @@ def _update(shape, transformation, slices, parameters, state, tokens, weights):
     return optax.apply_updates(parameters, updates), state, value * scale
 
 
-def train(shape: Shape, phases: list[Phase], data: Tokens, seed: int) -> Iterator[tuple[dict, Report]]:
+def train(shape: Shape, parameters: dict, phases: list[Phase], data: Tokens, *, decays: bool) -> Iterator[tuple[dict, Report]]:
     """Yields the parameters and a report after every step. Every token of `data` is seen at most once."""
-    parameters = init(jax.random.key(seed), shape)
-    transformation = optimizer.create(parameters, sum(phase.steps for phase in phases))
+    transformation = optimizer.create(parameters, sum(phase.steps for phase in phases), decays=decays)
     state = transformation.init(parameters)
     start = time.monotonic()
     step = seen = 0

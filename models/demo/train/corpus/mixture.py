@@ -24,22 +24,22 @@ from corpus.chat import (
 from corpus.conversation import Conversation, Topic
 from corpus.sql import sample as sql
 
-# Shares of all conversations; a topic with more to learn has a larger one.
-_TOPICS: list[tuple[Topic, float]] = [
-    (greetings, 2.5),
-    (courtesies, 2.5),
-    (identity, 5),
-    (project, 9),
-    (capitals, 11),
-    (colours, 5),
-    (sums, 14),
-    (comparisons, 7),
-    (definitions, 10),
-    (haiku, 3),
-    (jokes, 1.5),
-    (out_of_scope, 2.5),
-    (sql, 27),
-]
+# Shares of all conversations, in two mixtures: first everything, then more of what is learned slowest, the exact answers.
+_SHARES: dict[Topic, dict[str, float]] = {
+    greetings: {"broad": 2.5, "exact": 2.5},
+    courtesies: {"broad": 2.5, "exact": 2.5},
+    identity: {"broad": 5, "exact": 6},
+    project: {"broad": 9, "exact": 7},
+    capitals: {"broad": 11, "exact": 13},
+    colours: {"broad": 5, "exact": 6},
+    sums: {"broad": 14, "exact": 26},
+    comparisons: {"broad": 7, "exact": 9},
+    definitions: {"broad": 10, "exact": 8},
+    haiku: {"broad": 3, "exact": 3},
+    jokes: {"broad": 1.5, "exact": 1},
+    out_of_scope: {"broad": 2.5, "exact": 3},
+    sql: {"broad": 27, "exact": 18},
+}
 # One conversation in so many is never trained on; the loss on these is what the model card reports.
 _HELD_OUT_ONE_IN = 100
 _EVALUATION = Path(__file__).parents[2] / "eval"
@@ -77,11 +77,12 @@ def is_held_out(conversation: Conversation) -> bool:
     return int.from_bytes(digest[:4]) % _HELD_OUT_ONE_IN == 0
 
 
-def conversations(seed: int, *, held_out: bool) -> Iterator[Conversation]:
-    """Without end, those that are trained on or those that are held out. None asks what the evaluation asks."""
+def conversations(seed: int, mixture: str, *, held_out: bool) -> Iterator[Conversation]:
+    """Without end, of the mixture "broad" or "exact", those that are trained on or those that are held out. None asks what the evaluation asks."""
     rng = Random(seed)
     evaluation = evaluation_questions()
-    topics, shares = zip(*_TOPICS, strict=True)
+    topics = list(_SHARES)
+    shares = [_SHARES[topic][mixture] for topic in topics]
     while True:
         conversation = rng.choices(topics, shares)[0].sample(rng)
         if is_held_out(conversation) == held_out and not _asks(conversation, evaluation):
