@@ -34,10 +34,11 @@ TOKENIZER_CASES = [
 
 @dataclass(frozen=True)
 class Stage:
-    """One mixture of the corpus; `long_share` of the steps see rows of the whole context, so that long chats are no news."""
+    """One mixture of the corpus at `rate` of the highest learning rates; `long_share` of the steps see rows of the whole context, so that long chats are no news."""
 
     seed: int
     steps: int
+    rate: float
     long_share: float
     decays: bool
 
@@ -51,8 +52,8 @@ class Stage:
 
 
 STAGES = {
-    "broad": Stage(seed=SEED, steps=1300, long_share=0, decays=False),
-    "exact": Stage(seed=SEED + 2, steps=1500, long_share=0.12, decays=True),
+    "broad": Stage(seed=SEED, steps=1000, rate=1, long_share=0, decays=False),
+    "exact": Stage(seed=SEED + 2, steps=1400, rate=0.5, long_share=0.12, decays=True),
 }
 
 
@@ -87,7 +88,7 @@ def main() -> None:
 
     parameters = init(jax.random.key(SEED), shape) if options.stage == "broad" else gguf_file.read(options.output, shape)
     history = []
-    for trained, report in train(shape, parameters, plan, data, decays=stage.decays):
+    for trained, report in train(shape, parameters, plan, data, rate=stage.rate, decays=stage.decays):
         if report.step % REPORT_EVERY_STEPS and report.step != steps:
             continue
         entry = {**asdict(report), "held_out_loss": held_out_loss(trained, shape, held_out, 256)}

@@ -16,8 +16,8 @@ def _schedule(peak: float, steps: int, decays: bool) -> optax.Schedule:
     return optax.join_schedules([optax.linear_schedule(0.0, peak, WARM_UP_STEPS), after], [WARM_UP_STEPS])
 
 
-def create(parameters: dict, steps: int, *, decays: bool) -> optax.GradientTransformation:
-    """The optimizer for `steps` updates of parameters of this form."""
+def create(parameters: dict, steps: int, *, rate: float, decays: bool) -> optax.GradientTransformation:
+    """The optimizer for `steps` updates of parameters of this form; `rate` is the share of the highest rates that it peaks at."""
     is_matrix = {
         "embedding": None,
         "final_norm": None,
@@ -29,8 +29,8 @@ def create(parameters: dict, steps: int, *, decays: bool) -> optax.GradientTrans
     return optax.chain(
         optax.clip_by_global_norm(1.0),
         optax.contrib.muon(
-            _schedule(MATRIX_RATE, steps, decays),
-            adam_learning_rate=_schedule(ADAM_RATE, steps, decays),
+            _schedule(rate * MATRIX_RATE, steps, decays),
+            adam_learning_rate=_schedule(rate * ADAM_RATE, steps, decays),
             adam_b2=0.95,
             muon_weight_dimension_numbers=is_matrix,
         ),

@@ -57,9 +57,9 @@ def _update(shape, transformation, slices, parameters, state, tokens, weights):
     return optax.apply_updates(parameters, updates), state, value * scale
 
 
-def train(shape: Shape, parameters: dict, phases: list[Phase], data: Tokens, *, decays: bool) -> Iterator[tuple[dict, Report]]:
+def train(shape: Shape, parameters: dict, phases: list[Phase], data: Tokens, *, rate: float, decays: bool) -> Iterator[tuple[dict, Report]]:
     """Yields the parameters and a report after every step. Every token of `data` is seen at most once."""
-    transformation = optimizer.create(parameters, sum(phase.steps for phase in phases), decays=decays)
+    transformation = optimizer.create(parameters, sum(phase.steps for phase in phases), rate=rate, decays=decays)
     state = transformation.init(parameters)
     start = time.monotonic()
     step = seen = 0
