@@ -17,6 +17,8 @@ export function fakeAdapter(script: FakeScript = {}, program?: readonly string[]
     modelId: 'fake-model',
     deviceKind: 'cpu',
     lifecycle: 'started',
+    portCount: 0,
+    demand: () => Promise.resolve(undefined),
     connect(setting) {
       const socketPath = join(setting.runDirectory, `${randomBytes(4).toString('hex')}.sock`);
       const connection = new OpenAiConnection(
@@ -32,6 +34,7 @@ export function fakeAdapter(script: FakeScript = {}, program?: readonly string[]
           environment: {},
           secrets: ['top-secret-value'],
           readLine: () => undefined,
+          failures: [],
         },
         generate: (request, call, sink) => connection.generate(request, 'fake-model', call, sink),
         tokenize: () => Promise.resolve([]),

@@ -58,6 +58,8 @@ export function llamaCppEngine(entry: LlamaCppEntry): EngineAdapter {
     modelId,
     deviceKind: 'cpu',
     lifecycle: 'started',
+    portCount: 0,
+    demand: () => Promise.resolve(undefined),
     connect: (setting) => connect(entry, modelId, setting),
   };
 }
@@ -108,11 +110,13 @@ function launch(entry: LlamaCppEntry, setting: EngineSetting, socketPath: string
     environment: { ...entry.env, [KEY_VARIABLE]: apiKey },
     secrets: [apiKey],
     readLine: readProgress,
+    failures: [],
   };
 }
 
 /** A line of the child's standard output, if it is one of its reports. */
-function readProgress(line: string): EngineProgress | undefined {
+function readProgress(line: string, fromStderr: boolean): EngineProgress | undefined {
+  if (fromStderr) return undefined;
   if (!line.startsWith('{')) return undefined;
   let report: Readonly<Record<string, unknown>>;
   try {

@@ -29,6 +29,8 @@ export function openAiEngine(entry: OpenAiEntry): EngineAdapter {
     modelId: entry.model ?? '',
     deviceKind: 'remote',
     lifecycle: 'attached',
+    portCount: 0,
+    demand: () => Promise.resolve(undefined),
     connect: (setting) => connect(entry, setting),
   };
 }

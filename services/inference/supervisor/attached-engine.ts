@@ -22,7 +22,7 @@ export class AttachedEngine implements SupervisedEngine {
   /** @throws ConfigError as EngineAdapter.connect. */
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
-    this.#connection = parts.adapter.connect(parts.setting);
+    this.#connection = parts.adapter.connect(parts.setting, { devices: [], ports: [] });
     this.status = new EngineStatus(parts.entry, parts.adapter, parts.now, parts.onChange);
   }
 

@@ -80,7 +80,7 @@ export class EngineProcess implements SupervisedEngine {
 
   async #live(): Promise<Life> {
     const { adapter, setting, entry, log, now } = this.#parts;
-    const connection = adapter.connect(setting);
+    const connection = adapter.connect(setting, { devices: [], ports: [] });
     const { launch } = connection;
     if (!launch) throw new Error(`engine '${entry.name}' has nothing to start`);
     this.#progressedAtMs = performance.now();
@@ -157,7 +157,7 @@ export class EngineProcess implements SupervisedEngine {
 
   #onLine(line: EngineLogLine, launch: EngineLaunch): void {
     this.#parts.log.debug({ engine: this.#parts.entry.name, stderr: line.fromStderr }, line.text);
-    const progress = line.fromStderr ? undefined : launch.readLine(line.text);
+    const progress = launch.readLine(line.text, line.fromStderr);
     if (!progress || this.status.state !== EngineState.STARTING) return;
     this.#progressedAtMs = performance.now();
     this.#learned = { ...this.#learned, ...progress };
