@@ -83,7 +83,9 @@ export function spawnGuarded(options: SpawnOptions): GuardedProcess {
   };
 }
 
-function scrubbedEnvironment(options: SpawnOptions): Record<string, string> {
+function scrubbedEnvironment(
+  options: Pick<SpawnOptions, 'environment' | 'environmentVariable'>,
+): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const name of INHERITED_VARIABLES) {
     const value = options.environmentVariable(name);
@@ -107,4 +109,51 @@ function ended(socket: Socket): Promise<void> {
     socket.once('close', () => resolve());
     socket.resume();
   });
+}
+
+/** More than any answer of a program that is asked something. */
+const MAX_ANSWER_BYTES = 4 << 20;
+
+/** What a program answered. */
+export interface ProgramAnswer {
+  /** Unset: it could not be started, was ended by a signal, or did not end in time. */
+  readonly code?: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Why there is no code. `code` "ENOENT": there is no such program. */
+  readonly error?: NodeJS.ErrnoException | undefined;
+}
+
+/**
+ * Runs a short program to its end and returns what it wrote. It gets the few variables that engines get.
+ * After `timeoutMs` it is killed and no longer waited for: one that hangs in a driver cannot even be killed. Never rejects.
+ */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: { readonly timeoutMs: number } & Pick<SpawnOptions, 'environmentVariable'>,
+): Promise<ProgramAnswer> {
+  const { promise, resolve } = Promise.withResolvers<ProgramAnswer>();
+  const env = scrubbedEnvironment({ ...options, environment: { LC_ALL: 'C' } });
+  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const written = { stdout: '', stderr: '' };
+  const giveUp = (message: string): void => {
+    child.kill('SIGKILL');
+    child.stdout.destroy();
+    child.stderr.destroy();
+    child.unref();
+    resolve({ ...written, error: new Error(message) });
+  };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (piece: string) => {
+      written[name] += piece;
+      if (written[name].length > MAX_ANSWER_BYTES) giveUp(`it wrote more than ${MAX_ANSWER_BYTES} bytes`);
+    });
+  }
+  const late = setTimeout(giveUp, options.timeoutMs, `it did not end within ${options.timeoutMs} ms`);
+  child.once('error', (error) => resolve({ ...written, error }));
+  child.once('close', (code, signal) => {
+    resolve({ ...written, code: code ?? undefined, ...(signal && { error: new Error(`it was ended by ${signal}`) }) });
+  });
+  return promise.finally(() => clearTimeout(late));
 }
