@@ -7,6 +7,7 @@ import {
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { TokenGroups } from '../stream/token-groups.ts';
+import type { AnswerDecoder } from './answer-decoder.ts';
 import type { OpenAiChoice, OpenAiChunk, OpenAiTimings, OpenAiToolCall, OpenAiUsage } from './openai-chunk.ts';
 import { engineFailed, engineLost } from './openai-errors.ts';
 import { appendLogprobs } from './openai-logprobs.ts';
@@ -26,19 +27,25 @@ const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
   content_filter: FinishReason.CONTENT_FILTER,
 };
 
+/** What an error in mid-stream means. */
+type ErrorReader = (engine: string, error: unknown) => MeshError;
+
 /** The bytes of an OpenAI-compatible SSE answer → generation events. Does no I/O. */
-export class OpenAiStream {
+export class OpenAiStream implements AnswerDecoder {
   readonly #engine: string;
   readonly #groups = new TokenGroups();
   readonly #decoder = new SseDecoder((data) => this.#onData(data), FRAME_LIMIT_BYTES);
   readonly #choices: number;
+  readonly #toldError: ErrorReader;
   /** The choices that have finished. */
   readonly #finished = new Set<number>();
   #usage: OpenAiUsage | undefined;
   #timings: OpenAiTimings | undefined;
   #complete = false;
 
-  constructor(started: Started, choices: number) {
+  /** `toldError` says what an error in mid-stream means. Default: the engine failed. */
+  constructor(started: Started, choices: number, toldError: ErrorReader = failedMidStream) {
+    this.#toldError = toldError;
     this.#engine = started.engine;
     this.#choices = choices;
     this.#groups.push({ case: 'started', value: started });
@@ -91,7 +98,7 @@ export class OpenAiStream {
     }
     const chunk = parseEngineJson(data) as OpenAiChunk | null;
     if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
-    if (chunk.error) throw engineFailed(this.#engine, new Error(`error in mid-stream, code ${codeOf(chunk.error)}`));
+    if (chunk.error) throw this.#toldError(this.#engine, chunk.error);
     // The bill first: a server that counts as it goes sends it with the tokens that it counts.
     if (chunk.usage) this.#onUsage(chunk.usage);
     if (chunk.timings) this.#timings = chunk.timings;
@@ -169,6 +176,10 @@ export class OpenAiStream {
       },
     });
   }
+}
+
+function failedMidStream(engine: string, error: unknown): MeshError {
+  return engineFailed(engine, new Error(`error in mid-stream, code ${codeOf(error)}`));
 }
 
 function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {
