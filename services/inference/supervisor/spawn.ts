@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { GUARD_DESCRIPTOR, GUARD_SHELL, guardArguments } from './guard.ts';
 
 /** Variables of the mesh's own environment that an engine gets; nothing else, above all no key or token. */
 const INHERITED_VARIABLES = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'CUDA_VISIBLE_DEVICES', 'LD_LIBRARY_PATH'];
+
+/** Inherited by every process of one start, its grandchildren too; by its value they are found. */
+export const MARK_VARIABLE = 'MESH_ENGINE_MARK';
 
 /** How long a guard may take to do its work, in milliseconds. */
 const GUARD_PATIENCE_MS = 2_000;
@@ -33,8 +37,12 @@ export interface ProcessExit {
 export interface GuardedProcess {
   /** 0: it could not be started. */
   readonly processId: number;
+  /** The value of MESH_ENGINE_MARK in the environment of every process of this start, 32 hexadecimal digits. */
+  readonly mark: string;
   /** Resolves when the program itself has ended; its children may still run. Never rejects. */
   readonly exited: Promise<ProcessExit>;
+  /** Resolves when its output has been read to the end, which is when nobody holds it open any more. Never rejects. */
+  readonly outputEnded: Promise<void>;
   /** Signals the whole group. Does nothing once the guard is gone. */
   signal(signal: 'SIGTERM' | 'SIGKILL'): void;
   /** Kills what is left of the group and waits until it is gone. */
@@ -43,9 +51,10 @@ export interface GuardedProcess {
 
 /** Starts a program under a guard: if this process ends, in whatever way, the program and its children are killed. */
 export function spawnGuarded(options: SpawnOptions): GuardedProcess {
+  const mark = randomBytes(16).toString('hex');
   const child = spawn(GUARD_SHELL, guardArguments(options.program, options.args), {
     detached: true,
-    env: scrubbedEnvironment(options),
+    env: { ...scrubbedEnvironment(options), [MARK_VARIABLE]: mark },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
   child.stdout?.setEncoding('utf8').on('data', options.onStdout);
@@ -70,7 +79,9 @@ export function spawnGuarded(options: SpawnOptions): GuardedProcess {
   });
   return {
     processId: child.pid ?? 0,
+    mark,
     exited: exitOf(child),
+    outputEnded: outputEndOf(child),
     signal,
     async sweep() {
       sweeping = true;
@@ -99,6 +110,13 @@ function exitOf(child: ChildProcess): Promise<ProcessExit> {
     child.once('error', (error) => resolve({ error }));
     child.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined }));
   });
+}
+
+async function outputEndOf({ stdout, stderr }: ChildProcess): Promise<void> {
+  const ends = [stdout, stderr].map(
+    (stream) => stream && new Promise<void>((resolve) => stream.once('close', resolve)),
+  );
+  await Promise.all(ends);
 }
 
 /** Resolves when the other end of a socket is closed by everybody who held it. */
