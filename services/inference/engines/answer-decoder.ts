@@ -4,6 +4,8 @@ import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation
 export interface AnswerDecoder {
   /** Whether the last event, `usage`, is among those taken or to be taken. */
   readonly complete: boolean;
+  /** Whether it is complete although the engine goes on: its connection must end. */
+  readonly leftRunning?: boolean;
   /** Tokens of all choices so far. */
   readonly completionTokens: number;
   /**

@@ -164,7 +164,8 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
     if (this.#over) return;
     if (stream?.complete) {
       this.#leave();
-      if (!this.#answered) this.#linger();
+      if (stream.leftRunning) this.#controller?.abort(new Error('cut short'));
+      else if (!this.#answered) this.#linger();
       this.#sink.end();
     } else if (this.#failure) {
       this.#leave();
