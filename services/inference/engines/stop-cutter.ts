@@ -14,15 +14,18 @@ import type { AnswerDecoder } from './answer-decoder.ts';
 export class StopCutter implements AnswerDecoder {
   readonly #inner: AnswerDecoder;
   readonly #stops: readonly string[];
+  readonly #awaitsBill: boolean;
   /** Deltas whose text may be the start of a stop text. */
   #held: Delta[] = [];
   #ready: GenerationEvent[] = [];
   #stop: string | undefined;
   #complete = false;
 
-  constructor(inner: AnswerDecoder, stops: readonly string[]) {
+  /** `awaitsBill`: the engine ends by itself at a stop text, and its bill is waited for. Default: cut at once. */
+  constructor(inner: AnswerDecoder, stops: readonly string[], awaitsBill = false) {
     this.#inner = inner;
     this.#stops = stops;
+    this.#awaitsBill = awaitsBill;
   }
 
   get complete(): boolean {
@@ -49,7 +52,7 @@ export class StopCutter implements AnswerDecoder {
   take(): readonly GenerationEvent[] {
     if (this.#complete) return [];
     for (const event of this.#inner.take()) this.#onEvent(event);
-    if (this.#stop !== undefined && !this.#complete) this.#end(undefined);
+    if (this.#stop !== undefined && !this.#complete && !this.#awaitsBill) this.#end(undefined);
     const ready = this.#ready;
     this.#ready = [];
     return ready;
