@@ -165,6 +165,5 @@ function advice(demand: DeviceDemand, any: boolean): string {
   if (!any) return 'Look at nvidia-smi and at inference.devices, or choose an engine that runs on the CPU.';
   const claim =
     demand.claim.kind === 'share' ? 'gpu_memory_utilization or max_model_len' : 'max_model_len or max_concurrency';
-  const share = demand.shares ? '' : ', set share_devices';
-  return `Stop what uses them, lower ${claim}${share}, or give it more devices (tensor_parallel_size).`;
+  return `Change ${claim}, or give it other or more devices (devices, tensor_parallel_size, share_devices).`;
 }
