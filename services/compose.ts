@@ -18,6 +18,7 @@ import { type Config, SHIPPED_NAME } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
+import { modelEntrySchema } from './inference/engines/model-entry.ts';
 import { inferenceRoutes } from './inference/routes.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
@@ -330,14 +331,8 @@ function isForCallers(method: DescMethod): boolean {
 function withDefaultModel(config: Config): Config['inference'] {
   const { models } = config.inference;
   if (config.model === 'none' || (config.model === undefined && models.length > 0)) return config.inference;
-  const entry = {
-    name: SHIPPED_NAME,
-    engine: 'llama.cpp' as const,
-    model: config.model ?? SHIPPED_MODEL,
-    required: true,
-    env: {},
-    extra_args: [],
-  };
+  const model = config.model ?? SHIPPED_MODEL;
+  const entry = modelEntrySchema.parse({ name: SHIPPED_NAME, engine: 'llama.cpp', model, required: true });
   return { ...config.inference, models: [entry, ...models] };
 }
 

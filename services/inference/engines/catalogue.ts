@@ -1,3 +1,4 @@
+import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import type { EngineAdapter } from './engine.ts';
 import { llamaCppEngine } from './llama-cpp.ts';
 import type { ModelEntry } from './model-entry.ts';
@@ -10,5 +11,7 @@ export function engineFor(entry: ModelEntry): EngineAdapter {
       return openAiEngine(entry);
     case 'llama.cpp':
       return llamaCppEngine(entry);
+    default:
+      throw new ConfigError(`inference.models '${entry.name}': no engine '${entry.engine}' yet`);
   }
 }
