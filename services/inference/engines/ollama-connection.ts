@@ -6,7 +6,7 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { EngineConnection, EngineEmbeddings, EngineLaunch, EngineProbe } from './engine.ts';
 import { loadFailure, notPulled } from './ollama-failures.ts';
-import { canonicalName } from './ollama-names.ts';
+import { isSameModel } from './ollama-names.ts';
 import { NO_SHIFT, type OllamaRequest, ollamaRequest } from './ollama-request.ts';
 import { NDJSON, OllamaStream } from './ollama-stream.ts';
 import { OpenAiConnection, startedEvent } from './openai-connection.ts';
@@ -34,6 +34,8 @@ export interface OllamaEndpoint {
   /** The context to ask for with every request, in tokens. Unset: as the server has it. */
   readonly contextTokens?: number | undefined;
   readonly maxConcurrency?: number | undefined;
+  /** Sent as bearer token. Unset: none. */
+  readonly apiKey?: string | undefined;
 }
 
 /** What /api/tags and /api/ps list. Nothing here is certain. */
@@ -158,6 +160,5 @@ export class OllamaConnection implements EngineConnection {
 }
 
 function find(models: readonly ListedModel[], name: string): ListedModel | undefined {
-  const wanted = canonicalName(name);
-  return models.find((model) => typeof model.name === 'string' && canonicalName(model.name) === wanted);
+  return models.find((model) => typeof model.name === 'string' && isSameModel(model.name, name));
 }

@@ -42,10 +42,11 @@ export function loadFailure(message: string): StartRefusedError {
 
 /** The model is not there; it is never fetched unasked. */
 export function notPulled(model: string): StartRefusedError {
+  const hint = `Fetch it with \`ollama pull ${model}\`.`;
   return new StartRefusedError(
     FailureCause.UNSUPPORTED_MODEL,
-    `Ollama does not have the model '${model}'.`,
-    `Fetch it with \`ollama pull ${model}\`.`,
+    `Ollama does not have the model '${model}'. ${hint}`,
+    hint,
   );
 }
 

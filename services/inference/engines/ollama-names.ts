@@ -1,8 +1,16 @@
-const DEFAULT_PREFIX = /^(?:registry\.ollama\.ai\/)?(?:library\/)?/i;
+const DEFAULT_HOST = 'registry.ollama.ai';
+const DEFAULT_NAMESPACE = 'library';
+const DEFAULT_TAG = 'latest';
 
-/** A model's name as Ollama lists it: without the default registry, with its tag, in lower case. */
-export function canonicalName(name: string): string {
-  const short = name.replace(DEFAULT_PREFIX, '').toLowerCase();
-  const hasTag = short.lastIndexOf(':') > short.lastIndexOf('/');
-  return hasTag ? short : `${short}:latest`;
+/** The whole name of a model: host, namespace, model and tag, in lower case, as Ollama compares them. */
+export function nameParts(name: string): readonly [host: string, namespace: string, model: string, tag: string] {
+  const path = name.toLowerCase().split('/');
+  const [model = '', tag = DEFAULT_TAG] = (path.pop() ?? '').split(':');
+  const namespace = path.pop() ?? DEFAULT_NAMESPACE;
+  return [path.join('/') || DEFAULT_HOST, namespace, model, tag];
+}
+
+/** Whether two names are of the same model. */
+export function isSameModel(one: string, other: string): boolean {
+  return nameParts(one).join('/') === nameParts(other).join('/');
 }
