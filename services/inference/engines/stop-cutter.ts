@@ -19,6 +19,8 @@ export class StopCutter implements AnswerDecoder {
   #held: Delta[] = [];
   #ready: GenerationEvent[] = [];
   #stop: string | undefined;
+  /** The engine has ended by itself: its bill follows. */
+  #ended = false;
   #complete = false;
 
   /** `awaitsBill`: the engine ends by itself at a stop text, and its bill is waited for. Default: cut at once. */
@@ -52,7 +54,8 @@ export class StopCutter implements AnswerDecoder {
   take(): readonly GenerationEvent[] {
     if (this.#complete) return [];
     for (const event of this.#inner.take()) this.#onEvent(event);
-    if (this.#stop !== undefined && !this.#complete && !this.#awaitsBill) this.#end(undefined);
+    const bill = this.#awaitsBill || this.#ended;
+    if (this.#stop !== undefined && !this.#complete && !bill) this.#end(undefined);
     const ready = this.#ready;
     this.#ready = [];
     return ready;
@@ -66,11 +69,12 @@ export class StopCutter implements AnswerDecoder {
     }
     // With a stop text the engine's own end is late or the same one; only its bill is of use.
     if (event.case === 'usage') this.#end(event.value);
-    else if (event.case !== 'finished') this.#ready.push(message);
-    else if (this.#stop === undefined) {
-      this.#release(this.#held.length);
-      this.#ready.push(message);
-    }
+    if (event.case === 'started' || event.case === 'resumed') this.#ready.push(message);
+    if (event.case !== 'finished') return;
+    this.#ended = true;
+    if (this.#stop !== undefined) return;
+    this.#release(this.#held.length);
+    this.#ready.push(message);
   }
 
   #onDelta(delta: Delta): void {

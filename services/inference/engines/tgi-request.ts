@@ -81,7 +81,22 @@ export function tgiRequest(request: GenerateRequest, engine: string, capabilitie
   const format = 'response_format' in body ? grammar(body.response_format) : undefined;
   const fields = { ...body, seed: seed(body.seed), top_p: body.top_p === 1 ? undefined : body.top_p };
   if (!isChat) return { path: '/generate_stream', body: nativeBody(fields, format) };
-  return { path: '/v1/chat/completions', body: { ...fields, ...(format ? { response_format: format } : {}) } };
+  return {
+    path: '/v1/chat/completions',
+    body: {
+      ...fields,
+      ...(format ? { response_format: format } : {}),
+      ...(request.tools.length > 0 ? { tools: toolsWithParameters(body.tools as readonly Json[]) } : {}),
+    },
+  };
+}
+
+/** It cannot read a tool without parameters. */
+function toolsWithParameters(tools: readonly Json[]): readonly Json[] {
+  return tools.map((tool) => ({
+    ...tool,
+    function: { parameters: { type: 'object', properties: {} }, ...(tool.function as Json) },
+  }));
 }
 
 function nativeBody(fields: Json, format: Json | undefined): Json {
