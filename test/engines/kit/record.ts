@@ -33,3 +33,15 @@ export function lastStart(file: string): StartRecord {
   if (!start) throw new Error(`nothing was started with FAKE_RECORD=${file}`);
   return start;
 }
+
+/** In a fake: writes down what it leaves behind. */
+export function recordSurvivor(processId: number): void {
+  const file = process.env.FAKE_RECORD;
+  if (file !== undefined) appendFileSync(`${file}.survivors`, `${processId}\n`);
+}
+
+/** In a test: the processes that fakes with that file left behind. */
+export function readSurvivors(file: string): number[] {
+  const name = `${file}.survivors`;
+  return existsSync(name) ? readFileSync(name, 'utf8').split('\n').filter(Boolean).map(Number) : [];
+}
