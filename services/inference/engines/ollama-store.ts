@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { notPulled } from './ollama-failures.ts';
@@ -29,14 +29,23 @@ export async function ggufOf(model: string, directory: string): Promise<string |
 }
 
 async function readManifest(model: string, directory: string): Promise<unknown> {
-  const parts = nameParts(model);
-  if (parts.some((part) => part === '' || part.startsWith('.'))) throw notPulled(model);
-  let text: string;
+  let path = join(directory, 'manifests');
+  for (const part of nameParts(model)) {
+    const entry = await entryOf(path, part);
+    if (entry === undefined) throw notPulled(model);
+    path = join(path, entry);
+  }
+  return JSON.parse(await readFile(path, 'utf8'));
+}
+
+/** What a folder has by a name, written as it is there. Only what is listed is found, so no name leads out of the folder. */
+async function entryOf(path: string, name: string): Promise<string | undefined> {
+  let entries: readonly string[];
   try {
-    text = await readFile(join(directory, 'manifests', ...parts), 'utf8');
+    entries = await readdir(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw notPulled(model);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-  return JSON.parse(text);
+  return entries.find((entry) => entry === name) ?? entries.find((entry) => entry.toLowerCase() === name.toLowerCase());
 }
