@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { pid as ownProcessId } from 'node:process';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** The environment variable that every process of one start of an engine carries, grandchildren included. */
 export const MARK_VARIABLE = 'MESH_ENGINE_MARK';
@@ -14,6 +15,9 @@ export interface ProcessIdentity {
 
 /** How many environments are read at a time; each takes a thread of the pool that the whole process shares. */
 const READS_AT_A_TIME = 2;
+
+/** How many short files of /proc are read in one turn of the event loop, some 20 µs each. */
+const LOOKS_IN_A_TURN = 50;
 
 /**
  * When a process was started, as "<boot id>:<clock ticks since boot>". Undefined: it has ended, was never there, or the
@@ -55,13 +59,19 @@ export async function processesWithMark(mark: string): Promise<number[]> {
   return found.sort((one, other) => one - other);
 }
 
-/** The processes whose session a process leads or led, itself included. Without /proc there are none. */
+/**
+ * The processes, this one aside, whose session a process leads or led, itself included when it runs. Without /proc there
+ * are none.
+ */
 export async function processesInSession(leader: number): Promise<number[]> {
-  const all = await processIds();
-  return all.filter((processId) => {
+  const found: number[] = [];
+  for (const [index, processId] of (await processIds()).entries()) {
+    // Others have tokens to send: thousands of processes are not looked at in one turn.
+    if (index % LOOKS_IN_A_TURN === LOOKS_IN_A_TURN - 1) await nextTurn();
     const fields = readStat(processId);
-    return fields?.session === leader && !ENDED_STATES.includes(fields.state);
-  });
+    if (fields?.session === leader && !ENDED_STATES.includes(fields.state)) found.push(processId);
+  }
+  return found.sort((one, other) => one - other);
 }
 
 /** Zombie and dead: nothing of such a process is left but its number. */
