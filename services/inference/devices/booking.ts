@@ -32,6 +32,16 @@ export interface PlacementRefusal {
   readonly candidates: readonly PlacementCandidate[];
 }
 
+/** A decision that is not carried out. */
+export interface PlacementExplanation {
+  /** Whether there is a place, be it the CPU. */
+  readonly fits: boolean;
+  /** The decision in one line. */
+  readonly why: string;
+  /** Every device, the chosen first. */
+  readonly candidates: readonly PlacementCandidate[];
+}
+
 /** Something that happened to a device without us. */
 export interface DeviceChange {
   readonly kind: 'gone' | 'appeared' | 'foreign-process' | 'unreadable' | 'readable';
@@ -72,7 +82,7 @@ export interface DeviceBook {
   /** The devices as last read; the CPU when there is none. */
   devices(): readonly Device[];
   /** What `book` would decide now, from the last reading, for an engine that may have a booking already. */
-  explain(demand: DeviceDemand, engine?: string): readonly PlacementCandidate[];
+  explain(demand: DeviceDemand, engine?: string): PlacementExplanation;
   /** Ends the watching. */
   close(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import type {
   DeviceBookOptions,
   DeviceChange,
   PlacementCandidate,
+  PlacementExplanation,
   PlacementRefusal,
 } from './booking.ts';
 import { candidatesOf, currentPlace } from './candidates.ts';
@@ -146,10 +147,12 @@ class DriverDeviceBook implements DeviceBook {
     return devices.length === 0 ? [cpuMessage(this.#ledger.onCpu())] : devices;
   }
 
-  explain(demand: DeviceDemand, engine?: string): readonly PlacementCandidate[] {
+  explain(demand: DeviceDemand, engine?: string): PlacementExplanation {
     const [entry] = engine === undefined ? [] : this.#ledger.of(engine);
     const views = this.#views();
-    return this.#candidates(entry ? currentPlace(views, entry) : place(views, demand), demand);
+    const decision = entry ? currentPlace(views, entry) : place(views, demand);
+    const { outcome, why } = decision;
+    return { fits: outcome !== 'refused', why, candidates: this.#candidates(decision, demand) };
   }
 
   async close(): Promise<void> {
