@@ -66,6 +66,7 @@ onLinux('a process without the mark is found by the session that the leader bega
   const mark = newMark();
   const { leader, processIds } = await shell('env -i /bin/sleep 600 & echo $!; exec sleep 600', mark);
   const startTime = startTimeOf(leader) ?? '';
+  await expect.poll(() => processesWithMark(mark)).toEqual([leader]);
   process.kill(leader, 'SIGKILL');
   expect(await killSurvivors(mark, 5_000, { processId: leader, startTime })).toEqual(
     expect.arrayContaining(processIds),
