@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Device } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { DeviceDemand } from '../engines/engine.ts';
+import type { MemoryEstimate, ModelUse } from './vram-estimate.ts';
 
 /** Devices that an engine may use, until they are released. */
 export interface Booking {
@@ -83,6 +84,13 @@ export interface DeviceBook {
   devices(): readonly Device[];
   /** What `book` would decide now, from the last reading, for an engine that may have a booking already. */
   explain(demand: DeviceDemand, engine?: string): PlacementExplanation;
+  /**
+   * Estimates what a model needs, from its files in the places that the mesh's environment names.
+   *
+   * @returns undefined when the files are not on this machine: the size is unknown.
+   * @throws ModelFilesError when they are there and cannot be read.
+   */
+  estimate(use: ModelUse): Promise<MemoryEstimate | undefined>;
   /** Ends the watching. */
   close(): Promise<void>;
 }
@@ -93,8 +101,8 @@ export interface DeviceBookOptions {
   readonly devices: 'auto' | 'none' | readonly number[];
   /** Reads one variable of the environment of the mesh. */
   readonly environmentVariable: (name: string) => string | undefined;
-  /** The ids of the processes of our engines, their children included; asked at every reading. */
-  readonly ownProcesses: () => ReadonlySet<number>;
+  /** The ids of the processes of our engines, their children included; asked after every answer of the driver. */
+  readonly ownProcesses: () => ReadonlySet<number> | Promise<ReadonlySet<number>>;
   readonly log: Logger;
   /** Time between two looks of the watcher, in milliseconds. Default 10,000. */
   readonly pollMs?: number;

@@ -20,6 +20,7 @@ import { type DriverReading, NO_DEVICES } from './gpu-reading.ts';
 import { Ledger } from './ledger.ts';
 import { type PlacementDecision, place } from './placement.ts';
 import { exclusionBy } from './visible-devices.ts';
+import { estimateMemory, type MemoryEstimate, type ModelUse } from './vram-estimate.ts';
 
 export type * from './booking.ts';
 
@@ -44,7 +45,9 @@ class DriverDeviceBook implements DeviceBook {
   readonly #exclusion: ReturnType<typeof exclusionBy>;
   readonly #releaseListeners = new Set<() => void>();
   readonly #changeListeners = new Set<(change: DeviceChange) => void>();
+  /** Our processes as of the last reading, and as of the look that is under way. */
   #own: ReadonlySet<number> = new Set();
+  #ownNow: ReadonlySet<number> = new Set();
   /** The last reading that listed devices, or could have; `problem` is of the very last. */
   #before: DriverReading | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -54,8 +57,10 @@ class DriverDeviceBook implements DeviceBook {
     this.#options = options;
     const { environmentVariable } = options;
     this.#exclusion = exclusionBy(options.devices, environmentVariable('CUDA_VISIBLE_DEVICES'));
-    const read = () => (options.devices === 'none' ? Promise.resolve(NO_DEVICES) : readDriver(environmentVariable));
-    this.#reader = new DeviceReader(read, (reading) => this.#onReading(reading));
+    this.#reader = new DeviceReader(
+      () => this.#look(),
+      (reading) => this.#onReading(reading),
+    );
   }
 
   start(): void {
@@ -155,6 +160,10 @@ class DriverDeviceBook implements DeviceBook {
     return { fits: outcome !== 'refused', why, candidates: this.#candidates(decision, demand) };
   }
 
+  estimate(use: ModelUse): Promise<MemoryEstimate | undefined> {
+    return estimateMemory(use, this.#options.environmentVariable);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
@@ -194,10 +203,24 @@ class DriverDeviceBook implements DeviceBook {
     return gpu && heldBytes(memoryOf(gpu, this.#reading, this.#own));
   }
 
+  async #look(): Promise<DriverReading> {
+    const { devices, environmentVariable, ownProcesses, log } = this.#options;
+    if (devices === 'none') return NO_DEVICES;
+    const reading = await readDriver(environmentVariable);
+    if (reading.absent) return reading;
+    try {
+      // After the driver's answer: a process of ours that it names is in the table by then.
+      this.#ownNow = await ownProcesses();
+    } catch (error) {
+      log.warn({ err: error }, 'our own processes cannot be told from others on the devices');
+    }
+    return reading;
+  }
+
   #onReading(reading: DriverReading): void {
     if (reading.absent) return;
     const ownBefore = this.#own;
-    this.#own = this.#options.ownProcesses();
+    this.#own = this.#ownNow;
     const before = this.#before ?? { ...reading, problem: undefined };
     const engines = (uuid: string) => (uuid === '' ? [] : this.#ledger.on(uuid).map(({ booking }) => booking.engine));
     const changes = changesBetween(before, reading, { engines, ownBefore, own: this.#own });
