@@ -3,6 +3,7 @@ import type { EngineAdapter } from './engine.ts';
 import { llamaCppEngine } from './llama-cpp.ts';
 import type { ModelEntry } from './model-entry.ts';
 import { openAiEngine } from './openai.ts';
+import { vllmEngine } from './vllm.ts';
 
 /** The adapter for a configured entry. A new kind of engine is one file here and one line below. */
 export function engineFor(entry: ModelEntry): EngineAdapter {
@@ -11,6 +12,8 @@ export function engineFor(entry: ModelEntry): EngineAdapter {
       return openAiEngine(entry);
     case 'llama.cpp':
       return llamaCppEngine(entry);
+    case 'vllm':
+      return vllmEngine(entry);
     default:
       throw new ConfigError(`inference.models '${entry.name}': no engine '${entry.engine}' yet`);
   }
