@@ -2,7 +2,9 @@ import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import type { EngineAdapter } from './engine.ts';
 import { llamaCppEngine } from './llama-cpp.ts';
 import type { ModelEntry } from './model-entry.ts';
+import { ollamaEngine } from './ollama.ts';
 import { openAiEngine } from './openai.ts';
+import { transformersEngine } from './transformers.ts';
 import { vllmEngine } from './vllm.ts';
 
 /** The adapter for a configured entry. A new kind of engine is one file here and one line below. */
@@ -14,6 +16,10 @@ export function engineFor(entry: ModelEntry): EngineAdapter {
       return llamaCppEngine(entry);
     case 'vllm':
       return vllmEngine(entry);
+    case 'transformers':
+      return transformersEngine(entry);
+    case 'ollama':
+      return ollamaEngine(entry);
     default:
       throw new ConfigError(`inference.models '${entry.name}': no engine '${entry.engine}' yet`);
   }

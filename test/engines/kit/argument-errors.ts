@@ -20,13 +20,14 @@ const longest = (names: readonly string[]): string =>
 /** Python's argparse: vLLM. */
 const argparse: ArgumentErrors = {
   exitCode: 2,
-  unknown: (tool, argument) => `${usage(tool)}${tool}: error: unrecognized arguments: ${argument}`,
+  // Found by the parser above the command's own.
+  unknown: (tool, argument) => `${usage(tool)}${tool.split(' ')[0]}: error: unrecognized arguments: ${argument}`,
   missing: (tool, names) => `${usage(tool)}${tool}: error: argument ${names.join('/')}: expected one argument`,
   type: (tool, names, value, is) =>
     `${usage(tool)}${tool}: error: argument ${names.join('/')}: invalid ${is === 'integer' ? 'int' : 'float'} value: '${value}'`,
   choice: (tool, names, value, choices) =>
     `${usage(tool)}${tool}: error: argument ${names.join('/')}: invalid choice: '${value}' (choose from ${choices.join(', ')})`,
-  word: (tool, word) => `${usage(tool)}${tool}: error: unrecognized arguments: ${word}`,
+  word: (tool, word) => `${usage(tool)}${tool.split(' ')[0]}: error: unrecognized arguments: ${word}`,
 };
 
 /** Rust's clap: text-generation-launcher. */
