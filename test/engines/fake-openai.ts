@@ -14,6 +14,8 @@ export interface FakeScript {
   readonly tokens?: number;
   /** The text of each token, by turns. Default " t0", " t1", …. */
   readonly texts?: readonly string[];
+  /** Whether requests for one token follow the script too; else they are answered well. */
+  readonly warmUpToo?: boolean;
   /** Pause between two writes, in milliseconds. 0: as fast as it goes. */
   readonly everyMs?: number;
   /** Wait before the first token, in milliseconds, after the headers. */
@@ -100,7 +102,10 @@ async function route(request: IncomingMessage, response: ServerResponse): Promis
     if (response.writableFinished) counts.served++;
     else counts.aborted++;
   });
-  await generate(script, JSON.parse(body), request.url === '/v1/chat/completions', response);
+  const asked = JSON.parse(body);
+  // One token is what a supervisor asks for before it trusts an engine: that goes well, the script is for what follows.
+  const fake = asked.max_tokens === 1 && !script.warmUpToo ? {} : script;
+  await generate(fake, asked, request.url === '/v1/chat/completions', response);
 }
 
 async function generate(

@@ -12,6 +12,8 @@ export interface EngineAdapter {
   readonly address: string;
   /** The underlying model as configured. Empty: the engine tells when it is ready. */
   readonly modelId: string;
+  /** What its probe must name as `modelId`; anything else is another model. Unset: `modelId`. */
+  readonly servedModelId?: string | undefined;
   /** What it computes on until it tells better. */
   readonly deviceKind: string;
   /** Whether the process is ours to start and stop. */

@@ -25,8 +25,10 @@ const TRANSITIONS: Readonly<Record<number, readonly EngineState[]>> = {
     EngineState.BACKOFF,
     EngineState.QUARANTINED,
   ],
+  // From UNHEALTHY to itself: for another reason.
   [EngineState.UNHEALTHY]: [
     EngineState.READY,
+    EngineState.UNHEALTHY,
     EngineState.DRAINING,
     EngineState.STOPPING,
     EngineState.BACKOFF,
