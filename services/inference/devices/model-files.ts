@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
 
 /** A model's files are there and cannot be read; the message says which and what to do. */
 export class ModelFilesError extends Error {
@@ -16,8 +16,19 @@ export type ModelFiles =
 /** `user/name` or `name`, as the Hugging Face hub allows them. */
 const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}(\/[A-Za-z0-9][\w.-]{0,95})?$/;
 
+/** `hf:<user>/<repo>[:<quant>]`, a GGUF of the hub. */
+const HUB_GGUF = /^hf:([^:]+)(?::([\w.-]+))?$/;
+
+/** What tools take where the caller names no quantisation. */
+const DEFAULT_QUANT = 'Q4_K_M';
+
+/** Whether a name is one of the Hugging Face hub, `<user>/<repo>` or `hf:<user>/<repo>[:<quant>]`. */
+export function isHubName(model: string): boolean {
+  return HUB_ID.test(HUB_GGUF.exec(model)?.[1] ?? model);
+}
+
 /**
- * Finds a model's files: a path as it is, an id of the Hugging Face hub in its cache on this machine.
+ * Finds a model's files: a path as it is, what is named by an id of the Hugging Face hub in its cache on this machine.
  *
  * @returns undefined: there are none here.
  */
@@ -28,9 +39,29 @@ export async function findModelFiles(
   const kind = await kindOf(model);
   if (kind === 'file') return model.endsWith('.gguf') ? { kind: 'gguf', path: model } : undefined;
   if (kind === 'directory') return { kind: 'directory', path: model };
-  if (!HUB_ID.test(model) || isAbsolute(model)) return undefined;
-  const snapshot = await findSnapshot(join(hubCache(environmentVariable), `models--${model.replace('/', '--')}`));
-  return snapshot === undefined ? undefined : { kind: 'directory', path: snapshot };
+  const [, repository, quant] = HUB_GGUF.exec(model) ?? [];
+  const id = repository ?? model;
+  if (!HUB_ID.test(id)) return undefined;
+  const snapshots = await findSnapshots(join(hubCache(environmentVariable), `models--${id.replace('/', '--')}`));
+  return repository === undefined ? withConfig(snapshots) : withGguf(snapshots, quant);
+}
+
+async function withConfig(snapshots: readonly string[]): Promise<ModelFiles | undefined> {
+  for (const path of snapshots) {
+    if ((await kindOf(join(path, 'config.json'))) === 'file') return { kind: 'directory', path };
+  }
+  return undefined;
+}
+
+async function withGguf(snapshots: readonly string[], quant: string | undefined): Promise<ModelFiles | undefined> {
+  const wanted = (quant ?? DEFAULT_QUANT).toLowerCase();
+  for (const path of snapshots) {
+    const names = (await readdir(path)).filter((name) => name.endsWith('.gguf') && !name.startsWith('mmproj')).sort();
+    const name =
+      names.find((one) => one.toLowerCase().includes(wanted)) ?? (quant === undefined ? names[0] : undefined);
+    if (name !== undefined) return { kind: 'gguf', path: join(path, name) };
+  }
+  return undefined;
 }
 
 /** Only a regular file or a directory: opening a pipe would wait for ever. */
@@ -50,13 +81,10 @@ function hubCache(environmentVariable: (name: string) => string | undefined): st
   return join(cache, 'huggingface', 'hub');
 }
 
-/** The snapshot of `main`, else any that has a config.json. */
-async function findSnapshot(folder: string): Promise<string | undefined> {
-  const main = await readFile(join(folder, 'refs', 'main'), 'utf8').catch(() => undefined);
+/** The folders of a model's revisions, that of `main` first. */
+async function findSnapshots(folder: string): Promise<readonly string[]> {
+  const main = (await readFile(join(folder, 'refs', 'main'), 'utf8').catch(() => '')).trim();
   const all = await readdir(join(folder, 'snapshots')).catch(() => []);
-  for (const revision of [...(main === undefined ? [] : [main.trim()]), ...all]) {
-    const path = join(folder, 'snapshots', revision);
-    if ((await kindOf(join(path, 'config.json'))) === 'file') return path;
-  }
-  return undefined;
+  const inOrder = [...all].sort((one, other) => Number(other === main) - Number(one === main));
+  return inOrder.map((revision) => join(folder, 'snapshots', revision));
 }

@@ -128,10 +128,20 @@ test('a GGUF and a split one', async () => {
   expect((await estimate({ model: first ?? '' }))?.weightsBytes).toBe(statSync(RANDOM_MODEL).size + 3 * GIB);
 });
 
+test('a GGUF of the hub, by its quantisation', async () => {
+  const folder = inCache('org/gguf', {});
+  for (const name of ['model-Q4_K_M.gguf', 'model-Q8_0.gguf']) copyFileSync(RANDOM_MODEL, join(folder, name));
+  truncateSync(join(folder, 'model-Q8_0.gguf'), GIB);
+  const weights = async (model: string) => (await estimate({ model }))?.weightsBytes;
+  expect(await weights('hf:org/gguf')).toBe(statSync(RANDOM_MODEL).size);
+  expect(await weights('hf:org/gguf:q8_0')).toBe(GIB);
+  expect(await weights('hf:org/gguf:Q2_K')).toBeUndefined();
+});
+
 test('what is not here has no known size', async () => {
   expect(await estimate({ model: 'org/absent' })).toBeUndefined();
   expect(await estimate({ model: '/no/such/model.gguf' })).toBeUndefined();
-  expect(await estimate({ model: '../../etc' })).toBeUndefined();
+  for (const model of ['../../etc/x', 'hf:../x', 'hf:org/..']) expect(await estimate({ model })).toBeUndefined();
   expect(await estimate({ model: dirname(RANDOM_MODEL) })).toBeUndefined();
 });
 
