@@ -2,6 +2,8 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { generateHandler } from '../shared/transport/generate-handler.ts';
 import type { InferenceContext } from './context.ts';
+import { explainPlacement } from './handlers/explain-placement.ts';
+import { listDevices } from './handlers/list-devices.ts';
 import { listEngines } from './handlers/list-engines.ts';
 import { tokenize } from './handlers/tokenize.ts';
 import { watchEngines } from './handlers/watch-engines.ts';
@@ -14,6 +16,8 @@ export function inferenceRoutes(context: InferenceContext): (router: ConnectRout
       tokenize: tokenize(context),
       listEngines: listEngines(context),
       watchEngines: watchEngines(context),
+      listDevices: listDevices(context),
+      explainPlacement: explainPlacement(context),
     });
   };
 }
