@@ -107,6 +107,11 @@ export const TGI_FAILURES: readonly FailureSignature[] = [
     hint: 'The weights fit, the largest batch does not. Lower max_model_len or --max-batch-prefill-tokens, or raise gpu_memory_utilization.',
   },
   {
+    pattern: /CUDA-capable device\(?s?\)? (?:is\/are|are|is) busy or unavailable/,
+    cause: FailureCause.DEVICE_BUSY,
+    hint: 'Another process has the device for itself. Stop it, or name another device in devices.',
+  },
+  {
     pattern: /CUDA out of memory|OutOfMemoryError|would exceed allowed memory/,
     cause: FailureCause.OUT_OF_MEMORY_WEIGHTS,
     hint: 'The weights do not fit. Raise gpu_memory_utilization or tensor_parallel_size, or set quantization.',
