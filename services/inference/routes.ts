@@ -2,6 +2,7 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { generateHandler } from '../shared/transport/generate-handler.ts';
 import type { InferenceContext } from './context.ts';
+import { embed } from './handlers/embed.ts';
 import { explainPlacement } from './handlers/explain-placement.ts';
 import { listDevices } from './handlers/list-devices.ts';
 import { listEngines } from './handlers/list-engines.ts';
@@ -13,6 +14,7 @@ export function inferenceRoutes(context: InferenceContext): (router: ConnectRout
   return (router) => {
     router.service(InferenceService, {
       generate: generateHandler(context.generate),
+      embed: embed(context),
       tokenize: tokenize(context),
       listEngines: listEngines(context),
       watchEngines: watchEngines(context),

@@ -2,7 +2,8 @@ import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import type { EngineConnection, EngineEmbeddings } from './engine.ts';
 import type { OpenAiConnection } from './openai-connection.ts';
-import { engineFailed, unsupportedField } from './openai-errors.ts';
+import { engineFailed, errorOfResponse, unsupportedField } from './openai-errors.ts';
+import { parseEngineJson, readToldError } from './told-error.ts';
 
 type Embed = NonNullable<EngineConnection['embed']>;
 
@@ -23,8 +24,11 @@ export function embedOverOpenAi(connection: OpenAiConnection, { engine, modelId 
       encoding_format: 'float',
       ...(dimensions === undefined ? {} : { dimensions }),
     };
-    const answer = await connection.json('POST', connection.path('/embeddings'), signal, body);
-    return readEmbeddings(answer, inputs.length, engine);
+    const answer = await connection.answer('POST', connection.path('/embeddings'), signal, body);
+    // No such route, unlike a route that knows no such model and says so.
+    if (answer.status === 404 && !readToldError(answer.body)?.code) throw unsupportedField(engine, 'embeddings');
+    if (answer.status !== 200) throw errorOfResponse(engine, answer);
+    return readEmbeddings(parseEngineJson(answer.body), inputs.length, engine);
   };
 }
 
