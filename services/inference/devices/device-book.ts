@@ -11,20 +11,15 @@ import type {
   PlacementRefusal,
 } from './booking.ts';
 import { candidatesOf, currentPlace } from './candidates.ts';
-import { changesBetween } from './device-changes.ts';
 import { heldBytes, memoryOf } from './device-memory.ts';
-import { DeviceReader } from './device-reader.ts';
 import { cpuMessage, type DeviceView, sliceMessages, viewDevices } from './device-view.ts';
-import { readDriver } from './driver.ts';
-import { type DriverReading, NO_DEVICES } from './gpu-reading.ts';
+import { DeviceWatch } from './device-watch.ts';
 import { Ledger } from './ledger.ts';
 import { type PlacementDecision, place } from './placement.ts';
-import { exclusionBy } from './visible-devices.ts';
+import { type Exclusion, exclusionBy } from './visible-devices.ts';
 import { estimateMemory, type MemoryEstimate, type ModelUse } from './vram-estimate.ts';
 
 export type * from './booking.ts';
-
-const POLL_MS = 10_000;
 
 /** Between two looks while memory is waited for, in milliseconds. */
 const BACK_POLL_MS = 250;
@@ -41,39 +36,22 @@ export function createDeviceBook(options: DeviceBookOptions): DeviceBook {
 class DriverDeviceBook implements DeviceBook {
   readonly #options: DeviceBookOptions;
   readonly #ledger = new Ledger();
-  readonly #reader: DeviceReader;
-  readonly #exclusion: ReturnType<typeof exclusionBy>;
+  readonly #watch: DeviceWatch;
+  readonly #exclusion: Exclusion;
   readonly #releaseListeners = new Set<() => void>();
-  readonly #changeListeners = new Set<(change: DeviceChange) => void>();
-  /** Our processes as of the last reading, and as of the look that is under way. */
-  #own: ReadonlySet<number> = new Set();
-  #ownNow: ReadonlySet<number> = new Set();
-  /** The last reading that listed devices, or could have; `problem` is of the very last. */
-  #before: DriverReading | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #closed = false;
 
   constructor(options: DeviceBookOptions) {
     this.#options = options;
-    const { environmentVariable } = options;
-    this.#exclusion = exclusionBy(options.devices, environmentVariable('CUDA_VISIBLE_DEVICES'));
-    this.#reader = new DeviceReader(
-      () => this.#look(),
-      (reading) => this.#onReading(reading),
-    );
+    this.#exclusion = exclusionBy(options.devices, options.environmentVariable('CUDA_VISIBLE_DEVICES'));
+    this.#watch = new DeviceWatch(options, (uuid) => this.#ledger.on(uuid).map(({ booking }) => booking.engine));
   }
 
   start(): void {
-    if (this.#options.devices === 'none') return;
-    void this.#reader.fresh().then(() => {
-      // Where there is no driver none will appear while we run.
-      if (this.#closed || this.#reading.absent) return;
-      this.#timer = setInterval(() => void this.#reader.fresh(), this.#options.pollMs ?? POLL_MS).unref();
-    });
+    this.#watch.start();
   }
 
   async book(engine: string, demand: DeviceDemand): Promise<Booking | PlacementRefusal> {
-    await this.#reader.fresh();
+    await this.#watch.fresh();
     const views = this.#views();
     const decision = place(views, demand);
     if (decision.outcome === 'refused') {
@@ -97,7 +75,7 @@ class DriverDeviceBook implements DeviceBook {
     const limit = delay(limitMs, false, { signal: late.signal, ref: false }).catch(() => false);
     const back = async (): Promise<boolean> => {
       while (!late.signal.aborted) {
-        await this.#reader.fresh();
+        await this.#watch.fresh();
         if (this.#isBack(booking)) return true;
         await delay(BACK_POLL_MS);
       }
@@ -114,7 +92,7 @@ class DriverDeviceBook implements DeviceBook {
     const entry = this.#ledger.entryOf(booking);
     if (!entry) return true;
     // What cannot be read is not back; a device that is gone has nothing to give.
-    if (this.#isSilent) return entry.bytes.size === 0;
+    if (this.#watch.isSilent) return entry.bytes.size === 0;
     return [...entry.bytes].every(([uuid, bytes]) => {
       const held = this.#heldBytes(uuid);
       if (held === undefined) return true;
@@ -135,20 +113,19 @@ class DriverDeviceBook implements DeviceBook {
   }
 
   onChange(listener: (change: DeviceChange) => void): () => void {
-    this.#changeListeners.add(listener);
-    return () => this.#changeListeners.delete(listener);
+    return this.#watch.onChange(listener);
   }
 
   refresh(): Promise<void> {
-    return this.#reader.fresh();
+    return this.#watch.fresh();
   }
 
   get problem(): string | undefined {
-    return this.#reading.problem;
+    return this.#watch.reading.problem;
   }
 
   devices(): readonly Device[] {
-    const devices = [...this.#views().map(({ message }) => message), ...sliceMessages(this.#reading)];
+    const devices = [...this.#views().map(({ message }) => message), ...sliceMessages(this.#watch.reading)];
     return devices.length === 0 ? [cpuMessage(this.#ledger.onCpu())] : devices;
   }
 
@@ -164,71 +141,31 @@ class DriverDeviceBook implements DeviceBook {
     return estimateMemory(use, this.#options.environmentVariable);
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearInterval(this.#timer);
-    await this.#reader.settled();
-  }
-
-  get #reading(): DriverReading {
-    return this.#reader.latest ?? NO_DEVICES;
-  }
-
-  /** Whether the driver told of no device although there is one. */
-  get #isSilent(): boolean {
-    return this.#reading.gpus.length === 0 && this.problem !== undefined;
+  close(): Promise<void> {
+    return this.#watch.close();
   }
 
   #views(): DeviceView[] {
     return viewDevices({
-      reading: this.#reading,
-      ownProcesses: this.#own,
+      reading: this.#watch.reading,
+      ownProcesses: this.#watch.ownProcesses,
       ledger: this.#ledger,
       exclusion: this.#exclusion,
-      gone: this.#reader.gone,
-      goneWhy: this.#isSilent ? `unreadable: ${this.problem}` : 'gone: the driver no longer lists it',
+      gone: this.#watch.gone,
+      goneWhy: this.#watch.isSilent ? `unreadable: ${this.problem}` : 'gone: the driver no longer lists it',
     });
   }
 
   #candidates(decision: PlacementDecision<DeviceView>, demand: DeviceDemand): PlacementCandidate[] {
     const cpu = cpuMessage(this.#ledger.onCpu());
     return candidatesOf(decision, {
-      slices: sliceMessages(this.#reading),
+      slices: sliceMessages(this.#watch.reading),
       cpu: demand.fallsBackToCpu ? cpu : undefined,
     });
   }
 
   #heldBytes(uuid: string): number | undefined {
-    const gpu = this.#reading.gpus.find((one) => one.uuid === uuid);
-    return gpu && heldBytes(memoryOf(gpu, this.#reading, this.#own));
-  }
-
-  async #look(): Promise<DriverReading> {
-    const { devices, environmentVariable, ownProcesses, log } = this.#options;
-    if (devices === 'none') return NO_DEVICES;
-    const reading = await readDriver(environmentVariable);
-    if (reading.absent) return reading;
-    try {
-      // After the driver's answer: a process of ours that it names is in the table by then.
-      this.#ownNow = await ownProcesses();
-    } catch (error) {
-      log.warn({ err: error }, 'our own processes cannot be told from others on the devices');
-    }
-    return reading;
-  }
-
-  #onReading(reading: DriverReading): void {
-    if (reading.absent) return;
-    const ownBefore = this.#own;
-    this.#own = this.#ownNow;
-    const before = this.#before ?? { ...reading, problem: undefined };
-    const engines = (uuid: string) => (uuid === '' ? [] : this.#ledger.on(uuid).map(({ booking }) => booking.engine));
-    const changes = changesBetween(before, reading, { engines, ownBefore, own: this.#own });
-    this.#before = this.#isSilent ? { ...before, problem: reading.problem } : reading;
-    for (const change of changes) {
-      const level = change.kind === 'appeared' || change.kind === 'readable' ? 'info' : 'warn';
-      this.#options.log[level]({ engines: change.engines }, change.what);
-      for (const listener of this.#changeListeners) listener(change);
-    }
+    const gpu = this.#watch.reading.gpus.find((one) => one.uuid === uuid);
+    return gpu && heldBytes(memoryOf(gpu, this.#watch.reading, this.#watch.ownProcesses));
   }
 }
