@@ -70,10 +70,11 @@ export class OllamaConnection implements EngineConnection {
   }
 
   generate(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): void {
-    const { engine, model, contextTokens } = this.#endpoint;
+    const { engine, model, contextTokens, launch } = this.#endpoint;
+    const target = { engine, model, contextTokens, shared: launch === undefined, abilities: this.#abilities };
     let upstream: OllamaRequest;
     try {
-      upstream = ollamaRequest(request, { engine, model, contextTokens, abilities: this.#abilities });
+      upstream = ollamaRequest(request, target);
     } catch (error) {
       sink.fail(asMeshError(error));
       return;
@@ -145,8 +146,13 @@ export class OllamaConnection implements EngineConnection {
   }
 
   async #load(): Promise<void> {
-    const body = { model: this.#endpoint.model, stream: false, ...NO_SHIFT };
-    const path = this.#connection.path('/api/generate');
+    const { model } = this.#endpoint;
+    const embeds = this.#abilities?.has('embedding') && !this.#abilities.has('completion');
+    // No prompt and no input: nothing but the load.
+    const [name, body] = embeds
+      ? ['/api/embed', { model, input: [] }]
+      : ['/api/generate', { model, stream: false, ...NO_SHIFT }];
+    const path = this.#connection.path(name);
     const answer = await this.#connection.answer('POST', path, this.#closing.signal, body);
     if (answer.status === 404) throw notPulled(this.#endpoint.model);
     if (answer.status !== 200) throw loadFailure(readToldError(answer.body)?.message ?? `status ${answer.status}`);

@@ -39,6 +39,11 @@ test('the context is asked for only where it is given', () => {
   expect(translate({ prompt: text }, { contextTokens: 8192 }).body.options).toEqual({ num_ctx: 8192 });
 });
 
+test('where others use the server, nothing is asked that would load the model anew for them', () => {
+  const { shift: _, ...shared } = plain;
+  expect(translate({ prompt: text }, { shared: true }).body).toEqual({ ...shared, prompt: 'Once', raw: true });
+});
+
 test('sampling becomes options, and penalties see the whole context', () => {
   const { body } = translate({
     prompt: text,

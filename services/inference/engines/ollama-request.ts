@@ -19,6 +19,8 @@ export interface OllamaTarget {
   readonly model: string;
   /** The context to ask for, in tokens; another one than the loaded model's loads it anew. Unset: as the server has it. */
   readonly contextTokens?: number | undefined;
+  /** Whether others use the server too, with its defaults. */
+  readonly shared?: boolean | undefined;
   /** What the server says the model can do, e.g. "vision". Unset: it does not say. */
   readonly abilities?: ReadonlySet<string> | undefined;
 }
@@ -29,7 +31,10 @@ export interface OllamaRequest {
   readonly body: Json;
 }
 
-/** Part of every request, the one that loads included: another value would load the model anew. */
+/**
+ * Part of every request to a server of our own, the one that loads included: another value would load the model anew. It
+ * ends an answer where the context ends; by default the beginning would be forgotten and the answer go on for ever.
+ */
 export const NO_SHIFT = { shift: false } as const;
 
 /**
@@ -49,7 +54,7 @@ export function ollamaRequest(request: GenerateRequest, target: OllamaTarget): O
     model,
     stream: true,
     truncate: false,
-    ...NO_SHIFT,
+    ...(target.shared ? {} : NO_SHIFT),
     options: { ...ollamaOptions(request, engine), ...contextOf(target) },
     ...(think === undefined ? {} : { think }),
     ...(logprobs ? { logprobs: true, top_logprobs: topLogprobs ?? 0 } : {}),
