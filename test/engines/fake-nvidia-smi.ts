@@ -75,7 +75,10 @@ export function createFakeMachine(initial: Partial<FakeMachineState> = {}): Fake
   mkdirSync(join(directory, 'processes'));
   // Programs that the mesh asks get a scrubbed environment, so the folder is told by the program itself.
   const program = join(import.meta.dirname, 'bin', 'nvidia-smi.ts');
-  const script = `#!/bin/sh\nFAKE_MACHINE='${directory}' exec '${process.execPath}' '${program}' "$@"\n`;
+  // Compiled code is kept, as bin/node.sh does: the driver is asked often.
+  const cache = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'node');
+  const variables = `FAKE_MACHINE='${directory}' NODE_COMPILE_CACHE='${cache}'`;
+  const script = `#!/bin/sh\n${variables} exec '${process.execPath}' '${program}' "$@"\n`;
   writeFileSync(join(bin, 'nvidia-smi'), script);
   chmodSync(join(bin, 'nvidia-smi'), 0o755);
   let state: FakeMachineState = { gpus: [], processes: [], processesTold: 'all', ...initial };
