@@ -1,7 +1,16 @@
 import { z } from 'zod';
 
-/** Variables that say which devices an engine sees, or by which its processes are found. */
-const OWN_VARIABLES = ['CUDA_VISIBLE_DEVICES', 'CUDA_DEVICE_ORDER', 'MESH_ENGINE_MARK', 'SPT_NOENV'];
+/** Variables that an entry must not set, and what to do instead. */
+const OWN_VARIABLES: Readonly<Record<string, string>> = {
+  CUDA_VISIBLE_DEVICES: "name the devices in 'devices'",
+  CUDA_DEVICE_ORDER: "name the devices in 'devices'",
+  RAY_ADDRESS: 'name the cluster in ray_address',
+  MESH_ENGINE_MARK: 'remove it',
+  MESH_ENGINE_KEY: 'remove it',
+  VLLM_API_KEY: 'remove it',
+  LLAMA_API_KEY: 'remove it',
+  OLLAMA_HOST: 'remove it',
+};
 
 /** How long a start may take in all, in seconds, when the entry does not say. */
 const DEFAULT_START_TIMEOUT_SECONDS = 3_600;
@@ -19,12 +28,10 @@ export const commonFields = {
 };
 
 const environment = z.record(z.string().min(1), z.string()).superRefine((variables, context) => {
-  for (const name of OWN_VARIABLES.filter((own) => own in variables)) {
-    context.addIssue({
-      code: 'custom',
-      path: [name],
-      message: `${name} is set by the mesh; name the devices in 'devices'`,
-    });
+  for (const name of Object.keys(variables)) {
+    if (!Object.hasOwn(OWN_VARIABLES, name)) continue;
+    const message = `${name} is set by the mesh; ${OWN_VARIABLES[name]}`;
+    context.addIssue({ code: 'custom', path: [name], message });
   }
 });
 
@@ -88,19 +95,27 @@ export function requireDevicesForSplit(entry: Split, context: z.RefinementCtx): 
   context.addIssue({ code: 'custom', path: ['devices'], message });
 }
 
-/** Refuses arguments that the mesh sets itself: a second one would win and the engine be looked for in vain. */
-export function refuseOwnFlags(
-  flags: readonly string[],
-): (entry: { extra_args: string[] }, context: z.RefinementCtx) => void {
+/** Arguments that an entry must not repeat. */
+export interface OwnFlags {
+  /** Those that the mesh sets itself: a second one would win, and the engine would be looked for in vain. */
+  readonly set: readonly string[];
+  /** Those that decide how much of which devices is used, with the fields that are booked for it. */
+  readonly booked: Readonly<Record<string, string>>;
+}
+
+type EntryCheck = (entry: { extra_args: string[] }, context: z.RefinementCtx) => void;
+
+/** Refuses such arguments in `extra_args`. */
+export function refuseOwnFlags({ set, booked }: OwnFlags): EntryCheck {
   return ({ extra_args: args }, context) => {
     for (const [index, argument] of args.entries()) {
-      const flag = flags.find((own) => argument === own || argument.startsWith(`${own}=`));
-      if (flag === undefined) continue;
-      context.addIssue({
-        code: 'custom',
-        path: ['extra_args', index],
-        message: `${flag} is set by the mesh; remove it`,
-      });
+      const flag = argument.split('=')[0] ?? '';
+      const path = ['extra_args', index];
+      if (set.includes(flag)) {
+        context.addIssue({ code: 'custom', path, message: `${flag} is set by the mesh; remove it` });
+      } else if (Object.hasOwn(booked, flag)) {
+        context.addIssue({ code: 'custom', path, message: `${flag} decides about devices; use ${booked[flag]}` });
+      }
     }
   };
 }

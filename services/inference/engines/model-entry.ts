@@ -12,6 +12,7 @@ import {
   startedFields,
   tensorParallelSize,
 } from './entry-fields.ts';
+import { LLAMA_SERVER_FLAGS, TGI_FLAGS, TRANSFORMERS_FLAGS, VLLM_FLAGS } from './own-flags.ts';
 
 /** A server elsewhere that speaks the OpenAI API. */
 const openAiEntrySchema = z.strictObject({
@@ -65,9 +66,7 @@ const vllmEntrySchema = z
       context.addIssue({ code: 'custom', path: ['devices'], message });
     }
   })
-  .superRefine(
-    refuseOwnFlags(['--uds', '--host', '--port', '--api-key', '--served-model-name', '--ssl-keyfile', '--grpc']),
-  );
+  .superRefine(refuseOwnFlags(VLLM_FLAGS));
 
 /** `text-generation-launcher`. */
 const tgiEntrySchema = z
@@ -83,18 +82,7 @@ const tgiEntrySchema = z
     gpu_memory_utilization: gpuMemoryUtilization,
   })
   .superRefine(requireDevicesForSplit)
-  .superRefine(
-    refuseOwnFlags([
-      '--hostname',
-      '--port',
-      '-p',
-      '--api-key',
-      '--prometheus-port',
-      '--shard-uds-path',
-      '--master-port',
-      '--master-addr',
-    ]),
-  );
+  .superRefine(refuseOwnFlags(TGI_FLAGS));
 
 /** `llama-server`. */
 const llamaServerEntrySchema = z
@@ -113,7 +101,7 @@ const llamaServerEntrySchema = z
     task: z.enum(['generate', 'embed']).default('generate'),
   })
   .superRefine(requireDevicesForSplit)
-  .superRefine(refuseOwnFlags(['--host', '--port', '--api-key', '--api-key-file', '--alias', '-a', '--metrics']));
+  .superRefine(refuseOwnFlags(LLAMA_SERVER_FLAGS));
 
 /** `transformers serve`. */
 const transformersEntrySchema = z
@@ -126,7 +114,7 @@ const transformersEntrySchema = z
     dtype,
     quantization,
   })
-  .superRefine(refuseOwnFlags(['--host', '--port']));
+  .superRefine(refuseOwnFlags(TRANSFORMERS_FLAGS));
 
 /** Ollama: with `base_url` one that runs already, else `ollama serve`, which takes no arguments. */
 const { extra_args: _, ...ollamaStartedFields } = startedFields;

@@ -60,10 +60,11 @@ function capabilitiesOf(entry: VllmEntry): EngineCapabilities {
 }
 
 async function demand(entry: VllmEntry): Promise<DeviceDemand | undefined> {
-  const { model, max_model_len: contextTokens, max_concurrency: concurrency, dtype } = entry;
+  // One sequence of full length is what vLLM insists on; with more it waits for room in its cache.
+  const { model, max_model_len: contextTokens, dtype } = entry;
   // Over a Ray cluster each device holds its part of what all of them hold, here or elsewhere.
   const tensorParallel = entry.ray_address === undefined ? undefined : entry.tensor_parallel_size;
-  const use = { model, contextTokens, concurrency, dtype, ...(tensorParallel === undefined ? {} : { tensorParallel }) };
+  const use = { model, contextTokens, dtype, ...(tensorParallel === undefined ? {} : { tensorParallel }) };
   return deviceDemand(entry, use, { share: vllmMemoryShare(entry), fallsBackToCpu: false });
 }
 
