@@ -1,9 +1,11 @@
 // Starts a fake engine as the supervisor does, through its adapter and the guarded spawn, without the supervisor.
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { GenerateRequestSchema } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
@@ -69,8 +71,8 @@ export interface StartedEngine {
   /** Asks until the engine answers its probe. Rejects when it ends before. */
   untilReady(): Promise<void>;
   /** Runs a generation to its end. */
-  run(request: MessageInitShape<typeof GenerateRequestSchema>): Promise<RecordingSink>;
-  /** What the fake counts; `url` is its own address, or a Unix socket's path. */
+  run(shape: MessageInitShape<typeof GenerateRequestSchema>): Promise<RecordingSink>;
+  /** Ends it and whatever it left. */
   close(): Promise<void>;
 }
 
@@ -131,9 +133,9 @@ function launched(
         );
       });
     },
-    async run(request) {
+    async run(shape) {
       const sink = new RecordingSink();
-      connection.generate(create(GenerateRequestSchema, request), recordingCall(), sink);
+      connection.generate(create(GenerateRequestSchema, shape), recordingCall(), sink);
       await sink.over;
       return sink;
     },
@@ -168,9 +170,11 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** The fake's own count, over a loopback port. */
-export async function fakeState(port: number): Promise<FakeState> {
-  return (await (await fetch(`http://127.0.0.1:${port}/fake/state`)).json()) as FakeState;
+/** The fake's own count, over a loopback port or a Unix socket. */
+export async function fakeState(at: number | string): Promise<FakeState> {
+  const where = typeof at === 'number' ? { host: '127.0.0.1', port: at } : { socketPath: at };
+  const [response] = (await once(request({ ...where, path: '/fake/state' }).end(), 'response')) as [IncomingMessage];
+  return (await json(response)) as FakeState;
 }
 
 /** The signature that tells why an engine failed: the first one, in its order, that any line shows. */

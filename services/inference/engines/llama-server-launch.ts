@@ -94,8 +94,18 @@ export const LLAMA_SERVER_FAILURES: readonly FailureSignature[] = [
     hint: 'The weights fit, the workspace does not. Lower max_model_len, or -ub in extra_args.',
   },
   {
+    pattern: /CUDA-capable device\(?s?\)? (?:is\/are|are|is) busy or unavailable/,
+    cause: FailureCause.DEVICE_BUSY,
+    hint: 'Another process has the device for itself. Stop it, or name another device in devices.',
+  },
+  {
+    pattern: /NCCL error/,
+    cause: FailureCause.NCCL,
+    hint: 'The devices could not talk to each other. Try a single device, or --split-mode layer in extra_args.',
+  },
+  {
     pattern:
-      /error loading model: (?:unknown model architecture|.*(?:tensor|hyperparameters|vocab|magic|key not found))/,
+      /error loading model: (?:.*unknown model architecture|.*(?:tensor|hyperparameters|vocab|magic|key not found))/,
     cause: FailureCause.UNSUPPORTED_MODEL,
     hint: 'llama-server cannot run this file: it is newer than the program, damaged, or no model. Update or replace one of them.',
   },
