@@ -5,13 +5,13 @@ import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { EngineConnection, EngineEmbeddings, EngineLaunch, EngineProbe } from './engine.ts';
-import { loadFailure, notPulled } from './ollama-failures.ts';
+import { notPulled } from './ollama-failures.ts';
+import { OllamaLoad } from './ollama-load.ts';
 import { isSameModel } from './ollama-names.ts';
-import { NO_SHIFT, type OllamaRequest, ollamaRequest } from './ollama-request.ts';
+import { type OllamaRequest, ollamaRequest } from './ollama-request.ts';
 import { NDJSON, OllamaStream } from './ollama-stream.ts';
 import { OpenAiConnection, startedEvent } from './openai-connection.ts';
 import { engineFailed, unsupportedField } from './openai-errors.ts';
-import { readToldError } from './told-error.ts';
 
 /** What Ollama can do; whether its model can is the server's to say. */
 export const OLLAMA_CAPABILITIES = create(EngineCapabilitiesSchema, {
@@ -54,10 +54,8 @@ export class OllamaConnection implements EngineConnection {
   readonly launch?: EngineLaunch;
   readonly #endpoint: OllamaEndpoint;
   readonly #connection: OpenAiConnection;
-  readonly #closing = new AbortController();
+  readonly #load: OllamaLoad;
   #abilities: ReadonlySet<string> | undefined;
-  #loading: Promise<void> | undefined;
-  #loaded: 'no' | 'yes' | { readonly error: unknown } = 'no';
 
   constructor(endpoint: OllamaEndpoint) {
     this.#endpoint = endpoint;
@@ -67,6 +65,7 @@ export class OllamaConnection implements EngineConnection {
       capabilities: OLLAMA_CAPABILITIES,
       continuousUsage: false,
     });
+    this.#load = new OllamaLoad(this.#connection, endpoint.model);
   }
 
   generate(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): void {
@@ -94,7 +93,7 @@ export class OllamaConnection implements EngineConnection {
     const listed = find(await this.#models('/api/tags', signal), model);
     if (!listed) throw notPulled(model);
     if (listed.capabilities) this.#abilities = new Set(listed.capabilities);
-    if (launch) this.#requireLoaded();
+    if (launch) this.#load.require(this.#abilities);
     const running = find(await this.#models('/api/ps', signal), model);
     return { modelId: model, contextTokens: running?.context_length };
   }
@@ -126,36 +125,7 @@ export class OllamaConnection implements EngineConnection {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
-    await this.#connection.close();
-    await this.#loading;
-  }
-
-  /** Loads in the background: Ollama gives a load up when whoever asked for it leaves, and a probe does not stay. */
-  #requireLoaded(): void {
-    this.#loading ??= this.#load().then(
-      () => {
-        this.#loaded = 'yes';
-      },
-      (error: unknown) => {
-        this.#loaded = { error };
-      },
-    );
-    if (this.#loaded === 'no') throw new Error('the model is being loaded');
-    if (this.#loaded !== 'yes') throw this.#loaded.error;
-  }
-
-  async #load(): Promise<void> {
-    const { model } = this.#endpoint;
-    const embeds = this.#abilities?.has('embedding') && !this.#abilities.has('completion');
-    // No prompt and no input: nothing but the load.
-    const [name, body] = embeds
-      ? ['/api/embed', { model, input: [] }]
-      : ['/api/generate', { model, stream: false, ...NO_SHIFT }];
-    const path = this.#connection.path(name);
-    const answer = await this.#connection.answer('POST', path, this.#closing.signal, body);
-    if (answer.status === 404) throw notPulled(this.#endpoint.model);
-    if (answer.status !== 200) throw loadFailure(readToldError(answer.body)?.message ?? `status ${answer.status}`);
+    await Promise.all([this.#load.close(), this.#connection.close()]);
   }
 
   async #models(path: string, signal: AbortSignal): Promise<readonly ListedModel[]> {
