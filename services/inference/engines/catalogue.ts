@@ -1,9 +1,10 @@
-import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import type { EngineAdapter } from './engine.ts';
 import { llamaCppEngine } from './llama-cpp.ts';
+import { llamaServerEngine } from './llama-server.ts';
 import type { ModelEntry } from './model-entry.ts';
 import { ollamaEngine } from './ollama.ts';
 import { openAiEngine } from './openai.ts';
+import { tgiEngine } from './tgi.ts';
 import { transformersEngine } from './transformers.ts';
 import { vllmEngine } from './vllm.ts';
 
@@ -20,7 +21,9 @@ export function engineFor(entry: ModelEntry): EngineAdapter {
       return transformersEngine(entry);
     case 'ollama':
       return ollamaEngine(entry);
-    default:
-      throw new ConfigError(`inference.models '${entry.name}': no engine '${entry.engine}' yet`);
+    case 'tgi':
+      return tgiEngine(entry);
+    case 'llama-server':
+      return llamaServerEngine(entry);
   }
 }
