@@ -44,7 +44,7 @@ async function startOne(...parameters: Parameters<typeof start>): Promise<Engine
 describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
   let engine: EngineOnPort;
   beforeAll(async () => {
-    engine = await start({ tokens: 4, texts: [' ä', ' €', ' EN', 'D!'] }, { max_concurrency: 1 });
+    engine = await start({ tokens: 4, texts: [' ä', ' €', ' EN', 'D!'], everyMs: 10 }, { max_concurrency: 1 });
     await engine.ready();
   }, TIMEOUT_MS);
   afterAll(() => engine.close());
