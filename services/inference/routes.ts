@@ -6,6 +6,7 @@ import { embed } from './handlers/embed.ts';
 import { explainPlacement } from './handlers/explain-placement.ts';
 import { listDevices } from './handlers/list-devices.ts';
 import { listEngines } from './handlers/list-engines.ts';
+import { tailLogs } from './handlers/tail-logs.ts';
 import { tokenize } from './handlers/tokenize.ts';
 import { watchEngines } from './handlers/watch-engines.ts';
 
@@ -20,6 +21,7 @@ export function inferenceRoutes(context: InferenceContext): (router: ConnectRout
       watchEngines: watchEngines(context),
       listDevices: listDevices(context),
       explainPlacement: explainPlacement(context),
+      tailLogs: tailLogs(context),
     });
   };
 }
