@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { FinishReason, type GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { OpenAiStream } from './openai-stream.ts';
 import { StopCutter } from './stop-cutter.ts';
 import { TgiStream } from './tgi-stream.ts';
 
@@ -62,4 +63,17 @@ test('an answer without a stop text ends as the engine says', () => {
   expect(finished).toMatchObject({ reason: FinishReason.LENGTH });
   expect(finished?.matchedStop).toBeUndefined();
   expect(texts.join('')).toBe('ab');
+});
+
+test('an engine that ends at stop texts by itself is waited for: its bill comes in a later read', () => {
+  const cutter = new StopCutter(new OpenAiStream(started, 1), ['END'], true);
+  const say = (fields: object) => cutter.push(Buffer.from(`data: ${JSON.stringify(fields)}\n\n`));
+  say({ choices: [{ index: 0, text: 'one END' }] });
+  const first = cutter.take();
+  expect(first.map(({ event }) => event.case)).toEqual(['started', 'delta', 'finished']);
+  expect(cutter.complete).toBe(false);
+  say({ choices: [{ index: 0, text: '', finish_reason: 'stop' }], usage: { prompt_tokens: 7, completion_tokens: 2 } });
+  cutter.close();
+  expect(cutter.take()[0]?.event).toMatchObject({ case: 'usage', value: { promptTokens: 7, completionTokens: 2 } });
+  expect(cutter.complete).toBe(true);
 });
