@@ -20,6 +20,7 @@ import { createInferenceContext, type InferenceContext } from './inference/conte
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
 import { modelEntrySchema } from './inference/engines/model-entry.ts';
 import { inferenceRoutes } from './inference/routes.ts';
+import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { quotaRoutes } from './quota/routes.ts';
@@ -93,9 +94,6 @@ const SHIPPED_MODEL = fileURLToPath(new URL('../test/fixtures/random-model.gguf'
 
 /** How often the store is asked whether it answers, in milliseconds. */
 const STORE_CHECK_MS = 1_000;
-
-/** How long an engine may take to stop, in milliseconds, before the process leaves it to its guard. */
-const ENGINE_STOP_MS = 15_000;
 
 /** How long auth has to answer, in milliseconds; its store gives up long before. */
 const AUTHENTICATE_MS = 2_000;
@@ -227,7 +225,7 @@ function addInference({ config, resources, closer, peers, local, health }: Parts
     advertisedAddress: config.roles.has('router') ? '' : advertisedUrl(config),
     dataDir: config.server.data_dir,
   });
-  closer.add('inference', () => context.close(), ENGINE_STOP_MS);
+  closer.add('inference', () => context.close(), STOP_LIMIT_MS);
   local.set('inference', [inferenceRoutes(context)]);
   health.set(InferenceService.typeName, true);
   return context;

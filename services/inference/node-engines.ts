@@ -52,7 +52,7 @@ export function createNodeEngines(
   const leases = createLeases(dataDir);
   const engines = new Map<string, NodeEngine>();
   const supervised = (): SupervisedEngine[] => [...engines.values()].map((engine) => engine.supervised);
-  const own = new OwnProcesses(() => supervised().flatMap(({ mark }) => (mark === undefined ? [] : [mark])));
+  const own = new OwnProcesses(() => supervised().flatMap(({ marked }) => marked ?? []));
   const devices = createDeviceBook({
     devices: config.devices,
     environmentVariable,
@@ -73,7 +73,10 @@ export function createNodeEngines(
     ports: createPortPool(),
     leases,
     queue: createPlacingQueue(),
-    onChange,
+    onChange(engine: Engine) {
+      own.note();
+      onChange(engine);
+    },
   };
   for (const entry of config.models) {
     const adapter = engineFor(entry);

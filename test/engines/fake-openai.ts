@@ -34,9 +34,9 @@ export interface FakeScript {
   /** Repeat that body for ever. */
   readonly endlessBody?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
-  /** At token k: end the process, cut the connection, stop sending for good, or send an error, garbage, half a chunk. */
+  /** At token k: end the process, cut the connection, stop sending for good, send an error, garbage, half a chunk, or refuse every connection and live on. */
   readonly atToken?: number;
-  readonly fault?: 'exit' | 'reset' | 'hang' | 'error' | 'garbage' | 'half' | 'end' | 'abort' | 'huge';
+  readonly fault?: 'exit' | 'reset' | 'hang' | 'error' | 'garbage' | 'half' | 'end' | 'abort' | 'huge' | 'deaf';
   /** Cut every write into pieces of so many bytes, each in a write of its own. */
   readonly pieceBytes?: number;
   /** Let the pieces leave together, as many HTTP chunks in one packet. */
@@ -235,6 +235,12 @@ async function misbehave(fake: FakeScript, response: ServerResponse): Promise<vo
       response.destroy();
       break;
     case 'hang':
+      break;
+    case 'deaf':
+      server.close();
+      server.closeAllConnections();
+      // Without anything to wait for the process would end.
+      setInterval(() => {}, 60_000);
       break;
     case 'error':
       await write(fake, response, event(fake, { error: { message: 'CUDA error at /secret/path', code: 500 } }));

@@ -23,6 +23,7 @@ export interface SuperviseOptions {
   readonly limits?: Partial<SupervisorLimits>;
   /** Shared by several engines. Unset: a node without devices. */
   readonly devices?: DeviceBook;
+  readonly onChange?: () => void;
 }
 
 /** An engine under supervision. */
@@ -78,6 +79,7 @@ export function supervise(adapter: EngineAdapter, options: SuperviseOptions = {}
     leases: createLeases(join(directory, 'data')),
     engineLog,
     onChange(change) {
+      options.onChange?.();
       changes.push(change);
       const state = EngineStateSchema.value[change.state]?.localName ?? '';
       if (states.at(-1) !== state) states.push(state);

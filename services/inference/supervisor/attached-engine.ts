@@ -17,7 +17,7 @@ export class AttachedEngine implements SupervisedEngine {
   readonly #stopping = new AbortController();
   #probing: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
-  readonly mark = undefined;
+  readonly marked = undefined;
   #lateInARow = 0;
   #failuresInARow = 0;
   #lastCause: FailureCause | undefined;

@@ -30,7 +30,7 @@ export async function askToEnd(child: GuardedProcess, graceMs: number): Promise<
  */
 export async function clearAway(started: StartedProcess, parts: ProcessSupervisorParts): Promise<string | undefined> {
   const { child, booking, ports } = started;
-  const { devices, leases, limits, log, entry } = parts;
+  const { devices, limits, log, entry } = parts;
   // Also after an exit: the process may be gone and its children not.
   await child.sweep();
   const problem = await killRest(started, parts);
@@ -42,8 +42,17 @@ export async function clearAway(started: StartedProcess, parts: ProcessSuperviso
     devices.release(booking);
   }
   parts.ports.release(ports);
-  if (problem === undefined) leases.remove(child.mark);
+  if (problem === undefined) forget(child, parts);
   return problem;
+}
+
+function forget({ mark }: GuardedProcess, { leases, log, entry }: ProcessSupervisorParts): void {
+  try {
+    leases.remove(mark);
+  } catch (error) {
+    // The next boot finds nothing under it and removes it.
+    log.error({ engine: entry.name, err: error }, 'the lease of an ended engine could not be removed');
+  }
 }
 
 async function killRest({ child, startTime }: StartedProcess, parts: ProcessSupervisorParts) {

@@ -6,6 +6,7 @@ import type { EngineStatus, Failure } from './engine-status.ts';
 import { type Ending, failureOf } from './failure-cause.ts';
 import { HealthWatch } from './health-watch.ts';
 import type { EngineLogLine } from './log-lines.ts';
+import type { MarkedStart } from './own-processes.ts';
 import type { StartedEngine } from './start-engine.ts';
 import type { Starting } from './starting.ts';
 import type { ProcessSupervisorParts } from './supervised-engine.ts';
@@ -54,9 +55,9 @@ export class EngineLife {
     return this.#engine.connection;
   }
 
-  /** The mark of its processes. */
-  get mark(): string {
-    return this.#engine.child.mark;
+  /** By which its processes are found. */
+  get marked(): MarkedStart {
+    return this.#engine.child;
   }
 
   /** Lives until the process ends, fails or is told to stop; then nothing of it is left. Resolves once. */

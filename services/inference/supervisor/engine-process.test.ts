@@ -1,7 +1,7 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { type Engine, EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { fakeAdapter } from '../../../test/engines/fake-adapter.ts';
@@ -10,6 +10,10 @@ import { RecordingSink, recordingCall } from '../../../test/engines/recording-si
 import { type Supervised, type SuperviseOptions, supervise } from '../../../test/engines/supervise.ts';
 import { CountedSink } from '../counted-sink.ts';
 import type { EngineAdapter } from '../engines/engine.ts';
+import { modelEntrySchema } from '../engines/model-entry.ts';
+
+// Each start is a cold process, and each look at the devices another.
+vi.setConfig({ testTimeout: 120_000 });
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -24,7 +28,7 @@ function begin(adapter: EngineAdapter, options: SuperviseOptions = {}): Supervis
 }
 
 function untilState({ engine }: Supervised, state: EngineState): Promise<void> {
-  return expect.poll(() => engine.status.state, { timeout: 20_000, interval: 10 }).toBe(state);
+  return expect.poll(() => engine.status.state, { timeout: 60_000, interval: 10 }).toBe(state);
 }
 
 const request = create(GenerateRequestSchema, { prompt: { input: { case: 'text', value: 'x' } } });
@@ -220,9 +224,10 @@ describe('a failure', () => {
   test('is a start that takes longer than it may, whatever progress it shows', async () => {
     const readLine = () => ({ stage: 'loading' });
     const adapter = shell('while :; do echo step; sleep 0.05; done', { readLine });
-    const supervised = begin(adapter, { limits: { stallMs: 60_000, startMs: 500 } });
+    const entry = modelEntrySchema.parse({ name: 'a', engine: 'llama.cpp', model: 'x.gguf', start_timeout_seconds: 1 });
+    const supervised = begin(adapter, { entry });
     await untilState(supervised, EngineState.BACKOFF);
-    expect(supervised.last().failure?.hint).toContain('not ready after 0.5 s');
+    expect(supervised.last().failure?.hint).toContain('not ready after 1 s');
   });
 
   test('is an engine that loads and cannot make a token', async () => {
@@ -235,9 +240,9 @@ describe('a failure', () => {
 
   test('is a first token that never comes', async () => {
     const adapter = fakeAdapter({ warmUpToo: true, fault: 'hang', atToken: 0 });
-    const supervised = begin(adapter, { limits: { stallMs: 1_000 } });
+    const supervised = begin(adapter, { limits: { stallMs: 5_000 } });
     await untilState(supervised, EngineState.BACKOFF);
-    expect(supervised.last().failure?.hint).toContain('no token within 1 s');
+    expect(supervised.last().failure?.hint).toContain('no token within 5 s');
     expect(supervised.states).not.toContain('READY');
   });
 
@@ -256,7 +261,7 @@ describe('a failure', () => {
 });
 
 describe('health', () => {
-  const limits = { hungMs: 1_000, probeEveryMs: 50 };
+  const limits = { hungMs: 2_000, probeEveryMs: 50 };
 
   test('hung: no token and no step while a request runs, although /health says 200', async () => {
     const supervised = begin(fakeAdapter({ tokens: 100, everyMs: 5, atToken: 5, fault: 'hang' }), { limits });
@@ -309,11 +314,10 @@ describe('health', () => {
   });
 
   test('unhealthy: refused while the process lives; started again when that goes on', async () => {
-    const supervised = begin(fakeAdapter(), { limits });
+    const supervised = begin(fakeAdapter({ tokens: 9, atToken: 2, fault: 'deaf' }), { limits });
     await untilState(supervised, EngineState.READY);
     const { processId } = supervised.last();
-    const run = join(supervised.directory, 'run');
-    for (const name of readdirSync(run)) rmSync(join(run, name));
+    expect(await generate(supervised).over).toMatchObject({ reason: 'ENGINE_LOST' });
     await untilState(supervised, EngineState.UNHEALTHY);
     expect(supervised.last().failure?.cause).toBe(FailureCause.UNREACHABLE);
     expect(supervised.engine.connection).toBeUndefined();

@@ -4,6 +4,7 @@ import type { EngineConnection } from '../engines/engine.ts';
 import { EngineLife, type FailedLife, type LifeEnd, type Stop } from './engine-life.ts';
 import { EngineStatus, type Failure } from './engine-status.ts';
 import { type Ending, failureOf } from './failure-cause.ts';
+import type { MarkedStart } from './own-processes.ts';
 import { giveBack, type NoRoom, notStarted, type Placing, placeEngine } from './placing.ts';
 import { type CrashHistory, decideRestart, delayAfter, NO_CRASHES, withCrash } from './restart-policy.ts';
 import { startEngine } from './start-engine.ts';
@@ -34,8 +35,8 @@ export class EngineProcess implements SupervisedEngine {
     return this.status.state === EngineState.READY ? this.#life?.connection : undefined;
   }
 
-  get mark(): string | undefined {
-    return this.#life?.mark;
+  get marked(): MarkedStart | undefined {
+    return this.#life?.marked;
   }
 
   start(): void {

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { OwnProcesses } from './own-processes.ts';
+import { type MarkedStart, OwnProcesses } from './own-processes.ts';
 import { type GuardedProcess, spawnGuarded } from './spawn.ts';
 
 const started: GuardedProcess[] = [];
@@ -24,23 +24,25 @@ async function family(): Promise<{ child: GuardedProcess; grandchild: number }> 
 
 test.runIf(process.platform === 'linux')('finds a family by its mark, and nobody without one', async () => {
   const { child, grandchild } = await family();
-  let marks: string[] = [];
-  const own = new OwnProcesses(() => marks);
+  let starts: MarkedStart[] = [];
+  const own = new OwnProcesses(() => starts);
   expect([...(await own.find())]).toEqual([]);
-  marks = [child.mark];
+  starts = [child];
   const found = await own.find();
   expect([...found]).toEqual(expect.arrayContaining([child.processId, grandchild]));
   expect(found.has(process.pid)).toBe(false);
 });
 
 test.runIf(process.platform === 'linux')('what has ended counts until its start is forgotten', async () => {
-  const { child } = await family();
-  let marks = [child.mark];
-  const own = new OwnProcesses(() => marks);
-  await own.find();
+  const { child, grandchild } = await family();
+  let starts: MarkedStart[] = [child];
+  const own = new OwnProcesses(() => starts);
+  own.note();
+  await expect.poll(async () => (await own.find()).has(grandchild)).toBe(true);
+  process.kill(grandchild, 'SIGKILL');
   child.signal('SIGKILL');
   await child.exited;
-  expect((await own.find()).has(child.processId)).toBe(true);
-  marks = [];
+  expect([...(await own.find())]).toEqual(expect.arrayContaining([child.processId, grandchild]));
+  starts = [];
   expect((await own.find()).size).toBe(0);
 });

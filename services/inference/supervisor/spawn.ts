@@ -2,12 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { GUARD_DESCRIPTOR, GUARD_SHELL, guardArguments } from './guard.ts';
+import { MARK_VARIABLE } from './process-table.ts';
 
 /** Variables of the mesh's own environment that an engine gets; nothing else, above all no key or token. */
 const INHERITED_VARIABLES = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'CUDA_VISIBLE_DEVICES', 'LD_LIBRARY_PATH'];
-
-/** Inherited by every process of one start, its grandchildren too; by its value they are found. */
-export const MARK_VARIABLE = 'MESH_ENGINE_MARK';
 
 /** How long a guard may take to do its work, in milliseconds. */
 const GUARD_PATIENCE_MS = 2_000;

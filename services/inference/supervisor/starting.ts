@@ -9,6 +9,9 @@ import { StartStalledError, untilReady } from './readiness.ts';
 import type { SupervisorParts } from './supervised-engine.ts';
 import { warmUp } from './warm-up.ts';
 
+/** A start in all, in seconds, of an engine whose entry cannot say. */
+const START_LIMIT_SECONDS = 3_600;
+
 /** An engine that has made a token. */
 export interface Ready {
   readonly kind: 'ready';
@@ -48,8 +51,7 @@ export class Starting {
   /** Waits until it answers, is the right one, and has made one token. Never rejects; once aborted its result is void. */
   async untilReady(connection: EngineConnection, signal: AbortSignal): Promise<Ready | Ending> {
     const { adapter, entry, limits } = this.#parts;
-    const startSeconds = 'start_timeout_seconds' in entry ? entry.start_timeout_seconds : undefined;
-    const limitMs = typeof startSeconds === 'number' ? startSeconds * 1_000 : limits.startMs;
+    const limitMs = ('start_timeout_seconds' in entry ? entry.start_timeout_seconds : START_LIMIT_SECONDS) * 1_000;
     const beganAtMs = performance.now();
     let probe: EngineProbe;
     try {

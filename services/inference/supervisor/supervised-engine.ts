@@ -6,6 +6,7 @@ import type { ModelEntry } from '../engines/model-entry.ts';
 import type { EngineLog } from './engine-log.ts';
 import type { EngineStatus } from './engine-status.ts';
 import type { EngineLeases } from './leases.ts';
+import type { MarkedStart } from './own-processes.ts';
 import type { PlacingQueue } from './placing-queue.ts';
 import type { PortPool } from './port-pool.ts';
 import type { SupervisorLimits } from './supervisor-limits.ts';
@@ -15,8 +16,8 @@ export interface SupervisedEngine {
   readonly status: EngineStatus;
   /** The way to it while it takes requests. Unset: it does not. */
   readonly connection: EngineConnection | undefined;
-  /** The mark of its processes while there may be some. */
-  readonly mark: string | undefined;
+  /** The start of which processes may be there. */
+  readonly marked: MarkedStart | undefined;
   /** Begins to look after it. */
   start(): void;
   /**

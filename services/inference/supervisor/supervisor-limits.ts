@@ -4,8 +4,6 @@ import { RESTART_LIMITS, type RestartLimits } from './restart-policy.ts';
 export interface SupervisorLimits {
   /** A start that shows no progress. */
   readonly stallMs: number;
-  /** A start in all, where its entry does not say. */
-  readonly startMs: number;
   /** An engine that owes progress and shows none. */
   readonly hungMs: number;
   /** Between two probes of a ready engine. */
@@ -25,7 +23,6 @@ export interface SupervisorLimits {
 export const SUPERVISOR_LIMITS: SupervisorLimits = {
   // Compiling a large model's graphs is silent for minutes.
   stallMs: 600_000,
-  startMs: 3_600_000,
   hungMs: 60_000,
   probeEveryMs: 1_000,
   probeMs: 5_000,
@@ -35,6 +32,9 @@ export const SUPERVISOR_LIMITS: SupervisorLimits = {
   restart: RESTART_LIMITS,
 };
 
-/** The longest that an engine takes from being told to stop until nothing of it is left, in milliseconds. */
+/**
+ * The longest that an engine takes from being told to stop until nothing of it is left, in milliseconds. A process that ends
+ * before leaves it to its guard.
+ */
 export const STOP_LIMIT_MS =
   SUPERVISOR_LIMITS.graceMs + SUPERVISOR_LIMITS.survivorsMs + SUPERVISOR_LIMITS.memoryBackMs + 5_000;
