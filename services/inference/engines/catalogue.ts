@@ -17,13 +17,13 @@ export function engineFor(entry: ModelEntry): EngineAdapter {
       return llamaCppEngine(entry);
     case 'vllm':
       return vllmEngine(entry);
-    case 'transformers':
-      return transformersEngine(entry);
-    case 'ollama':
-      return ollamaEngine(entry);
     case 'tgi':
       return tgiEngine(entry);
     case 'llama-server':
       return llamaServerEngine(entry);
+    case 'transformers':
+      return transformersEngine(entry);
+    case 'ollama':
+      return ollamaEngine(entry);
   }
 }
