@@ -16,7 +16,8 @@ export interface LlamaServerPlace extends EnginePlace {
 /** The process of one start; `modelId` is the name under which it serves. */
 export function llamaServerLaunch(entry: LlamaServerEntry, modelId: string, place: LlamaServerPlace): EngineLaunch {
   const args = ['-m', entry.model, '--host', place.socketPath, '--alias', modelId];
-  args.push('--metrics', '--slots', '--no-webui');
+  // Tools and templates need the engine of templates, which older versions leave off.
+  args.push('--metrics', '--slots', '--no-webui', '--jinja');
   const { max_model_len: length, max_concurrency: slots } = entry;
   // The context is shared out over the slots, unless it is left to choose their number.
   if (length !== undefined) args.push('-c', String(length * (slots ?? 1)));

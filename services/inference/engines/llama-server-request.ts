@@ -126,7 +126,8 @@ function chatBody({ repetition_penalty: penalty, ...body }: Json): Json {
     repeat_penalty: penalty,
     // Without a number it tells 20, with 0 none at all.
     top_logprobs: body.logprobs === true ? Math.max(1, Number(body.top_logprobs ?? 0)) : undefined,
-    timings_per_token: false,
+    // With them the count of tokens, so that the bill of a stream that is cut off is exact.
+    timings_per_token: true,
   };
 }
 

@@ -1,245 +1,25 @@
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GenerateRequestSchema, ToolMode } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import { FinishReason } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
-import { type Prompt, Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
-import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
-import { type FailedStart, type FaultScript, scripted } from '../../../test/engines/kit/fault-script.ts';
+import { FinishReason, type GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import type { FaultScript } from '../../../test/engines/kit/fault-script.ts';
+import { engineFolder, fakeState, type StartedEngine, until } from '../../../test/engines/launched-engine.ts';
 import {
-  type EngineFolder,
-  engineFolder,
-  failureIn,
-  fakeState,
-  type StartedEngine,
-  startEngine,
-  until,
-} from '../../../test/engines/launched-engine.ts';
-import { isRunning } from '../../../test/engines/processes.ts';
+  chat,
+  entryOf,
+  probe,
+  promptOf,
+  socketOf,
+  start,
+  TIMEOUT_MS,
+  text,
+  withFake,
+} from '../../../test/engines/llama-server/start.ts';
 import { RecordingSink, recordingCall } from '../../../test/engines/recording-sink.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { llamaServerEngine } from './llama-server.ts';
-import { LLAMA_SERVER_FAILURES, readLlamaServerProgress } from './llama-server-launch.ts';
-import { type LlamaServerEntry, modelEntrySchema } from './model-entry.ts';
-
-const TIMEOUT_MS = 120_000;
-
-type Fields = Partial<Record<keyof LlamaServerEntry, unknown>>;
-
-function entryOf(fields: Fields = {}): LlamaServerEntry {
-  const model = '/models/Qwen3-8B-Q4_K_M.gguf';
-  return modelEntrySchema.parse({ name: 'chat', engine: 'llama-server', model, ...fields }) as LlamaServerEntry;
-}
-
-const text = (value: string) => ({ input: { case: 'text' as const, value } });
-
-const chat = (value: string) => ({
-  input: {
-    case: 'chat' as const,
-    value: { messages: [{ role: Role.USER, parts: [{ part: { case: 'text' as const, value } }] }] },
-  },
-});
-
-const promptOf = (prompt: ReturnType<typeof text> | ReturnType<typeof chat>): Prompt =>
-  create(GenerateRequestSchema, { prompt }).prompt as Prompt;
-
-function start(folder: EngineFolder, script: FaultScript = {}, fields: Fields = {}, devices: readonly number[] = []) {
-  const env = { ...scripted(script, folder.recordFile), ...((fields.env as object) ?? {}) };
-  return startEngine(llamaServerEngine(entryOf({ ...fields, env })), folder, { devices });
-}
-
-/** The socket that the fake was told to listen on. */
-function socketOf(engine: StartedEngine): string {
-  const { argv } = engine.record();
-  return argv[argv.indexOf('--host') + 1] ?? '';
-}
-
-async function withFake(
-  script: FaultScript,
-  body: (engine: StartedEngine) => Promise<void>,
-  fields: Fields = {},
-): Promise<void> {
-  const folder = engineFolder();
-  const engine = start(folder, script, fields);
-  try {
-    await engine.untilReady();
-    await body(engine);
-  } finally {
-    await engine.close();
-    folder.remove();
-  }
-}
-
-const probe = (engine: StartedEngine) => engine.connection.probe(AbortSignal.timeout(TIMEOUT_MS));
-
-describe('the process', () => {
-  test(
-    'command line and environment, on two devices',
-    async () => {
-      const folder = engineFolder();
-      const fields = {
-        max_model_len: 4096,
-        max_concurrency: 3,
-        gpu_layers: 20,
-        extra_args: ['--flash-attn', 'on'],
-        env: { LLAMA_ARG_THREADS: '4' },
-      };
-      const engine = start(folder, {}, fields, [2, 0]);
-      try {
-        await engine.untilReady();
-        const { argv, env } = engine.record();
-        const socket = socketOf(engine);
-        expect(socket).toMatch(new RegExp(`^${folder.directory}/[0-9a-f]{8}\\.sock$`));
-        expect(argv).toEqual([
-          ...['-m', '/models/Qwen3-8B-Q4_K_M.gguf', '--host', socket, '--alias', 'Qwen3-8B-Q4_K_M'],
-          ...['--metrics', '--slots', '--no-webui', '-c', '12288', '-np', '3'],
-          ...['-ngl', '20', '--device', 'CUDA0,CUDA1', '--flash-attn', 'on'],
-        ]);
-        expect(env).toMatchObject({
-          CUDA_VISIBLE_DEVICES: '2,0',
-          CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
-          LLAMA_ARG_THREADS: '4',
-          LLAMA_API_KEY: expect.stringMatching(/^[\w-]{32}$/),
-        });
-        expect(engine.connection.launch?.secrets).toContain(env.LLAMA_API_KEY);
-        expect(await probe(engine)).toMatchObject({ modelId: 'Qwen3-8B-Q4_K_M', contextTokens: 4096 });
-      } finally {
-        await engine.close();
-        folder.remove();
-      }
-    },
-    TIMEOUT_MS,
-  );
-
-  test('without devices nothing is offloaded; embeddings only when asked', () => {
-    const place = { devices: [], ports: [] };
-    const setting = { runDirectory: '/run', nodePath: '', gpu: 'auto' as const, environmentVariable: () => undefined };
-    const argsOf = (fields: Fields, devices: readonly number[] = []) =>
-      llamaServerEngine(entryOf(fields))
-        .connect(setting, { ...place, devices })
-        .launch?.args.slice(9);
-    expect(argsOf({})).toEqual(['-ngl', '0', '--device', 'none']);
-    expect(argsOf({ max_model_len: 100 })).toEqual(['-c', '100', '-ngl', '0', '--device', 'none']);
-    expect(argsOf({}, [5])).toEqual(['-ngl', '999', '--device', 'CUDA0']);
-    expect(argsOf({ task: 'embed' })).toEqual(['-ngl', '0', '--device', 'none', '--embedding']);
-  });
-
-  test('no layers on a device: no demand', async () => {
-    expect(await llamaServerEngine(entryOf({ gpu_layers: 0 })).demand()).toBeUndefined();
-    expect(await llamaServerEngine(entryOf({ devices: [] })).demand()).toBeUndefined();
-  });
-
-  test(
-    'not ready while it loads, with progress out of its log; then ready, with identity and metrics',
-    async () => {
-      const folder = engineFolder();
-      const engine = start(folder, { startMs: 600 }, {}, [0]);
-      try {
-        await until(() => engine.progress.length > 0);
-        await expect(probe(engine)).rejects.toMatchObject({ reason: 'ENGINE_BUSY' });
-        await engine.untilReady();
-        const stages = engine.progress.map(({ stage }) => stage);
-        expect(stages.filter((stage, index) => stage !== stages[index - 1])).toEqual([
-          'reading the model file',
-          'looking for devices',
-          'reading the model file',
-          'loading weights',
-          'making the cache',
-          'warming up',
-          'making slots',
-          'loaded',
-        ]);
-        const learned = Object.assign({}, ...engine.progress);
-        expect(learned).toMatchObject({ deviceKind: 'cuda', maxConcurrency: 4, contextTokens: 8192 });
-        expect(await probe(engine)).toEqual({
-          modelId: 'Qwen3-8B-Q4_K_M',
-          contextTokens: 8192,
-          running: 0,
-          waiting: 0,
-          step: 0,
-          promptTokens: 0,
-          generatedTokens: 0,
-        });
-      } finally {
-        await engine.close();
-        folder.remove();
-      }
-    },
-    TIMEOUT_MS,
-  );
-
-  test('lines that are no progress are none', () => {
-    expect(readLlamaServerProgress('slot update_slots: id 0 | task 5 | prompt done')).toBeUndefined();
-    expect(readLlamaServerProgress('load_tensors: offloaded 0/33 layers to GPU')).toMatchObject({ deviceKind: 'cpu' });
-  });
-
-  test(
-    'another model is told as it is',
-    () =>
-      withFake({ wrongModel: 'other' }, async (engine) => {
-        expect(await probe(engine)).toMatchObject({ modelId: 'other' });
-      }),
-    TIMEOUT_MS,
-  );
-
-  test.each<[FailedStart, FailureCause]>([
-    ['oom-weights', FailureCause.OUT_OF_MEMORY_WEIGHTS],
-    ['oom-kv', FailureCause.OUT_OF_MEMORY_KV_CACHE],
-    ['device-busy', FailureCause.DEVICE_BUSY],
-    ['bad-flag', FailureCause.BAD_FLAG],
-    ['unsupported-model', FailureCause.UNSUPPORTED_MODEL],
-    ['nccl', FailureCause.NCCL],
-  ])(
-    'the texts of %s tell the cause',
-    async (failStart, cause) => {
-      const folder = engineFolder();
-      const engine = start(folder, { failStart });
-      expect((await engine.child.exited).code).toBe(1);
-      await engine.child.outputEnded;
-      expect(failureIn(engine.lines, LLAMA_SERVER_FAILURES)?.cause).toBe(cause);
-      await engine.close();
-      folder.remove();
-    },
-    TIMEOUT_MS,
-  );
-
-  test('memory that it finds another way for is no failure', () => {
-    const line = 'llama_context: failed to allocate compute pp buffers, retrying without pipeline parallelism';
-    expect(failureIn([line], LLAMA_SERVER_FAILURES)).toBeUndefined();
-    expect(failureIn([line.split(',')[0] ?? ''], LLAMA_SERVER_FAILURES)?.cause).toBe(
-      FailureCause.OUT_OF_MEMORY_KV_CACHE,
-    );
-  });
-
-  test(
-    'an unknown flag is refused in its words',
-    async () => {
-      const folder = engineFolder();
-      const engine = start(folder, {}, { extra_args: ['--no-such-flag'] });
-      expect((await engine.child.exited).code).toBe(1);
-      await engine.child.outputEnded;
-      expect(failureIn(engine.lines, LLAMA_SERVER_FAILURES)?.cause).toBe(FailureCause.BAD_FLAG);
-      await engine.close();
-      folder.remove();
-    },
-    TIMEOUT_MS,
-  );
-
-  test(
-    'SIGTERM that it ignores: SIGKILL ends it',
-    () =>
-      withFake({ ignoreTerm: true }, async ({ child, connection, record }) => {
-        const { processId } = record();
-        child.signal('SIGTERM');
-        // It answers after the signal has come: it has ignored it.
-        await connection.probe(AbortSignal.timeout(TIMEOUT_MS));
-        expect(isRunning(processId)).toBe(true);
-        child.signal('SIGKILL');
-        expect((await child.exited).signal).toBe('SIGKILL');
-        await until(() => !isRunning(processId));
-      }),
-    TIMEOUT_MS,
-  );
-});
+import { LlamaServerChatStream } from './llama-server-chat-stream.ts';
 
 describe('generations', () => {
   const folder = engineFolder();
@@ -410,6 +190,14 @@ describe('generations', () => {
     expect((await state()).served).toBe(before);
   });
 
+  test('an image is refused by name, unless there is a projector for it', async () => {
+    const parts = [{ part: { case: 'imageUrl' as const, value: 'data:image/png;base64,AA==' } }];
+    const prompt = { input: { case: 'chat' as const, value: { messages: [{ role: Role.USER, parts }] } } };
+    expect((await engine.run({ prompt })).outcome).toMatchObject({ reason: 'UNSUPPORTED_FIELD' });
+    const sees = (extra_args: string[]) => llamaServerEngine(entryOf({ extra_args })).capabilities.images;
+    expect([sees([]), sees(['--mmproj', 'p.gguf']), sees(['--mmproj=p.gguf'])]).toEqual([false, true, true]);
+  });
+
   test.each([-1n, 2n ** 32n])('the seed %s would become another one and is refused', async (seed) => {
     const { outcome } = await engine.run({ prompt: text('a'), sampling: { seed } });
     expect(outcome).toMatchObject({ reason: 'INVALID_FIELD', metadata: { field: 'seed' } });
@@ -444,6 +232,8 @@ describe('embeddings', () => {
           const answer = await connection.embed?.(inputs, undefined, AbortSignal.timeout(TIMEOUT_MS));
           expect(answer?.vectors.map((vector) => vector[0])).toEqual([1, 3]);
           expect(answer?.promptTokens).toBe(10);
+          const shorter = connection.embed?.(inputs, 2, AbortSignal.timeout(TIMEOUT_MS));
+          await expect(shorter).rejects.toMatchObject({ reason: 'UNSUPPORTED_FIELD' });
           expect((await run({ prompt: text('a') })).outcome).toMatchObject({ reason: 'UNSUPPORTED_FIELD' });
         },
         { task: 'embed' },
@@ -525,4 +315,26 @@ describe('trouble', () => {
       }),
     TIMEOUT_MS,
   );
+});
+
+test('chat is counted as it goes, held characters included; ids and alternatives as asked', () => {
+  const started = {
+    $typeName: 'mesh.generation.v1.Started' as const,
+    requestId: 'r',
+    model: 'm',
+    modelId: 'm',
+    engine: 'chat',
+    limits: [],
+  };
+  const stream = new LlamaServerChatStream(started, 1, { tokenIds: false, topLogprobs: 0 });
+  const top_logprobs = [{ id: 7, token: 'b', bytes: [98], logprob: -1 }];
+  const content = [{ id: 6, token: 'a', bytes: [97], logprob: -0.5, top_logprobs }];
+  const choices = [{ index: 0, delta: { content: 'a' }, logprobs: { content }, finish_reason: null }];
+  const timings = { prompt_n: 3, cache_n: 2, predicted_n: 4, prompt_ms: 10, predicted_ms: 20 };
+  stream.push(Buffer.from(`data: ${JSON.stringify({ choices, timings })}\n\n`));
+  const events: readonly GenerationEvent[] = stream.take();
+  expect(events.map(({ event }) => event.value)).toMatchObject([
+    started,
+    { text: 'a', completionTokens: 4, promptTokens: 5, logprobs: [{ token: 'a', tokenId: 6, top: [] }] },
+  ]);
 });

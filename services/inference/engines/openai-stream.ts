@@ -100,12 +100,13 @@ export class OpenAiStream implements AnswerDecoder {
     if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
     if (chunk.error) throw this.#toldError(this.#engine, chunk.error);
     // The bill first: a server that counts as it goes sends it with the tokens that it counts.
-    if (chunk.usage) this.#onUsage(chunk.usage);
+    const usage = chunk.usage ?? (this.#choices === 1 ? usageSoFar(chunk.timings) : undefined);
+    if (usage) this.#onUsage(usage);
     if (chunk.timings) this.#timings = chunk.timings;
     const choices = chunk.choices ?? [];
     for (let index = 0; index < choices.length; index++) {
       const choice = choices[index];
-      if (choice) this.#onChoice(choice, isCount(chunk.usage?.completion_tokens));
+      if (choice) this.#onChoice(choice, isCount(usage?.completion_tokens));
     }
   }
 
@@ -194,6 +195,14 @@ function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {
       ...(typeof name === 'string' ? { name } : {}),
     });
   }
+}
+
+/** The bill so far of a llama.cpp server, which tells it with the time that it took. */
+function usageSoFar(timings: OpenAiTimings | null | undefined): OpenAiUsage | undefined {
+  const { prompt_n: computed, cache_n: cached, predicted_n: predicted } = timings ?? {};
+  if (!isCount(computed) || !isCount(cached) || !isCount(predicted)) return undefined;
+  const details = { cached_tokens: cached };
+  return { prompt_tokens: computed + cached, completion_tokens: predicted, prompt_tokens_details: details };
 }
 
 function seconds(timings: OpenAiTimings | undefined): Pick<Usage, 'queueSeconds' | 'prefillSeconds' | 'decodeSeconds'> {

@@ -76,7 +76,7 @@ export function readTgiProgress(line: string): EngineProgress | undefined {
   if (stage === undefined) return undefined;
   const [, done, total] = /\[(\d+)\/(\d+)\]/.exec(line) ?? [];
   const percent = done && total && total !== '0' ? Math.round((100 * Number(done)) / Number(total)) : undefined;
-  return { stage, ...(percent === undefined ? {} : { percent }), deviceKind: 'cuda' };
+  return { stage, ...(percent === undefined ? {} : { percent }) };
 }
 
 /** What its lines mean that tell why a start or the engine failed, the most telling first. */

@@ -6,25 +6,25 @@ import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_r
 import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
-import { invalidField } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
-import type { EngineAdapter, EngineConnection, EnginePlace, EngineProbe, EngineSetting } from './engine.ts';
-import { readMetrics, TGI_METRICS } from './metrics-names.ts';
+import type { EngineAdapter, EngineConnection, EnginePlace, EngineSetting } from './engine.ts';
 import type { TgiEntry } from './model-entry.ts';
 import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
-import { engineFailed, unsupportedField } from './openai-errors.ts';
-import { openAiMessages } from './openai-messages.ts';
 import { deviceDemand, newEngineKey } from './process-launch.ts';
 import { PromptCount } from './prompt-count.ts';
 import { StopCutter } from './stop-cutter.ts';
 import { TgiChatStream } from './tgi-chat-stream.ts';
+import { probeTgi, tgiTokens } from './tgi-control.ts';
 import { errorOfTgiResponse } from './tgi-errors.ts';
 import { TGI_PORT_COUNT, tgiLaunch, tgiMemoryShare } from './tgi-launch.ts';
 import { type TgiRequest, tgiRequest } from './tgi-request.ts';
 import { TgiStream } from './tgi-stream.ts';
 
-/** Not among them: token ids as prompt, for which it has no route, several completions, and biases, which it drops. */
+/**
+ * Not among them: token ids as prompt, for which it has no route, several completions, and biases, which it drops. Nor
+ * images: a model that sees none takes their address for text.
+ */
 const CAPABILITIES = create(EngineCapabilitiesSchema, {
   chat: true,
   tokenIds: true,
@@ -32,7 +32,6 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
   tools: true,
   json: true,
   tokenize: true,
-  images: true,
 });
 
 /** Hugging Face's Text Generation Inference, `text-generation-launcher`. */
@@ -42,7 +41,7 @@ export function tgiEngine(entry: TgiEntry): EngineAdapter {
     capabilities: CAPABILITIES,
     address: `loopback:${entry.engine}`,
     modelId: entry.model,
-    deviceKind: 'cuda',
+    deviceKind: entry.devices?.length === 0 ? 'cpu' : 'cuda',
     lifecycle: 'started',
     portCount: TGI_PORT_COUNT,
     demand: () => {
@@ -65,12 +64,12 @@ function connect(entry: TgiEntry, setting: EngineSetting, place: EnginePlace): E
     },
     { engine: entry.name, capabilities: CAPABILITIES, continuousUsage: false },
   );
-  const tokenize = (prompt: Prompt, signal: AbortSignal) => tokens(connection, entry, prompt, signal);
+  const tokenize = (prompt: Prompt, signal: AbortSignal) => tgiTokens(entry.name, connection, prompt, signal);
   return {
     launch: tgiLaunch(entry, { ...place, shardSocketPath, apiKey }),
     generate: (request, call, sink) => generate(entry, connection, tokenize, { request, call, sink }),
     tokenize,
-    probe: (signal) => probe(connection, signal),
+    probe: (signal) => probeTgi(connection, signal),
     async close() {
       await connection.close();
       const shards = Array.from(
@@ -113,48 +112,4 @@ function generate(
   const form = { engine, contentType: EVENT_STREAM, decoder, errorOf: errorOfTgiResponse };
   const count = async (signal: AbortSignal): Promise<number> => (prompt ? (await tokenize(prompt, signal)).length : 0);
   connection.exchange(upstream.path, upstream.body, form, call, new PromptCount(sink, call.signal, count));
-}
-
-async function probe(connection: OpenAiConnection, signal: AbortSignal): Promise<EngineProbe> {
-  await connection.json('GET', '/health', signal);
-  const [info, metrics] = await Promise.all([
-    connection.json('GET', '/info', signal),
-    connection.answer('GET', '/metrics', signal),
-  ]);
-  const { model_id: modelId, max_total_tokens: contextTokens } = (info ?? {}) as {
-    model_id?: unknown;
-    max_total_tokens?: unknown;
-  };
-  return {
-    modelId: typeof modelId === 'string' ? modelId : undefined,
-    contextTokens: typeof contextTokens === 'number' ? contextTokens : undefined,
-    ...readMetrics(metrics.body, TGI_METRICS),
-  };
-}
-
-async function tokens(
-  connection: OpenAiConnection,
-  { name: engine }: TgiEntry,
-  { input }: Prompt,
-  signal: AbortSignal,
-): Promise<readonly number[]> {
-  switch (input.case) {
-    case 'text':
-      return tokenIds(engine, await connection.json('POST', '/tokenize', signal, { inputs: input.value }));
-    case 'chat': {
-      const body = { model: 'tgi', messages: openAiMessages(input.value) };
-      const answer = await connection.json('POST', '/chat_tokenize', signal, body);
-      return tokenIds(engine, (answer as { tokenize_response?: unknown } | undefined)?.tokenize_response);
-    }
-    case 'tokenIds':
-      throw unsupportedField(engine, 'prompt');
-    default:
-      throw invalidField('prompt', 'is missing');
-  }
-}
-
-/** `[{id, text, start, stop}]`. */
-function tokenIds(engine: string, answer: unknown): readonly number[] {
-  if (!Array.isArray(answer)) throw engineFailed(engine, new Error('no tokens in the answer'));
-  return answer.map((token: { id?: unknown }) => Number(token.id));
 }
