@@ -1,5 +1,6 @@
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { invalidField } from '../../shared/errors/mesh-error.ts';
 import { unsupportedField } from './openai-errors.ts';
 import { type OpenAiRequest, openAiRequest } from './openai-request.ts';
 
@@ -60,6 +61,15 @@ const CHAT_FIELDS = new Set([
 
 const TEXT_FIELDS = new Set([...COMMON_FIELDS, 'prompt', 'echo']);
 
+/** Fields of older versions, which newer ones ignore, and what they are called inside `structured_outputs`. */
+const GUIDED_FIELDS: Readonly<Record<string, string>> = {
+  guided_json: 'json',
+  guided_regex: 'regex',
+  guided_choice: 'choice',
+  guided_grammar: 'grammar',
+  guided_whitespace_pattern: 'whitespace_pattern',
+};
+
 /** An entry's model as requests name it. */
 export interface VllmModel {
   /** The engine's name, for errors. */
@@ -76,7 +86,7 @@ export interface VllmModel {
 export function vllmRequest(request: GenerateRequest, { engine, modelId, capabilities }: VllmModel): OpenAiRequest {
   const isChat = request.prompt?.input.case === 'chat';
   if (!isChat && !capabilities.tokenPrompts) throw unsupportedField(engine, 'prompt');
-  return openAiRequest(request, modelId, {
+  return openAiRequest(withStructuredOutputs(request), modelId, {
     engine,
     capabilities,
     fields: isChat ? CHAT_FIELDS : TEXT_FIELDS,
@@ -85,4 +95,18 @@ export function vllmRequest(request: GenerateRequest, { engine, modelId, capabil
     // One chunk may hold several tokens, and a stream that is cut must still be billed exactly.
     continuousUsage: true,
   });
+}
+
+/** @throws MeshError INVALID_FIELD when both names are used. */
+function withStructuredOutputs(request: GenerateRequest): GenerateRequest {
+  const options = request.engineOptions ?? {};
+  const guided = Object.keys(options).filter((field) => Object.hasOwn(GUIDED_FIELDS, field) && options[field] !== null);
+  const [first] = guided;
+  if (first === undefined) return request;
+  if (options.structured_outputs) throw invalidField(first, 'must not be given together with structured_outputs');
+  const constraints = Object.fromEntries(
+    guided.map((field) => [GUIDED_FIELDS[field] ?? field, options[field] ?? null]),
+  );
+  const others = Object.fromEntries(Object.entries(options).filter(([field]) => !guided.includes(field)));
+  return { ...request, engineOptions: { ...others, structured_outputs: constraints } };
 }

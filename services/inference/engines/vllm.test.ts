@@ -267,7 +267,7 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     expect((await engine.state()).last?.body).toMatchObject(engineOptions);
     const before = (await engine.state()).served;
     for (const [field, request] of [
-      ['guided_regex', { prompt: text('x'), engineOptions: { guided_regex: 'a+' } }],
+      ['guided_decoding_backend', { prompt: text('x'), engineOptions: { guided_decoding_backend: 'a' } }],
       ['typical_p', { prompt: chat(), engineOptions: { typical_p: 0.5 } }],
       ['echo', { prompt: chat(), engineOptions: { echo: true } }],
       ['reasoning_effort', { prompt: text('x'), sampling: { reasoningEffort: 'low' } }],
