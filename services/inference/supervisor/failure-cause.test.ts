@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
-import { type Ending, failureOf } from './failure-cause.ts';
+import { StartRefusedError } from '../engines/start-refused.ts';
+import { type Ending, failureOf, refused } from './failure-cause.ts';
 import type { EngineLogLine } from './log-lines.ts';
 
 const EXIT_1: Ending = { kind: 'exit', exit: { code: 1 } };
@@ -71,6 +72,15 @@ test('what is known by what it did is not looked for in the log', () => {
   expect(causeOf({ kind: 'survived', problem: 'p' }, oom)).toBe(FailureCause.ORPHAN_FOUND);
   const missing: Ending = { kind: 'not-started', cause: FailureCause.BAD_FLAG, problem: 'why' };
   expect(failureOf(missing, lines(oom), [])).toMatchObject({ cause: FailureCause.BAD_FLAG, hint: 'why' });
+});
+
+test('a start that an engine refused tells what it said and what to change', () => {
+  const error = new StartRefusedError(FailureCause.UNSUPPORTED_MODEL, 'not pulled', 'Pull it.');
+  expect(failureOf(refused(error), lines('CUDA out of memory'), [])).toEqual({
+    cause: FailureCause.UNSUPPORTED_MODEL,
+    hint: 'Pull it.',
+    evidence: ['CUDA out of memory', 'not pulled'],
+  });
 });
 
 test('a start that stalled, or could not make a token, may have told why', () => {

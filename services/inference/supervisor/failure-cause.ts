@@ -1,5 +1,6 @@
 import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { FailureSignature } from '../engines/engine.ts';
+import type { StartRefusedError } from '../engines/start-refused.ts';
 import type { Failure } from './engine-status.ts';
 import { GENERAL_SIGNATURES } from './failure-signatures.ts';
 import type { EngineLogLine } from './log-lines.ts';
@@ -10,6 +11,8 @@ export type Ending =
   | { readonly kind: 'exit'; readonly exit: ProcessExit }
   /** What was not there, known before a process ran. */
   | { readonly kind: 'not-started'; readonly cause: FailureCause; readonly problem: string }
+  /** It said itself that waiting cannot help. */
+  | { readonly kind: 'refused'; readonly cause: FailureCause; readonly problem: string; readonly hint: string }
   | { readonly kind: 'stalled'; readonly problem: string }
   | { readonly kind: 'hung'; readonly stillMs: number }
   | { readonly kind: 'wrong-model'; readonly expected: string; readonly found: string }
@@ -52,7 +55,12 @@ export function failureOf(
   const told = mayBeTold(ending) ? findSignature(lines, [...signatures, ...GENERAL_SIGNATURES]) : undefined;
   if (told) return told;
   const evidence = lines.slice(-EVIDENCE_LINES).map(({ text }) => text);
-  return { ...untold(ending), evidence };
+  return { ...untold(ending), evidence: ending.kind === 'refused' ? [...evidence, ending.problem] : evidence };
+}
+
+/** The ending of a start that was refused. */
+export function refused({ failureCause, message, hint }: StartRefusedError): Ending {
+  return { kind: 'refused', cause: failureCause, problem: message, hint };
 }
 
 /** Hung engines and wrong models are known by what they do; old lines would only mislead. */
@@ -79,6 +87,8 @@ function untold(ending: Ending): Pick<Failure, 'cause' | 'hint'> {
       return causeOfExit(ending.exit);
     case 'not-started':
       return { cause: ending.cause, hint: ending.problem };
+    case 'refused':
+      return { cause: ending.cause, hint: ending.hint };
     case 'stalled':
       return {
         cause: FailureCause.START_STALLED,

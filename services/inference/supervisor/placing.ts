@@ -1,8 +1,9 @@
 import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { Booking, PlacementRefusal } from '../devices/device-book.ts';
 import type { DeviceDemand, EnginePlace } from '../engines/engine.ts';
+import { StartRefusedError } from '../engines/start-refused.ts';
 import type { Failure } from './engine-status.ts';
-import type { Ending } from './failure-cause.ts';
+import { type Ending, refused } from './failure-cause.ts';
 import type { ProcessSupervisorParts } from './supervised-engine.ts';
 
 /** Where one start runs, and what it holds there. */
@@ -26,6 +27,7 @@ export async function placeEngine(parts: ProcessSupervisorParts): Promise<Placin
   try {
     demand = await adapter.demand();
   } catch (error) {
+    if (error instanceof StartRefusedError) return refused(error);
     return notStarted(FailureCause.UNSUPPORTED_MODEL, error);
   }
   const booking = demand && (await devices.book(entry.name, demand));

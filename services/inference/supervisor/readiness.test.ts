@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { StartRefusedError } from '../engines/start-refused.ts';
 import { StartStalledError, untilReady } from './readiness.ts';
 
 const notReady = () => Promise.reject(new Error('not yet'));
@@ -40,4 +42,12 @@ test('gives up on one that goes on for ever', async () => {
   const progressedAtMs = () => performance.now();
   const waiting = untilReady({ probe: notReady, signal: forever, progressedAtMs, stallMs: 60_000, limitMs: 60 });
   await expect(waiting).rejects.toThrow('not ready after 0.06 s');
+});
+
+test('does not wait for what waiting cannot help', async () => {
+  const refused = new StartRefusedError(FailureCause.UNSUPPORTED_MODEL, 'not pulled', 'Pull it.');
+  const probe = () => Promise.reject(refused);
+  const progressedAtMs = () => performance.now();
+  const waiting = untilReady({ probe, signal: forever, progressedAtMs, stallMs: 60_000, limitMs });
+  await expect(waiting).rejects.toBe(refused);
 });

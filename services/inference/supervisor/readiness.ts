@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineProbe } from '../engines/engine.ts';
+import { StartRefusedError } from '../engines/start-refused.ts';
 
 /** The engine made no progress for the stall time while it started, or took longer than any start may. */
 export class StartStalledError extends Error {
@@ -33,7 +34,7 @@ const PROBE_TIMEOUT_MS = 5_000;
  * sign of progress. A generous cap ends a start that shows progress for ever.
  * A cap ends one that shows progress for ever.
  *
- * @throws StartStalledError; the signal's reason.
+ * @throws StartStalledError; StartRefusedError of a probe that knows that waiting cannot help; the signal's reason.
  */
 export async function untilReady(options: ReadinessOptions): Promise<EngineProbe> {
   const { signal, stallMs, limitMs } = options;
@@ -41,9 +42,10 @@ export async function untilReady(options: ReadinessOptions): Promise<EngineProbe
   for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(SLOW_POLL_MS, pollMs * 1.2)) {
     try {
       return await options.probe(AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]));
-    } catch {
-      // Not ready: that is what is being waited for.
+    } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof StartRefusedError) throw error;
+      // Not ready: that is what is being waited for.
     }
     const nowMs = performance.now();
     if (nowMs - options.progressedAtMs() > stallMs) throw new StartStalledError(`no progress for ${stallMs / 1_000} s`);

@@ -1,7 +1,8 @@
 import { EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { EngineConnection, EngineLaunch, EngineProbe, EngineProgress } from '../engines/engine.ts';
+import { StartRefusedError } from '../engines/start-refused.ts';
 import type { EngineStatus } from './engine-status.ts';
-import type { Ending } from './failure-cause.ts';
+import { type Ending, refused } from './failure-cause.ts';
 import { wrongModel } from './identity.ts';
 import type { EngineLogLine } from './log-lines.ts';
 import { describeProblem } from './probe-loop.ts';
@@ -63,6 +64,7 @@ export class Starting {
         limitMs,
       });
     } catch (error) {
+      if (error instanceof StartRefusedError) return refused(error);
       return { kind: 'stalled', problem: error instanceof StartStalledError ? error.message : String(error) };
     }
     const mismatch = wrongModel(adapter, probe);
