@@ -19,7 +19,9 @@ import { createFacadeContext, type FacadeContext } from './facade/context.ts';
 import type { InferenceConfig } from './inference/config.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
+import { modelEntrySchema } from './inference/engines/model-entry.ts';
 import { inferenceRoutes } from './inference/routes.ts';
+import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import { withLocalModels } from './inference/weights/local-models.ts';
 import type { Terminal } from './inference/weights/progress.ts';
 import { tierNames } from './quota/config.ts';
@@ -99,9 +101,6 @@ const SHIPPED_MODEL = fileURLToPath(new URL('../test/fixtures/random-model.gguf'
 
 /** How often the store is asked whether it answers, in milliseconds. */
 const STORE_CHECK_MS = 1_000;
-
-/** How long an engine may take to stop, in milliseconds, before the process leaves it to its guard. */
-const ENGINE_STOP_MS = 15_000;
 
 /** How long auth has to answer, in milliseconds; its store gives up long before. */
 const AUTHENTICATE_MS = 2_000;
@@ -239,7 +238,7 @@ function addInference(
     advertisedAddress: config.roles.has('router') ? '' : advertisedUrl(config),
     dataDir: config.server.data_dir,
   });
-  closer.add('inference', () => context.close(), ENGINE_STOP_MS);
+  closer.add('inference', () => context.close(), STOP_LIMIT_MS);
   local.set('inference', [inferenceRoutes(context)]);
   health.set(InferenceService.typeName, true);
   return context;
@@ -352,14 +351,8 @@ function configureInference(config: Config, resources: MeshResources): Promise<I
 function withDefaultModel(config: Config): InferenceConfig {
   const { models } = config.inference;
   if (config.model === 'none' || (config.model === undefined && models.length > 0)) return config.inference;
-  const entry = {
-    name: SHIPPED_NAME,
-    engine: 'llama.cpp' as const,
-    model: config.model ?? SHIPPED_MODEL,
-    required: true,
-    env: {},
-    extra_args: [],
-  };
+  const model = config.model ?? SHIPPED_MODEL;
+  const entry = modelEntrySchema.parse({ name: SHIPPED_NAME, engine: 'llama.cpp', model, required: true });
   return { ...config.inference, models: [entry, ...models] };
 }
 

@@ -6,7 +6,7 @@ function problems(section: unknown): string[] {
   return (result.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`);
 }
 
-test('the two kinds of entries that work are taken', () => {
+test('entries are taken with their defaults', () => {
   const config = inferenceConfigSchema.parse({
     models: [
       { name: 'default', engine: 'llama.cpp', model: 'models/a.gguf', required: true },
@@ -17,23 +17,15 @@ test('the two kinds of entries that work are taken', () => {
 });
 
 test.each([
-  [
-    { name: 'a', engine: 'vllm', model: 'x' },
-    "models.0.engine: the engine 'vllm' is not available yet in this version",
-  ],
-  [
-    { name: 'a', engine: 'llama.cpp', model: 'x', tensor_parallel_size: 2 },
-    "models.0.tensor_parallel_size: 'tensor_parallel_size' is not available yet in this version",
-  ],
+  [{ name: 'a', engine: 'vllm' }, 'models.0.model: Invalid input: expected string, received undefined'],
   [{ name: 'a', engine: 'openai' }, 'models.0.base_url: Invalid input: expected string, received undefined'],
   [{ name: 'a', engine: 'openai', base_url: 'http://x/v1', colour: 1 }, 'models.0: Unrecognized key: "colour"'],
 ])('%j is refused', (entry, problem) => {
   expect(problems({ models: [entry] })).toContain(problem);
 });
 
-test('an unknown engine, a list of devices and a name used twice are refused', () => {
+test('an unknown engine and a name used twice are refused', () => {
   expect(problems({ models: [{ name: 'a', engine: 'abacus' }] })[0]).toContain('models.0.engine');
-  expect(problems({ devices: [0] })).toEqual(['devices: a list of devices is not available yet in this version']);
   const twice = { name: 'a', engine: 'openai', base_url: 'http://x/v1' };
   expect(problems({ models: [twice, twice] })).toEqual(["models.1.name: 'a' is used twice"]);
 });
@@ -49,4 +41,16 @@ test.each([
   const found = problems({ models: [{ name: 'a', engine: 'openai', base_url: baseUrl }] });
   expect(found).toEqual([expect.stringMatching(`^models\\.0\\.base_url: .*${problem}`)]);
   expect(found[0]).not.toContain('hunter2');
+});
+
+test('devices are all, none or a list of indices', () => {
+  expect(inferenceConfigSchema.parse({ devices: [2, 0] }).devices).toEqual([2, 0]);
+  expect(inferenceConfigSchema.parse({}).devices).toBe('auto');
+  expect(problems({ devices: [] })).toEqual(['devices: is empty; for no device write "none"']);
+  expect(problems({ devices: [1, 1] })).toEqual(['devices: 1 is listed twice']);
+  const words = 'must be "auto", "none" or a list of CUDA indices as nvidia-smi numbers them, e.g. [0, 1]';
+  for (const devices of ['cuda', 0, ['GPU-a'], [-1]]) {
+    expect(problems({ devices })).toEqual([expect.stringMatching(/^devices/)]);
+  }
+  expect(problems({ devices: 'cuda' })).toEqual([`devices: ${words}`]);
 });

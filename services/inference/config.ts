@@ -5,12 +5,18 @@ import { modelEntrySchema } from './engines/model-entry.ts';
 export const inferenceConfigSchema = z.strictObject({
   /** The node's name, stable over restarts. Unset: the host's name. */
   node: z.string().min(1).max(256).optional(),
-  /** What engines may compute on: "auto" takes the GPUs that are there, "none" leaves them alone. */
+  /** What engines may compute on: "auto" takes the GPUs that are there, "none" leaves them alone; or CUDA indices. */
   devices: z
-    .union([z.enum(['auto', 'none']), z.array(z.int().min(0))])
+    .union([z.enum(['auto', 'none']), z.array(z.int().min(0))], {
+      error: 'must be "auto", "none" or a list of CUDA indices as nvidia-smi numbers them, e.g. [0, 1]',
+    })
     .default('auto')
-    .refine((devices) => !Array.isArray(devices), 'a list of devices is not available yet in this version')
-    .transform((devices) => (Array.isArray(devices) ? ('auto' as const) : devices)),
+    .superRefine((devices, context) => {
+      if (!Array.isArray(devices)) return;
+      if (devices.length === 0) context.addIssue({ code: 'custom', message: 'is empty; for no device write "none"' });
+      const twice = devices.find((index, place) => devices.indexOf(index) !== place);
+      if (twice !== undefined) context.addIssue({ code: 'custom', message: `${twice} is listed twice` });
+    }),
   /** The engines of this node. The first one's model is the default. */
   models: z
     .array(modelEntrySchema)

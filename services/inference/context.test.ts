@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,8 +22,10 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-function start(models: readonly object[]): { context: InferenceContext; dataDir: string; changes: Engine[] } {
-  const dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
+function start(
+  models: readonly object[],
+  dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-')),
+): { context: InferenceContext; dataDir: string; changes: Engine[] } {
   const context = createInferenceContext(inferenceConfigSchema.parse({ node: 'here', devices: 'none', models }), {
     registry: undefined,
     advertisedAddress: '',
@@ -111,6 +115,37 @@ test('an entry whose key is not in the environment stops the start', () => {
   expect(() => start([entry])).toThrow(/NOT_SET_ANYWHERE is not set/);
 });
 
+test.runIf(process.platform === 'linux')('what a killed predecessor left is ended before the first start', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
+  const program = join(import.meta.dirname, '../../test/engines/lease-owner.ts');
+  const predecessor = spawn(process.execPath, [program, dataDir], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(predecessor.stdout, 'data')) as [Buffer];
+  const orphan = JSON.parse(String(line)).processId as number;
+  predecessor.kill('SIGKILL');
+  await once(predecessor, 'exit');
+  expect(isRunning(orphan)).toBe(true);
+
+  const { context, changes } = start([{ name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' }], dataDir);
+  const orphanAtChange: boolean[] = [];
+  context.watch(() => orphanAtChange.push(isRunning(orphan)));
+  await expect.poll(() => changes.length, { timeout: 20_000 }).toBeGreaterThan(0);
+  expect(orphanAtChange[0]).toBe(false);
+});
+
+test('a node that is closed while it looks for leftovers starts nothing', async () => {
+  const { context, changes } = start([{ name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' }]);
+  await context.close();
+  expect(changes.map(({ state }) => state)).toEqual([EngineState.STOPPED]);
+});
+
+test("an engine's log and needs can be asked for by its name", async () => {
+  const { context } = start([{ name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' }]);
+  await expect.poll(() => context.engineLog('chat').tail(100).join(), { timeout: 20_000 }).not.toBe('');
+  expect(() => context.engineLog('other')).toThrow(MeshError);
+  await expect(context.demand('other')).rejects.toMatchObject({ reason: 'MODEL_NOT_FOUND' });
+  expect(context.devices.devices()).toHaveLength(1);
+});
+
 test('the embedded engine loads, answers, tokenizes, and is gone after the close', async () => {
   const { context, dataDir, changes } = start([
     { name: 'chat', engine: 'llama.cpp', model: RANDOM_MODEL, required: true },
@@ -148,7 +183,7 @@ test('the embedded engine loads, answers, tokenizes, and is gone after the close
   const tooLong = await run(context, request('chat', { prompt: { input: { case: 'text', value: long } } }));
   expect(tooLong.outcome).toMatchObject({ reason: 'CONTEXT_LENGTH_EXCEEDED' });
 
-  const run_ = join(dataDir, 'run', String(process.pid));
+  const run_ = join(dataDir, 'run', readdirSync(join(dataDir, 'run'))[0] ?? '');
   const [socket = ''] = readdirSync(run_);
   expect(statSync(run_).mode & 0o777).toBe(0o700);
   expect(statSync(join(run_, socket)).mode & 0o777).toBe(0o600);

@@ -1,36 +1,16 @@
 import { hostname } from 'node:os';
-import type { Client } from '@connectrpc/connect';
-import type { Logger } from 'pino';
 import type { Engine } from '../../gen/mesh/inference/v1/engine_pb.ts';
-import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { InferenceConfig } from './config.ts';
 import { CountedSink } from './counted-sink.ts';
-import { engineFor } from './engines/catalogue.ts';
-import type { EngineConnection, EngineSetting } from './engines/engine.ts';
+import type { DeviceBook } from './devices/device-book.ts';
+import type { DeviceDemand, EngineConnection } from './engines/engine.ts';
+import { createNodeEngines, type NodeEngine } from './node-engines.ts';
 import { type Registration, register } from './registration.ts';
-import { createRunDirectory } from './run-directory.ts';
-import { AttachedEngine } from './supervisor/attached-engine.ts';
-import { EngineProcess } from './supervisor/engine-process.ts';
-import type { SupervisedEngine } from './supervisor/supervised-engine.ts';
-
-/** What the inference service needs from outside. */
-export interface InferenceResources {
-  /** The router that is told about this node. Unset: nobody is. */
-  readonly registry: Client<typeof RegistryService> | undefined;
-  /** Where routers reach this node's InferenceService. Empty: in the router's process. */
-  readonly advertisedAddress: string;
-  /** Where a private directory for sockets is made. */
-  readonly dataDir: string;
-  /** The Node.js binary that embedded engines run on. */
-  readonly nodePath: string;
-  /** Reads one environment variable: the few that engines inherit, and those that entries name. */
-  readonly environmentVariable: (name: string) => string | undefined;
-  readonly log: Logger;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-}
+import type { InferenceResources } from './resources.ts';
+import type { EngineLog } from './supervisor/engine-log.ts';
+import type { EngineStatus } from './supervisor/engine-status.ts';
 
 /** The engines of this node. */
 export interface InferenceContext {
@@ -46,6 +26,20 @@ export interface InferenceContext {
    * @throws MeshError MODEL_NOT_FOUND, NO_HEALTHY_ENGINE, SHUTTING_DOWN.
    */
   connection(engine: string): EngineConnection;
+  /** Who may use how much of the node's devices. */
+  readonly devices: DeviceBook;
+  /**
+   * What a configured engine needs of devices. Undefined: nothing.
+   *
+   * @throws MeshError MODEL_NOT_FOUND; Error when the model's files cannot be read.
+   */
+  demand(engine: string): Promise<DeviceDemand | undefined>;
+  /**
+   * The log of an engine; that of a server elsewhere stays empty.
+   *
+   * @throws MeshError MODEL_NOT_FOUND.
+   */
+  engineLog(engine: string): EngineLog;
   /** Calls `listener` with every engine that changes, load aside, until the returned function is called. */
   watch(listener: (engine: Engine) => void): () => void;
   /** Starts the engines and announces the node. */
@@ -65,43 +59,37 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
   const { log, now } = resources;
   const node = config.node ?? hostname();
   const epoch = BigInt(now());
-  const runDirectory = createRunDirectory(resources.dataDir);
   const listeners = new Set<(engine: Engine) => void>();
-  const engines = new Map<string, SupervisedEngine>();
   let registration: Registration | undefined;
   let draining = false;
 
-  const onChange = (engine: Engine): void => {
+  const nodeEngines = createNodeEngines(config, resources, (engine) => {
     registration?.changed();
     for (const listener of listeners) listener(engine);
-  };
-  const setting: EngineSetting = {
-    runDirectory: runDirectory.path,
-    nodePath: resources.nodePath,
-    gpu: config.devices,
-    environmentVariable: resources.environmentVariable,
-  };
-  for (const entry of config.models) {
-    const adapter = engineFor(entry);
-    const parts = { entry, adapter, setting, now, log, onChange };
-    const engine = adapter.lifecycle === 'started' ? new EngineProcess(parts) : new AttachedEngine(parts);
-    engines.set(entry.name, engine);
+  });
+  const { engines, devices } = nodeEngines;
+
+  /** @throws MeshError MODEL_NOT_FOUND. */
+  function known(name: string): NodeEngine {
+    const engine = engines.get(name);
+    if (engine) return engine;
+    throw new MeshError('MODEL_NOT_FOUND', `No engine '${name}' here.`, { metadata: { model: name } });
   }
 
   /** @throws MeshError MODEL_NOT_FOUND, NO_HEALTHY_ENGINE, SHUTTING_DOWN. */
-  function find(name: string): { engine: SupervisedEngine; connection: EngineConnection } {
-    const engine = engines.get(name);
-    if (!engine) throw new MeshError('MODEL_NOT_FOUND', `No engine '${name}' here.`, { metadata: { model: name } });
+  function find(name: string): { status: EngineStatus; connection: EngineConnection } {
+    const { supervised } = known(name);
     if (draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
-    const { connection } = engine;
-    if (connection) return { engine, connection };
+    const { connection, status } = supervised;
+    if (connection) return { status, connection };
     throw new MeshError('NO_HEALTHY_ENGINE', 'No healthy backends', { metadata: { model: name }, retryAfterMs: 1_000 });
   }
 
-  const list = (): Engine[] => [...engines.values()].map((engine) => engine.status.engine);
+  const list = (): Engine[] => [...engines.values()].map(({ supervised }) => supervised.status.engine);
 
   return {
     node,
+    devices,
     generate(request, call, sink) {
       let found: ReturnType<typeof find>;
       try {
@@ -110,16 +98,18 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
         sink.fail(error as MeshError);
         return;
       }
-      found.connection.generate(request, call, new CountedSink(found.engine.status, sink));
+      found.connection.generate(request, call, new CountedSink(found.status.load, call.flow, sink));
     },
     engines: list,
     connection: (name) => find(name).connection,
+    demand: async (name) => await known(name).adapter.demand(),
+    engineLog: (name) => known(name).log,
     watch(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     start() {
-      for (const engine of engines.values()) engine.start();
+      nodeEngines.start();
       const { registry, advertisedAddress: address } = resources;
       if (!registry) return;
       registration = register(registry, () => ({ node, epoch, address, engines: list(), draining }), log);
@@ -131,9 +121,9 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     async close(drainMs = 0) {
       draining = true;
       registration?.changed();
-      await Promise.all([...engines.values()].map((engine) => engine.stop(drainMs)));
+      await nodeEngines.stop(drainMs);
       await registration?.close();
-      await runDirectory.remove();
+      await nodeEngines.close();
     },
   };
 }

@@ -1,34 +1,41 @@
 import type { GenerationEvent } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { MeshError } from '../shared/errors/mesh-error.ts';
+import type { FlowControl } from '../shared/transport/flow-control.ts';
 import type { GenerationSink } from '../shared/transport/generate.ts';
+import type { EngineLoad, RunningGeneration } from './supervisor/engine-load.ts';
 
-/** Something that counts what runs. */
-interface Counter {
-  running: number;
-}
-
-/** Counts a generation from its dispatch to its end, once whatever ends it. */
-export class CountedSink implements GenerationSink {
-  readonly #counter: Counter;
+/** Counts a generation from its dispatch to its end, once whatever ends it, and each of its events. */
+export class CountedSink implements GenerationSink, RunningGeneration {
+  readonly #load: EngineLoad;
+  readonly #flow: FlowControl;
   readonly #sink: GenerationSink;
+  begun = false;
 
-  constructor(counter: Counter, sink: GenerationSink) {
-    this.#counter = counter;
+  constructor(load: EngineLoad, flow: FlowControl, sink: GenerationSink) {
+    this.#load = load;
+    this.#flow = flow;
     this.#sink = sink;
-    counter.running++;
+    load.add(this);
+  }
+
+  get paused(): boolean {
+    return this.#flow.paused;
   }
 
   event(event: GenerationEvent): void {
+    this.#load.events++;
+    // The start of an answer comes before its prompt is read; only its tokens tell that they flow.
+    if (!this.begun && event.event.case === 'delta') this.begun = true;
     this.#sink.event(event);
   }
 
   end(): void {
-    this.#counter.running--;
+    this.#load.remove(this);
     this.#sink.end();
   }
 
   fail(error: MeshError): void {
-    this.#counter.running--;
+    this.#load.remove(this);
     this.#sink.fail(error);
   }
 }

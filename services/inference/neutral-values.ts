@@ -27,6 +27,12 @@ const NEUTRAL: Readonly<Record<string, Neutral>> = {
   chat_template_kwargs: isEmptyObject,
   use_beam_search: isOneOf(false),
   min_tokens: isOneOf(0),
+  top_k: isOneOf(0),
+  top_p: isOneOf(1),
+  min_p: isOneOf(0),
+  presence_penalty: isOneOf(0),
+  frequency_penalty: isOneOf(0),
+  repetition_penalty: isOneOf(1),
   bad_words: isEmptyArray,
   stop_token_ids: isEmptyArray,
   // About storage, billing and caching, never about the answer.

@@ -82,7 +82,6 @@ test('the methods answer over RPC', async () => {
   expect(tokenIds.length).toBeGreaterThan(0);
   expect(contextTokens).toBeGreaterThan(0);
   await expect(client.tokenize({ model: 'remote', prompt: text })).rejects.toThrow(/tokenize/);
-  await expect(client.embed({})).rejects.toThrow(/unimplemented/);
 });
 
 test('a watcher sees every engine, then its changes', async () => {

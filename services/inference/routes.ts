@@ -2,7 +2,11 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { generateHandler } from '../shared/transport/generate-handler.ts';
 import type { InferenceContext } from './context.ts';
+import { embed } from './handlers/embed.ts';
+import { explainPlacement } from './handlers/explain-placement.ts';
+import { listDevices } from './handlers/list-devices.ts';
 import { listEngines } from './handlers/list-engines.ts';
+import { tailLogs } from './handlers/tail-logs.ts';
 import { tokenize } from './handlers/tokenize.ts';
 import { watchEngines } from './handlers/watch-engines.ts';
 
@@ -11,9 +15,13 @@ export function inferenceRoutes(context: InferenceContext): (router: ConnectRout
   return (router) => {
     router.service(InferenceService, {
       generate: generateHandler(context.generate),
+      embed: embed(context),
       tokenize: tokenize(context),
       listEngines: listEngines(context),
       watchEngines: watchEngines(context),
+      listDevices: listDevices(context),
+      explainPlacement: explainPlacement(context),
+      tailLogs: tailLogs(context),
     });
   };
 }

@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { createRunDirectory } from './run-directory.ts';
 
 const dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
+afterAll(() => rmSync(dataDir, { recursive: true }));
 
 test('is private, below the data directory, and free of what the dead have left', async () => {
   // Process ids end at 4,194,304.
@@ -17,7 +18,16 @@ test('is private, below the data directory, and free of what the dead have left'
   expect(existsSync(dead)).toBe(false);
   await directory.remove();
   expect(existsSync(directory.path)).toBe(false);
-  rmSync(dataDir, { recursive: true });
+});
+
+test.runIf(process.platform === 'linux')('what an earlier process with our number has left is not ours', async () => {
+  const earlier = join(dataDir, 'run', `${process.pid}-1`);
+  mkdirSync(earlier, { recursive: true });
+  const [one, other] = [createRunDirectory(dataDir), createRunDirectory(dataDir)];
+  expect(existsSync(earlier)).toBe(false);
+  expect(existsSync(one.path)).toBe(true);
+  await one.remove();
+  await other.remove();
 });
 
 test('is elsewhere when the data directory is too deep for a socket', async () => {

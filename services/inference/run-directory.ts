@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pid } from 'node:process';
+import { startTimeOf } from './supervisor/process-table.ts';
 
 /** Room for a path in the kernel's socket address, less the ending zero. */
 const SOCKET_PATH_LIMIT_BYTES = 107;
@@ -22,7 +23,7 @@ export interface RunDirectory {
  */
 export function createRunDirectory(dataDir: string): RunDirectory {
   const parent = join(dataDir, 'run');
-  let path = join(parent, String(pid));
+  let path = join(parent, ownName());
   if (Buffer.byteLength(path) + SOCKET_NAME_BYTES > SOCKET_PATH_LIMIT_BYTES) {
     path = mkdtempSync(join(tmpdir(), 'mesh-'));
   } else {
@@ -33,11 +34,29 @@ export function createRunDirectory(dataDir: string): RunDirectory {
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
+/**
+ * Our process id and when we were started, in short: in a container every run of the mesh may have the same id, and the
+ * sockets of the one before would be taken for ours.
+ */
+function ownName(): string {
+  return nameOf(pid) ?? String(pid);
+}
+
+/** Undefined: there is no such process, or the platform does not tell its start. */
+function nameOf(processId: number): string | undefined {
+  const startTime = startTimeOf(processId);
+  return startTime === undefined ? undefined : `${processId}-${Number(startTime.split(':')[1]).toString(36)}`;
+}
+
 function removeLeftovers(parent: string): void {
   for (const name of readdirSync(parent)) {
-    const owner = Number(name);
-    if (Number.isInteger(owner) && owner > 0 && !isAlive(owner)) rmSync(join(parent, name), { recursive: true });
+    const owner = Number(/^([1-9]\d*)(?:-[0-9a-z]+)?$/.exec(name)?.[1]);
+    if (owner > 0 && !isOwnerAlive(owner, name)) rmSync(join(parent, name), { recursive: true, force: true });
   }
+}
+
+function isOwnerAlive(owner: number, name: string): boolean {
+  return isAlive(owner) && (name === String(owner) || name === nameOf(owner));
 }
 
 function isAlive(processId: number): boolean {

@@ -14,6 +14,8 @@ export interface FakeScript {
   readonly tokens?: number;
   /** The text of each token, by turns. Default " t0", " t1", …. */
   readonly texts?: readonly string[];
+  /** Whether requests for one token follow the script too; else they are answered well. */
+  readonly warmUpToo?: boolean;
   /** Pause between two writes, in milliseconds. 0: as fast as it goes. */
   readonly everyMs?: number;
   /** Wait before the first token, in milliseconds, after the headers. */
@@ -32,9 +34,9 @@ export interface FakeScript {
   /** Repeat that body for ever. */
   readonly endlessBody?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
-  /** At token k: end the process, cut the connection, stop sending for good, or send an error, garbage, half a chunk. */
+  /** At token k: end the process, cut the connection, stop sending for good, send an error, garbage, half a chunk, or refuse every connection and live on. */
   readonly atToken?: number;
-  readonly fault?: 'exit' | 'reset' | 'hang' | 'error' | 'garbage' | 'half' | 'end' | 'abort' | 'huge';
+  readonly fault?: 'exit' | 'reset' | 'hang' | 'error' | 'garbage' | 'half' | 'end' | 'abort' | 'huge' | 'deaf';
   /** Cut every write into pieces of so many bytes, each in a write of its own. */
   readonly pieceBytes?: number;
   /** Let the pieces leave together, as many HTTP chunks in one packet. */
@@ -100,7 +102,10 @@ async function route(request: IncomingMessage, response: ServerResponse): Promis
     if (response.writableFinished) counts.served++;
     else counts.aborted++;
   });
-  await generate(script, JSON.parse(body), request.url === '/v1/chat/completions', response);
+  const asked = JSON.parse(body);
+  // One token is what a supervisor asks for before it trusts an engine: that goes well, the script is for what follows.
+  const fake = asked.max_tokens === 1 && !script.warmUpToo ? {} : script;
+  await generate(fake, asked, request.url === '/v1/chat/completions', response);
 }
 
 async function generate(
@@ -230,6 +235,12 @@ async function misbehave(fake: FakeScript, response: ServerResponse): Promise<vo
       response.destroy();
       break;
     case 'hang':
+      break;
+    case 'deaf':
+      server.close();
+      server.closeAllConnections();
+      // Without anything to wait for the process would end.
+      setInterval(() => {}, 60_000);
       break;
     case 'error':
       await write(fake, response, event(fake, { error: { message: 'CUDA error at /secret/path', code: 500 } }));

@@ -10,7 +10,7 @@ export type StopFilter = {
 };
 
 /** The earliest place in `text` where one of the stop strings begins; of several the first that is complete. */
-function findStop(text: string, stops: readonly string[]): { index: number; stop: string } | undefined {
+export function findStop(text: string, stops: readonly string[]): { index: number; stop: string } | undefined {
   let found: { index: number; stop: string } | undefined;
   for (const stop of stops) {
     const index = text.indexOf(stop);
@@ -23,7 +23,7 @@ function findStop(text: string, stops: readonly string[]): { index: number; stop
 }
 
 /** Where the longest end of `text` begins that a stop string could continue; its length if there is none. */
-function heldFrom(text: string, stops: readonly string[]): number {
+export function heldFrom(text: string, stops: readonly string[]): number {
   let from = text.length;
   for (const stop of stops) {
     for (let start = Math.max(0, text.length - stop.length + 1); start < from; start++) {

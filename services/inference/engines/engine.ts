@@ -1,6 +1,6 @@
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
-import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { EngineCapabilities, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 
 /** A configured engine: what it can do and how to get at it. One per model entry. */
@@ -12,16 +12,52 @@ export interface EngineAdapter {
   readonly address: string;
   /** The underlying model as configured. Empty: the engine tells when it is ready. */
   readonly modelId: string;
+  /** What its probe must name as `modelId`; anything else is another model. Unset: `modelId`. */
+  readonly servedModelId?: string | undefined;
   /** What it computes on until it tells better. */
   readonly deviceKind: string;
   /** Whether the process is ours to start and stop. */
   readonly lifecycle: 'started' | 'attached';
+  /** How many loopback ports one start needs. 0: it listens on a Unix socket. */
+  readonly portCount: number;
   /**
-   * Makes what is needed for one start, or for one attachment. Does no I/O.
+   * What it needs of the node's CUDA devices; reads the model's files for it. Undefined: nothing.
+   *
+   * @throws Error when the model's files cannot be read.
+   */
+  demand(): Promise<DeviceDemand | undefined>;
+  /**
+   * Makes what is needed for one start at a place, or for one attachment. Does no I/O.
    *
    * @throws ConfigError when the environment lacks something that the entry names.
    */
-  connect(setting: EngineSetting): EngineConnection;
+  connect(setting: EngineSetting, place: EnginePlace): EngineConnection;
+}
+
+/** What an engine needs of CUDA devices. */
+export interface DeviceDemand {
+  /** So many devices, with the same claim on each. At least 1. */
+  readonly count: number;
+  /** The indices that the entry names, `count` of them. Unset: any. */
+  readonly indices?: readonly number[] | undefined;
+  /** What it will take of each device: a share of the whole memory from 0 to 1, claimed whatever the model needs, or bytes. */
+  readonly claim:
+    | { readonly kind: 'share'; readonly share: number }
+    | { readonly kind: 'bytes'; readonly bytes: number };
+  /** What the model is estimated to need on each device. */
+  readonly neededBytes: number;
+  /** Whether other engines may be on the same devices. */
+  readonly shares: boolean;
+  /** Whether it runs on the CPU where no device has room. */
+  readonly fallsBackToCpu: boolean;
+}
+
+/** Where one start runs. */
+export interface EnginePlace {
+  /** CUDA indices in PCI bus order. Empty: none of ours. */
+  readonly devices: readonly number[];
+  /** Loopback ports for this start alone, `portCount` of them. */
+  readonly ports: readonly number[];
 }
 
 /** What surrounds an engine on this node. */
@@ -54,8 +90,20 @@ export interface EngineConnection {
    * @throws any error when it is not ready.
    */
   probe(signal: AbortSignal): Promise<EngineProbe>;
+  /**
+   * Vectors for prompts, one each, in order. Unset: the engine has none.
+   *
+   * @throws MeshError as tokenize, and UNSUPPORTED_FIELD for `dimensions` where it cannot shorten.
+   */
+  embed?(inputs: readonly Prompt[], dimensions: number | undefined, signal: AbortSignal): Promise<EngineEmbeddings>;
   /** Ends everything that still runs over it. */
   close(): Promise<void>;
+}
+
+/** Vectors of an engine. */
+export interface EngineEmbeddings {
+  readonly vectors: readonly (readonly number[])[];
+  readonly promptTokens: number;
 }
 
 /** A process to start: a program and its arguments, never a shell line. */
@@ -67,7 +115,18 @@ export interface EngineLaunch {
   /** Texts that must not appear in a log. */
   readonly secrets: readonly string[];
   /** What a line of its output says about its start. Undefined: nothing. */
-  readonly readLine: (line: string) => EngineProgress | undefined;
+  readonly readLine: (line: string, fromStderr: boolean) => EngineProgress | undefined;
+  /** What lines of its output mean that tell why it failed, the most telling first. */
+  readonly failures: readonly FailureSignature[];
+}
+
+/** A text by which a failure is known. */
+export interface FailureSignature {
+  /** Tried on one line at a time. */
+  readonly pattern: RegExp;
+  readonly cause: FailureCause;
+  /** What to change, e.g. "Lower max_model_len or gpu_memory_utilization." */
+  readonly hint: string;
 }
 
 /** How far a start is. */
@@ -86,4 +145,10 @@ export interface EngineProbe {
   readonly contextTokens?: number | undefined;
   /** Requests in the engine's own queue. */
   readonly waiting?: number | undefined;
+  /** Requests that it works on, whoever sent them. */
+  readonly running?: number | undefined;
+  /** Grows with every step of the engine while it works; frozen with running requests, it hangs. */
+  readonly step?: number | undefined;
+  /** Used share of its KV cache, 0 to 1. */
+  readonly kvCacheUsed?: number | undefined;
 }

@@ -1,15 +1,22 @@
-import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
-import type { EngineAdapter, EngineConnection, EngineLaunch, EngineProgress, EngineSetting } from './engine.ts';
+import type {
+  EngineAdapter,
+  EngineConnection,
+  EngineLaunch,
+  EnginePlace,
+  EngineProgress,
+  EngineSetting,
+} from './engine.ts';
 import type { LlamaCppEntry } from './model-entry.ts';
 import { OpenAiConnection } from './openai-connection.ts';
 import { engineFailed } from './openai-errors.ts';
 import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
+import { deviceDemand, newEngineKey, newSocketPath, processLaunch } from './process-launch.ts';
 
 const CHILD_PROGRAM = join(import.meta.dirname, '..', 'embedded', 'main.ts');
 const KEY_VARIABLE = 'MESH_ENGINE_KEY';
@@ -26,6 +33,9 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
 
 /** More than any context holds; the child clips it to what is left. */
 const UNBOUNDED_TOKENS = 2 ** 31 - 1;
+
+/** The least that is worth a device: where less is free for the cache, the child shortens its context further. */
+const SMALLEST_CACHE_TOKENS = 8_192;
 
 /** Half of what the child keeps. */
 const KEEP_ALIVE_MS = 300_000;
@@ -64,13 +74,25 @@ export function llamaCppEngine(entry: LlamaCppEntry): EngineAdapter {
     modelId,
     deviceKind: 'cpu',
     lifecycle: 'started',
-    connect: (setting) => connect(entry, modelId, setting),
+    portCount: 0,
+    demand: () => {
+      const use = { model: entry.model, contextTokens: entry.max_model_len ?? SMALLEST_CACHE_TOKENS };
+      // Who names devices wants it there.
+      const fallsBackToCpu = entry.devices === undefined;
+      return deviceDemand(entry, { ...use, concurrency: entry.max_concurrency }, { fallsBackToCpu });
+    },
+    connect: (setting, place) => connect(entry, modelId, setting, place),
   };
 }
 
-function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting): EngineConnection {
-  const socketPath = join(setting.runDirectory, `${randomBytes(4).toString('hex')}.sock`);
-  const apiKey = randomBytes(24).toString('base64url');
+function connect(
+  entry: LlamaCppEntry,
+  modelId: string,
+  setting: EngineSetting,
+  { devices }: EnginePlace,
+): EngineConnection {
+  const socketPath = newSocketPath(setting);
+  const apiKey = newEngineKey();
   const connection = new OpenAiConnection(
     { baseUrl: new URL('http://localhost/v1'), socketPath, apiKey, keepAliveMs: KEEP_ALIVE_MS },
     {
@@ -82,7 +104,7 @@ function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting):
     },
   );
   return {
-    launch: launch(entry, setting, socketPath, apiKey),
+    launch: launch(entry, setting, { devices, socketPath, apiKey }),
     generate: (request, call, sink) => connection.generate(request, modelId, call, sink),
     async tokenize(prompt, signal) {
       const answer = await connection.json('POST', '/tokenize', signal, tokenizeBody(prompt, entry.name));
@@ -102,23 +124,47 @@ function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting):
   };
 }
 
-function launch(entry: LlamaCppEntry, setting: EngineSetting, socketPath: string, apiKey: string): EngineLaunch {
+/** Where one start runs and listens. */
+interface ChildPlace {
+  readonly devices: readonly number[];
+  readonly socketPath: string;
+  readonly apiKey: string;
+}
+
+function launch(
+  entry: LlamaCppEntry,
+  setting: EngineSetting,
+  { devices, socketPath, apiKey }: ChildPlace,
+): EngineLaunch {
   const child = [CHILD_PROGRAM, '--model', entry.model, '--socket', socketPath];
   if (entry.max_model_len !== undefined) child.push('--context', String(entry.max_model_len));
   if (entry.max_concurrency !== undefined) child.push('--sequences', String(entry.max_concurrency));
-  child.push('--gpu', setting.gpu, '--api-key-env', KEY_VARIABLE, ...entry.extra_args);
-  return {
-    program: setting.nodePath,
-    // The young generation is capped as in the mesh itself: uncapped it only costs memory.
-    args: ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning', ...child],
-    environment: { ...entry.env, [KEY_VARIABLE]: apiKey },
-    secrets: [apiKey],
-    readLine: readProgress,
-  };
+  child.push('--gpu', gpuChoice(entry, setting), '--api-key-env', KEY_VARIABLE);
+  return processLaunch(
+    entry,
+    { devices, ports: [] },
+    {
+      program: setting.nodePath,
+      // The young generation is capped as in the mesh itself: uncapped it only costs memory.
+      args: ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning', ...child],
+      environment: { [KEY_VARIABLE]: apiKey },
+      secrets: [apiKey],
+      readLine: readProgress,
+      failures: [],
+    },
+  );
+}
+
+/** Where there is no room for it on CUDA's devices none of them is shown to it; other makers' GPUs are its to find. */
+function gpuChoice({ devices }: LlamaCppEntry, setting: EngineSetting): 'auto' | 'none' | 'cuda' {
+  if (devices?.length === 0) return 'none';
+  // By name it does not fall back to something slower in silence.
+  return devices === undefined ? setting.gpu : 'cuda';
 }
 
 /** A line of the child's standard output, if it is one of its reports. */
-function readProgress(line: string): EngineProgress | undefined {
+function readProgress(line: string, fromStderr: boolean): EngineProgress | undefined {
+  if (fromStderr) return undefined;
   if (!line.startsWith('{')) return undefined;
   let report: Readonly<Record<string, unknown>>;
   try {

@@ -1,34 +1,26 @@
 import { z } from 'zod';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from '../weights/reference.ts';
-
-const common = {
-  /** The engine's name: what requests name, unique on the node. */
-  name: z.string().min(1).max(256),
-  /** The longest sequence, in tokens. Unset: what the engine says. */
-  max_model_len: z.int().min(1).optional(),
-  /** How many requests run at a time. Unset: what the engine says, else no limit of ours. */
-  max_concurrency: z.int().min(1).max(65_536).optional(),
-  /** Whether the mesh is ready only with it. */
-  required: z.boolean().default(false),
-};
-
-/** An address is shown and logged, so nothing in it may be secret. The problem does not quote it. */
-function problemOf(baseUrl: string): string | undefined {
-  const { username, password } = new URL(baseUrl);
-  if (username || password) return 'must not hold a user or password; name the variable with the key in api_key_env';
-  if (/[?#]/.test(baseUrl)) return 'must not hold a query or fragment; name the variable with the key in api_key_env';
-  return undefined;
-}
+import {
+  address,
+  commonFields,
+  dtype,
+  gpuMemoryUtilization,
+  model,
+  program,
+  quantization,
+  refuseOwnFlags,
+  requireDevicesForSplit,
+  startedFields,
+  tensorParallelSize,
+} from './entry-fields.ts';
+import { LLAMA_SERVER_FLAGS, TGI_FLAGS, TRANSFORMERS_FLAGS, VLLM_FLAGS } from './own-flags.ts';
 
 /** A server elsewhere that speaks the OpenAI API. */
 const openAiEntrySchema = z.strictObject({
-  ...common,
+  ...commonFields,
   engine: z.literal('openai'),
   /** Its address up to and including the version, e.g. "http://10.0.0.7:8000/v1". */
-  base_url: z.url({ protocol: /^https?$/, abort: true }).superRefine((baseUrl, context) => {
-    const problem = problemOf(baseUrl);
-    if (problem) context.addIssue({ code: 'custom', message: problem });
-  }),
+  base_url: address,
   /** The model's name there. Unset: the first that the server lists. */
   model: z.string().min(1).optional(),
   /** Name of the environment variable that holds the server's key. Unset: no key. */
@@ -37,7 +29,8 @@ const openAiEntrySchema = z.strictObject({
 
 /** llama.cpp, embedded: a child process of ours. */
 const llamaCppEntrySchema = z.strictObject({
-  ...common,
+  ...commonFields,
+  ...startedFields,
   engine: z.literal('llama.cpp'),
   /** Path of a GGUF file, or a reference to one on a Hugging Face hub. */
   model: z
@@ -47,22 +40,108 @@ const llamaCppEntrySchema = z.strictObject({
       (model) => !isHubReference(model) || parseHubReference(model) !== undefined,
       `expected ${HUB_REFERENCE_FORM}`,
     ),
-  /** Environment variables for the process, besides the few that it gets anyway. */
-  env: z.record(z.string().min(1), z.string()).default({}),
-  /** Arguments appended to its command line as they are. */
-  extra_args: z.array(z.string()).default([]),
 });
 
-const LATER_KINDS = ['vllm', 'tgi', 'ollama', 'transformers', 'llama-server'];
-const LATER_FIELDS = [
-  'devices',
-  'dtype',
-  'quantization',
-  'tensor_parallel_size',
-  'gpu_memory_utilization',
-  'load',
-  'ttl_seconds',
-];
+/** `vllm serve`. */
+const vllmEntrySchema = z
+  .strictObject({
+    ...commonFields,
+    ...startedFields,
+    engine: z.literal('vllm'),
+    model,
+    program,
+    dtype,
+    quantization,
+    tensor_parallel_size: tensorParallelSize,
+    gpu_memory_utilization: gpuMemoryUtilization,
+    /** What the model is for. "embed": it makes vectors and generates nothing. */
+    task: z.enum(['generate', 'embed']).default('generate'),
+    /** vLLM's name of how the model writes tool calls, e.g. "hermes". Unset: it calls no tools. */
+    tool_call_parser: z.string().min(1).optional(),
+    /** vLLM's name of how the model marks its reasoning, e.g. "qwen3". Unset: reasoning stays in the text. */
+    reasoning_parser: z.string().min(1).optional(),
+    /**
+     * An existing Ray cluster that runs the model, "host:port" or "auto". Unset: the processes of this host do. Then
+     * `devices` are those of this host that the cluster may use for it; they are booked, an empty list books none.
+     */
+    ray_address: z.string().min(1).optional(),
+  })
+  .superRefine((entry, context) => {
+    if (entry.ray_address === undefined) requireDevicesForSplit(entry, context);
+    else if (!entry.devices) {
+      const message = 'must name the devices of this host that the Ray cluster may use, or none: []';
+      context.addIssue({ code: 'custom', path: ['devices'], message });
+    }
+  })
+  .superRefine(refuseOwnFlags(VLLM_FLAGS));
+
+/** `text-generation-launcher`. */
+const tgiEntrySchema = z
+  .strictObject({
+    ...commonFields,
+    ...startedFields,
+    engine: z.literal('tgi'),
+    model,
+    program,
+    dtype,
+    quantization,
+    tensor_parallel_size: tensorParallelSize,
+    gpu_memory_utilization: gpuMemoryUtilization,
+  })
+  .superRefine(requireDevicesForSplit)
+  .superRefine(refuseOwnFlags(TGI_FLAGS));
+
+/** `llama-server`. */
+const llamaServerEntrySchema = z
+  .strictObject({
+    ...commonFields,
+    ...startedFields,
+    engine: z.literal('llama-server'),
+    /** Path of a GGUF file. */
+    model,
+    program,
+    /** Over how many devices the layers are spread. Unset: as many as `devices` names, else 1. */
+    tensor_parallel_size: tensorParallelSize,
+    /** How many layers run on the devices. Unset: as many as fit. */
+    gpu_layers: z.int().min(0).optional(),
+    /** What the model is for. "embed": it makes vectors and generates nothing. */
+    task: z.enum(['generate', 'embed']).default('generate'),
+  })
+  .superRefine(requireDevicesForSplit)
+  .superRefine(refuseOwnFlags(LLAMA_SERVER_FLAGS));
+
+/** `transformers serve`. */
+const transformersEntrySchema = z
+  .strictObject({
+    ...commonFields,
+    ...startedFields,
+    engine: z.literal('transformers'),
+    model,
+    program,
+    dtype,
+    quantization,
+  })
+  .superRefine(refuseOwnFlags(TRANSFORMERS_FLAGS));
+
+/** Ollama: with `base_url` one that runs already, else `ollama serve`, which takes no arguments. */
+const { extra_args: _, ...ollamaStartedFields } = startedFields;
+const ollamaEntrySchema = z.strictObject({
+  ...commonFields,
+  ...ollamaStartedFields,
+  engine: z.literal('ollama'),
+  /** Ollama's name of the model, e.g. "qwen3:8b". */
+  model,
+  program,
+  /** Where it runs, e.g. "http://127.0.0.1:11434". Unset: it is started. */
+  base_url: address.optional(),
+  /** Name of the environment variable with the key of a proxy before it; only with `base_url`. Unset: no key. */
+  api_key_env: z.string().min(1).optional(),
+});
+
+/** What an Ollama that runs already has of its own. */
+const STARTED_ONLY = ['devices', 'share_devices', 'env', 'program', 'start_timeout_seconds'];
+
+const LATER_FIELDS = ['load', 'ttl_seconds'];
 
 /**
  * One entry of `inference.models`. What is documented but does not work in this version is refused as such rather than
@@ -71,15 +150,27 @@ const LATER_FIELDS = [
 export const modelEntrySchema = z
   .looseObject({ engine: z.string() })
   .superRefine((entry, context) => {
-    if (LATER_KINDS.includes(entry.engine)) {
-      const message = `the engine '${entry.engine}' is not available yet in this version`;
-      context.addIssue({ code: 'custom', path: ['engine'], message });
-    }
     for (const field of LATER_FIELDS.filter((name) => name in entry)) {
       context.addIssue({ code: 'custom', path: [field], message: `'${field}' is not available yet in this version` });
     }
+    if (entry.engine !== 'ollama') return;
+    const attached = entry.base_url !== undefined;
+    for (const field of (attached ? STARTED_ONLY : ['api_key_env']).filter((name) => name in entry)) {
+      const message = attached ? 'is only for an Ollama that the mesh starts, without base_url' : 'needs base_url';
+      context.addIssue({ code: 'custom', path: [field], message });
+    }
   })
-  .pipe(z.discriminatedUnion('engine', [openAiEntrySchema, llamaCppEntrySchema]));
+  .pipe(
+    z.discriminatedUnion('engine', [
+      openAiEntrySchema,
+      llamaCppEntrySchema,
+      vllmEntrySchema,
+      tgiEntrySchema,
+      llamaServerEntrySchema,
+      transformersEntrySchema,
+      ollamaEntrySchema,
+    ]),
+  );
 
 /** A validated entry of `inference.models`. */
 export type ModelEntry = z.output<typeof modelEntrySchema>;
@@ -89,3 +180,18 @@ export type OpenAiEntry = z.output<typeof openAiEntrySchema>;
 
 /** A validated entry for the embedded engine. */
 export type LlamaCppEntry = z.output<typeof llamaCppEntrySchema>;
+
+/** A validated entry for vLLM. */
+export type VllmEntry = z.output<typeof vllmEntrySchema>;
+
+/** A validated entry for TGI. */
+export type TgiEntry = z.output<typeof tgiEntrySchema>;
+
+/** A validated entry for llama.cpp's own server. */
+export type LlamaServerEntry = z.output<typeof llamaServerEntrySchema>;
+
+/** A validated entry for the server of Hugging Face Transformers. */
+export type TransformersEntry = z.output<typeof transformersEntrySchema>;
+
+/** A validated entry for Ollama. */
+export type OllamaEntry = z.output<typeof ollamaEntrySchema>;

@@ -53,6 +53,8 @@ export interface OpenAiLogprobs {
 /** A token of a chat chunk. */
 export interface OpenAiTokenLogprob {
   readonly token?: string;
+  /** The token in the vocabulary, as llama-server tells. */
+  readonly id?: number;
   readonly logprob?: number;
   readonly bytes?: readonly number[] | null;
   readonly top_logprobs?: readonly OpenAiTokenLogprob[] | null;
@@ -66,8 +68,12 @@ export interface OpenAiUsage {
   readonly completion_tokens_details?: { readonly reasoning_tokens?: number } | null;
 }
 
-/** Durations in milliseconds. */
+/** Durations in milliseconds, and what has been computed so far in tokens. */
 export interface OpenAiTimings {
+  /** Of the prompt: computed, and taken from the cache. */
+  readonly prompt_n?: number;
+  readonly cache_n?: number;
+  readonly predicted_n?: number;
   readonly queue_ms?: number;
   readonly prompt_ms?: number;
   readonly predicted_ms?: number;

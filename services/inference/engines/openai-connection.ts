@@ -1,10 +1,12 @@
-import { type Dispatcher, Pool } from 'undici';
+import { Pool } from 'undici';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutBytes } from './openai-errors.ts';
-import { OpenAiExchange } from './openai-exchange.ts';
-import { type OpenAiDialect, openAiRequest } from './openai-request.ts';
+import { type AnswerForm, OpenAiExchange } from './openai-exchange.ts';
+import { type OpenAiDialect, type OpenAiRequest, openAiRequest } from './openai-request.ts';
+import { OpenAiStream } from './openai-stream.ts';
 import { parseEngineJson } from './told-error.ts';
 
 /** Where an OpenAI-compatible server is. */
@@ -26,6 +28,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 
 /** How much of a small answer is taken, in bytes. */
 const CONTROL_ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/** The content type of a stream of server-sent events. */
+export const EVENT_STREAM = 'text/event-stream';
 
 /** The connections to one OpenAI-compatible server: one for each running generation, kept between them. */
 export class OpenAiConnection {
@@ -59,30 +64,27 @@ export class OpenAiConnection {
 
   /** Runs a request for `modelId`; the contract of the token seam holds. */
   generate(request: GenerateRequest, modelId: string, call: GenerationCall, sink: GenerationSink): void {
-    let options: Dispatcher.DispatchOptions;
-    let choices: number;
+    let upstream: OpenAiRequest;
     try {
-      const upstream = openAiRequest(request, modelId, this.#dialect);
-      choices = upstream.choices;
-      options = {
-        method: 'POST',
-        path: `${this.#basePath}${upstream.path}`,
-        headers: [...this.#headers, 'accept', 'text/event-stream', 'x-request-id', call.requestId],
-        body: JSON.stringify(upstream.body),
-      };
+      upstream = openAiRequest(request, modelId, this.#dialect);
     } catch (error) {
       sink.fail(asMeshError(error));
       return;
     }
-    const started = {
-      $typeName: 'mesh.generation.v1.Started' as const,
-      requestId: call.requestId,
-      model: request.model,
-      modelId,
-      engine: this.#dialect.engine,
-      limits: [],
-    };
-    new OpenAiExchange(started, choices, call, sink).start(this.#generations, options);
+    const { engine } = this.#dialect;
+    const started = startedEvent(request, { modelId, engine }, call);
+    const decoder = (): OpenAiStream => new OpenAiStream(started, upstream.choices);
+    this.exchange(this.path(upstream.path), upstream.body, { engine, contentType: EVENT_STREAM, decoder }, call, sink);
+  }
+
+  /** Sends a generation in the engine's own words; `path` counts from the server's root. The token seam's contract holds. */
+  exchange(path: string, body: unknown, form: AnswerForm, call: GenerationCall, sink: GenerationSink): void {
+    new OpenAiExchange(form, call, sink).start(this.#generations, {
+      method: 'POST',
+      path,
+      headers: [...this.#headers, 'accept', form.contentType, 'x-request-id', call.requestId],
+      body: JSON.stringify(body),
+    });
   }
 
   /**
@@ -134,4 +136,20 @@ export class OpenAiConnection {
   async close(): Promise<void> {
     await Promise.all([this.#generations.destroy(), this.#control.destroy()]);
   }
+}
+
+/** The first event of a generation's stream. */
+export function startedEvent(
+  request: GenerateRequest,
+  { modelId, engine }: { readonly modelId: string; readonly engine: string },
+  call: GenerationCall,
+): Started {
+  return {
+    $typeName: 'mesh.generation.v1.Started',
+    requestId: call.requestId,
+    model: request.model,
+    modelId,
+    engine,
+    limits: [],
+  };
 }

@@ -1,17 +1,35 @@
 import { nextTick } from 'node:process';
 import { type Dispatcher, errors } from 'undici';
-import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
-import { engineFailed, engineLost, errorOfResponse, noHealthyEngine, withoutBytes } from './openai-errors.ts';
-import { OpenAiStream } from './openai-stream.ts';
+import type { AnswerDecoder } from './answer-decoder.ts';
+import {
+  engineFailed,
+  engineLost,
+  errorOfResponse,
+  noHealthyEngine,
+  type OpenAiAnswer,
+  withoutBytes,
+} from './openai-errors.ts';
 
 /** How much of an error's body is read, in bytes. */
 const ERROR_BODY_LIMIT_BYTES = 64 * 1024;
 
 /** How long an answer may stay open after its last event, in milliseconds. */
 const LINGER_MS = 1_000;
+
+/** How an engine answers a generation. */
+export interface AnswerForm {
+  /** The engine's name, for errors. */
+  readonly engine: string;
+  /** What the content type of a streamed answer starts with, e.g. "text/event-stream". */
+  readonly contentType: string;
+  /** Makes the decoder of one answer; called when its headers arrive. */
+  readonly decoder: () => AnswerDecoder;
+  /** What an answer means that is no stream. Default errorOfResponse. */
+  readonly errorOf?: (engine: string, answer: OpenAiAnswer) => MeshError;
+}
 
 /**
  * One generation over HTTP: the handler of one undici dispatch.
@@ -23,12 +41,11 @@ const LINGER_MS = 1_000;
 export class OpenAiExchange implements Dispatcher.DispatchHandler {
   readonly #call: GenerationCall;
   readonly #sink: GenerationSink;
-  readonly #started: Started;
-  readonly #choices: number;
+  readonly #form: AnswerForm;
   readonly #onAbort = (): void => this.#cancel(asMeshError(this.#call.signal.reason));
   #deadline: NodeJS.Timeout | undefined;
   #controller: Dispatcher.DispatchController | undefined;
-  #stream: OpenAiStream | undefined;
+  #stream: AnswerDecoder | undefined;
   #status = 0;
   #retryAfter: string | undefined;
   #errorBody: Buffer[] = [];
@@ -41,9 +58,8 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   #answered = false;
   #scheduled = false;
 
-  constructor(started: Started, choices: number, call: GenerationCall, sink: GenerationSink) {
-    this.#started = started;
-    this.#choices = choices;
+  constructor(form: AnswerForm, call: GenerationCall, sink: GenerationSink) {
+    this.#form = form;
     this.#call = call;
     this.#sink = sink;
   }
@@ -76,9 +92,9 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: unknown, status: number, headers: Record<string, string | string[] | undefined>): void {
     this.#status = status;
     this.#retryAfter = single(headers['retry-after']);
-    const isStream = single(headers['content-type'])?.startsWith('text/event-stream') ?? false;
+    const isStream = single(headers['content-type'])?.startsWith(this.#form.contentType) ?? false;
     if (status !== 200 || !isStream) return;
-    this.#stream = new OpenAiStream(this.#started, this.#choices);
+    this.#stream = this.#form.decoder();
     this.#schedule();
   }
 
@@ -148,7 +164,8 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
     if (this.#over) return;
     if (stream?.complete) {
       this.#leave();
-      if (!this.#answered) this.#linger();
+      if (stream.leftRunning) this.#controller?.abort(new Error('cut short'));
+      else if (!this.#answered) this.#linger();
       this.#sink.end();
     } else if (this.#failure) {
       this.#leave();
@@ -179,13 +196,14 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   }
 
   #refusal(): MeshError {
-    if (this.#status === 200) return engineFailed(this.#started.engine, new Error('no event stream'));
+    const { engine, contentType, errorOf = errorOfResponse } = this.#form;
+    if (this.#status === 200) return engineFailed(engine, new Error(`no ${contentType}`));
     const body = Buffer.concat(this.#errorBody).toString('utf8');
-    return errorOfResponse(this.#started.engine, { status: this.#status, retryAfter: this.#retryAfter, body });
+    return errorOf(engine, { status: this.#status, retryAfter: this.#retryAfter, body });
   }
 
   #broken(error: Error): MeshError {
-    const { engine } = this.#started;
+    const { engine } = this.#form;
     if (!this.#controller) return noHealthyEngine(engine, error);
     if (error instanceof errors.HTTPParserError) return engineFailed(engine, withoutBytes(error));
     return engineLost(engine, this.#stream?.completionTokens ?? 0, error);

@@ -24,7 +24,8 @@ export function appendLogprobs(logprobs: OpenAiLogprobs, into: TokenLogprob[]): 
 
 function fromChat(entry: OpenAiTokenLogprob): TokenLogprob {
   const top = (entry.top_logprobs ?? []).map((alternative) => fromChat(alternative));
-  return tokenLogprob(entry.token ?? '', entry.logprob ?? 0, top, entry.bytes);
+  const told = tokenLogprob(entry.token ?? '', entry.logprob ?? 0, top, entry.bytes);
+  return typeof entry.id === 'number' ? { ...told, tokenId: entry.id } : told;
 }
 
 function tokenLogprob(

@@ -196,12 +196,10 @@ test('a refused image says that it is images', () => {
 
 test('to count the tokens of an image is refused in the same words', async () => {
   const entry = modelEntrySchema.parse({ name: 'e', engine: 'llama.cpp', model: 'a.gguf' }) as LlamaCppEntry;
-  const connection = llamaCppEngine(entry).connect({
-    runDirectory: '/nowhere',
-    nodePath: '/nowhere',
-    gpu: 'none',
-    environmentVariable: () => undefined,
-  });
+  const connection = llamaCppEngine(entry).connect(
+    { runDirectory: '/nowhere', nodePath: '/nowhere', gpu: 'none', environmentVariable: () => undefined },
+    { devices: [], ports: [] },
+  );
   const image = said({ parts: [{ part: { case: 'imageUrl', value: 'x' } }] });
   const { prompt } = create(GenerateRequestSchema, image);
   if (!prompt) throw new Error('no prompt');

@@ -18,8 +18,11 @@ export interface OpenAiDialect {
   readonly capabilities: EngineCapabilities;
   /** The body fields that it honours. Unset: any; it refuses by itself what it does not know. */
   readonly fields?: ReadonlySet<string>;
-  /** What to ask for when a text or token prompt comes without max_tokens, whose default upstream is 16. Unset: nothing. */
-  readonly unboundedTokens?: number;
+  /**
+   * What to ask for when a text or token prompt comes without max_tokens, whose default upstream is 16; null where that
+   * says as many as fit. Unset: nothing.
+   */
+  readonly unboundedTokens?: number | null;
   /** Whether its stream counts tokens in every chunk when asked to. */
   readonly continuousUsage: boolean;
 }

@@ -7,6 +7,7 @@ import {
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { TokenGroups } from '../stream/token-groups.ts';
+import type { AnswerDecoder } from './answer-decoder.ts';
 import type { OpenAiChoice, OpenAiChunk, OpenAiTimings, OpenAiToolCall, OpenAiUsage } from './openai-chunk.ts';
 import { engineFailed, engineLost } from './openai-errors.ts';
 import { appendLogprobs } from './openai-logprobs.ts';
@@ -26,19 +27,25 @@ const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
   content_filter: FinishReason.CONTENT_FILTER,
 };
 
+/** What an error in mid-stream means. */
+type ErrorReader = (engine: string, error: unknown) => MeshError;
+
 /** The bytes of an OpenAI-compatible SSE answer → generation events. Does no I/O. */
-export class OpenAiStream {
+export class OpenAiStream implements AnswerDecoder {
   readonly #engine: string;
   readonly #groups = new TokenGroups();
   readonly #decoder = new SseDecoder((data) => this.#onData(data), FRAME_LIMIT_BYTES);
   readonly #choices: number;
+  readonly #toldError: ErrorReader;
   /** The choices that have finished. */
   readonly #finished = new Set<number>();
   #usage: OpenAiUsage | undefined;
   #timings: OpenAiTimings | undefined;
   #complete = false;
 
-  constructor(started: Started, choices: number) {
+  /** `toldError` says what an error in mid-stream means. Default: the engine failed. */
+  constructor(started: Started, choices: number, toldError: ErrorReader = failedMidStream) {
+    this.#toldError = toldError;
     this.#engine = started.engine;
     this.#choices = choices;
     this.#groups.push({ case: 'started', value: started });
@@ -91,14 +98,15 @@ export class OpenAiStream {
     }
     const chunk = parseEngineJson(data) as OpenAiChunk | null;
     if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
-    if (chunk.error) throw engineFailed(this.#engine, new Error(`error in mid-stream, code ${codeOf(chunk.error)}`));
+    if (chunk.error) throw this.#toldError(this.#engine, chunk.error);
     // The bill first: a server that counts as it goes sends it with the tokens that it counts.
-    if (chunk.usage) this.#onUsage(chunk.usage);
+    const usage = chunk.usage ?? (this.#choices === 1 ? usageSoFar(chunk.timings) : undefined);
+    if (usage) this.#onUsage(usage);
     if (chunk.timings) this.#timings = chunk.timings;
     const choices = chunk.choices ?? [];
     for (let index = 0; index < choices.length; index++) {
       const choice = choices[index];
-      if (choice) this.#onChoice(choice, isCount(chunk.usage?.completion_tokens));
+      if (choice) this.#onChoice(choice, isCount(usage?.completion_tokens));
     }
   }
 
@@ -171,6 +179,10 @@ export class OpenAiStream {
   }
 }
 
+function failedMidStream(engine: string, error: unknown): MeshError {
+  return engineFailed(engine, new Error(`error in mid-stream, code ${codeOf(error)}`));
+}
+
 function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {
   for (const call of calls) {
     const { id } = call;
@@ -183,6 +195,14 @@ function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {
       ...(typeof name === 'string' ? { name } : {}),
     });
   }
+}
+
+/** The bill so far of a llama.cpp server, which tells it with the time that it took. */
+function usageSoFar(timings: OpenAiTimings | null | undefined): OpenAiUsage | undefined {
+  const { prompt_n: computed, cache_n: cached, predicted_n: predicted } = timings ?? {};
+  if (!isCount(computed) || !isCount(cached) || !isCount(predicted)) return undefined;
+  const details = { cached_tokens: cached };
+  return { prompt_tokens: computed + cached, completion_tokens: predicted, prompt_tokens_details: details };
 }
 
 function seconds(timings: OpenAiTimings | undefined): Pick<Usage, 'queueSeconds' | 'prefillSeconds' | 'decodeSeconds'> {

@@ -34,7 +34,10 @@ beforeEach(() => fake.script({}));
 
 function connectTo(baseUrl: string, extra: object = {}): EngineConnection {
   const entry = modelEntrySchema.parse({ name: 'chat', engine: 'openai', model: 'm', base_url: baseUrl, ...extra });
-  return openAiEngine(entry as OpenAiEntry).connect({ ...setting, environmentVariable: () => 'key-of-upstream' });
+  return openAiEngine(entry as OpenAiEntry).connect(
+    { ...setting, environmentVariable: () => 'key-of-upstream' },
+    { devices: [], ports: [] },
+  );
 }
 
 function chat(sampling: object = {}, rest: object = {}): GenerateRequest {

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { ConfigError } from '../../shared/lifecycle/config-source.ts';
+import { embedOverOpenAi } from './embeddings.ts';
 import type { EngineAdapter, EngineConnection, EngineProbe, EngineSetting } from './engine.ts';
 import type { OpenAiEntry } from './model-entry.ts';
 import { OpenAiConnection } from './openai-connection.ts';
@@ -18,6 +19,7 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
   json: true,
   images: true,
   logitBias: true,
+  embeddings: true,
 });
 
 /** Any server that speaks the OpenAI API; it is somebody else's to start. */
@@ -29,6 +31,8 @@ export function openAiEngine(entry: OpenAiEntry): EngineAdapter {
     modelId: entry.model ?? '',
     deviceKind: 'remote',
     lifecycle: 'attached',
+    portCount: 0,
+    demand: () => Promise.resolve(undefined),
     connect: (setting) => connect(entry, setting),
   };
 }
@@ -43,9 +47,11 @@ function connect(entry: OpenAiEntry, setting: EngineSetting): EngineConnection {
     { engine: entry.name, capabilities: CAPABILITIES, continuousUsage: false },
   );
   let listedModelId = '';
+  const modelId = (): string => entry.model ?? (listedModelId || entry.name);
   return {
-    generate: (request, call, sink) =>
-      connection.generate(request, entry.model ?? (listedModelId || entry.name), call, sink),
+    generate: (request, call, sink) => connection.generate(request, modelId(), call, sink),
+    embed: (inputs, dimensions, signal) =>
+      embedOverOpenAi(connection, { engine: entry.name, modelId: modelId() })(inputs, dimensions, signal),
     tokenize: () => Promise.reject(unsupportedField(entry.name, 'tokenize')),
     async probe(signal) {
       const answer = await connection.answer('GET', connection.path('/models'), signal);

@@ -1,197 +1,144 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
-import type { EngineConnection, EngineLaunch, EngineProbe, EngineProgress } from '../engines/engine.ts';
-import { drained } from './drained.ts';
-import { EngineStatus } from './engine-status.ts';
-import { type Ending, failureOf } from './failure.ts';
-import { type EngineLogLine, LogLines } from './log-lines.ts';
-import { probeLoop } from './probe-loop.ts';
-import { StartStalledError, untilReady } from './readiness.ts';
-import { type CrashHistory, decideRestart, NO_CRASHES, withCrash } from './restart-policy.ts';
-import { type GuardedProcess, spawnGuarded } from './spawn.ts';
-import type { SupervisedEngine, SupervisorParts } from './supervised-engine.ts';
+import { EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { EngineConnection } from '../engines/engine.ts';
+import { EngineLife, type FailedLife, type LifeEnd, type Stop } from './engine-life.ts';
+import { EngineStatus, type Failure } from './engine-status.ts';
+import { type Ending, failureOf } from './failure-cause.ts';
+import type { MarkedStart } from './own-processes.ts';
+import { giveBack, type NoRoom, notStarted, type Placing, placeEngine } from './placing.ts';
+import { type CrashHistory, decideRestart, delayAfter, NO_CRASHES, withCrash } from './restart-policy.ts';
+import { startEngine } from './start-engine.ts';
+import { Starting } from './starting.ts';
+import type { ProcessSupervisorParts, SupervisedEngine } from './supervised-engine.ts';
 
-/** How long a process may take to end after SIGTERM, in milliseconds. */
-const STOP_GRACE_MS = 10_000;
-
-/** How long a start may show no progress, in milliseconds. */
-const START_STALL_MS = 300_000;
-
-/** Something that a running engine's loop waits for. */
-type Turn = Ending | { readonly kind: 'ready'; readonly probe: EngineProbe } | { readonly kind: 'stop' };
-
-/** One life of the process, from its start until nothing of it is left. */
-interface Life {
-  readonly ending: Ending | { readonly kind: 'stop' };
-  readonly readyForMs: number;
-  readonly lines: LogLines;
-}
+/** What is no longer true of an engine without a process. */
+const NOWHERE = { processId: 0, devices: [] };
 
 /**
- * An engine that is a process of ours. One loop starts it, waits, starts it again after a crash, and alone writes its
- * state; everybody else asks the loop by aborting `#stopping`.
+ * An engine that is a process of ours. One loop places it, starts it, waits, starts it again after a crash, and alone
+ * writes its state, with the parts of the life that it waits for; everybody else asks the loop to stop.
  */
 export class EngineProcess implements SupervisedEngine {
   readonly status: EngineStatus;
-  readonly #parts: SupervisorParts;
+  readonly #parts: ProcessSupervisorParts;
   readonly #stopping = new AbortController();
-  readonly #stopAsked: Promise<{ readonly kind: 'stop' }>;
-  #connection: EngineConnection | undefined;
+  readonly #stopAsked = Promise.withResolvers<Stop>();
+  #life: EngineLife | undefined;
   #loop: Promise<void> | undefined;
-  #drainMs = 0;
-  #progressedAtMs = 0;
-  #learned: EngineProgress = { stage: '' };
 
-  constructor(parts: SupervisorParts) {
+  constructor(parts: ProcessSupervisorParts) {
     this.#parts = parts;
     this.status = new EngineStatus(parts.entry, parts.adapter, parts.now, parts.onChange);
-    this.#stopAsked = new Promise((resolve) => {
-      this.#stopping.signal.addEventListener('abort', () => resolve({ kind: 'stop' }));
-    });
   }
 
   get connection(): EngineConnection | undefined {
-    return this.#connection;
+    return this.status.state === EngineState.READY ? this.#life?.connection : undefined;
+  }
+
+  get marked(): MarkedStart | undefined {
+    return this.#life?.marked;
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#loop ??= this.#run().catch((error: unknown) => {
+      this.#parts.log.fatal({ engine: this.#parts.entry.name, err: error }, 'the supervisor of an engine failed');
+    });
   }
 
   async stop(drainMs: number): Promise<void> {
-    this.#drainMs = drainMs;
+    this.#stopAsked.resolve({ kind: 'stop', drainMs });
     this.#stopping.abort();
     this.start(); // Never started: the loop goes to STOPPED at once.
     await this.#loop;
   }
 
   async #run(): Promise<void> {
-    let history = NO_CRASHES;
+    let crashes = NO_CRASHES;
+    let refusals = 0;
     while (!this.#stopping.signal.aborted) {
-      const life = await this.#live();
-      if (life.ending.kind === 'stop' || this.#stopping.signal.aborted) break;
-      history = withCrash(history, this.#parts.now(), life.readyForMs);
-      await this.#afterCrash(history, life.ending, life.lines);
+      // Listening before asking: a release in between is not missed.
+      const released = Promise.withResolvers<void>();
+      const forget = this.#parts.devices.onRelease(released.resolve);
+      const end = await this.#turn();
+      this.#life = undefined;
+      refusals = end.kind === 'no-room' ? refusals + 1 : 0;
+      if (this.#stopping.signal.aborted) {
+        // Nothing more to do here.
+      } else if (end.kind === 'no-room') {
+        await this.#waitForRoom(end.failure, refusals, released.promise);
+      } else if (end.kind === 'failed') {
+        crashes = withCrash(crashes, this.#parts.now(), end.readyForMs);
+        await this.#afterCrash(crashes, end);
+      }
+      forget();
     }
-    const { state } = this.status;
-    if (state === EngineState.READY || state === EngineState.STARTING) this.status.become(EngineState.STOPPING);
-    this.status.become(EngineState.STOPPED, { processId: 0 });
+    this.#becomeStopped();
   }
 
-  async #live(): Promise<Life> {
-    const { adapter, setting, entry, log, now } = this.#parts;
-    const connection = adapter.connect(setting);
-    const { launch } = connection;
-    if (!launch) throw new Error(`engine '${entry.name}' has nothing to start`);
-    this.#progressedAtMs = performance.now();
-    this.#learned = { stage: '' };
+  /** Places the engine and lives one life of it. */
+  async #turn(): Promise<LifeEnd | NoRoom> {
+    const placing = await this.#parts.queue.inTurn(() => placeEngine(this.#parts));
+    if (placing.kind === 'no-room') return placing;
+    if (placing.kind !== 'placed') return failedBefore(placing);
+    if (this.#stopping.signal.aborted) {
+      giveBack(placing, this.#parts);
+      return { kind: 'stopped' };
+    }
+    const { devices } = placing.place;
+    const deviceKind = devices.length > 0 ? 'cuda' : this.#parts.adapter.deviceKind;
+    this.status.become(EngineState.PLACED, { devices: [...devices], deviceKind });
+    return await this.#live(placing);
+  }
+
+  async #live(placing: Placing): Promise<LifeEnd> {
     this.status.become(EngineState.STARTING, { stage: 'starting' });
-    const lines = new LogLines(launch.secrets, now, (line) => this.#onLine(line, launch));
-    const child = spawnGuarded({
-      ...launch,
-      environmentVariable: setting.environmentVariable,
-      onStdout: lines.reader(false),
-      onStderr: lines.reader(true),
-    });
-    this.status.learn({ processId: child.processId });
-    log.info({ engine: entry.name, processId: child.processId }, 'engine starting');
-
-    const over = new AbortController();
-    const exited = child.exited.then((exit) => ({ kind: 'exit', exit }) as const);
-    let turn: Turn = await Promise.race([exited, this.#stopAsked, this.#untilReady(connection, over.signal)]);
-    const readyAtMs = now();
-    const wasReady = turn.kind === 'ready';
-    if (turn.kind === 'ready') {
-      this.#becomeReady(connection);
-      void probeLoop((signal) => connection.probe(signal), this.#loadListener(), over.signal);
-      turn = await Promise.race([exited, this.#stopAsked]);
-    }
-    const readyForMs = wasReady ? now() - readyAtMs : 0;
-    this.#connection = undefined;
-    this.status.waiting = 0;
-    over.abort();
-    if (turn.kind === 'stop') await this.#end(child);
-    // Also after an exit: the process may be gone and its children not.
-    await child.sweep();
-    await connection.close();
-    return { ending: turn as Life['ending'], readyForMs, lines };
-  }
-
-  async #untilReady(connection: EngineConnection, signal: AbortSignal): Promise<Turn> {
+    const starting = new Starting(this.#parts, this.status);
     try {
-      const probe = await untilReady({
-        probe: (probeSignal) => connection.probe(probeSignal),
-        signal,
-        progressedAtMs: () => this.#progressedAtMs,
-        stallMs: START_STALL_MS,
-      });
-      return { kind: 'ready', probe };
+      const engine = await startEngine(this.#parts, placing, (line, launch) => starting.onLine(line, launch));
+      this.#life = new EngineLife(this.#parts, this.status, engine, starting);
     } catch (error) {
-      // Aborted: something else has won the race and this result is not looked at.
-      return { kind: 'stalled', problem: error instanceof StartStalledError ? error.message : String(error) };
+      giveBack(placing, this.#parts);
+      return failedBefore(notStarted(FailureCause.BAD_FLAG, error));
     }
+    return await this.#life.run(this.#stopAsked.promise);
   }
 
-  #becomeReady(connection: EngineConnection): void {
-    const { entry, log } = this.#parts;
-    const { deviceKind, contextTokens, maxConcurrency } = this.#learned;
-    this.#connection = connection;
-    this.status.become(EngineState.READY, {
-      deviceKind: deviceKind ?? this.status.engine.deviceKind,
-      contextTokens: contextTokens ?? entry.max_model_len ?? 0,
-      // The engine's own number is how much runs at a time; more waits in its queue, so only the operator's is a limit.
-      maxConcurrency: entry.max_concurrency ?? 0,
-    });
-    log.info({ engine: entry.name, device: deviceKind, contextTokens, sequences: maxConcurrency }, 'engine ready');
+  async #waitForRoom(failure: Omit<Failure, 'attempts'>, refusals: number, released: Promise<void>): Promise<void> {
+    const { entry, log, now, limits } = this.#parts;
+    const delayMs = delayAfter(refusals, limits.restart);
+    log.warn({ engine: entry.name, why: failure.hint, retryMs: delayMs }, 'no room for the engine');
+    this.status.become(EngineState.BACKOFF, NOWHERE, { ...failure, attempts: refusals, retryAtMs: now() + delayMs });
+    await Promise.race([this.#pause(delayMs), released]);
   }
 
-  /** A late or failed probe says nothing here: the exit of the process does. */
-  #loadListener() {
-    return {
-      onProbe: (probe: EngineProbe) => {
-        this.status.waiting = probe.waiting ?? 0;
-      },
-      onFailure: () => {},
-    };
-  }
-
-  #onLine(line: EngineLogLine, launch: EngineLaunch): void {
-    this.#parts.log.debug({ engine: this.#parts.entry.name, stderr: line.fromStderr }, line.text);
-    const progress = line.fromStderr ? undefined : launch.readLine(line.text);
-    if (!progress || this.status.state !== EngineState.STARTING) return;
-    this.#progressedAtMs = performance.now();
-    this.#learned = { ...this.#learned, ...progress };
-    this.status.learn({
-      stage: progress.stage,
-      ...(progress.percent === undefined ? {} : { percent: progress.percent }),
-    });
-  }
-
-  async #end(child: GuardedProcess): Promise<void> {
-    if (this.status.running > 0 && this.status.state === EngineState.READY) {
-      this.status.become(EngineState.DRAINING);
-      await Promise.race([drained(this.status, this.#drainMs), child.exited]);
-    }
-    this.status.become(EngineState.STOPPING);
-    child.signal('SIGTERM');
-    const grace = new AbortController();
-    await Promise.race([child.exited, delay(STOP_GRACE_MS, undefined, { signal: grace.signal }).catch(() => {})]);
-    grace.abort();
-  }
-
-  async #afterCrash(history: CrashHistory, ending: Ending, lines: LogLines): Promise<void> {
-    const { entry, log, now } = this.#parts;
-    const decision = decideRestart(history);
-    const failure = failureOf(ending, lines, history.inARow);
-    const facts = { processId: 0, restarts: this.status.engine.restarts + 1 };
-    log.error({ engine: entry.name, ending, evidence: failure.evidence, next: decision }, 'engine crashed');
-    if (decision.kind === 'quarantine') {
-      this.status.become(EngineState.QUARANTINED, facts, failure);
-      await this.#stopAsked;
+  async #afterCrash(crashes: CrashHistory, { ending, failure }: FailedLife): Promise<void> {
+    const { entry, log, now, limits } = this.#parts;
+    const next = decideRestart(crashes, limits.restart);
+    const facts = { ...NOWHERE, restarts: this.status.engine.restarts + 1 };
+    const attempts = crashes.inARow;
+    log.error({ engine: entry.name, ending, ...failure, next }, 'engine failed');
+    if (next.kind === 'quarantine') {
+      this.status.become(EngineState.QUARANTINED, facts, { ...failure, attempts });
+      await this.#stopAsked.promise;
       return;
     }
-    this.status.become(EngineState.BACKOFF, facts, { ...failure, retryAtMs: now() + decision.delayMs });
-    // Rejects only because a stop was asked for, which the loop sees next.
-    await delay(decision.delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+    this.status.become(EngineState.BACKOFF, facts, { ...failure, attempts, retryAtMs: now() + next.delayMs });
+    await this.#pause(next.delayMs);
   }
+
+  #becomeStopped(): void {
+    // Told to stop while it failed.
+    const { state } = this.status;
+    if (state === EngineState.STARTING || state === EngineState.UNHEALTHY) this.status.become(EngineState.STOPPING);
+    this.status.become(EngineState.STOPPED, NOWHERE);
+  }
+
+  /** Waits; a stop ends it, which the loop sees next. */
+  async #pause(delayMs: number): Promise<void> {
+    await delay(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
+  }
+}
+
+function failedBefore(ending: Ending): FailedLife {
+  return { kind: 'failed', ending, failure: failureOf(ending, [], []), readyForMs: undefined };
 }

@@ -5,6 +5,7 @@ import { mayBecome } from './engine-state.ts';
 const WALKS: readonly (readonly EngineState[])[] = [
   [
     EngineState.PENDING,
+    EngineState.PLACED,
     EngineState.STARTING,
     EngineState.READY,
     EngineState.DRAINING,
@@ -12,7 +13,10 @@ const WALKS: readonly (readonly EngineState[])[] = [
     EngineState.STOPPED,
   ],
   [EngineState.READY, EngineState.UNHEALTHY, EngineState.READY],
-  [EngineState.READY, EngineState.BACKOFF, EngineState.STARTING, EngineState.QUARANTINED, EngineState.STOPPED],
+  [EngineState.PENDING, EngineState.STARTING, EngineState.UNHEALTHY],
+  [EngineState.PENDING, EngineState.BACKOFF, EngineState.BACKOFF, EngineState.PLACED, EngineState.STOPPED],
+  [EngineState.READY, EngineState.UNHEALTHY, EngineState.BACKOFF, EngineState.PLACED, EngineState.STARTING],
+  [EngineState.STARTING, EngineState.QUARANTINED, EngineState.STOPPED],
 ];
 
 test.each(WALKS)('an engine may go %s → %s …', (...walk) => {
@@ -21,9 +25,11 @@ test.each(WALKS)('an engine may go %s → %s …', (...walk) => {
   }
 });
 
-test('no way leads from stopped to ready, from draining back, or from pending past starting', () => {
+test('no way leads from stopped anywhere, from draining back, past starting, or past a place once it crashed', () => {
   expect(mayBecome(EngineState.STOPPED, EngineState.READY)).toBe(false);
   expect(mayBecome(EngineState.DRAINING, EngineState.READY)).toBe(false);
   expect(mayBecome(EngineState.PENDING, EngineState.READY)).toBe(false);
+  expect(mayBecome(EngineState.PLACED, EngineState.READY)).toBe(false);
+  expect(mayBecome(EngineState.BACKOFF, EngineState.STARTING)).toBe(false);
   expect(mayBecome(EngineState.QUARANTINED, EngineState.READY)).toBe(false);
 });

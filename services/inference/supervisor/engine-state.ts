@@ -2,7 +2,15 @@ import { EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 
 /** From each state, where an engine may go. */
 const TRANSITIONS: Readonly<Record<number, readonly EngineState[]>> = {
-  [EngineState.PENDING]: [EngineState.STARTING, EngineState.STOPPED],
+  // Straight to STARTING: a server elsewhere, which needs no place here.
+  [EngineState.PENDING]: [
+    EngineState.PLACED,
+    EngineState.STARTING,
+    EngineState.BACKOFF,
+    EngineState.QUARANTINED,
+    EngineState.STOPPED,
+  ],
+  [EngineState.PLACED]: [EngineState.STARTING, EngineState.STOPPED],
   [EngineState.STARTING]: [
     EngineState.READY,
     EngineState.UNHEALTHY,
@@ -17,8 +25,10 @@ const TRANSITIONS: Readonly<Record<number, readonly EngineState[]>> = {
     EngineState.BACKOFF,
     EngineState.QUARANTINED,
   ],
+  // From UNHEALTHY to itself: for another reason.
   [EngineState.UNHEALTHY]: [
     EngineState.READY,
+    EngineState.UNHEALTHY,
     EngineState.DRAINING,
     EngineState.STOPPING,
     EngineState.BACKOFF,
@@ -26,9 +36,10 @@ const TRANSITIONS: Readonly<Record<number, readonly EngineState[]>> = {
   ],
   [EngineState.DRAINING]: [EngineState.STOPPING],
   [EngineState.STOPPING]: [EngineState.STOPPED],
-  [EngineState.BACKOFF]: [EngineState.STARTING, EngineState.STOPPED],
-  [EngineState.QUARANTINED]: [EngineState.STARTING, EngineState.STOPPED],
-  [EngineState.STOPPED]: [EngineState.STARTING],
+  // From BACKOFF to itself: still no room.
+  [EngineState.BACKOFF]: [EngineState.PLACED, EngineState.BACKOFF, EngineState.QUARANTINED, EngineState.STOPPED],
+  [EngineState.QUARANTINED]: [EngineState.STOPPED],
+  [EngineState.STOPPED]: [],
 };
 
 /** Whether an engine may go from one state to another. */

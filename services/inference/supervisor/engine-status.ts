@@ -11,6 +11,7 @@ import {
 } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { EngineAdapter } from '../engines/engine.ts';
 import type { ModelEntry } from '../engines/model-entry.ts';
+import { EngineLoad } from './engine-load.ts';
 import { mayBecome, showsFailure } from './engine-state.ts';
 
 /** Why an engine failed. */
@@ -30,17 +31,33 @@ export interface Failure {
 export type EngineFacts = Partial<
   Pick<
     Engine,
-    'modelId' | 'stage' | 'percent' | 'deviceKind' | 'contextTokens' | 'maxConcurrency' | 'processId' | 'restarts'
+    | 'modelId'
+    | 'stage'
+    | 'percent'
+    | 'devices'
+    | 'deviceKind'
+    | 'contextTokens'
+    | 'maxConcurrency'
+    | 'processId'
+    | 'restarts'
   >
 >;
+
+/** What an engine says of its own load. Unset: it does not tell. */
+export interface EngineGauges {
+  readonly waiting?: number | undefined;
+  readonly kvCacheUsed?: number | undefined;
+}
 
 /** What is known of one engine. Its supervisor writes, everybody else reads; a message that was read never changes. */
 export class EngineStatus {
   readonly #onChange: (engine: Engine) => void;
   readonly #now: () => number;
+  /** What the mesh has running on it. Load alone is no change: reports carry it along. */
+  readonly load = new EngineLoad();
+  /** What it last said of its own load. */
+  gauges: EngineGauges = {};
   #engine: Engine;
-  #running = 0;
-  #waiting = 0;
 
   constructor(entry: ModelEntry, adapter: EngineAdapter, now: () => number, onChange: (engine: Engine) => void) {
     this.#onChange = onChange;
@@ -65,8 +82,9 @@ export class EngineStatus {
 
   /** The engine as it is now. */
   get engine(): Engine {
-    const load = create(EngineLoadSchema, { running: this.#running, waiting: this.#waiting });
-    return { ...this.#engine, load };
+    const { waiting = 0, kvCacheUsed } = this.gauges;
+    const told = { running: this.load.running, waiting, ...(kvCacheUsed === undefined ? {} : { kvCacheUsed }) };
+    return { ...this.#engine, load: create(EngineLoadSchema, told) };
   }
 
   /** Goes to another state; an illegal step is a defect of the supervisor. */
@@ -92,20 +110,6 @@ export class EngineStatus {
     if (!isNews) return;
     this.#engine = { ...known, ...facts };
     this.#onChange(this.engine);
-  }
-
-  /** How many requests of the mesh run on it. Load alone is no change: reports carry it along. */
-  get running(): number {
-    return this.#running;
-  }
-
-  set running(count: number) {
-    this.#running = count;
-  }
-
-  /** Requests in the engine's own queue. */
-  set waiting(count: number) {
-    this.#waiting = count;
   }
 }
 

@@ -1,11 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EngineProbe } from '../engines/engine.ts';
-
-/** Between two probes, in milliseconds. */
-const PROBE_EVERY_MS = 1_000;
-
-/** How long one probe may take, in milliseconds. */
-const PROBE_TIMEOUT_MS = 5_000;
+import type { SupervisorLimits } from './supervisor-limits.ts';
 
 /** What comes of probing. */
 export interface ProbeListener {
@@ -14,14 +9,15 @@ export interface ProbeListener {
   onFailure(error: unknown, late: boolean): void;
 }
 
-/** Probes about every second until the signal aborts. Never rejects. */
+/** Probes, with a pause between two, until the signal aborts. Never rejects. */
 export async function probeLoop(
   probe: (signal: AbortSignal) => Promise<EngineProbe>,
   listener: ProbeListener,
   signal: AbortSignal,
+  { probeEveryMs, probeMs }: Pick<SupervisorLimits, 'probeEveryMs' | 'probeMs'>,
 ): Promise<void> {
   while (!signal.aborted) {
-    const timeout = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+    const timeout = AbortSignal.timeout(probeMs);
     try {
       const answer = await probe(AbortSignal.any([signal, timeout]));
       if (!signal.aborted) listener.onProbe(answer);
@@ -29,6 +25,12 @@ export async function probeLoop(
       if (!signal.aborted) listener.onFailure(error, timeout.aborted);
     }
     // Rejects only because the signal aborts, which ends the loop.
-    await delay(PROBE_EVERY_MS, undefined, { signal, ref: false }).catch(() => {});
+    await delay(probeEveryMs, undefined, { signal, ref: false }).catch(() => {});
   }
+}
+
+/** What a probe failed with, and its cause, which says more than what callers are told. */
+export function describeProblem(error: unknown): string {
+  const { message, cause } = error instanceof Error ? error : new Error(String(error));
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
 }

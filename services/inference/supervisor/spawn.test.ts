@@ -120,6 +120,16 @@ test('the program gets its own variables, a few of ours, and no descriptor of th
   delete process.env.MESH_TEST_SECRET;
 });
 
+test('every process of a start carries its mark, whatever its own variables say, and no other start does', async () => {
+  const run = start('sh', ['-c', 'sh -c "echo $MESH_ENGINE_MARK"'], { MESH_ENGINE_MARK: 'mine' });
+  await run.outputEnded;
+  expect(run.output()).toBe(`${run.mark}\n`);
+  await run.sweep();
+  const other = shell('exit 0');
+  expect(other.mark).not.toBe(run.mark);
+  await other.sweep();
+});
+
 test('arguments are not read by a shell', async () => {
   const run = start('printf', ['%s|', '$(echo hacked)', '`id`', 'a b', "'"]);
   await run.exited;

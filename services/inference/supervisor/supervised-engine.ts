@@ -1,14 +1,23 @@
 import type { Logger } from 'pino';
 import type { Engine } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { DeviceBook } from '../devices/device-book.ts';
 import type { EngineAdapter, EngineConnection, EngineSetting } from '../engines/engine.ts';
 import type { ModelEntry } from '../engines/model-entry.ts';
+import type { EngineLog } from './engine-log.ts';
 import type { EngineStatus } from './engine-status.ts';
+import type { EngineLeases } from './leases.ts';
+import type { MarkedStart } from './own-processes.ts';
+import type { PlacingQueue } from './placing-queue.ts';
+import type { PortPool } from './port-pool.ts';
+import type { SupervisorLimits } from './supervisor-limits.ts';
 
 /** An engine that somebody looks after: a process of ours, or a server elsewhere. */
 export interface SupervisedEngine {
   readonly status: EngineStatus;
   /** The way to it while it takes requests. Unset: it does not. */
   readonly connection: EngineConnection | undefined;
+  /** The start of which processes may be there. */
+  readonly marked: MarkedStart | undefined;
   /** Begins to look after it. */
   start(): void;
   /**
@@ -18,7 +27,7 @@ export interface SupervisedEngine {
   stop(drainMs: number): Promise<void>;
 }
 
-/** What a supervisor works with. */
+/** What a supervisor of any engine works with. */
 export interface SupervisorParts {
   readonly entry: ModelEntry;
   readonly adapter: EngineAdapter;
@@ -26,6 +35,16 @@ export interface SupervisorParts {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Logger;
+  readonly limits: SupervisorLimits;
   /** Called after every change but load. */
   readonly onChange: (engine: Engine) => void;
+}
+
+/** What a supervisor of a process works with besides. The node's engines share all but the log. */
+export interface ProcessSupervisorParts extends SupervisorParts {
+  readonly devices: DeviceBook;
+  readonly queue: PlacingQueue;
+  readonly ports: PortPool;
+  readonly leases: EngineLeases;
+  readonly engineLog: EngineLog;
 }

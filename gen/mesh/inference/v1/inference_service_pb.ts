@@ -25,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/inference/v1/inference_service.proto.
  */
 export const file_mesh_inference_v1_inference_service: GenFile = /*@__PURE__*/
-  fileDesc("CiltZXNoL2luZmVyZW5jZS92MS9pbmZlcmVuY2Vfc2VydmljZS5wcm90bxIRbWVzaC5pbmZlcmVuY2UudjEihwEKDEVtYmVkUmVxdWVzdBINCgVtb2RlbBgBIAEoCRI3CgZpbnB1dHMYAiADKAsyGi5tZXNoLmdlbmVyYXRpb24udjEuUHJvbXB0Qgu6SAiSAQUIARCAEBIgCgpkaW1lbnNpb25zGAMgASgNQge6SAQqAigBSACIAQFCDQoLX2RpbWVuc2lvbnMiagoNRW1iZWRSZXNwb25zZRIwCgplbWJlZGRpbmdzGAEgAygLMhwubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRkaW5nEhUKDXByb21wdF90b2tlbnMYAiABKA0SEAoIbW9kZWxfaWQYAyABKAkiGwoJRW1iZWRkaW5nEg4KBnZhbHVlcxgBIAMoAiJUCg9Ub2tlbml6ZVJlcXVlc3QSDQoFbW9kZWwYASABKAkSMgoGcHJvbXB0GAIgASgLMhoubWVzaC5nZW5lcmF0aW9uLnYxLlByb21wdEIGukgDyAEBIj0KEFRva2VuaXplUmVzcG9uc2USEQoJdG9rZW5faWRzGAEgAygNEhYKDmNvbnRleHRfdG9rZW5zGAIgASgNIpABChBMb2FkTW9kZWxSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIAEEjcKBmRldmljZRgCIAEoCUInukgkciIyIF4ofGF1dG98Y3B1fGN1ZGEoOlswLTldezEsM30pPykkEhoKCGhmX3Rva2VuGAMgASgJQgi6SAVyAxiABBIMCgRub2RlGAQgASgJImoKEUxvYWRNb2RlbFJlc3BvbnNlEikKBmVuZ2luZRgBIAEoCzIZLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZRIqCgdlbGFwc2VkGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjsKElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMYgAQSDAoEbm9kZRgCIAEoCSJBChNVbmxvYWRNb2RlbFJlc3BvbnNlEioKB2VuZ2luZXMYASADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5FbmdpbmUiFAoSTGlzdEVuZ2luZXNSZXF1ZXN0IkUKE0xpc3RFbmdpbmVzUmVzcG9uc2USLgoHZW5naW5lcxgBIAMoCzIdLm1lc2guaW5mZXJlbmNlLnYxLk5vZGVFbmdpbmUiRQoKTm9kZUVuZ2luZRIMCgRub2RlGAEgASgJEikKBmVuZ2luZRgCIAEoCzIZLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZSIVChNXYXRjaEVuZ2luZXNSZXF1ZXN0IlMKFFdhdGNoRW5naW5lc1Jlc3BvbnNlEioKB2VuZ2luZXMYASADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5FbmdpbmUSDwoHcmVtb3ZlZBgCIAMoCSIUChJMaXN0RGV2aWNlc1JlcXVlc3QiRQoTTGlzdERldmljZXNSZXNwb25zZRIuCgdkZXZpY2VzGAEgAygLMh0ubWVzaC5pbmZlcmVuY2UudjEuTm9kZURldmljZSJFCgpOb2RlRGV2aWNlEgwKBG5vZGUYASABKAkSKQoGZGV2aWNlGAIgASgLMhkubWVzaC5pbmZlcmVuY2UudjEuRGV2aWNlIkEKF0V4cGxhaW5QbGFjZW1lbnRSZXF1ZXN0EhYKBW1vZGVsGAEgASgJQge6SARyAhABEg4KBmRldmljZRgCIAEoCSJuChhFeHBsYWluUGxhY2VtZW50UmVzcG9uc2USOQoKY2FuZGlkYXRlcxgBIAMoCzIlLm1lc2guaW5mZXJlbmNlLnYxLlBsYWNlbWVudENhbmRpZGF0ZRIXCg9lc3RpbWF0ZWRfYnl0ZXMYAiABKAQiagoSUGxhY2VtZW50Q2FuZGlkYXRlEgwKBG5vZGUYASABKAkSKQoGZGV2aWNlGAIgASgLMhkubWVzaC5pbmZlcmVuY2UudjEuRGV2aWNlEg4KBmNob3NlbhgDIAEoCBILCgN3aHkYBCABKAkiUQoPVGFpbExvZ3NSZXF1ZXN0EhcKBmVuZ2luZRgBIAEoCUIHukgEcgIQARIMCgRub2RlGAIgASgJEhcKBWxpbmVzGAMgASgNQgi6SAUqAxiQTiI9ChBUYWlsTG9nc1Jlc3BvbnNlEikKBWxpbmVzGAEgAygLMhoubWVzaC5pbmZlcmVuY2UudjEuTG9nTGluZSJUCgdMb2dMaW5lEiYKAmF0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgtmcm9tX3N0ZGVychgCIAEoCBIMCgR0ZXh0GAMgASgJMvgHChBJbmZlcmVuY2VTZXJ2aWNlElYKCEdlbmVyYXRlEiMubWVzaC5nZW5lcmF0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdBojLm1lc2guZ2VuZXJhdGlvbi52MS5HZW5lcmF0aW9uRXZlbnQwARJQCgZBdHRhY2gSIS5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtDb21tYW5kcxofLm1lc2guZ2VuZXJhdGlvbi52MS5UcnVua0V2ZW50cygBMAESSgoFRW1iZWQSHy5tZXNoLmluZmVyZW5jZS52MS5FbWJlZFJlcXVlc3QaIC5tZXNoLmluZmVyZW5jZS52MS5FbWJlZFJlc3BvbnNlElMKCFRva2VuaXplEiIubWVzaC5pbmZlcmVuY2UudjEuVG9rZW5pemVSZXF1ZXN0GiMubWVzaC5pbmZlcmVuY2UudjEuVG9rZW5pemVSZXNwb25zZRJYCglMb2FkTW9kZWwSIy5tZXNoLmluZmVyZW5jZS52MS5Mb2FkTW9kZWxSZXF1ZXN0GiQubWVzaC5pbmZlcmVuY2UudjEuTG9hZE1vZGVsUmVzcG9uc2UwARJcCgtVbmxvYWRNb2RlbBIlLm1lc2guaW5mZXJlbmNlLnYxLlVubG9hZE1vZGVsUmVxdWVzdBomLm1lc2guaW5mZXJlbmNlLnYxLlVubG9hZE1vZGVsUmVzcG9uc2USXAoLTGlzdEVuZ2luZXMSJS5tZXNoLmluZmVyZW5jZS52MS5MaXN0RW5naW5lc1JlcXVlc3QaJi5tZXNoLmluZmVyZW5jZS52MS5MaXN0RW5naW5lc1Jlc3BvbnNlEmEKDFdhdGNoRW5naW5lcxImLm1lc2guaW5mZXJlbmNlLnYxLldhdGNoRW5naW5lc1JlcXVlc3QaJy5tZXNoLmluZmVyZW5jZS52MS5XYXRjaEVuZ2luZXNSZXNwb25zZTABElwKC0xpc3REZXZpY2VzEiUubWVzaC5pbmZlcmVuY2UudjEuTGlzdERldmljZXNSZXF1ZXN0GiYubWVzaC5pbmZlcmVuY2UudjEuTGlzdERldmljZXNSZXNwb25zZRJrChBFeHBsYWluUGxhY2VtZW50EioubWVzaC5pbmZlcmVuY2UudjEuRXhwbGFpblBsYWNlbWVudFJlcXVlc3QaKy5tZXNoLmluZmVyZW5jZS52MS5FeHBsYWluUGxhY2VtZW50UmVzcG9uc2USVQoIVGFpbExvZ3MSIi5tZXNoLmluZmVyZW5jZS52MS5UYWlsTG9nc1JlcXVlc3QaIy5tZXNoLmluZmVyZW5jZS52MS5UYWlsTG9nc1Jlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_generation_v1_generate_request, file_mesh_generation_v1_generation_event, file_mesh_generation_v1_prompt, file_mesh_generation_v1_trunk, file_mesh_inference_v1_engine]);
+  fileDesc("CiltZXNoL2luZmVyZW5jZS92MS9pbmZlcmVuY2Vfc2VydmljZS5wcm90bxIRbWVzaC5pbmZlcmVuY2UudjEihwEKDEVtYmVkUmVxdWVzdBINCgVtb2RlbBgBIAEoCRI3CgZpbnB1dHMYAiADKAsyGi5tZXNoLmdlbmVyYXRpb24udjEuUHJvbXB0Qgu6SAiSAQUIARCAEBIgCgpkaW1lbnNpb25zGAMgASgNQge6SAQqAigBSACIAQFCDQoLX2RpbWVuc2lvbnMiagoNRW1iZWRSZXNwb25zZRIwCgplbWJlZGRpbmdzGAEgAygLMhwubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRkaW5nEhUKDXByb21wdF90b2tlbnMYAiABKA0SEAoIbW9kZWxfaWQYAyABKAkiGwoJRW1iZWRkaW5nEg4KBnZhbHVlcxgBIAMoAiJUCg9Ub2tlbml6ZVJlcXVlc3QSDQoFbW9kZWwYASABKAkSMgoGcHJvbXB0GAIgASgLMhoubWVzaC5nZW5lcmF0aW9uLnYxLlByb21wdEIGukgDyAEBIj0KEFRva2VuaXplUmVzcG9uc2USEQoJdG9rZW5faWRzGAEgAygNEhYKDmNvbnRleHRfdG9rZW5zGAIgASgNIpABChBMb2FkTW9kZWxSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIAEEjcKBmRldmljZRgCIAEoCUInukgkciIyIF4ofGF1dG98Y3B1fGN1ZGEoOlswLTldezEsM30pPykkEhoKCGhmX3Rva2VuGAMgASgJQgi6SAVyAxiABBIMCgRub2RlGAQgASgJImoKEUxvYWRNb2RlbFJlc3BvbnNlEikKBmVuZ2luZRgBIAEoCzIZLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZRIqCgdlbGFwc2VkGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjsKElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMYgAQSDAoEbm9kZRgCIAEoCSJBChNVbmxvYWRNb2RlbFJlc3BvbnNlEioKB2VuZ2luZXMYASADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5FbmdpbmUiFAoSTGlzdEVuZ2luZXNSZXF1ZXN0IkUKE0xpc3RFbmdpbmVzUmVzcG9uc2USLgoHZW5naW5lcxgBIAMoCzIdLm1lc2guaW5mZXJlbmNlLnYxLk5vZGVFbmdpbmUiRQoKTm9kZUVuZ2luZRIMCgRub2RlGAEgASgJEikKBmVuZ2luZRgCIAEoCzIZLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZSIVChNXYXRjaEVuZ2luZXNSZXF1ZXN0IlMKFFdhdGNoRW5naW5lc1Jlc3BvbnNlEioKB2VuZ2luZXMYASADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5FbmdpbmUSDwoHcmVtb3ZlZBgCIAMoCSIUChJMaXN0RGV2aWNlc1JlcXVlc3QidwoTTGlzdERldmljZXNSZXNwb25zZRIuCgdkZXZpY2VzGAEgAygLMh0ubWVzaC5pbmZlcmVuY2UudjEuTm9kZURldmljZRIwCghwcm9ibGVtcxgCIAMoCzIeLm1lc2guaW5mZXJlbmNlLnYxLk5vZGVQcm9ibGVtIikKC05vZGVQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEd2hhdBgCIAEoCSJFCgpOb2RlRGV2aWNlEgwKBG5vZGUYASABKAkSKQoGZGV2aWNlGAIgASgLMhkubWVzaC5pbmZlcmVuY2UudjEuRGV2aWNlIm0KF0V4cGxhaW5QbGFjZW1lbnRSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIAEEjcKBmRldmljZRgCIAEoCUInukgkciIyIF4ofGF1dG98Y3B1fGN1ZGEoOlswLTldezEsM30pPykkIsIBChhFeHBsYWluUGxhY2VtZW50UmVzcG9uc2USOQoKY2FuZGlkYXRlcxgBIAMoCzIlLm1lc2guaW5mZXJlbmNlLnYxLlBsYWNlbWVudENhbmRpZGF0ZRIXCg9lc3RpbWF0ZWRfYnl0ZXMYAiABKAQSMwoIZXN0aW1hdGUYAyABKAsyIS5tZXNoLmluZmVyZW5jZS52MS5NZW1vcnlFc3RpbWF0ZRIMCgRmaXRzGAQgASgIEg8KB3N1bW1hcnkYBSABKAkirwEKDk1lbW9yeUVzdGltYXRlEhgKEHBlcl9kZXZpY2VfYnl0ZXMYASABKAQSDwoHZGV2aWNlcxgCIAEoDRIVCg13ZWlnaHRzX2J5dGVzGAMgASgEEhYKDmt2X2NhY2hlX2J5dGVzGAQgASgEEhYKDm92ZXJoZWFkX2J5dGVzGAUgASgEEhYKDmNvbnRleHRfdG9rZW5zGAYgASgNEhMKC2NvbmN1cnJlbmN5GAcgASgNIpMBChJQbGFjZW1lbnRDYW5kaWRhdGUSDAoEbm9kZRgBIAEoCRIpCgZkZXZpY2UYAiABKAsyGS5tZXNoLmluZmVyZW5jZS52MS5EZXZpY2USDgoGY2hvc2VuGAMgASgIEgsKA3doeRgEIAEoCRISCgpmcmVlX2J5dGVzGAUgASgEEhMKC2NsYWltX2J5dGVzGAYgASgEIlEKD1RhaWxMb2dzUmVxdWVzdBIXCgZlbmdpbmUYASABKAlCB7pIBHICEAESDAoEbm9kZRgCIAEoCRIXCgVsaW5lcxgDIAEoDUIIukgFKgMYkE4iPQoQVGFpbExvZ3NSZXNwb25zZRIpCgVsaW5lcxgBIAMoCzIaLm1lc2guaW5mZXJlbmNlLnYxLkxvZ0xpbmUiVAoHTG9nTGluZRImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLZnJvbV9zdGRlcnIYAiABKAgSDAoEdGV4dBgDIAEoCTL4BwoQSW5mZXJlbmNlU2VydmljZRJWCghHZW5lcmF0ZRIjLm1lc2guZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QaIy5tZXNoLmdlbmVyYXRpb24udjEuR2VuZXJhdGlvbkV2ZW50MAESUAoGQXR0YWNoEiEubWVzaC5nZW5lcmF0aW9uLnYxLlRydW5rQ29tbWFuZHMaHy5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtFdmVudHMoATABEkoKBUVtYmVkEh8ubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRSZXF1ZXN0GiAubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRSZXNwb25zZRJTCghUb2tlbml6ZRIiLm1lc2guaW5mZXJlbmNlLnYxLlRva2VuaXplUmVxdWVzdBojLm1lc2guaW5mZXJlbmNlLnYxLlRva2VuaXplUmVzcG9uc2USWAoJTG9hZE1vZGVsEiMubWVzaC5pbmZlcmVuY2UudjEuTG9hZE1vZGVsUmVxdWVzdBokLm1lc2guaW5mZXJlbmNlLnYxLkxvYWRNb2RlbFJlc3BvbnNlMAESXAoLVW5sb2FkTW9kZWwSJS5tZXNoLmluZmVyZW5jZS52MS5VbmxvYWRNb2RlbFJlcXVlc3QaJi5tZXNoLmluZmVyZW5jZS52MS5VbmxvYWRNb2RlbFJlc3BvbnNlElwKC0xpc3RFbmdpbmVzEiUubWVzaC5pbmZlcmVuY2UudjEuTGlzdEVuZ2luZXNSZXF1ZXN0GiYubWVzaC5pbmZlcmVuY2UudjEuTGlzdEVuZ2luZXNSZXNwb25zZRJhCgxXYXRjaEVuZ2luZXMSJi5tZXNoLmluZmVyZW5jZS52MS5XYXRjaEVuZ2luZXNSZXF1ZXN0GicubWVzaC5pbmZlcmVuY2UudjEuV2F0Y2hFbmdpbmVzUmVzcG9uc2UwARJcCgtMaXN0RGV2aWNlcxIlLm1lc2guaW5mZXJlbmNlLnYxLkxpc3REZXZpY2VzUmVxdWVzdBomLm1lc2guaW5mZXJlbmNlLnYxLkxpc3REZXZpY2VzUmVzcG9uc2USawoQRXhwbGFpblBsYWNlbWVudBIqLm1lc2guaW5mZXJlbmNlLnYxLkV4cGxhaW5QbGFjZW1lbnRSZXF1ZXN0GisubWVzaC5pbmZlcmVuY2UudjEuRXhwbGFpblBsYWNlbWVudFJlc3BvbnNlElUKCFRhaWxMb2dzEiIubWVzaC5pbmZlcmVuY2UudjEuVGFpbExvZ3NSZXF1ZXN0GiMubWVzaC5pbmZlcmVuY2UudjEuVGFpbExvZ3NSZXNwb25zZTABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_generation_v1_generate_request, file_mesh_generation_v1_generation_event, file_mesh_generation_v1_prompt, file_mesh_generation_v1_trunk, file_mesh_inference_v1_engine]);
 
 /**
  * EmbedRequest asks for vectors.
@@ -427,6 +427,13 @@ export type ListDevicesResponse = Message<"mesh.inference.v1.ListDevicesResponse
    * @generated from field: repeated mesh.inference.v1.NodeDevice devices = 1;
    */
   devices: NodeDevice[];
+
+  /**
+   * problems are the nodes whose devices could not be read, or not all of them.
+   *
+   * @generated from field: repeated mesh.inference.v1.NodeProblem problems = 2;
+   */
+  problems: NodeProblem[];
 };
 
 /**
@@ -435,6 +442,34 @@ export type ListDevicesResponse = Message<"mesh.inference.v1.ListDevicesResponse
  */
 export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__PURE__*/
   messageDesc(file_mesh_inference_v1_inference_service, 15);
+
+/**
+ * NodeProblem is something that is wrong on a node.
+ *
+ * @generated from message mesh.inference.v1.NodeProblem
+ */
+export type NodeProblem = Message<"mesh.inference.v1.NodeProblem"> & {
+  /**
+   * node names the node.
+   *
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * what says in words what is wrong and what to look at.
+   *
+   * @generated from field: string what = 2;
+   */
+  what: string;
+};
+
+/**
+ * Describes the message mesh.inference.v1.NodeProblem.
+ * Use `create(NodeProblemSchema)` to create a new message.
+ */
+export const NodeProblemSchema: GenMessage<NodeProblem> = /*@__PURE__*/
+  messageDesc(file_mesh_inference_v1_inference_service, 16);
 
 /**
  * NodeDevice is a device and where it is.
@@ -462,7 +497,7 @@ export type NodeDevice = Message<"mesh.inference.v1.NodeDevice"> & {
  * Use `create(NodeDeviceSchema)` to create a new message.
  */
 export const NodeDeviceSchema: GenMessage<NodeDevice> = /*@__PURE__*/
-  messageDesc(file_mesh_inference_v1_inference_service, 16);
+  messageDesc(file_mesh_inference_v1_inference_service, 17);
 
 /**
  * ExplainPlacementRequest describes a load that is not made.
@@ -490,7 +525,7 @@ export type ExplainPlacementRequest = Message<"mesh.inference.v1.ExplainPlacemen
  * Use `create(ExplainPlacementRequestSchema)` to create a new message.
  */
 export const ExplainPlacementRequestSchema: GenMessage<ExplainPlacementRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_inference_v1_inference_service, 17);
+  messageDesc(file_mesh_inference_v1_inference_service, 18);
 
 /**
  * ExplainPlacementResponse is every device and why it would or would not be chosen.
@@ -499,18 +534,39 @@ export const ExplainPlacementRequestSchema: GenMessage<ExplainPlacementRequest> 
  */
 export type ExplainPlacementResponse = Message<"mesh.inference.v1.ExplainPlacementResponse"> & {
   /**
-   * candidates are the devices, best first.
+   * candidates are the devices, best first; the CPU where it is a choice.
    *
    * @generated from field: repeated mesh.inference.v1.PlacementCandidate candidates = 1;
    */
   candidates: PlacementCandidate[];
 
   /**
-   * estimated_bytes is the memory that the model would need.
+   * estimated_bytes is the memory that the model would need, over all devices together. 0: unknown.
    *
    * @generated from field: uint64 estimated_bytes = 2;
    */
   estimatedBytes: bigint;
+
+  /**
+   * estimate is what estimated_bytes is made of. Unset: unknown, because the model's files are not on this node.
+   *
+   * @generated from field: mesh.inference.v1.MemoryEstimate estimate = 3;
+   */
+  estimate?: MemoryEstimate | undefined;
+
+  /**
+   * fits is whether there is a place for it.
+   *
+   * @generated from field: bool fits = 4;
+   */
+  fits: boolean;
+
+  /**
+   * summary says in one line where it would go, or what is in the way and what to change.
+   *
+   * @generated from field: string summary = 5;
+   */
+  summary: string;
 };
 
 /**
@@ -518,7 +574,70 @@ export type ExplainPlacementResponse = Message<"mesh.inference.v1.ExplainPlaceme
  * Use `create(ExplainPlacementResponseSchema)` to create a new message.
  */
 export const ExplainPlacementResponseSchema: GenMessage<ExplainPlacementResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_inference_v1_inference_service, 18);
+  messageDesc(file_mesh_inference_v1_inference_service, 19);
+
+/**
+ * MemoryEstimate is what a model is estimated to need.
+ *
+ * @generated from message mesh.inference.v1.MemoryEstimate
+ */
+export type MemoryEstimate = Message<"mesh.inference.v1.MemoryEstimate"> & {
+  /**
+   * per_device_bytes is the need on each of the devices.
+   *
+   * @generated from field: uint64 per_device_bytes = 1;
+   */
+  perDeviceBytes: bigint;
+
+  /**
+   * devices is over how many devices it is split.
+   *
+   * @generated from field: uint32 devices = 2;
+   */
+  devices: number;
+
+  /**
+   * weights_bytes are the weights, over all devices together. 0: not told apart.
+   *
+   * @generated from field: uint64 weights_bytes = 3;
+   */
+  weightsBytes: bigint;
+
+  /**
+   * kv_cache_bytes is the cache of `concurrency` sequences of `context_tokens`, over all devices together. 0: not told apart.
+   *
+   * @generated from field: uint64 kv_cache_bytes = 4;
+   */
+  kvCacheBytes: bigint;
+
+  /**
+   * overhead_bytes is what drivers, libraries and workspaces take, over all devices together. 0: not told apart.
+   *
+   * @generated from field: uint64 overhead_bytes = 5;
+   */
+  overheadBytes: bigint;
+
+  /**
+   * context_tokens is the longest sequence that was reckoned with. 0: not told.
+   *
+   * @generated from field: uint32 context_tokens = 6;
+   */
+  contextTokens: number;
+
+  /**
+   * concurrency is how many such sequences were reckoned with. 0: not told.
+   *
+   * @generated from field: uint32 concurrency = 7;
+   */
+  concurrency: number;
+};
+
+/**
+ * Describes the message mesh.inference.v1.MemoryEstimate.
+ * Use `create(MemoryEstimateSchema)` to create a new message.
+ */
+export const MemoryEstimateSchema: GenMessage<MemoryEstimate> = /*@__PURE__*/
+  messageDesc(file_mesh_inference_v1_inference_service, 20);
 
 /**
  * PlacementCandidate is a device in a placement decision.
@@ -553,6 +672,20 @@ export type PlacementCandidate = Message<"mesh.inference.v1.PlacementCandidate">
    * @generated from field: string why = 4;
    */
   why: string;
+
+  /**
+   * free_bytes is what neither a booking nor a process beside the bookings takes.
+   *
+   * @generated from field: uint64 free_bytes = 5;
+   */
+  freeBytes: bigint;
+
+  /**
+   * claim_bytes is what would be booked of it. 0: nothing, or unknown.
+   *
+   * @generated from field: uint64 claim_bytes = 6;
+   */
+  claimBytes: bigint;
 };
 
 /**
@@ -560,7 +693,7 @@ export type PlacementCandidate = Message<"mesh.inference.v1.PlacementCandidate">
  * Use `create(PlacementCandidateSchema)` to create a new message.
  */
 export const PlacementCandidateSchema: GenMessage<PlacementCandidate> = /*@__PURE__*/
-  messageDesc(file_mesh_inference_v1_inference_service, 19);
+  messageDesc(file_mesh_inference_v1_inference_service, 21);
 
 /**
  * TailLogsRequest names the engine whose log to read.
@@ -595,7 +728,7 @@ export type TailLogsRequest = Message<"mesh.inference.v1.TailLogsRequest"> & {
  * Use `create(TailLogsRequestSchema)` to create a new message.
  */
 export const TailLogsRequestSchema: GenMessage<TailLogsRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_inference_v1_inference_service, 20);
+  messageDesc(file_mesh_inference_v1_inference_service, 22);
 
 /**
  * TailLogsResponse is lines of a log.
@@ -616,7 +749,7 @@ export type TailLogsResponse = Message<"mesh.inference.v1.TailLogsResponse"> & {
  * Use `create(TailLogsResponseSchema)` to create a new message.
  */
 export const TailLogsResponseSchema: GenMessage<TailLogsResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_inference_v1_inference_service, 21);
+  messageDesc(file_mesh_inference_v1_inference_service, 23);
 
 /**
  * LogLine is one line of an engine's log.
@@ -651,7 +784,7 @@ export type LogLine = Message<"mesh.inference.v1.LogLine"> & {
  * Use `create(LogLineSchema)` to create a new message.
  */
 export const LogLineSchema: GenMessage<LogLine> = /*@__PURE__*/
-  messageDesc(file_mesh_inference_v1_inference_service, 22);
+  messageDesc(file_mesh_inference_v1_inference_service, 24);
 
 /**
  * InferenceService owns the engines of one node. Through the public port ListEngines and ListDevices merge all nodes.
@@ -790,10 +923,11 @@ export const InferenceService: GenService<{
     output: typeof ListDevicesResponseSchema;
   },
   /**
-   * ExplainPlacement is a dry run: every device and why it would or would not be chosen. Needs scope `models:read`.
+   * ExplainPlacement is a dry run: every device and why it would or would not be chosen. An engine that has its devices
+   * already is told with those. Needs scope `models:read`.
    *
    * Errors:
-   *   INVALID_ARGUMENT / INVALID_FIELD – malformed model name.
+   *   INVALID_ARGUMENT / INVALID_FIELD – malformed model name, unknown device, or files that cannot be read.
    *
    * @generated from rpc mesh.inference.v1.InferenceService.ExplainPlacement
    */

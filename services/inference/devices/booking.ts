@@ -1,0 +1,109 @@
+import type { Logger } from 'pino';
+import type { Device } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { DeviceDemand } from '../engines/engine.ts';
+import type { MemoryEstimate, ModelUse } from './vram-estimate.ts';
+
+/** Devices that an engine may use, until they are released. */
+export interface Booking {
+  readonly engine: string;
+  /** CUDA indices in PCI bus order. Empty: it runs on the CPU. */
+  readonly devices: readonly number[];
+  /** Bytes by index. */
+  readonly bytes: ReadonlyMap<number, number>;
+}
+
+/** A device in a placement decision. */
+export interface PlacementCandidate {
+  readonly device: Device;
+  readonly chosen: boolean;
+  /** The reason in words, with the numbers. */
+  readonly why: string;
+  /** What neither a booking nor a process outside of the bookings takes. */
+  readonly freeBytes: number;
+  /** What would be booked of it. 0: unknown. */
+  readonly claimBytes: number;
+}
+
+/** No room: nothing is booked. */
+export interface PlacementRefusal {
+  readonly refused: true;
+  /** One line for an operator: what was asked for, why each device was not taken, what to change. */
+  readonly why: string;
+  /** Every device, the best first. */
+  readonly candidates: readonly PlacementCandidate[];
+}
+
+/** A decision that is not carried out. */
+export interface PlacementExplanation {
+  /** Whether there is a place, be it the CPU. */
+  readonly fits: boolean;
+  /** The decision in one line. */
+  readonly why: string;
+  /** Every device, the chosen first. */
+  readonly candidates: readonly PlacementCandidate[];
+}
+
+/** Something that happened to a device without us. */
+export interface DeviceChange {
+  readonly kind: 'gone' | 'appeared' | 'foreign-process' | 'unreadable' | 'readable';
+  /** The driver's name of the device. Empty: all of them. */
+  readonly uuid: string;
+  /** What happened, in words. */
+  readonly what: string;
+  /** The engines with a booking on it. */
+  readonly engines: readonly string[];
+}
+
+/** Who may use how much of which CUDA device of this node. */
+export interface DeviceBook {
+  /** Reads the devices and goes on watching them. Without it every other method works, on demand. */
+  start(): void;
+  /**
+   * Books the devices for a demand, after a fresh look at them.
+   *
+   * @returns the booking (on no device where the demand falls back to the CPU), or why there is none.
+   */
+  book(engine: string, demand: DeviceDemand): Promise<Booking | PlacementRefusal>;
+  /**
+   * Waits until the driver reports the memory of a booking back: as before it was booked, up to 5 % of it.
+   *
+   * @returns false: not within `limitMs` milliseconds.
+   */
+  untilBack(booking: Booking, limitMs: number): Promise<boolean>;
+  /** Gives a booking back. Does nothing the second time. */
+  release(booking: Booking): void;
+  /** Calls `listener` after every release until the returned function is called. */
+  onRelease(listener: () => void): () => void;
+  /** Calls `listener` with what the watcher notices until the returned function is called. */
+  onChange(listener: (change: DeviceChange) => void): () => void;
+  /** Reads the devices anew. Never rejects: what cannot be read is told by `problem`. */
+  refresh(): Promise<void>;
+  /** Why the devices cannot be read, in words. Unset: they can, or there are none. */
+  readonly problem: string | undefined;
+  /** The devices as last read; the CPU when there is none. */
+  devices(): readonly Device[];
+  /** What `book` would decide now, from the last reading, for an engine that may have a booking already. */
+  explain(demand: DeviceDemand, engine?: string): PlacementExplanation;
+  /**
+   * Estimates what a model needs, from its files in the places that the mesh's environment names.
+   *
+   * @returns undefined when the files are not on this machine: the size is unknown.
+   * @throws ModelFilesError when they are there and cannot be read.
+   */
+  estimate(use: ModelUse): Promise<MemoryEstimate | undefined>;
+  /** Ends the watching. */
+  close(): Promise<void>;
+}
+
+/** What a device book needs from outside. */
+export interface DeviceBookOptions {
+  /** What engines may compute on: all that is visible, nothing, or these indices. */
+  readonly devices: 'auto' | 'none' | readonly number[];
+  /** Reads one variable of the environment of the mesh. */
+  readonly environmentVariable: (name: string) => string | undefined;
+  /** The ids of the processes of our engines, their children included; asked after every answer of the driver. */
+  readonly ownProcesses: () => ReadonlySet<number> | Promise<ReadonlySet<number>>;
+  readonly log: Logger;
+  /** Time between two looks of the watcher, in milliseconds. Default 10,000. */
+  readonly pollMs?: number;
+}

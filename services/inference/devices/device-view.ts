@@ -1,0 +1,95 @@
+import { cpus, freemem, totalmem } from 'node:os';
+import { create } from '@bufbuild/protobuf';
+import { type Device, DeviceSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { foreignBytes, memoryOf } from './device-memory.ts';
+import type { DriverReading, GpuReading } from './gpu-reading.ts';
+import type { Ledger } from './ledger.ts';
+import type { PlaceableDevice } from './placement.ts';
+import type { Exclusion } from './visible-devices.ts';
+
+/** A device as placement and callers see it. */
+export interface DeviceView extends PlaceableDevice {
+  readonly message: Device;
+}
+
+/** What a view is made of. */
+export interface ViewParts {
+  readonly reading: DriverReading;
+  readonly ownProcesses: ReadonlySet<number>;
+  readonly ledger: Ledger;
+  readonly exclusion: Exclusion;
+  /** Devices that were there, and that the driver no longer lists. */
+  readonly gone: readonly GpuReading[];
+  /** Why those are not listed, in words. */
+  readonly goneWhy: string;
+}
+
+/** Every device with its bookings, by index; a device that is gone stays in the list, excluded. */
+export function viewDevices(parts: ViewParts): DeviceView[] {
+  const gone = parts.gone.map((gpu) => viewOf(gpu, parts, parts.goneWhy));
+  return [...parts.reading.gpus.map((gpu) => viewOf(gpu, parts, parts.exclusion(gpu) ?? memoryless(gpu))), ...gone];
+}
+
+function memoryless({ totalBytes, usedBytes }: GpuReading): string | undefined {
+  return totalBytes === undefined || usedBytes === undefined ? 'the driver does not tell its memory' : undefined;
+}
+
+function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined): DeviceView {
+  const { uuid, index, name } = gpu;
+  const memory = memoryOf(gpu, parts.reading, parts.ownProcesses);
+  const entries = parts.ledger.on(uuid);
+  const bookings = entries.map(({ booking, bytes, shares }) => ({
+    engine: booking.engine,
+    bytes: bytes.get(uuid) ?? 0,
+    shares,
+  }));
+  const foreign = foreignBytes(memory, parts.ledger.heldBefore(uuid));
+  const totalBytes = gpu.totalBytes ?? 0;
+  return {
+    index,
+    uuid,
+    name,
+    totalBytes,
+    usedBytes: memory.usedBytes,
+    foreignBytes: foreign,
+    foreignProcesses: memory.foreignProcesses.length,
+    bookings,
+    excluded,
+    message: create(DeviceSchema, {
+      index,
+      uuid,
+      name,
+      memoryTotalBytes: BigInt(totalBytes),
+      memoryUsedBytes: BigInt(memory.usedBytes),
+      memoryBookedBytes: BigInt(bookings.reduce((sum, { bytes }) => sum + bytes, 0)),
+      memoryForeignBytes: BigInt(foreign),
+      engines: bookings.map(({ engine }) => engine),
+      foreignProcesses: memory.foreignProcesses.length,
+      excluded: excluded ?? '',
+    }),
+  };
+}
+
+/** The MIG slices as messages; they have no index of their own, because CUDA gives them none. */
+export function sliceMessages(reading: DriverReading): Device[] {
+  return reading.slices.map(({ uuid, name, parentUuid, totalBytes }) => {
+    const parent = reading.gpus.find((gpu) => gpu.uuid === parentUuid);
+    return create(DeviceSchema, {
+      uuid,
+      name: parent ? `${parent.name} ${name}` : name,
+      memoryTotalBytes: BigInt(totalBytes),
+      mig: true,
+      excluded: 'a MIG slice; slices are listed and never placed on',
+    });
+  });
+}
+
+/** The CPU of this node, with the memory of the host. */
+export function cpuMessage(engines: readonly string[]): Device {
+  return create(DeviceSchema, {
+    name: cpus()[0]?.model ?? 'CPU',
+    memoryTotalBytes: BigInt(totalmem()),
+    memoryUsedBytes: BigInt(totalmem() - freemem()),
+    engines: [...engines],
+  });
+}

@@ -1,0 +1,169 @@
+import type { DeviceDemand } from '../engines/engine.ts';
+import { inWords } from './byte-words.ts';
+
+/** A device as placement sees it. */
+export interface PlaceableDevice {
+  /** CUDA index in PCI bus order. */
+  readonly index: number;
+  readonly uuid: string;
+  readonly name: string;
+  readonly totalBytes: number;
+  /** What all processes use now. */
+  readonly usedBytes: number;
+  /** What is used by others than the engines that have booked. */
+  readonly foreignBytes: number;
+  /** Processes on it that are not ours. */
+  readonly foreignProcesses: number;
+  readonly bookings: readonly { readonly engine: string; readonly bytes: number; readonly shares: boolean }[];
+  /** Why no engine is ever placed on it, in words. Unset: engines are. */
+  readonly excluded?: string | undefined;
+}
+
+/** A device and why it was or was not chosen. */
+export interface DeviceVerdict<D extends PlaceableDevice = PlaceableDevice> {
+  readonly device: D;
+  readonly chosen: boolean;
+  readonly why: string;
+  readonly freeBytes: number;
+  readonly claimBytes: number;
+}
+
+/** What a demand gets. */
+export interface PlacementDecision<D extends PlaceableDevice = PlaceableDevice> {
+  readonly outcome: 'devices' | 'cpu' | 'refused';
+  /** The chosen devices in the order in which the engine gets them. */
+  readonly chosen: readonly DeviceVerdict<D>[];
+  /** Every device: the chosen, then those with room, best first, then the others. */
+  readonly verdicts: readonly DeviceVerdict<D>[];
+  /** The decision in one line. */
+  readonly why: string;
+}
+
+/** What could be claimed of a device: what neither a booking nor, beside the bookings, anybody else takes. */
+export function freeBytes(device: PlaceableDevice): number {
+  const booked = device.bookings.reduce((sum, { bytes }) => sum + bytes, 0);
+  return Math.max(0, device.totalBytes - Math.max(device.usedBytes, booked + device.foreignBytes));
+}
+
+/** What a demand claims of a device: of one whose need is unknown (0) all that is free. */
+function claimBytes(device: PlaceableDevice, demand: DeviceDemand): number {
+  if (demand.claim.kind === 'share') return Math.ceil(demand.claim.share * device.totalBytes);
+  return demand.claim.bytes === 0 ? freeBytes(device) : Math.ceil(demand.claim.bytes);
+}
+
+/** Why a demand cannot have a device. Undefined: it can. */
+function obstacle(device: PlaceableDevice, demand: DeviceDemand): string | undefined {
+  if (device.excluded !== undefined) return device.excluded;
+  const others = device.bookings.map(({ engine }) => `'${engine}'`).join(', ');
+  if (others !== '' && !demand.shares) return `booked by ${others}, and share_devices is not set`;
+  const alone = device.bookings.filter(({ shares }) => !shares).map(({ engine }) => `'${engine}'`);
+  if (alone.length > 0) return `booked by ${alone.join(', ')} alone`;
+  const unknown = demand.claim.kind === 'bytes' && demand.claim.bytes === 0;
+  if (unknown && others !== '') return `booked by ${others}, and an engine of unknown size cannot share`;
+  const free = freeBytes(device);
+  const claim = claimBytes(device, demand);
+  if (claim < demand.neededBytes) {
+    return `about ${inWords(demand.neededBytes)} are needed, and the engine would claim only ${inWords(claim)} of it`;
+  }
+  if (claim > free || free === 0) {
+    return `${inWords(claim)} are claimed, and of ${inWords(device.totalBytes)} only ${inWords(free)} are free${takenBy(device)}`;
+  }
+  return undefined;
+}
+
+function takenBy(device: PlaceableDevice): string {
+  const takers = device.bookings.map(({ engine, bytes }) => `'${engine}' has booked ${inWords(bytes)}`);
+  if (device.foreignBytes > 0) {
+    const whose = device.foreignProcesses > 0 ? `${device.foreignProcesses} process(es) not of this mesh` : 'others';
+    takers.push(`${whose} use ${inWords(device.foreignBytes)}`);
+  }
+  return takers.length === 0 ? '' : ` (${takers.join(', ')})`;
+}
+
+/**
+ * Decides where an engine goes: on the devices that its entry names, else on the best that have room. The best are alike,
+ * without foreign processes, and have the least left afterwards; of unknown size, those with the most free.
+ */
+export function place<D extends PlaceableDevice>(devices: readonly D[], demand: DeviceDemand): PlacementDecision<D> {
+  const judged = devices.map((device) => {
+    const judgement = { device, freeBytes: freeBytes(device), claimBytes: claimBytes(device, demand) };
+    const named = demand.indices === undefined || demand.indices.includes(device.index);
+    return { ...judgement, problem: named ? obstacle(device, demand) : 'not among the devices that the entry names' };
+  });
+  const fitting = judged.filter(({ problem }) => problem === undefined).sort(byFit(demand));
+  const chosen = demand.indices ? inOrder(demand.indices, fitting) : bestGroup(fitting, demand.count);
+  const enough = chosen.length === demand.count && new Set(chosen).size === demand.count;
+  const verdicts = [
+    ...(enough ? chosen.map((one) => verdict(one, true, reasonToChoose(one, demand))) : []),
+    ...fitting
+      .filter((one) => !enough || !chosen.includes(one))
+      .map((one) =>
+        verdict(one, false, enough ? whyBehind(one) : `has room, but ${demand.count} such devices are needed`),
+      ),
+    ...judged.filter(({ problem }) => problem !== undefined).map((one) => verdict(one, false, one.problem ?? '')),
+  ];
+  if (enough) {
+    const chosenVerdicts = verdicts.slice(0, demand.count);
+    const where = chosenVerdicts.map(({ device }) => device.index).join(', ');
+    return { outcome: 'devices', chosen: chosenVerdicts, verdicts, why: `on CUDA device ${where}` };
+  }
+  const missing = refusal(verdicts, demand);
+  if (demand.fallsBackToCpu) return { outcome: 'cpu', chosen: [], verdicts, why: `on the CPU: ${missing}` };
+  return { outcome: 'refused', chosen: [], verdicts, why: `${missing}. ${advice(demand, devices.length > 0)}` };
+}
+
+type Judged<D extends PlaceableDevice> = Omit<DeviceVerdict<D>, 'chosen' | 'why'> & {
+  readonly problem?: string | undefined;
+};
+
+function verdict<D extends PlaceableDevice>(judged: Judged<D>, chosen: boolean, why: string): DeviceVerdict<D> {
+  const { device, freeBytes, claimBytes } = judged;
+  return { device, chosen, why, freeBytes, claimBytes };
+}
+
+function byFit(demand: DeviceDemand): (one: Judged<PlaceableDevice>, other: Judged<PlaceableDevice>) => number {
+  const left = ({ freeBytes, claimBytes }: Judged<PlaceableDevice>): number =>
+    demand.neededBytes === 0 ? -freeBytes : freeBytes - claimBytes;
+  return (one, other) =>
+    Math.sign(one.device.foreignProcesses) - Math.sign(other.device.foreignProcesses) ||
+    left(one) - left(other) ||
+    one.device.index - other.device.index;
+}
+
+function inOrder<D extends PlaceableDevice>(indices: readonly number[], fitting: readonly Judged<D>[]): Judged<D>[] {
+  return indices.flatMap((index) => fitting.filter(({ device }) => device.index === index));
+}
+
+/** The first devices of one kind that are enough; tensor parallelism runs at the pace of the slowest. Else a mixture. */
+function bestGroup<D extends PlaceableDevice>(fitting: readonly Judged<D>[], count: number): Judged<D>[] {
+  const groups = Map.groupBy(fitting, ({ device }) => `${device.name} ${device.totalBytes}`);
+  const alike = [...groups.values()].find((group) => group.length >= count) ?? fitting;
+  return alike.slice(0, count);
+}
+
+function reasonToChoose({ freeBytes, claimBytes }: Judged<PlaceableDevice>, demand: DeviceDemand): string {
+  const how = demand.indices ? 'named by the entry' : demand.neededBytes === 0 ? 'the most room' : 'the best fit';
+  return `${how}: ${inWords(claimBytes)} claimed of ${inWords(freeBytes)} that are free`;
+}
+
+function whyBehind({ device, freeBytes, claimBytes }: Judged<PlaceableDevice>): string {
+  const foreign = device.foreignProcesses > 0 ? `, and ${device.foreignProcesses} foreign process(es) are on it` : '';
+  return `has room, but another fits better: ${inWords(freeBytes - claimBytes)} would be left${foreign}`;
+}
+
+function refusal(verdicts: readonly DeviceVerdict[], demand: DeviceDemand): string {
+  const devices = demand.count === 1 ? 'a CUDA device' : `${demand.count} CUDA devices`;
+  if (verdicts.length === 0) return `no room: ${devices} would be needed, and there is none`;
+  const known = new Set(verdicts.map(({ device }) => device.index));
+  const unknown = (demand.indices ?? []).filter((index) => !known.has(index)).map((index) => `${index}: not there`);
+  const twice = new Set(demand.indices).size < (demand.indices?.length ?? 0) ? ['an index is named twice'] : [];
+  const reasons = verdicts.map(({ device, why }) => `${device.index}: ${why}`);
+  return `no room for ${devices}: ${[...reasons, ...unknown, ...twice].join('; ')}`;
+}
+
+function advice(demand: DeviceDemand, any: boolean): string {
+  if (!any) return 'Look at nvidia-smi and at inference.devices, or choose an engine that runs on the CPU.';
+  const claim =
+    demand.claim.kind === 'share' ? 'gpu_memory_utilization or max_model_len' : 'max_model_len or max_concurrency';
+  return `Change ${claim}, or give it other or more devices (devices, tensor_parallel_size, share_devices).`;
+}

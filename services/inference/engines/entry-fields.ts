@@ -1,0 +1,121 @@
+import { z } from 'zod';
+
+/** Variables that an entry must not set, and what to do instead. */
+const OWN_VARIABLES: Readonly<Record<string, string>> = {
+  CUDA_VISIBLE_DEVICES: "name the devices in 'devices'",
+  CUDA_DEVICE_ORDER: "name the devices in 'devices'",
+  RAY_ADDRESS: 'name the cluster in ray_address',
+  MESH_ENGINE_MARK: 'remove it',
+  MESH_ENGINE_KEY: 'remove it',
+  VLLM_API_KEY: 'remove it',
+  LLAMA_API_KEY: 'remove it',
+  OLLAMA_HOST: 'remove it',
+};
+
+/** How long a start may take in all, in seconds, when the entry does not say. */
+const DEFAULT_START_TIMEOUT_SECONDS = 3_600;
+
+/** Fields of every entry. */
+export const commonFields = {
+  /** The engine's name: what requests name, unique on the node. */
+  name: z.string().min(1).max(256),
+  /** The longest sequence, in tokens. Unset: what the engine says. */
+  max_model_len: z.int().min(1).optional(),
+  /** How many requests run at a time. Unset: what the engine says, else no limit of ours. */
+  max_concurrency: z.int().min(1).max(65_536).optional(),
+  /** Whether the mesh is ready only with it. */
+  required: z.boolean().default(false),
+};
+
+const environment = z.record(z.string().min(1), z.string()).superRefine((variables, context) => {
+  for (const name of Object.keys(variables)) {
+    if (!Object.hasOwn(OWN_VARIABLES, name)) continue;
+    const message = `${name} is set by the mesh; ${OWN_VARIABLES[name]}`;
+    context.addIssue({ code: 'custom', path: [name], message });
+  }
+});
+
+/** Fields of every entry whose process is ours to start. */
+export const startedFields = {
+  /** CUDA indices in PCI bus order; an empty list is the CPU. Unset: chosen by what is free. */
+  devices: z
+    .array(z.int().min(0))
+    .refine((indices) => new Set(indices).size === indices.length, 'names a device twice')
+    .optional(),
+  /** Whether other engines may be on the same devices. */
+  share_devices: z.boolean().default(false),
+  /** Environment variables for the process, besides the few that it gets anyway. */
+  env: environment.default({}),
+  /** Arguments appended to its command line as they are. */
+  extra_args: z.array(z.string()).default([]),
+  /** How long a start may take in all, however much it progresses, in seconds. */
+  start_timeout_seconds: z.number().positive().max(86_400).default(DEFAULT_START_TIMEOUT_SECONDS),
+};
+
+/** The program of an engine. Unset: the kind's own name, looked up on PATH. */
+export const program = z.string().min(1).optional();
+
+/** A model by what the engine calls it: a path or a Hugging Face id. A leading dash would be taken for a flag. */
+export const model = z.string().min(1).regex(/^[^-]/, "must not start with '-'");
+
+/** Over how many devices each layer is split. Unset: as many as `devices` names, else 1. */
+export const tensorParallelSize = z.int().min(1).max(1_024).optional();
+
+/** The share of each device's memory that the engine claims, whatever the model needs. */
+export const gpuMemoryUtilization = z.number().gt(0).max(1).optional();
+
+/** What weights are computed in. */
+export const dtype = z.enum(['auto', 'float16', 'bfloat16', 'float32']).optional();
+
+/** The engine's name of a quantization method. Unset: as the model says. */
+export const quantization = z.string().min(1).regex(/^[^-]/, "must not start with '-'").optional();
+
+/** An address is shown and logged, so nothing in it may be secret. The problem does not quote it. */
+export const address = z.url({ protocol: /^https?$/, abort: true }).superRefine((url, context) => {
+  const { username, password } = new URL(url);
+  const where = 'name the variable with the key in api_key_env';
+  if (username || password) {
+    context.addIssue({ code: 'custom', message: `must not hold a user or password; ${where}` });
+  } else if (/[?#]/.test(url)) {
+    context.addIssue({ code: 'custom', message: `must not hold a query or fragment; ${where}` });
+  }
+});
+
+/** Fields that two checks look at. */
+interface Split {
+  readonly devices?: readonly number[] | undefined;
+  readonly tensor_parallel_size?: number | undefined;
+}
+
+/** Refuses devices that cannot be split as the entry says. */
+export function requireDevicesForSplit(entry: Split, context: z.RefinementCtx): void {
+  const { devices, tensor_parallel_size: split } = entry;
+  if (!devices || split === undefined || devices.length === 0 || devices.length % split === 0) return;
+  const message = `names ${devices.length} devices, which tensor_parallel_size ${split} does not divide`;
+  context.addIssue({ code: 'custom', path: ['devices'], message });
+}
+
+/** Arguments that an entry must not repeat. */
+export interface OwnFlags {
+  /** Those that the mesh sets itself: a second one would win, and the engine would be looked for in vain. */
+  readonly set: readonly string[];
+  /** Those that decide how much of which devices is used, with the fields that are booked for it. */
+  readonly booked: Readonly<Record<string, string>>;
+}
+
+type EntryCheck = (entry: { extra_args: string[] }, context: z.RefinementCtx) => void;
+
+/** Refuses such arguments in `extra_args`. */
+export function refuseOwnFlags({ set, booked }: OwnFlags): EntryCheck {
+  return ({ extra_args: args }, context) => {
+    for (const [index, argument] of args.entries()) {
+      const flag = argument.split('=')[0] ?? '';
+      const path = ['extra_args', index];
+      if (set.includes(flag)) {
+        context.addIssue({ code: 'custom', path, message: `${flag} is set by the mesh; remove it` });
+      } else if (Object.hasOwn(booked, flag)) {
+        context.addIssue({ code: 'custom', path, message: `${flag} decides about devices; use ${booked[flag]}` });
+      }
+    }
+  };
+}

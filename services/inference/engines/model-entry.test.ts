@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest';
+import { modelEntrySchema } from './model-entry.ts';
+
+function problems(entry: object): string[] {
+  const result = modelEntrySchema.safeParse(entry);
+  return (result.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`);
+}
+
+const vllm = { name: 'a', engine: 'vllm', model: 'm' };
+
+test.each([
+  vllm,
+  { ...vllm, devices: [], env: { HF_HOME: '/m' }, extra_args: ['--seed', '1'], program: '/opt/vllm/bin/vllm' },
+  { ...vllm, devices: [0, 1], tensor_parallel_size: 2, gpu_memory_utilization: 0.45, share_devices: true },
+  { ...vllm, devices: [0, 1, 2, 3], tensor_parallel_size: 2, extra_args: ['--pipeline-parallel-size', '2'] },
+  { ...vllm, devices: [0], tensor_parallel_size: 16, ray_address: 'auto' },
+  { ...vllm, dtype: 'bfloat16', quantization: 'awq', task: 'embed', start_timeout_seconds: 7_200 },
+  { ...vllm, engine: 'tgi', dtype: 'float16', gpu_memory_utilization: 0.5 },
+  { ...vllm, engine: 'llama-server', gpu_layers: 12, devices: [1] },
+  { ...vllm, engine: 'transformers', dtype: 'auto', quantization: 'bnb-4bit' },
+  { ...vllm, engine: 'ollama', devices: [0] },
+  { ...vllm, engine: 'ollama', base_url: 'http://127.0.0.1:11434', api_key_env: 'KEY' },
+  { ...vllm, engine: 'llama.cpp', devices: [0], share_devices: true },
+])('%j is taken', (entry) => {
+  expect(problems(entry)).toEqual([]);
+});
+
+test('what is left out has its default', () => {
+  expect(modelEntrySchema.parse(vllm)).toEqual({
+    ...vllm,
+    required: false,
+    share_devices: false,
+    env: {},
+    extra_args: [],
+    start_timeout_seconds: 3_600,
+    task: 'generate',
+  });
+});
+
+test.each([
+  [{ load: 'lazy' }, "load: 'load' is not available yet in this version"],
+  [{ ttl_seconds: 5 }, "ttl_seconds: 'ttl_seconds' is not available yet in this version"],
+  [{ devices: [1, 1] }, 'devices: names a device twice'],
+  [
+    { devices: [0, 1, 2], tensor_parallel_size: 2 },
+    'devices: names 3 devices, which tensor_parallel_size 2 does not divide',
+  ],
+  [{ devices: [0], tensor_parallel_size: 2 }, 'devices: names 1 devices, which tensor_parallel_size 2 does not divide'],
+  [{ ray_address: 'auto' }, 'devices: must name the devices of this host that the Ray cluster may use, or none: []'],
+  [
+    { env: { CUDA_VISIBLE_DEVICES: '1' } },
+    "env.CUDA_VISIBLE_DEVICES: CUDA_VISIBLE_DEVICES is set by the mesh; name the devices in 'devices'",
+  ],
+  [{ env: { VLLM_API_KEY: 'mine' } }, 'env.VLLM_API_KEY: VLLM_API_KEY is set by the mesh; remove it'],
+  [
+    { env: { RAY_ADDRESS: 'auto' } },
+    'env.RAY_ADDRESS: RAY_ADDRESS is set by the mesh; name the cluster in ray_address',
+  ],
+  [{ extra_args: ['--seed', '1', '--uds=/x'] }, 'extra_args.2: --uds is set by the mesh; remove it'],
+  [{ extra_args: ['--api-key', 'x'] }, 'extra_args.0: --api-key is set by the mesh; remove it'],
+  [
+    { extra_args: ['--tensor-parallel-size', '2'] },
+    'extra_args.0: --tensor-parallel-size decides about devices; use tensor_parallel_size',
+  ],
+  [{ extra_args: ['-tp=2'] }, 'extra_args.0: -tp decides about devices; use tensor_parallel_size'],
+  [
+    { extra_args: ['--gpu-memory-utilization', '1'] },
+    'extra_args.0: --gpu-memory-utilization decides about devices; use gpu_memory_utilization',
+  ],
+  [{ model: '--trust-remote-code' }, "model: must not start with '-'"],
+  [{ gpu_memory_utilization: 1.1 }, expect.stringContaining('gpu_memory_utilization: ')],
+  [{ dtype: 'int3' }, expect.stringContaining('dtype: ')],
+  [{ base_url: 'http://x' }, ': Unrecognized key: "base_url"'],
+])('%j is refused', (fields, problem) => {
+  expect(problems({ ...vllm, ...fields })).toEqual([problem]);
+});
+
+test.each([
+  [
+    'tgi',
+    { extra_args: ['--num-shard', '2'] },
+    'extra_args.0: --num-shard decides about devices; use tensor_parallel_size',
+  ],
+  ['tgi', { extra_args: ['-p', '80'] }, 'extra_args.0: -p is set by the mesh; remove it'],
+  ['tgi', { ray_address: 'auto' }, ': Unrecognized key: "ray_address"'],
+  ['llama-server', { dtype: 'float16' }, ': Unrecognized key: "dtype"'],
+  ['llama-server', { extra_args: ['-ngl', '9'] }, 'extra_args.0: -ngl decides about devices; use gpu_layers'],
+  ['transformers', { tensor_parallel_size: 2 }, ': Unrecognized key: "tensor_parallel_size"'],
+  [
+    'ollama',
+    { base_url: 'http://x', devices: [0] },
+    'devices: is only for an Ollama that the mesh starts, without base_url',
+  ],
+  ['ollama', { api_key_env: 'KEY' }, 'api_key_env: needs base_url'],
+  ['ollama', { extra_args: ['x'] }, ': Unrecognized key: "extra_args"'],
+  ['abacus', {}, expect.stringMatching(/^engine: Invalid/)],
+])('%s with %j is refused', (engine, fields, problem) => {
+  expect(problems({ ...vllm, engine, ...fields })).toEqual([problem]);
+});

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { estimateMemory, type ModelUse } from '../devices/vram-estimate.ts';
+import type { DeviceDemand, EngineLaunch, EnginePlace, EngineSetting } from './engine.ts';
+
+/** What entries of all started engines have. */
+export interface StartedEntry {
+  readonly devices?: readonly number[] | undefined;
+  readonly tensor_parallel_size?: number | undefined;
+  readonly share_devices: boolean;
+  readonly env: Readonly<Record<string, string>>;
+  readonly extra_args?: readonly string[] | undefined;
+}
+
+/** What one kind of engine says of its process; the rest is the same for all. */
+export interface ProcessParts
+  extends Pick<EngineLaunch, 'program' | 'args' | 'readLine' | 'failures'>,
+    Partial<Pick<EngineLaunch, 'secrets'>> {
+  /** What the operator's variables may change, e.g. what keeps the engine from telling its maker about itself. */
+  readonly defaults?: Readonly<Record<string, string>>;
+  /** What they may not, e.g. the key of this start. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Shorter values of variables are words that may stand in any line. */
+const SHORTEST_SECRET = 8;
+
+const SECRET_NAME = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/i;
+
+/** The process of one start: on its devices alone, with the operator's variables and arguments, secrets known. */
+export function processLaunch(entry: StartedEntry, place: EnginePlace, parts: ProcessParts): EngineLaunch {
+  return {
+    program: parts.program,
+    args: [...parts.args, ...(entry.extra_args ?? [])],
+    environment: { ...parts.defaults, ...entry.env, ...parts.environment, ...deviceVariables(place.devices) },
+    secrets: [...(parts.secrets ?? []), ...secretsIn(entry.env)],
+    readLine: parts.readLine,
+    failures: parts.failures,
+  };
+}
+
+/**
+ * The variables that show an engine the devices of its place and no other. Integers, because UUIDs crash vLLM, in the
+ * order of the driver's tools: CUDA's own default puts the fastest device first.
+ */
+export function deviceVariables(devices: readonly number[]): Record<string, string> {
+  return { CUDA_DEVICE_ORDER: 'PCI_BUS_ID', CUDA_VISIBLE_DEVICES: devices.join(',') };
+}
+
+/** A random key for one start. */
+export function newEngineKey(): string {
+  return randomBytes(24).toString('base64url');
+}
+
+/** A path for the Unix socket of one start, short enough for the operating system's limit of about 100 bytes. */
+export function newSocketPath(setting: Pick<EngineSetting, 'runDirectory'>): string {
+  return join(setting.runDirectory, `${randomBytes(4).toString('hex')}.sock`);
+}
+
+/**
+ * What a started engine needs of devices. Undefined for an entry that names none: the CPU.
+ *
+ * @param share what it claims of each device whatever the model needs, from 0 to 1; unset: what the model needs.
+ * @throws ModelFilesError when the model's files are here and cannot be read.
+ */
+export async function deviceDemand(
+  entry: StartedEntry,
+  use: ModelUse,
+  { share, fallsBackToCpu }: { readonly share?: number | undefined; readonly fallsBackToCpu: boolean },
+): Promise<DeviceDemand | undefined> {
+  const count = entry.devices?.length ?? entry.tensor_parallel_size ?? 1;
+  if (count === 0) return undefined;
+  const estimate = await estimateMemory({ tensorParallel: count, ...use }, (name) => variableOf(entry, name));
+  const neededBytes = estimate?.perDeviceBytes ?? 0;
+  return {
+    count,
+    indices: entry.devices,
+    claim: share === undefined ? { kind: 'bytes', bytes: neededBytes } : { kind: 'share', share },
+    neededBytes,
+    shares: entry.share_devices,
+    fallsBackToCpu,
+  };
+}
+
+/** Where the engine itself looks for models: its own variables and the few of ours that it inherits. */
+function variableOf(entry: StartedEntry, name: string): string | undefined {
+  return entry.env[name] ?? (name === 'HOME' ? homedir() : undefined);
+}
+
+function secretsIn(variables: Readonly<Record<string, string>>): string[] {
+  return Object.entries(variables).flatMap(([name, value]) =>
+    SECRET_NAME.test(name) && value.length >= SHORTEST_SECRET ? [value] : [],
+  );
+}

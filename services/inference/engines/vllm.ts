@@ -1,0 +1,163 @@
+import { rm } from 'node:fs/promises';
+import { create } from '@bufbuild/protobuf';
+import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import { type EngineCapabilities, EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { asMeshError } from '../../shared/errors/connect-error.ts';
+import { invalidField } from '../../shared/errors/mesh-error.ts';
+import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import { embedOverOpenAi } from './embeddings.ts';
+import type {
+  DeviceDemand,
+  EngineAdapter,
+  EngineConnection,
+  EnginePlace,
+  EngineProbe,
+  EngineSetting,
+} from './engine.ts';
+import { readMetrics, VLLM_METRICS } from './metrics-names.ts';
+import type { VllmEntry } from './model-entry.ts';
+import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
+import { engineFailed } from './openai-errors.ts';
+import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
+import type { OpenAiRequest } from './openai-request.ts';
+import { OpenAiStream } from './openai-stream.ts';
+import { deviceDemand, newEngineKey, newSocketPath } from './process-launch.ts';
+import { vllmLaunch, vllmMemoryShare } from './vllm-launch.ts';
+import { type VllmModel, vllmRequest } from './vllm-request.ts';
+
+/** vLLM, `vllm serve`, on a Unix socket. */
+export function vllmEngine(entry: VllmEntry): EngineAdapter {
+  const capabilities = capabilitiesOf(entry);
+  return {
+    kind: entry.engine,
+    capabilities,
+    address: `started:${entry.engine}`,
+    modelId: entry.model,
+    deviceKind: entry.devices?.length === 0 && entry.ray_address === undefined ? 'cpu' : 'cuda',
+    lifecycle: 'started',
+    portCount: 0,
+    demand: () => demand(entry),
+    connect: (setting, place) => connect(entry, capabilities, setting, place),
+  };
+}
+
+/** Without a parser vLLM refuses to choose among tools. */
+function capabilitiesOf(entry: VllmEntry): EngineCapabilities {
+  if (entry.task === 'embed') return create(EngineCapabilitiesSchema, { embeddings: true, tokenize: true });
+  return create(EngineCapabilitiesSchema, {
+    chat: true,
+    tokenPrompts: true,
+    tokenIds: true,
+    logprobs: true,
+    choices: true,
+    tools: entry.tool_call_parser !== undefined || entry.extra_args.includes('--enable-auto-tool-choice'),
+    json: true,
+    tokenize: true,
+    images: true,
+    logitBias: true,
+  });
+}
+
+async function demand(entry: VllmEntry): Promise<DeviceDemand | undefined> {
+  // One sequence of full length is what vLLM insists on; with more it waits for room in its cache.
+  const { model, max_model_len: contextTokens, dtype } = entry;
+  // Over a Ray cluster each device holds its part of what all of them hold, here or elsewhere.
+  const tensorParallel = entry.ray_address === undefined ? undefined : entry.tensor_parallel_size;
+  const use = { model, contextTokens, dtype, ...(tensorParallel === undefined ? {} : { tensorParallel }) };
+  return deviceDemand(entry, use, { share: vllmMemoryShare(entry), fallsBackToCpu: false });
+}
+
+function connect(
+  entry: VllmEntry,
+  capabilities: EngineCapabilities,
+  setting: EngineSetting,
+  place: EnginePlace,
+): EngineConnection {
+  const socketPath = newSocketPath(setting);
+  const apiKey = newEngineKey();
+  const model: VllmModel = { engine: entry.name, modelId: entry.model, capabilities };
+  const connection = new OpenAiConnection(
+    { baseUrl: new URL('http://localhost/v1'), socketPath, apiKey },
+    { engine: entry.name, capabilities, continuousUsage: true },
+  );
+  return {
+    launch: vllmLaunch(entry, { ...place, socketPath, apiKey }),
+    generate: (request, call, sink) => generate(connection, model, { request, call, sink }),
+    tokenize: (prompt, signal) => tokenize(connection, model, prompt, signal),
+    probe: (signal) => probe(connection, signal),
+    ...(capabilities.embeddings ? { embed: embedOverOpenAi(connection, model) } : {}),
+    async close() {
+      await connection.close();
+      await rm(socketPath, { force: true });
+    },
+  };
+}
+
+interface Generation {
+  readonly request: GenerateRequest;
+  readonly call: GenerationCall;
+  readonly sink: GenerationSink;
+}
+
+function generate(connection: OpenAiConnection, model: VllmModel, { request, call, sink }: Generation): void {
+  let upstream: OpenAiRequest;
+  try {
+    upstream = vllmRequest(request, model);
+  } catch (error) {
+    sink.fail(asMeshError(error));
+    return;
+  }
+  const { engine } = model;
+  const started = startedEvent(request, model, call);
+  const decoder = (): OpenAiStream => new OpenAiStream(started, upstream.choices);
+  const form = { engine, contentType: EVENT_STREAM, decoder };
+  connection.exchange(connection.path(upstream.path), upstream.body, form, call, sink);
+}
+
+async function tokenize(
+  connection: OpenAiConnection,
+  { engine, modelId, capabilities }: VllmModel,
+  { input }: Prompt,
+  signal: AbortSignal,
+): Promise<readonly number[]> {
+  let body: object;
+  switch (input.case) {
+    case 'tokenIds':
+      return input.value.ids;
+    case 'text':
+      body = { prompt: input.value };
+      break;
+    case 'chat': {
+      refuseUnsupportedChat(input.value, capabilities, engine);
+      const { templateOptions } = input.value;
+      body = {
+        messages: openAiMessages(input.value),
+        ...(templateOptions ? { chat_template_kwargs: templateOptions } : {}),
+      };
+      break;
+    }
+    default:
+      throw invalidField('prompt', 'is missing');
+  }
+  const answer = await connection.json('POST', '/tokenize', signal, { model: modelId, ...body });
+  const tokens = (answer as { tokens?: unknown } | undefined)?.tokens;
+  if (!Array.isArray(tokens)) throw engineFailed(engine, new Error('no tokens in the answer'));
+  return tokens as number[];
+}
+
+/** /health is only a flag that the engine died: 200 while it hangs. That is told by the metrics. */
+async function probe(connection: OpenAiConnection, signal: AbortSignal): Promise<EngineProbe> {
+  await connection.json('GET', '/health', signal);
+  const [models, metrics] = await Promise.all([
+    connection.json('GET', connection.path('/models'), signal),
+    connection.answer('GET', '/metrics', signal),
+  ]);
+  const { data } = (models ?? {}) as { data?: { id?: unknown; max_model_len?: unknown }[] };
+  const served = data?.[0];
+  return {
+    modelId: typeof served?.id === 'string' ? served.id : undefined,
+    contextTokens: typeof served?.max_model_len === 'number' ? served.max_model_len : undefined,
+    ...readMetrics(metrics.body, VLLM_METRICS),
+  };
+}

@@ -1,0 +1,201 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Client, createRouterTransport } from '@connectrpc/connect';
+import { createValidateInterceptor } from '@connectrpc/validate';
+import pino from 'pino';
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Engine } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { InferenceService } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
+import { createFakeMachine, type FakeMachineState, gpusOf } from '../../../test/engines/fake-nvidia-smi.ts';
+import { RANDOM_MODEL } from '../../../test/fixtures/embedded-engine.ts';
+import { createErrorInterceptor, createErrorMapper } from '../../shared/interceptors/errors.ts';
+import { createMeshClient } from '../../shared/transport/client.ts';
+import { createDeviceBook, type DeviceBook } from '../devices/device-book.ts';
+import { ModelFilesError } from '../devices/vram-estimate.ts';
+import type { DeviceDemand } from '../engines/engine.ts';
+import { explainPlacement } from './explain-placement.ts';
+import { listDevices } from './list-devices.ts';
+
+// Each look starts processes of Node.js, which is slow where others compute as well.
+vi.setConfig({ testTimeout: 120_000 });
+
+const GIB = 1024 ** 3;
+const log = pino({ level: 'silent' });
+const closers: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+type Demands = Readonly<Record<string, DeviceDemand | Error | undefined>>;
+
+interface Node {
+  readonly client: Client<typeof InferenceService>;
+  readonly book: DeviceBook;
+  /** The folder that HF_HOME names. */
+  readonly hub: string;
+}
+
+/** The two methods over a book on a fake machine, with engines of these demands. */
+function node(state: Partial<FakeMachineState>, demands: Demands = {}): Node {
+  const machine = createFakeMachine(state);
+  const hub = mkdtempSync(join(tmpdir(), 'hub-'));
+  const variables: Readonly<Record<string, string>> = { PATH: machine.path, HF_HOME: hub };
+  const environmentVariable = (name: string) => variables[name];
+  const book = createDeviceBook({ devices: 'auto', environmentVariable, ownProcesses: () => new Set(), log });
+  closers.push(async () => {
+    await book.close();
+    machine.remove();
+    rmSync(hub, { recursive: true });
+  });
+  const context = {
+    node: 'here',
+    devices: book,
+    engines: () => Object.keys(demands).map((name) => ({ name }) as Engine),
+    async demand(name: string) {
+      const demand = demands[name];
+      if (demand instanceof Error) throw demand;
+      return demand;
+    },
+  };
+  const transport = createRouterTransport(
+    ({ service }) => {
+      const methods = { listDevices: listDevices(context), explainPlacement: explainPlacement(context) };
+      service(InferenceService, methods);
+    },
+    { router: { interceptors: [createErrorInterceptor(createErrorMapper(log)), createValidateInterceptor()] } },
+  );
+  return { client: createMeshClient(InferenceService, transport), book, hub };
+}
+
+/** A model of the hub whose weights are told by its index. */
+function inCache({ hub }: Node, model: string, gib: number): void {
+  const snapshot = join(hub, 'hub', `models--${model.replace('/', '--')}`, 'snapshots', 'abc');
+  mkdirSync(snapshot, { recursive: true });
+  const shape = { hidden_size: 4096, num_attention_heads: 32, num_hidden_layers: 32, num_key_value_heads: 8 };
+  writeFileSync(join(snapshot, 'config.json'), JSON.stringify({ ...shape, max_position_embeddings: 8_192 }));
+  const index = { metadata: { total_size: gib * GIB }, weight_map: { a: 'model-00001-of-00009.safetensors' } };
+  writeFileSync(join(snapshot, 'model.safetensors.index.json'), JSON.stringify(index));
+}
+
+function demand(gib: number, change: Partial<DeviceDemand> = {}): DeviceDemand {
+  const bytes = gib * GIB;
+  return {
+    count: 1,
+    claim: { kind: 'bytes', bytes },
+    neededBytes: bytes,
+    shares: false,
+    fallsBackToCpu: false,
+    ...change,
+  };
+}
+
+test('ListDevices reads the devices anew and tells who uses them', async () => {
+  const { client, book } = node({
+    gpus: gpusOf('NVIDIA L40S', 46_068, 2),
+    processes: [{ processId: 4_000_001, gpus: [1], usedMiB: 1_000 }],
+  });
+  await book.book('chat', demand(30, { indices: [0] }));
+  const { devices, problems } = await client.listDevices({});
+  expect(devices.map(({ node: name, device }) => [name, device?.index, device?.engines])).toEqual([
+    ['here', 0, ['chat']],
+    ['here', 1, []],
+  ]);
+  expect(devices[0]?.device).toMatchObject({ name: 'NVIDIA L40S', memoryBookedBytes: BigInt(30 * GIB) });
+  expect(devices[1]?.device).toMatchObject({ foreignProcesses: 1, memoryForeignBytes: 1_004n * 1024n * 1024n });
+  expect(problems).toEqual([]);
+});
+
+test('a driver that fails is told beside the CPU', async () => {
+  const { client } = node({ fault: { code: 9, stdout: "NVIDIA-SMI has failed because it couldn't communicate.\n" } });
+  const { devices, problems } = await client.listDevices({});
+  expect(devices.map(({ device }) => device?.index)).toEqual([undefined]);
+  expect(problems).toMatchObject([{ node: 'here', what: expect.stringContaining("couldn't communicate") }]);
+});
+
+test('a configured engine is explained by its own demand, before and after it has its place', async () => {
+  const wish = demand(30);
+  const { client, book } = node({ gpus: gpusOf('NVIDIA L40S', 46_068, 2) }, { chat: wish, remote: undefined });
+  const before = await client.explainPlacement({ model: 'chat' });
+  expect(before).toMatchObject({ fits: true, summary: 'on CUDA device 0', estimatedBytes: BigInt(30 * GIB) });
+  expect(before.estimate).toMatchObject({ devices: 1, perDeviceBytes: BigInt(30 * GIB) });
+  expect(before.candidates.map(({ node: name, device, chosen }) => [name, device?.index, chosen])).toEqual([
+    ['here', 0, true],
+    ['here', 1, false],
+  ]);
+  expect(before.candidates[0]).toMatchObject({
+    claimBytes: BigInt(30 * GIB),
+    why: expect.stringContaining('best fit'),
+  });
+  await book.book('chat', wish);
+  expect((await client.explainPlacement({ model: 'chat' })).summary).toBe('it has its place on CUDA device 0');
+  const other = await client.explainPlacement({ model: 'chat', device: 'cuda:1' });
+  expect(other).toMatchObject({ fits: true, summary: 'on CUDA device 1' });
+  expect(await client.explainPlacement({ model: 'remote' })).toMatchObject({
+    fits: true,
+    summary: 'it needs no CUDA device of this node',
+    estimatedBytes: 0n,
+  });
+});
+
+test('a model of the hub is estimated, and split as far as it must be', async () => {
+  const here = node({ gpus: gpusOf('NVIDIA L40S', 46_068, 4) });
+  inCache(here, 'org/small', 16);
+  inCache(here, 'org/large', 100);
+  inCache(here, 'org/huge', 400);
+  const small = await here.client.explainPlacement({ model: 'org/small' });
+  expect(small).toMatchObject({ fits: true, summary: 'on CUDA device 0' });
+  expect(small.estimate).toMatchObject({
+    weightsBytes: BigInt(16 * GIB),
+    kvCacheBytes: BigInt(GIB),
+    contextTokens: 8_192,
+  });
+  const large = await here.client.explainPlacement({ model: 'org/large' });
+  expect(large).toMatchObject({ fits: true, summary: 'on CUDA device 0, 1, 2, 3', estimate: { devices: 4 } });
+  const huge = await here.client.explainPlacement({ model: 'org/huge' });
+  expect(huge).toMatchObject({ fits: false, estimate: { devices: 1 } });
+  expect(huge.summary).toContain('no room for a CUDA device: 0: ');
+});
+
+test('a model that is not here has an unknown size, and says so', async () => {
+  const { client } = node({ gpus: gpusOf('NVIDIA L40S', 46_068, 1) });
+  const told = await client.explainPlacement({ model: 'org/absent' });
+  expect(told).toMatchObject({ fits: true, estimatedBytes: 0n });
+  expect(told.estimate).toBeUndefined();
+  expect(told.summary).toBe('on CUDA device 0; its size is unknown, because its files are not on this node');
+});
+
+test('a GGUF goes to a device, else to the CPU unless a device is asked for', async () => {
+  const { client } = node({ gpus: gpusOf('NVIDIA L40S', 46_068, 1) });
+  expect((await client.explainPlacement({ model: RANDOM_MODEL })).summary).toBe('on CUDA device 0');
+  const without = node({}).client;
+  const onCpu = await without.explainPlacement({ model: RANDOM_MODEL });
+  expect(onCpu).toMatchObject({ fits: true, summary: expect.stringContaining('on the CPU') });
+  expect(onCpu.candidates).toMatchObject([{ chosen: true, device: { uuid: '' } }]);
+  expect(await without.explainPlacement({ model: RANDOM_MODEL, device: 'cuda' })).toMatchObject({ fits: false });
+  expect(await client.explainPlacement({ model: RANDOM_MODEL, device: 'cuda:3' })).toMatchObject({
+    fits: false,
+    summary: expect.stringContaining('3: not there'),
+  });
+  expect(await client.explainPlacement({ model: RANDOM_MODEL, device: 'cpu' })).toMatchObject({ fits: true });
+});
+
+test.each([
+  [{ model: '/etc/passwd' }, 'model: is no configured engine'],
+  [{ model: '/etc' }, 'model: is no configured engine'],
+  [{ model: '/no/such.gguf' }, 'model: there is no GGUF file that can be read at this path'],
+  [{ model: 'broken' }, 'model: config.json is damaged'],
+  [{ model: 'split', device: 'cuda:0' }, 'device: the engine is split over 2 devices'],
+  [{ model: 'split', device: 'gpu' }, 'device'],
+  [{ model: '' }, 'model'],
+])('%j is refused by name', async (request, words) => {
+  const damaged = new ModelFilesError('config.json is damaged: download the model again.');
+  const { client } = node(
+    { gpus: gpusOf('NVIDIA L40S', 46_068, 2) },
+    { broken: damaged, split: demand(10, { count: 2 }) },
+  );
+  await expect(client.explainPlacement(request)).rejects.toMatchObject({
+    code: 3,
+    message: expect.stringContaining(words),
+  });
+});

@@ -1,0 +1,23 @@
+import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
+import type { SupervisorLimits } from './supervisor/supervisor-limits.ts';
+
+/** What the inference service needs from outside. */
+export interface InferenceResources {
+  /** The router that is told about this node. Unset: nobody is. */
+  readonly registry: Client<typeof RegistryService> | undefined;
+  /** Where routers reach this node's InferenceService. Empty: in the router's process. */
+  readonly advertisedAddress: string;
+  /** Where a private directory for sockets is made, and where logs and leases of engines lie. */
+  readonly dataDir: string;
+  /** The Node.js binary that embedded engines run on. */
+  readonly nodePath: string;
+  /** Reads one environment variable: the few that engines inherit, and those that entries name. */
+  readonly environmentVariable: (name: string) => string | undefined;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Others than those of production, for tests. */
+  readonly limits?: Partial<SupervisorLimits>;
+}

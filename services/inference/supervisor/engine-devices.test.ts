@@ -1,0 +1,161 @@
+import pino from 'pino';
+import { afterEach, expect, test, vi } from 'vitest';
+import { EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { fakeAdapter } from '../../../test/engines/fake-adapter.ts';
+import { createFakeMachine, type FakeMachine, gpusOf } from '../../../test/engines/fake-nvidia-smi.ts';
+import { isRunning } from '../../../test/engines/processes.ts';
+import { type Supervised, type SuperviseOptions, supervise } from '../../../test/engines/supervise.ts';
+import { createDeviceBook, type DeviceBook } from '../devices/device-book.ts';
+import type { DeviceDemand, EngineAdapter, EnginePlace } from '../engines/engine.ts';
+import { OwnProcesses } from './own-processes.ts';
+
+const GIB = 2 ** 30;
+const ONE_DEVICE: DeviceDemand = {
+  count: 1,
+  claim: { kind: 'bytes', bytes: 8 * GIB },
+  neededBytes: 8 * GIB,
+  shares: false,
+  fallsBackToCpu: false,
+};
+
+// Each start is a cold process, and each look at the devices another.
+vi.setConfig({ testTimeout: 120_000 });
+
+const closers: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+/** A node with so many devices, and engines that it supervises. */
+function node(gpus: number): {
+  machine: FakeMachine;
+  begin: (name: string, adapter?: EngineAdapter, options?: SuperviseOptions) => Supervised;
+} {
+  const machine = createFakeMachine({ gpus: gpusOf('NVIDIA GeForce RTX 4090', 24_564, gpus) });
+  const running: Supervised[] = [];
+  const own = new OwnProcesses(() => running.flatMap(({ engine }) => engine.marked ?? []));
+  const devices: DeviceBook = createDeviceBook({
+    devices: 'auto',
+    environmentVariable: (name) => (name === 'PATH' ? machine.path : undefined),
+    ownProcesses: () => own.find(),
+    log: pino({ level: 'silent' }),
+  });
+  closers.push(
+    () => machine.remove(),
+    () => devices.close(),
+  );
+  return {
+    machine,
+    begin(name, adapter = fakeAdapter({}, { demand: ONE_DEVICE }), options = {}) {
+      const supervised = supervise(adapter, { ...options, name, devices, onChange: () => own.note() });
+      running.push(supervised);
+      closers.push(() => supervised.close());
+      supervised.engine.start();
+      return supervised;
+    },
+  };
+}
+
+function untilState({ engine }: Supervised, state: EngineState): Promise<void> {
+  return expect.poll(() => engine.status.state, { timeout: 60_000, interval: 10 }).toBe(state);
+}
+
+test('is placed on a device, and started with it', async () => {
+  const places: EnginePlace[] = [];
+  const fake = fakeAdapter({}, { demand: ONE_DEVICE, portCount: 2 });
+  const adapter: EngineAdapter = {
+    ...fake,
+    connect(setting, place) {
+      places.push(place);
+      return fake.connect(setting, place);
+    },
+  };
+  const one = node(1).begin('one', adapter);
+  await untilState(one, EngineState.READY);
+  expect(one.last()).toMatchObject({ devices: [0], deviceKind: 'cuda' });
+  expect(one.changes[0]).toMatchObject({ state: EngineState.PLACED, devices: [0], processId: 0 });
+  expect(places[0]?.devices).toEqual([0]);
+  expect(new Set(places[0]?.ports).size).toBe(2);
+});
+
+test('two engines never share a device that nobody shares', async () => {
+  const { begin } = node(2);
+  const [one, other] = [begin('one'), begin('other')];
+  await Promise.all([untilState(one, EngineState.READY), untilState(other, EngineState.READY)]);
+  expect([...one.last().devices, ...other.last().devices].sort()).toEqual([0, 1]);
+});
+
+test('where there is no room it says why, and starts as soon as there is', async () => {
+  const { begin } = node(1);
+  const one = begin('one');
+  await untilState(one, EngineState.READY);
+  // Only the release can wake it in time.
+  const restart = { firstDelayMs: 600_000, maxDelayMs: 600_000 };
+  const other = begin('other', undefined, { limits: { restart } });
+  await untilState(other, EngineState.BACKOFF);
+  expect(other.last()).toMatchObject({ devices: [], failure: { cause: FailureCause.DEVICE_BUSY, attempts: 1 } });
+  expect(other.last().failure?.hint).toContain('other');
+  expect(other.last().failure?.evidence.join()).toContain('one');
+  expect(other.last().failure?.retryAt).toBeDefined();
+  expect(other.last().restarts).toBe(0);
+  await one.engine.stop(0);
+  await untilState(other, EngineState.READY);
+  expect(other.last().devices).toEqual([0]);
+});
+
+test('no room for long is no crash loop: it asks again after each delay', async () => {
+  const { begin, machine } = node(1);
+  const foreign = { processId: 1, gpus: [0], usedMiB: 20_000 };
+  machine.change({ processes: [foreign] });
+  const one = begin('one', undefined, { limits: { restart: { firstDelayMs: 5, maxDelayMs: 5 } } });
+  await expect.poll(() => one.last().failure?.attempts, { timeout: 30_000 }).toBeGreaterThan(6);
+  expect(one.states).toEqual(['BACKOFF']);
+  machine.change({ processes: [] });
+  await untilState(one, EngineState.READY);
+});
+
+test('is stopped while it waits for room', async () => {
+  const { begin } = node(0);
+  const one = begin('one');
+  await untilState(one, EngineState.BACKOFF);
+  await one.engine.stop(0);
+  expect(one.states).toEqual(['BACKOFF', 'STOPPED']);
+});
+
+test('its place is free only when the driver reports the memory back', async () => {
+  const { begin, machine } = node(1);
+  const one = begin('one', undefined, { limits: { memoryBackMs: 60_000 } });
+  await untilState(one, EngineState.READY);
+  const { processId } = one.last();
+  machine.change({ processes: [{ processId, gpus: [0], usedMiB: 8_000 }] });
+  const stopped = one.engine.stop(0);
+  await expect.poll(() => isRunning(processId), { timeout: 20_000 }).toBe(false);
+  const other = begin('other', undefined, { limits: { restart: { firstDelayMs: 10, maxDelayMs: 10 } } });
+  await expect.poll(() => other.last().failure?.attempts, { timeout: 30_000 }).toBeGreaterThan(2);
+  expect(one.last().state).toBe(EngineState.STOPPING);
+  machine.change({ processes: [] });
+  await stopped;
+  expect(one.last().state).toBe(EngineState.STOPPED);
+  await untilState(other, EngineState.READY);
+});
+
+test('memory that does not come back is waited for no longer than the limit', async () => {
+  const { begin, machine } = node(1);
+  const one = begin('one', undefined, { limits: { memoryBackMs: 300 } });
+  await untilState(one, EngineState.READY);
+  machine.change({ processes: [{ processId: one.last().processId, gpus: [0], usedMiB: 8_000 }] });
+  await one.engine.stop(0);
+  expect(one.last().state).toBe(EngineState.STOPPED);
+});
+
+test('a crash gives the device back before the next start asks for it', async () => {
+  const { begin } = node(1);
+  const adapter = fakeAdapter({}, { demand: ONE_DEVICE, program: ['sh', '-c', 'exit 1'] });
+  const restart = { firstDelayMs: 1, maxDelayMs: 1 };
+  const one = begin('one', adapter, { limits: { restart } });
+  await untilState(one, EngineState.QUARANTINED);
+  expect(one.last().devices).toEqual([]);
+  expect(one.changes.every(({ failure }) => failure?.cause !== FailureCause.DEVICE_BUSY)).toBe(true);
+  const other = begin('other');
+  await untilState(other, EngineState.READY);
+});

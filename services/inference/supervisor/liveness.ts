@@ -1,0 +1,89 @@
+/** So many late answers in a row of an engine that has nothing to do mean that it is not merely busy. */
+const LATE_LIMIT = 3;
+
+/** Time that passed between two looks and in which we did not look (we were suspended ourselves) does not count beyond this. */
+const MAX_GAP_MS = 10_000;
+
+/**
+ * An engine that tells no steps and has not begun to answer reads prompts, for all we can see. A long prompt on a slow
+ * device takes minutes, so it is given this many times the limit.
+ */
+const READING_FACTOR = 10;
+
+/** What came of one probe. */
+export type ProbeOutcome =
+  | { readonly kind: 'answer'; readonly running?: number | undefined; readonly step?: number | undefined }
+  /** No answer in time, which a busy engine may do. */
+  | { readonly kind: 'late' }
+  /** Refused, or an answer that says no. */
+  | { readonly kind: 'failed' };
+
+/** What is seen of an engine at one moment. */
+export interface Sighting {
+  /** On the monotonic clock, in milliseconds. */
+  readonly atMs: number;
+  readonly probe: ProbeOutcome;
+  /** Events that it has sent us so far. */
+  readonly events: number;
+  /** Our generations that run on it; those of them that their readers have stopped; those whose tokens flow. */
+  readonly running: number;
+  readonly paused: number;
+  readonly flowing: number;
+}
+
+/** How an engine is: it answers; it does not, and takes no requests; it will not come back by itself. */
+export type Health = 'well' | 'unwell' | 'hung';
+
+/** What is known of an engine's health after some sightings. */
+export interface Liveness {
+  readonly health: Health;
+  readonly atMs: number;
+  /** For how long it has owed progress and shown none. */
+  readonly stillMs: number;
+  readonly events: number;
+  readonly step: number | undefined;
+  readonly lateInARow: number;
+}
+
+/** An engine that has just become ready. */
+export function aliveSince(atMs: number, events: number): Liveness {
+  return { health: 'well', atMs, stillMs: 0, events, step: undefined, lateInARow: 0 };
+}
+
+/**
+ * Health is progress: tokens that came, steps that the engine counted, or an answer when there was nothing to do. Nothing
+ * of that for `hungAfterMs` is hung, whatever its endpoint says; and as long as tokens flow a probe that fails means nothing.
+ * Pure.
+ */
+export function look(before: Liveness, seen: Sighting, hungAfterMs: number): Liveness {
+  const { probe } = seen;
+  const step = probe.kind === 'answer' ? (probe.step ?? before.step) : before.step;
+  const owed = seen.running - seen.paused;
+  const engineRuns = probe.kind === 'answer' && probe.step !== undefined ? (probe.running ?? 0) - seen.paused : 0;
+  const isBusy = owed > 0 || engineRuns > 0;
+  const tokensCame = seen.events !== before.events;
+  const stepped = step !== undefined && step !== before.step;
+  const moved = tokensCame || stepped || (probe.kind === 'answer' && !isBusy);
+  const passedMs = Math.min(MAX_GAP_MS, Math.max(0, seen.atMs - before.atMs));
+  const stillMs = moved ? 0 : before.stillMs + passedMs;
+  const lateInARow = probe.kind === 'late' ? before.lateInARow + 1 : 0;
+  const mayBeReading = step === undefined && owed > 0 && seen.flowing === 0;
+  const limitMs = mayBeReading ? hungAfterMs * READING_FACTOR : hungAfterMs;
+  const next = { atMs: seen.atMs, stillMs, events: seen.events, step, lateInARow };
+  return {
+    ...next,
+    health: stillMs >= limitMs ? 'hung' : healthNow(before.health, probe, tokensCame, isBusy, lateInARow),
+  };
+}
+
+function healthNow(
+  before: Health,
+  probe: ProbeOutcome,
+  tokensCame: boolean,
+  isBusy: boolean,
+  lateInARow: number,
+): Health {
+  if (probe.kind === 'answer' || tokensCame) return 'well';
+  if (probe.kind === 'failed') return 'unwell';
+  return !isBusy && lateInARow >= LATE_LIMIT ? 'unwell' : before;
+}

@@ -1,0 +1,48 @@
+import { afterEach, expect, test } from 'vitest';
+import { type MarkedStart, OwnProcesses } from './own-processes.ts';
+import { type GuardedProcess, spawnGuarded } from './spawn.ts';
+
+const started: GuardedProcess[] = [];
+afterEach(async () => {
+  for (const child of started.splice(0)) await child.sweep();
+});
+
+/** Two processes, one in a session of its own; resolves with the id of that one. */
+async function family(): Promise<{ child: GuardedProcess; grandchild: number }> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const child = spawnGuarded({
+    program: 'sh',
+    args: ['-c', 'setsid sh -c "echo \\$\\$; exec sleep 60" & wait'],
+    environment: {},
+    environmentVariable: (name) => process.env[name],
+    onStdout: resolve,
+    onStderr: () => {},
+  });
+  started.push(child);
+  return { child, grandchild: Number(await promise) };
+}
+
+test.runIf(process.platform === 'linux')('finds a family by its mark, and nobody without one', async () => {
+  const { child, grandchild } = await family();
+  let starts: MarkedStart[] = [];
+  const own = new OwnProcesses(() => starts);
+  expect([...(await own.find())]).toEqual([]);
+  starts = [child];
+  const found = await own.find();
+  expect([...found]).toEqual(expect.arrayContaining([child.processId, grandchild]));
+  expect(found.has(process.pid)).toBe(false);
+});
+
+test.runIf(process.platform === 'linux')('what has ended counts until its start is forgotten', async () => {
+  const { child, grandchild } = await family();
+  let starts: MarkedStart[] = [child];
+  const own = new OwnProcesses(() => starts);
+  own.note();
+  await expect.poll(async () => (await own.find()).has(grandchild)).toBe(true);
+  process.kill(grandchild, 'SIGKILL');
+  child.signal('SIGKILL');
+  await child.exited;
+  expect([...(await own.find())]).toEqual(expect.arrayContaining([child.processId, grandchild]));
+  starts = [];
+  expect((await own.find()).size).toBe(0);
+});

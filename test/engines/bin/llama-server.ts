@@ -1,0 +1,61 @@
+// A fake llama-server. As the real one it answers 503 from the start on until the model is loaded.
+import { readArguments } from '../kit/arguments.ts';
+import { newState } from '../kit/engine-state.ts';
+import { faultScript } from '../kit/fault-script.ts';
+import { fakeServer, listen } from '../kit/http-server.ts';
+import { live } from '../kit/life.ts';
+import { LLAMA_SERVER_TOOL, llamaServerFailures, llamaServerLines } from '../llama-server/program.ts';
+import { llamaServerRoutes } from '../llama-server/routes.ts';
+
+const PUBLIC = ['/health', '/v1/models'];
+const TRAINED_CONTEXT = 8_192;
+
+const given = readArguments(LLAMA_SERVER_TOOL);
+const script = faultScript();
+const state = newState();
+const key = given.value('--api-key') ?? process.env.LLAMA_API_KEY;
+const slots = Number(given.value('-np') ?? 4);
+const context = Number(given.value('-c') ?? TRAINED_CONTEXT);
+const host = given.value('--host') ?? '127.0.0.1';
+const model = script.wrongModel ?? given.value('--alias') ?? given.value('-m') ?? '';
+let loaded = false;
+
+const server = fakeServer({
+  state,
+  routes: llamaServerRoutes({
+    script,
+    state,
+    model,
+    slots,
+    // Without a number of slots the context is one pool.
+    contextTokens: given.has('-np') ? Math.floor(context / slots) : context,
+    metrics: given.has('--metrics'),
+    embeds: given.has('--embedding'),
+  }),
+  notFound: { error: { code: 404, message: 'File Not Found', type: 'not_found_error' } },
+  before: ({ path, headers, reply }) => {
+    if (key !== undefined && !PUBLIC.includes(path) && headers.authorization !== `Bearer ${key}`) {
+      reply(401, { error: { message: 'Invalid API Key', type: 'authentication_error', code: 401 } });
+    } else if (loaded) return false;
+    else reply(503, { error: { message: 'Loading model', type: 'unavailable_error', code: 503 } });
+    return true;
+  },
+});
+
+const at = host.endsWith('.sock') ? { socketPath: host } : { port: Number(given.value('--port') ?? 8080) };
+await listen(server, at).catch(() => {
+  process.stderr.write(`start: couldn't bind HTTP server socket, hostname: ${host}, port: 8080\n`);
+  process.exit(1);
+});
+const devices = (given.value('--device') ?? '').split(',').filter((device) => device.startsWith('CUDA'));
+await live({
+  script,
+  startLines: llamaServerLines({ model, devices, layers: Number(given.value('-ngl') ?? 0), slots, context }),
+  readyLines: ['main: model loaded', `main: server is listening on ${host}`],
+  log: 'stderr',
+  failures: llamaServerFailures(),
+  listen: () => {
+    loaded = true;
+    return Promise.resolve();
+  },
+});

@@ -1,0 +1,186 @@
+// Starts a fake engine as the supervisor does, through its adapter and the guarded spawn, without the supervisor.
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { json } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { GenerateRequestSchema } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type {
+  EngineAdapter,
+  EngineConnection,
+  EngineLaunch,
+  EngineProgress,
+  EngineSetting,
+  FailureSignature,
+} from '../../services/inference/engines/engine.ts';
+import { type GuardedProcess, spawnGuarded } from '../../services/inference/supervisor/spawn.ts';
+import { killSurvivors } from '../../services/inference/supervisor/survivors.ts';
+import type { FakeState } from './kit/engine-state.ts';
+import { lastStart, type StartRecord } from './kit/record.ts';
+import { RecordingSink, recordingCall } from './recording-sink.ts';
+
+const BIN = join(import.meta.dirname, 'bin');
+
+/** Generous: the machine may do other work. */
+const PATIENCE_MS = 60_000;
+
+const SURVIVOR_LIMIT_MS = 10_000;
+
+/** Where a fake is started; `env` of the entry should name `recordFile`. */
+export interface EngineFolder {
+  readonly directory: string;
+  /** For the `FAKE_RECORD` of the fake. */
+  readonly recordFile: string;
+  remove(): void;
+}
+
+/** A folder for one test. */
+export function engineFolder(): EngineFolder {
+  const directory = mkdtempSync(join(tmpdir(), 'mesh-'));
+  return {
+    directory,
+    recordFile: join(directory, 'record'),
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+/** The place of a node whose PATH has the fakes in front. */
+export function fakeSetting(directory: string): EngineSetting {
+  return {
+    runDirectory: directory,
+    nodePath: process.execPath,
+    gpu: 'auto',
+    environmentVariable: (name) =>
+      name === 'PATH' ? `${BIN}${delimiter}${process.env.PATH ?? ''}` : process.env[name],
+  };
+}
+
+/** A running fake behind its adapter. */
+export interface StartedEngine {
+  readonly connection: EngineConnection;
+  readonly child: GuardedProcess;
+  /** Every line so far. */
+  readonly lines: readonly string[];
+  /** What the adapter read out of them. */
+  readonly progress: readonly EngineProgress[];
+  readonly record: () => StartRecord;
+  /** Asks until the engine answers its probe. Rejects when it ends before. */
+  untilReady(): Promise<void>;
+  /** Runs a generation to its end. */
+  run(shape: MessageInitShape<typeof GenerateRequestSchema>): Promise<RecordingSink>;
+  /** Ends it and whatever it left. */
+  close(): Promise<void>;
+}
+
+/** Starts the adapter's process. */
+export function startEngine(
+  adapter: EngineAdapter,
+  folder: EngineFolder,
+  place: { readonly devices?: readonly number[]; readonly ports?: readonly number[] } = {},
+): StartedEngine {
+  const setting = fakeSetting(folder.directory);
+  const connection = adapter.connect(setting, { devices: place.devices ?? [], ports: place.ports ?? [] });
+  if (!connection.launch) throw new Error('this adapter starts nothing');
+  return launched(connection, connection.launch, setting, folder);
+}
+
+function launched(
+  connection: EngineConnection,
+  launch: EngineLaunch,
+  setting: EngineSetting,
+  folder: EngineFolder,
+): StartedEngine {
+  const lines: string[] = [];
+  const progress: EngineProgress[] = [];
+  const reader = (fromStderr: boolean) => {
+    let partial = '';
+    return (piece: string): void => {
+      const parts = (partial + piece).split('\n');
+      partial = parts.pop() ?? '';
+      for (const line of parts) {
+        lines.push(line);
+        const read = launch.readLine(line, fromStderr);
+        if (read) progress.push(read);
+      }
+    };
+  };
+  const child = spawnGuarded({
+    ...launch,
+    environmentVariable: setting.environmentVariable,
+    onStdout: reader(false),
+    onStderr: reader(true),
+  });
+  return {
+    connection,
+    child,
+    lines,
+    progress,
+    record: () => lastStart(folder.recordFile),
+    async untilReady() {
+      let gone = false;
+      void child.exited.then(() => {
+        gone = true;
+      });
+      await until(async () => {
+        if (gone) throw new Error(`the engine ended while it started:\n${lines.join('\n')}`);
+        return connection.probe(AbortSignal.timeout(PATIENCE_MS)).then(
+          () => true,
+          () => false,
+        );
+      });
+    },
+    async run(shape) {
+      const sink = new RecordingSink();
+      connection.generate(create(GenerateRequestSchema, shape), recordingCall(), sink);
+      await sink.over;
+      return sink;
+    },
+    async close() {
+      child.signal('SIGTERM');
+      const patience = new AbortController();
+      const late = delay(2_000, undefined, { signal: patience.signal }).catch(() => {});
+      await Promise.race([child.exited, late]);
+      patience.abort();
+      await child.sweep();
+      await killSurvivors(child.mark, SURVIVOR_LIMIT_MS);
+      await connection.close();
+    },
+  };
+}
+
+/** Waits until a condition holds. */
+export async function until(condition: () => Promise<boolean> | boolean, limitMs = PATIENCE_MS): Promise<void> {
+  const end = performance.now() + limitMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within ${limitMs} ms`);
+    await delay(10);
+  }
+}
+
+/** Loopback ports that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** The fake's own count, over a loopback port or a Unix socket. */
+export async function fakeState(at: number | string): Promise<FakeState> {
+  const where = typeof at === 'number' ? { host: '127.0.0.1', port: at } : { socketPath: at };
+  const [response] = (await once(request({ ...where, path: '/fake/state' }).end(), 'response')) as [IncomingMessage];
+  return (await json(response)) as FakeState;
+}
+
+/** The signature that tells why an engine failed: the first one, in its order, that any line shows. */
+export function failureIn(
+  lines: readonly string[],
+  failures: readonly FailureSignature[],
+): FailureSignature | undefined {
+  return failures.find(({ pattern }) => lines.some((line) => pattern.test(line)));
+}
