@@ -90,6 +90,7 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     engine = start(
       { tokens: 4, texts: [' ä', ' €', ' EN', 'D!'] },
       {
+        devices: [3, 1],
         max_model_len: 4_096,
         max_concurrency: 16,
         dtype: 'bfloat16',
@@ -344,14 +345,37 @@ test('an embedding model embeds, in order, and generates nothing', { timeout: TI
 });
 
 test('a model that spans hosts runs on an existing Ray cluster', { timeout: TIMEOUT_MS }, async () => {
-  const fields = { ray_address: '10.0.0.1:6379', devices: [0, 1], tensor_parallel_size: 4, extra_args: ['-pp', '2'] };
+  const fields = { ray_address: '10.0.0.1:6379', devices: [0, 1], tensor_parallel_size: 4, pipeline_parallel_size: 2 };
   const engine = await startReady({}, fields, [0, 1]);
   const { argv, env } = engine.record();
   expect(env.RAY_ADDRESS).toBe('10.0.0.1:6379');
   expect(argv.slice(-8)).toEqual([
-    ...['--gpu-memory-utilization', '0.9', '--tensor-parallel-size', '4'],
-    ...['--distributed-executor-backend', 'ray', '-pp', '2'],
+    ...['--gpu-memory-utilization', '0.9', '--tensor-parallel-size', '4', '--pipeline-parallel-size', '2'],
+    ...['--distributed-executor-backend', 'ray'],
   ]);
+});
+
+test.each([
+  [{}, { count: 1, indices: undefined, shares: false, claim: { kind: 'share', share: 0.9 } }],
+  [
+    { devices: [2, 3], gpu_memory_utilization: 0.4 },
+    { count: 2, indices: [2, 3], claim: { kind: 'share', share: 0.4 } },
+  ],
+  [
+    { tensor_parallel_size: 2, pipeline_parallel_size: 2 },
+    { count: 4, indices: undefined },
+  ],
+  [
+    { devices: [5], ray_address: 'auto', tensor_parallel_size: 8 },
+    { count: 1, indices: [5] },
+  ],
+])('an entry with %j asks for devices', async (fields, demand) => {
+  expect(await vllmEngine(entryOf(fields)).demand()).toMatchObject({ fallsBackToCpu: false, ...demand });
+});
+
+test('on the CPU and with no device of this host in its Ray cluster it asks for none', async () => {
+  expect(await vllmEngine(entryOf({ devices: [] })).demand()).toBeUndefined();
+  expect(await vllmEngine(entryOf({ devices: [], ray_address: 'auto' })).demand()).toBeUndefined();
 });
 
 test('another model on its socket is told by its name', { timeout: TIMEOUT_MS }, async () => {

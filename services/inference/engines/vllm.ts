@@ -23,7 +23,7 @@ import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
 import type { OpenAiRequest } from './openai-request.ts';
 import { OpenAiStream } from './openai-stream.ts';
 import { deviceDemand, newEngineKey, newSocketPath } from './process-launch.ts';
-import { vllmLaunch, vllmMemoryShare } from './vllm-launch.ts';
+import { vllmLaunch, vllmMemoryShare, vllmSpread } from './vllm-launch.ts';
 import { type VllmModel, vllmRequest } from './vllm-request.ts';
 
 /** vLLM, `vllm serve`, on a Unix socket. */
@@ -59,13 +59,14 @@ function capabilitiesOf(entry: VllmEntry): EngineCapabilities {
   });
 }
 
-async function demand(entry: VllmEntry): Promise<DeviceDemand | undefined> {
+function demand(entry: VllmEntry): Promise<DeviceDemand | undefined> {
+  const { split, stages } = vllmSpread(entry);
   // One sequence of full length is what vLLM insists on; with more it waits for room in its cache.
   const { model, max_model_len: contextTokens, dtype } = entry;
   // Over a Ray cluster each device holds its part of what all of them hold, here or elsewhere.
-  const tensorParallel = entry.ray_address === undefined ? undefined : entry.tensor_parallel_size;
-  const use = { model, contextTokens, dtype, ...(tensorParallel === undefined ? {} : { tensorParallel }) };
-  return deviceDemand(entry, use, { share: vllmMemoryShare(entry), fallsBackToCpu: false });
+  const use = { model, contextTokens, dtype, tensorParallel: split * stages };
+  const spread = { ...entry, tensor_parallel_size: split * stages };
+  return deviceDemand(spread, use, { share: vllmMemoryShare(entry), fallsBackToCpu: false });
 }
 
 function connect(
