@@ -16,6 +16,7 @@ import {
   until,
 } from '../../../test/engines/launched-engine.ts';
 import { RecordingSink, recordingCall } from '../../../test/engines/recording-sink.ts';
+import { RANDOM_MODEL } from '../../../test/fixtures/embedded-engine.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { modelEntrySchema, type VllmEntry } from './model-entry.ts';
 import { vllmEngine } from './vllm.ts';
@@ -371,6 +372,18 @@ test.each([
   ],
 ])('an entry with %j asks for devices', async (fields, demand) => {
   expect(await vllmEngine(entryOf(fields)).demand()).toMatchObject({ fallsBackToCpu: false, ...demand });
+});
+
+test('what is needed is told by the files, unless they are quantized while they load', async () => {
+  const needed = async (fields: object) =>
+    (await vllmEngine(entryOf({ model: RANDOM_MODEL, max_model_len: 64, max_concurrency: 99, ...fields })).demand())
+      ?.neededBytes;
+  const stored = (await needed({})) ?? 0;
+  expect(stored).toBeGreaterThan(0);
+  // As many sequences as there may be need not fit at a time.
+  expect(await needed({ max_concurrency: 1 })).toBe(stored);
+  expect(await needed({ quantization: 'fp8' })).toBe(0);
+  expect(await needed({ quantization: 'awq' })).toBe(stored);
 });
 
 test('on the CPU and with no device of this host in its Ray cluster it asks for none', async () => {
