@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { json } from 'node:stream/consumers';
@@ -17,6 +16,7 @@ import type {
   EngineSetting,
   FailureSignature,
 } from '../../services/inference/engines/engine.ts';
+import { createPortPool } from '../../services/inference/supervisor/port-pool.ts';
 import { type GuardedProcess, spawnGuarded } from '../../services/inference/supervisor/spawn.ts';
 import { killSurvivors } from '../../services/inference/supervisor/survivors.ts';
 import type { FakeState } from './kit/engine-state.ts';
@@ -161,13 +161,11 @@ export async function until(condition: () => Promise<boolean> | boolean, limitMs
   }
 }
 
-/** Loopback ports that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+const portPool = createPortPool();
+
+/** Free loopback ports, as the supervisor would take them; no two calls of a test file get the same. */
+export function freePorts(count: number): Promise<readonly number[]> {
+  return portPool.take(count);
 }
 
 /** The fake's own count, over a loopback port or a Unix socket. */

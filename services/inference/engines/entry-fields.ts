@@ -61,6 +61,9 @@ export const model = z.string().min(1).regex(/^[^-]/, "must not start with '-'")
 /** Over how many devices each layer is split. Unset: as many as `devices` names, else 1. */
 export const tensorParallelSize = z.int().min(1).max(1_024).optional();
 
+/** Over how many groups of devices the layers are spread, one after another. Unset: 1. */
+export const pipelineParallelSize = z.int().min(1).max(1_024).optional();
+
 /** The share of each device's memory that the engine claims, whatever the model needs. */
 export const gpuMemoryUtilization = z.number().gt(0).max(1).optional();
 
@@ -81,17 +84,21 @@ export const address = z.url({ protocol: /^https?$/, abort: true }).superRefine(
   }
 });
 
-/** Fields that two checks look at. */
-interface Split {
+/** What says over how many devices a model is spread. */
+export interface Spread {
   readonly devices?: readonly number[] | undefined;
   readonly tensor_parallel_size?: number | undefined;
+  readonly pipeline_parallel_size?: number | undefined;
 }
 
-/** Refuses devices that cannot be split as the entry says. */
-export function requireDevicesForSplit(entry: Split, context: z.RefinementCtx): void {
-  const { devices, tensor_parallel_size: split } = entry;
-  if (!devices || split === undefined || devices.length === 0 || devices.length % split === 0) return;
-  const message = `names ${devices.length} devices, which tensor_parallel_size ${split} does not divide`;
+/** Refuses a list of devices that is not as long as the model is spread. */
+export function requireDevicesForSpread(entry: Spread, context: z.RefinementCtx): void {
+  const { devices, tensor_parallel_size: split, pipeline_parallel_size: stages = 1 } = entry;
+  if (!devices || devices.length === 0) return;
+  const needed = split === undefined ? Math.ceil(devices.length / stages) * stages : split * stages;
+  if (devices.length === needed) return;
+  const fields = stages === 1 ? 'tensor_parallel_size' : 'tensor_parallel_size times pipeline_parallel_size';
+  const message = `names ${devices.length} devices, and ${fields} asks for ${needed}`;
   context.addIssue({ code: 'custom', path: ['devices'], message });
 }
 

@@ -6,10 +6,11 @@ import {
   dtype,
   gpuMemoryUtilization,
   model,
+  pipelineParallelSize,
   program,
   quantization,
   refuseOwnFlags,
-  requireDevicesForSplit,
+  requireDevicesForSpread,
   startedFields,
   tensorParallelSize,
 } from './entry-fields.ts';
@@ -53,6 +54,7 @@ const vllmEntrySchema = z
     dtype,
     quantization,
     tensor_parallel_size: tensorParallelSize,
+    pipeline_parallel_size: pipelineParallelSize,
     gpu_memory_utilization: gpuMemoryUtilization,
     /** What the model is for. "embed": it makes vectors and generates nothing. */
     task: z.enum(['generate', 'embed']).default('generate'),
@@ -67,7 +69,7 @@ const vllmEntrySchema = z
     ray_address: z.string().min(1).optional(),
   })
   .superRefine((entry, context) => {
-    if (entry.ray_address === undefined) requireDevicesForSplit(entry, context);
+    if (entry.ray_address === undefined) requireDevicesForSpread(entry, context);
     else if (!entry.devices) {
       const message = 'must name the devices of this host that the Ray cluster may use, or none: []';
       context.addIssue({ code: 'custom', path: ['devices'], message });
@@ -88,7 +90,7 @@ const tgiEntrySchema = z
     tensor_parallel_size: tensorParallelSize,
     gpu_memory_utilization: gpuMemoryUtilization,
   })
-  .superRefine(requireDevicesForSplit)
+  .superRefine(requireDevicesForSpread)
   .superRefine(refuseOwnFlags(TGI_FLAGS));
 
 /** `llama-server`. */
@@ -107,7 +109,7 @@ const llamaServerEntrySchema = z
     /** What the model is for. "embed": it makes vectors and generates nothing. */
     task: z.enum(['generate', 'embed']).default('generate'),
   })
-  .superRefine(requireDevicesForSplit)
+  .superRefine(requireDevicesForSpread)
   .superRefine(refuseOwnFlags(LLAMA_SERVER_FLAGS));
 
 /** `transformers serve`. */

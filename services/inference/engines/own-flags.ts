@@ -18,6 +18,8 @@ export const VLLM_FLAGS: OwnFlags = {
   booked: {
     '--tensor-parallel-size': 'tensor_parallel_size',
     '-tp': 'tensor_parallel_size',
+    '--pipeline-parallel-size': 'pipeline_parallel_size',
+    '-pp': 'pipeline_parallel_size',
     '--gpu-memory-utilization': 'gpu_memory_utilization',
     '--kv-cache-memory-bytes': 'gpu_memory_utilization',
     '--distributed-executor-backend': 'ray_address',

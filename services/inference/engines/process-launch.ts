@@ -61,17 +61,19 @@ export function newSocketPath(setting: Pick<EngineSetting, 'runDirectory'>): str
 /**
  * What a started engine needs of devices. Undefined for an entry that names none: the CPU.
  *
+ * @param use what its memory depends on; undefined: that cannot be told before it runs.
  * @param share what it claims of each device whatever the model needs, from 0 to 1; unset: what the model needs.
  * @throws ModelFilesError when the model's files are here and cannot be read.
  */
 export async function deviceDemand(
   entry: StartedEntry,
-  use: ModelUse,
+  use: ModelUse | undefined,
   { share, fallsBackToCpu }: { readonly share?: number | undefined; readonly fallsBackToCpu: boolean },
 ): Promise<DeviceDemand | undefined> {
   const count = entry.devices?.length ?? entry.tensor_parallel_size ?? 1;
   if (count === 0) return undefined;
-  const estimate = await estimateMemory({ tensorParallel: count, ...use }, (name) => variableOf(entry, name));
+  const wanted = use && { tensorParallel: count, ...use };
+  const estimate = wanted && (await estimateMemory(wanted, (name) => variableOf(entry, name)));
   const neededBytes = estimate?.perDeviceBytes ?? 0;
   return {
     count,

@@ -107,7 +107,7 @@ describe('generations', () => {
     expect((await lastBody())?.body.response_format).toEqual({ type: 'json', value: schema });
   });
 
-  test('tools: one name, one id, and the reason says that tools are called', async () => {
+  test('tools: one name, one id', async () => {
     const sink = await engine.run({
       prompt: chat('Hi'),
       tools: [{ name: 'weather' }],
@@ -132,7 +132,7 @@ describe('generations', () => {
   test(
     'a stop text within a token ends the answer here and at the engine; the prompt is counted afterwards',
     () =>
-      withFake({ texts: ['a', 'b.c', 'd'], everyMs: 20 }, async (slow) => {
+      withFake({ texts: ['a', 'b.c', 'd'], everyMs: 50 }, async (slow) => {
         const sink = await slow.run({
           prompt: text('four words of prompt'),
           sampling: { maxTokens: 500, stop: ['.'] },
@@ -141,6 +141,8 @@ describe('generations', () => {
         expect(sink.finished).toMatchObject([{ reason: FinishReason.STOP, matchedStop: '.' }]);
         expect(sink.usage).toMatchObject({ promptTokens: 4 });
         await until(async () => (await fakeState(slow.port)).aborted === 1);
+        // At once, not when the exchange has waited for the rest in vain.
+        expect((await fakeState(slow.port)).generatedTokens).toBeLessThan(18);
       }),
     TIMEOUT_MS,
   );
@@ -201,6 +203,18 @@ describe('generations', () => {
     expect(engine.connection.embed).toBeUndefined();
   });
 });
+
+test(
+  'after a call it says "stop", and the reason is that tools are called',
+  () =>
+    withFake({ tokens: 3 }, async ({ run }) => {
+      const calls = await run({ prompt: chat('Hi'), tools: [{ name: 'weather' }], sampling: { maxTokens: 9 } });
+      expect(calls.finished).toMatchObject([{ reason: FinishReason.TOOL_CALLS }]);
+      const talks = await run({ prompt: chat('Hi'), sampling: { maxTokens: 9 } });
+      expect(talks.finished).toMatchObject([{ reason: FinishReason.STOP }]);
+    }),
+  TIMEOUT_MS,
+);
 
 describe('trouble', () => {
   test(

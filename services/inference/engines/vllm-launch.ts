@@ -20,6 +20,12 @@ export function vllmMemoryShare(entry: VllmEntry): number {
   return entry.gpu_memory_utilization ?? DEFAULT_MEMORY_SHARE;
 }
 
+/** Over how many devices the model is spread: each layer over `split`, the layers over `stages` groups of those. */
+export function vllmSpread(entry: VllmEntry): { readonly split: number; readonly stages: number } {
+  const stages = entry.pipeline_parallel_size ?? 1;
+  return { split: entry.tensor_parallel_size ?? Math.max(1, (entry.devices?.length ?? 1) / stages), stages };
+}
+
 /** The process of one start: `vllm serve` on a Unix socket. */
 export function vllmLaunch(entry: VllmEntry, place: VllmPlace): EngineLaunch {
   const { apiKey, socketPath } = place;
@@ -62,8 +68,9 @@ function engineArguments(entry: VllmEntry, { devices }: EnginePlace): string[] {
   if (devices.length > 0 || entry.ray_address !== undefined) {
     args.push('--gpu-memory-utilization', String(vllmMemoryShare(entry)));
   }
-  const split = entry.tensor_parallel_size ?? Math.max(1, entry.devices?.length ?? devices.length);
+  const { split, stages } = vllmSpread(entry);
   if (split > 1) args.push('--tensor-parallel-size', String(split));
+  if (stages > 1) args.push('--pipeline-parallel-size', String(stages));
   if (entry.max_model_len !== undefined) args.push('--max-model-len', String(entry.max_model_len));
   if (entry.max_concurrency !== undefined) args.push('--max-num-seqs', String(entry.max_concurrency));
   if (entry.dtype !== undefined) args.push('--dtype', entry.dtype);

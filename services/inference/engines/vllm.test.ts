@@ -16,6 +16,7 @@ import {
   until,
 } from '../../../test/engines/launched-engine.ts';
 import { RecordingSink, recordingCall } from '../../../test/engines/recording-sink.ts';
+import { RANDOM_MODEL } from '../../../test/fixtures/embedded-engine.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { modelEntrySchema, type VllmEntry } from './model-entry.ts';
 import { vllmEngine } from './vllm.ts';
@@ -90,6 +91,7 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     engine = start(
       { tokens: 4, texts: [' ä', ' €', ' EN', 'D!'] },
       {
+        devices: [3, 1],
         max_model_len: 4_096,
         max_concurrency: 16,
         dtype: 'bfloat16',
@@ -344,14 +346,49 @@ test('an embedding model embeds, in order, and generates nothing', { timeout: TI
 });
 
 test('a model that spans hosts runs on an existing Ray cluster', { timeout: TIMEOUT_MS }, async () => {
-  const fields = { ray_address: '10.0.0.1:6379', devices: [0, 1], tensor_parallel_size: 4, extra_args: ['-pp', '2'] };
+  const fields = { ray_address: '10.0.0.1:6379', devices: [0, 1], tensor_parallel_size: 4, pipeline_parallel_size: 2 };
   const engine = await startReady({}, fields, [0, 1]);
   const { argv, env } = engine.record();
   expect(env.RAY_ADDRESS).toBe('10.0.0.1:6379');
   expect(argv.slice(-8)).toEqual([
-    ...['--gpu-memory-utilization', '0.9', '--tensor-parallel-size', '4'],
-    ...['--distributed-executor-backend', 'ray', '-pp', '2'],
+    ...['--gpu-memory-utilization', '0.9', '--tensor-parallel-size', '4', '--pipeline-parallel-size', '2'],
+    ...['--distributed-executor-backend', 'ray'],
   ]);
+});
+
+test.each([
+  [{}, { count: 1, indices: undefined, shares: false, claim: { kind: 'share', share: 0.9 } }],
+  [
+    { devices: [2, 3], gpu_memory_utilization: 0.4 },
+    { count: 2, indices: [2, 3], claim: { kind: 'share', share: 0.4 } },
+  ],
+  [
+    { tensor_parallel_size: 2, pipeline_parallel_size: 2 },
+    { count: 4, indices: undefined },
+  ],
+  [
+    { devices: [5], ray_address: 'auto', tensor_parallel_size: 8 },
+    { count: 1, indices: [5] },
+  ],
+])('an entry with %j asks for devices', async (fields, demand) => {
+  expect(await vllmEngine(entryOf(fields)).demand()).toMatchObject({ fallsBackToCpu: false, ...demand });
+});
+
+test('what is needed is told by the files, unless they are quantized while they load', async () => {
+  const needed = async (fields: object) =>
+    (await vllmEngine(entryOf({ model: RANDOM_MODEL, max_model_len: 64, max_concurrency: 99, ...fields })).demand())
+      ?.neededBytes;
+  const stored = (await needed({})) ?? 0;
+  expect(stored).toBeGreaterThan(0);
+  // As many sequences as there may be need not fit at a time.
+  expect(await needed({ max_concurrency: 1 })).toBe(stored);
+  expect(await needed({ quantization: 'fp8' })).toBe(0);
+  expect(await needed({ quantization: 'awq' })).toBe(stored);
+});
+
+test('on the CPU and with no device of this host in its Ray cluster it asks for none', async () => {
+  expect(await vllmEngine(entryOf({ devices: [] })).demand()).toBeUndefined();
+  expect(await vllmEngine(entryOf({ devices: [], ray_address: 'auto' })).demand()).toBeUndefined();
 });
 
 test('another model on its socket is told by its name', { timeout: TIMEOUT_MS }, async () => {

@@ -23,8 +23,11 @@ import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
 import type { OpenAiRequest } from './openai-request.ts';
 import { OpenAiStream } from './openai-stream.ts';
 import { deviceDemand, newEngineKey, newSocketPath } from './process-launch.ts';
-import { vllmLaunch, vllmMemoryShare } from './vllm-launch.ts';
+import { vllmLaunch, vllmMemoryShare, vllmSpread } from './vllm-launch.ts';
 import { type VllmModel, vllmRequest } from './vllm-request.ts';
+
+/** Methods that make weights smaller than their files: what is needed is not in the files. */
+const QUANTIZED_WHILE_LOADING = new Set(['fp8', 'ptpc_fp8', 'bitsandbytes', 'torchao', 'experts_int8', 'rtn', 'mxfp8']);
 
 /** vLLM, `vllm serve`, on a Unix socket. */
 export function vllmEngine(entry: VllmEntry): EngineAdapter {
@@ -59,13 +62,15 @@ function capabilitiesOf(entry: VllmEntry): EngineCapabilities {
   });
 }
 
-async function demand(entry: VllmEntry): Promise<DeviceDemand | undefined> {
+function demand(entry: VllmEntry): Promise<DeviceDemand | undefined> {
+  const { split, stages } = vllmSpread(entry);
   // One sequence of full length is what vLLM insists on; with more it waits for room in its cache.
   const { model, max_model_len: contextTokens, dtype } = entry;
   // Over a Ray cluster each device holds its part of what all of them hold, here or elsewhere.
-  const tensorParallel = entry.ray_address === undefined ? undefined : entry.tensor_parallel_size;
-  const use = { model, contextTokens, dtype, ...(tensorParallel === undefined ? {} : { tensorParallel }) };
-  return deviceDemand(entry, use, { share: vllmMemoryShare(entry), fallsBackToCpu: false });
+  const shrinks = entry.quantization !== undefined && QUANTIZED_WHILE_LOADING.has(entry.quantization);
+  const use = shrinks ? undefined : { model, contextTokens, dtype, tensorParallel: split * stages };
+  const spread = { ...entry, tensor_parallel_size: split * stages };
+  return deviceDemand(spread, use, { share: vllmMemoryShare(entry), fallsBackToCpu: false });
 }
 
 function connect(

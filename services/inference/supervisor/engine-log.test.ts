@@ -73,14 +73,18 @@ test('characters that come in parts are whole, and bytes that are no characters 
 
 test('a flood on stderr leaves memory and disk as they are, and its last words are kept', async () => {
   const engineLog = logOf();
-  const start = engineLog.forStart([]);
+  let leftOut = 0;
+  const start = engineLog.forStart([], ({ text }) => {
+    leftOut += Number(/^\[mesh\] (\d+) lines were left out/.exec(text)?.[1] ?? 0);
+  });
   const before = process.memoryUsage().rss;
   await run(
     start,
     'yes "a line of a flood that means nothing at all" | head -c 300000000 >&2; echo >&2; echo CUDA out of memory >&2',
   );
   expect(texts(start.tail(1))).toEqual(['CUDA out of memory']);
-  expect(texts(engineLog.tail(2_000)).join('\n')).toMatch(/\[mesh\] \d{6,} lines were left out/);
+  // Of 6 million lines; how many are taken depends on how long it lasts.
+  expect(leftOut).toBeGreaterThan(2_000_000);
   expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
   await engineLog.close();
   const written = readdirSync(join(directory, 'engines')).map(

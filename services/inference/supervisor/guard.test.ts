@@ -85,6 +85,26 @@ test.runIf(process.platform === 'linux')(
   20_000,
 );
 
+test.each([
+  [{}, '1'],
+  [{ SPT_NOENV: '' }, ''],
+])(
+  'a Python program that sets its title is told to leave the mark alone, unless an entry says otherwise: %j',
+  async (environment, told) => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const run = spawnGuarded({
+      program: 'sh',
+      args: ['-c', 'echo "<$SPT_NOENV>"'],
+      environment,
+      environmentVariable: (name) => process.env[name],
+      onStdout: resolve,
+      onStderr: () => {},
+    });
+    expect((await promise).trim()).toBe(`<${told}>`);
+    await run.sweep();
+  },
+);
+
 /** Processes that were told a mark by argument. */
 function sweepersOf(mark: string): number[] {
   return readdirSync('/proc')

@@ -39,7 +39,8 @@ done
  *   group in its first moments it would be missed later.
  * - The guard waits for nothing else: looking at a process that hangs in a driver can hang too.
  * - The sweeper must not carry the mark itself.
- * - SPT_NOENV: Python programs that set their title would overwrite the environment that /proc shows, and the mark in it.
+ * - SPT_NOENV: Python programs that set their title, overwrite the environment that /proc shows,
+ *   and with it the mark, unless this is set.
  */
 const GUARD_SCRIPT = `
 guard() {
