@@ -50,9 +50,9 @@ describe('a start that cannot work says why', () => {
     ['a field that does not exist', 'server:\n  prot: 1\n', /mesh\.yaml:2: server\.prot: /],
     ['a wrong type', 'router:\n  idle_write_seconds: soon\n', /mesh\.yaml:2: router\.idle_write_seconds: /],
     [
-      'an engine that is not there yet',
-      'inference:\n  models:\n    - { name: a, engine: vllm, model: m }\n',
-      /mesh\.yaml:3: inference\.models\.0\.engine: .*not available yet/,
+      'a field that is not there yet',
+      'inference:\n  models:\n    - { name: a, engine: vllm, model: m, load: on_demand }\n',
+      /mesh\.yaml:3: inference\.models\.0\.load: .*not available yet/,
     ],
     [
       'a default model that nothing serves',
