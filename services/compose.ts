@@ -96,8 +96,8 @@ const SERVICES_OF_ROLE: Readonly<Record<Role, readonly DescService[]>> = {
   facade: [],
 };
 
-/** The model of a start that names none: until a trained one ships, the test fixture with random weights. */
-const SHIPPED_MODEL = fileURLToPath(new URL('../test/fixtures/random-model.gguf', import.meta.url));
+/** The model of a start that names none; models/demo/README.md says what it is. */
+const SHIPPED_MODEL = fileURLToPath(new URL('../models/demo/mesh-demo.gguf', import.meta.url));
 
 /** How often the store is asked whether it answers, in milliseconds. */
 const STORE_CHECK_MS = 1_000;

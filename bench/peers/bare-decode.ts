@@ -22,7 +22,9 @@ async function decode(count: number): Promise<number> {
     if (decoded === 0) startMs = performance.now();
     if (++decoded > count) break;
   }
-  return (performance.now() - startMs) / 1e3;
+  const seconds = (performance.now() - startMs) / 1e3;
+  if (decoded <= count) throw new Error(`ended after ${decoded} of ${count} tokens`);
+  return seconds;
 }
 
 await decode(WARM_UP_TOKENS);

@@ -5,6 +5,9 @@ import { judgeSql } from './eval/judge.ts';
 import { readPrompts } from './eval/prompts.ts';
 
 const CONVERSATIONS = 4_000;
+const COUNT = ['--conversations', String(CONVERSATIONS)];
+/** Those of train/build.py: with them this is the beginning of the very text. */
+const SEEDS = { broad: '20261121', exact: '20261123' };
 const TABLES = [
   'users',
   'customers',
@@ -49,8 +52,8 @@ describe.skipIf(python.status !== 0)('the text that the model learns from', () =
   }
 
   beforeAll(() => {
-    corpus = print('--seed', '7', '--conversations', String(CONVERSATIONS));
-    heldOut = print('--seed', '7', '--conversations', '40', '--held-out');
+    corpus = print('--seed', SEEDS.broad, ...COUNT);
+    heldOut = print('--seed', SEEDS.broad, '--conversations', '40', '--held-out');
   });
 
   test('has the turns of a conversation, none empty, in plain text', () => {
@@ -63,15 +66,14 @@ describe.skipIf(python.status !== 0)('the text that the model learns from', () =
     }
   });
 
-  test('asks nothing that the evaluation asks', () => {
-    const trained = new Set(corpus.flatMap((turns) => turns.map(({ text }) => normalised(text))));
-    const { chat, sql } = readPrompts();
-    const single = [...chat, ...sql].filter(
-      ({ messages }) => messages.filter(({ role }) => role === 'user').length === 1,
+  test('contains no question of the evaluation, not even as a part of another', () => {
+    const trained = [...corpus, ...print('--mixture', 'exact', '--seed', SEEDS.exact, ...COUNT)].flatMap((turns) =>
+      turns.filter(({ role }) => role === 'user').map(({ text }) => ` ${normalised(text)} `),
     );
-    const asked = single.map(({ messages }) => normalised(messages.at(-1)?.content ?? ''));
-    expect(asked.length).toBeGreaterThan(200);
-    expect(asked.filter((question) => trained.has(question))).toEqual([]);
+    const { chat, sql } = readPrompts();
+    const asked = [...chat, ...sql].map(({ messages }) => ` ${normalised(messages.at(-1)?.content ?? '')} `);
+    expect(asked.length).toBeGreaterThanOrEqual(200);
+    expect(asked.filter((question) => trained.some((text) => text.includes(question)))).toEqual([]);
   });
 
   test('holds some of itself back', () => {

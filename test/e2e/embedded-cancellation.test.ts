@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RANDOM_MODEL } from '../fixtures/embedded-engine.ts';
 import { arrangements, startMesh, type TestMesh } from '../harness/mesh.ts';
 import { eventually } from '../harness/processes.ts';
 
@@ -23,7 +24,7 @@ describe.each(arrangements())('a client that leaves frees the embedded engine, %
   let mesh: TestMesh;
   let socketPath: string;
   beforeAll(async () => {
-    mesh = await startMesh(arrangement);
+    mesh = await startMesh(arrangement, { args: ['--model', RANDOM_MODEL] });
     socketPath =
       globSync('run/*/*.sock', { cwd: mesh.dataDir('inference') }).map(
         (name) => `${mesh.dataDir('inference')}/${name}`,

@@ -1,13 +1,14 @@
 import OpenAI, { AuthenticationError, BadRequestError, NotFoundError } from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RANDOM_MODEL } from '../fixtures/embedded-engine.ts';
 import { arrangements, startMesh, type TestMesh } from '../harness/mesh.ts';
 
-// The official SDK against the embedded engine with the model that ships: real tokens all the way.
+// The official SDK against the embedded engine. The random model never ends its turn by itself, so lengths are exact.
 describe.each(arrangements())('the openai SDK, %s', (arrangement) => {
   let mesh: TestMesh;
   let client: OpenAI;
   beforeAll(async () => {
-    mesh = await startMesh(arrangement);
+    mesh = await startMesh(arrangement, { args: ['--model', RANDOM_MODEL] });
     client = new OpenAI({ baseURL: `${mesh.url}/v1`, apiKey: mesh.adminKey, maxRetries: 0 });
   });
   afterAll(() => mesh.stop());

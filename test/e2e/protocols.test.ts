@@ -19,6 +19,7 @@ import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_
 import { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
+import { RANDOM_MODEL } from '../fixtures/embedded-engine.ts';
 import { arrangements, startMesh, type TestMesh } from '../harness/mesh.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -53,7 +54,7 @@ function expectWholeStream(events: readonly GenerationEvent[]): string {
 describe.each(arrangements())('one port, %s', (arrangement) => {
   let mesh: TestMesh;
   beforeAll(async () => {
-    mesh = await startMesh(arrangement);
+    mesh = await startMesh(arrangement, { args: ['--model', RANDOM_MODEL] });
   });
   afterAll(() => mesh.stop());
 

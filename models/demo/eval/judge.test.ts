@@ -17,6 +17,10 @@ test('a key fact is a whole word in any letter case', () => {
   expect(judgeChat('A few.', { anyOf })).toMatch(/a \+ dozen/);
 });
 
+test.each(['12.5', '3.12', '1,12', '12/5', '-12', '120'])('12 is not in %s', (number) => {
+  expect(judgeChat(`It is ${number}.`, { anyOf: [['12']] })).toBeDefined();
+});
+
 test('lines and words are counted', () => {
   expect(judgeChat('one\ntwo\nthree', { lines: 3 })).toBeUndefined();
   expect(judgeChat('one\ntwo', { lines: 3 })).toBe('not 3 lines');
@@ -31,6 +35,7 @@ test('a statement reads exactly the tables that were asked for, joins and subque
   expect(
     await judgeSql('SELECT * FROM customers c WHERE NOT EXISTS (SELECT 1 FROM orders WHERE customer_id = c.id)', both),
   ).toBeUndefined();
+  expect(await judgeSql('WITH t AS (SELECT * FROM users) SELECT * FROM t', { tables: ['users'] })).toBeUndefined();
   expect(await judgeSql('SELECT * FROM orders', both)).toBe('reads orders instead of customers, orders');
   expect(await judgeSql('SELECT * FROM orders, users, customers', both)).toMatch(/^reads/);
 });
@@ -41,6 +46,9 @@ test.each([
   ['', /does not parse/],
   ['SELECT * FROM users; SELECT * FROM users;', /2 statements/],
   ['SELECT 1', /reads no table/],
+  ['SELECT FROM users;', /selects nothing/],
+  ['TRUNCATE users;', /no SELECT/],
+  ['EXPLAIN SELECT * FROM users;', /no SELECT/],
 ])('refuses %j', async (answer, reason) => {
   expect(await judgeSql(answer, { tables: ['users'] })).toMatch(reason);
 });

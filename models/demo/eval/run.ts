@@ -40,7 +40,11 @@ async function ask(client: OpenAI, prompt: ChatPrompt | SqlPrompt): Promise<Outc
   };
   return 'tables' in prompt
     ? { ...common, group: 'sql', verdict: await judgeSql(answer, prompt) }
-    : { ...common, group: prompt.topic, verdict: judgeChat(answer, prompt) };
+    : {
+        ...common,
+        group: prompt.topic,
+        verdict: answer === common.question ? 'repeats the question' : judgeChat(answer, prompt),
+      };
 }
 
 async function askAll(client: OpenAI, prompts: readonly (ChatPrompt | SqlPrompt)[]): Promise<Outcome[]> {

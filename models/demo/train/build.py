@@ -1,7 +1,7 @@
 """Makes ../mesh-demo.gguf: generates the text, trains the tokenizer and one stage of the model, writes the file.
 
-Usage: python build.py broad|exact [--steps N] [--output PATH]. The stage "broad" begins from nothing, "exact" from the file that
-"broad" has written; build.sh runs both in an environment of their own.
+Usage: python build.py broad|exact [--steps N] [--output PATH]. The stage "broad" begins from nothing, "exact" from the file
+broad.gguf that "broad" has written; build.sh runs both in an environment of their own.
 """
 
 import argparse
@@ -86,7 +86,10 @@ def main() -> None:
     held_out = dataset.build_held_out(tokenizer, SEED)
     print(f"{conversations} conversations, {len(data.ids)} tokens, held out {len(held_out.ids)}", flush=True)
 
-    parameters = init(jax.random.key(SEED), shape) if options.stage == "broad" else gguf_file.read(options.output, shape)
+    # A file of its own, so that a stage that is run again begins where it began before.
+    broad = options.output.with_name("broad.gguf")
+    output = broad if options.stage == "broad" else options.output
+    parameters = init(jax.random.key(SEED), shape) if options.stage == "broad" else gguf_file.read(broad, shape)
     history = []
     for trained, report in train(shape, parameters, plan, data, rate=stage.rate, decays=stage.decays):
         if report.step % REPORT_EVERY_STEPS and report.step != steps:
@@ -95,7 +98,7 @@ def main() -> None:
         history.append(entry)
         print(json.dumps(entry), flush=True)
         # Also in between: a run that is cut short leaves a model.
-        gguf_file.write(options.output, trained, shape, tokenizer)
+        gguf_file.write(output, trained, shape, tokenizer)
     summary = {"parameters": parameter_count(parameters), "conversations": conversations, "history": history}
     write_history(options.output.with_name("training.json"), options.stage, summary)
 

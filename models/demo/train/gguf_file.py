@@ -29,8 +29,9 @@ _TENSOR_NAMES = {
 
 
 def write(path: Path, parameters: dict, shape: Shape, tokenizer: Tokenizer) -> None:
-    """One file that llama.cpp loads with no further input."""
-    writer = gguf.GGUFWriter(path, "llama")
+    """One file that llama.cpp loads with no further input; a file that is there is replaced at once or not at all."""
+    unfinished = path.with_suffix(".new")
+    writer = gguf.GGUFWriter(unfinished, "llama")
     _add_shape(writer, shape)
     _add_tokenizer(writer, tokenizer, shape.vocabulary)
     _add_matrix(writer, "token_embd.weight", np.asarray(parameters["embedding"]))
@@ -46,6 +47,7 @@ def write(path: Path, parameters: dict, shape: Shape, tokenizer: Tokenizer) -> N
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    unfinished.replace(path)
 
 
 def read(path: Path, shape: Shape) -> dict:

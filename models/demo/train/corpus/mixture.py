@@ -72,7 +72,7 @@ def _asks(conversation: Conversation, evaluation: set[tuple[str, ...]]) -> bool:
 
 
 def is_held_out(conversation: Conversation) -> bool:
-    """By its questions alone, so that the same questions never fall on both sides."""
+    """By its questions together: the same run of questions is on one side only, a single one of them may be on both."""
     digest = sha256("\n".join(_questions(conversation)).encode()).digest()
     return int.from_bytes(digest[:4]) % _HELD_OUT_ONE_IN == 0
 
