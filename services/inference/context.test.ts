@@ -133,9 +133,10 @@ test.runIf(process.platform === 'linux')('what a killed predecessor left is ende
 });
 
 test('a node that is closed while it looks for leftovers starts nothing', async () => {
-  const { context, changes } = start([{ name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' }]);
+  const own = { name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' };
+  const { context, changes } = start([own, { name: 'remote', engine: 'openai', base_url: 'http://127.0.0.1:1/v1' }]);
   await context.close();
-  expect(changes.map(({ state }) => state)).toEqual([EngineState.STOPPED]);
+  expect(changes.map(({ state }) => state)).toEqual([EngineState.STOPPED, EngineState.STOPPED]);
 });
 
 test("an engine's log and needs can be asked for by its name", async () => {

@@ -159,3 +159,15 @@ test('a crash gives the device back before the next start asks for it', async ()
   const other = begin('other');
   await untilState(other, EngineState.READY);
 });
+
+test('a start that fails before there is a process gives its device back too', async () => {
+  const adapter: EngineAdapter = {
+    ...fakeAdapter({}, { demand: ONE_DEVICE }),
+    connect: () => {
+      throw new Error('the variable X is not set');
+    },
+  };
+  const one = node(1).begin('one', adapter, { limits: { restart: { firstDelayMs: 1, maxDelayMs: 1 } } });
+  await untilState(one, EngineState.QUARANTINED);
+  expect(one.changes.every(({ failure }) => failure?.cause !== FailureCause.DEVICE_BUSY)).toBe(true);
+});

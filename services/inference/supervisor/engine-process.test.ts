@@ -252,6 +252,7 @@ describe('a failure', () => {
     await untilState(supervised, EngineState.BACKOFF);
     expect(supervised.last().failure?.cause).toBe(FailureCause.WRONG_MODEL);
     expect(supervised.last().failure?.hint).toContain("'other', not 'fake-model'");
+    expect(supervised.states).toEqual(['PLACED', 'STARTING', 'BACKOFF']);
     modelId = 'fake-model';
     await untilState(supervised, EngineState.READY);
     modelId = 'third';
@@ -300,7 +301,8 @@ describe('health', () => {
   });
 
   test('not hung: its reader has stopped it', async () => {
-    const supervised = begin(fakeAdapter({ tokens: 100_000 }), { limits });
+    const probe = () => ({ running: 1, step: 1 });
+    const supervised = begin(fakeAdapter({ tokens: 100_000 }, { probe }), { limits });
     await untilState(supervised, EngineState.READY);
     const { connection, status } = supervised.engine;
     const call = recordingCall();

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { isRunning } from '../../../test/engines/processes.ts';
 import { type MarkedStart, OwnProcesses } from './own-processes.ts';
 import { type GuardedProcess, spawnGuarded } from './spawn.ts';
 
@@ -41,7 +42,7 @@ test.runIf(process.platform === 'linux')('what has ended counts until its start 
   await expect.poll(async () => (await own.find()).has(grandchild)).toBe(true);
   process.kill(grandchild, 'SIGKILL');
   child.signal('SIGKILL');
-  await child.exited;
+  await expect.poll(() => [child.processId, grandchild].filter(isRunning)).toEqual([]);
   expect([...(await own.find())]).toEqual(expect.arrayContaining([child.processId, grandchild]));
   starts = [];
   expect((await own.find()).size).toBe(0);

@@ -81,8 +81,10 @@ test.each(['', 'undefined', 'abc', '*'.repeat(32)])("a mark that could be many's
 });
 
 onLinux('a session is what its leader began, other groups and cleared environments included', async () => {
-  const { child, line } = await shell('env -i /bin/sleep 600 & echo $!; setsid sleep 600 & exec sleep 600');
-  started.push(Number(line));
-  const family = [idOf(child), Number(line)].sort((one, next) => one - next);
+  const script = 'setsid sleep 600 & left=$!; env -i /bin/sleep 600 & echo $! $left; exec sleep 600';
+  const { child, line } = await shell(script);
+  const [stayed = 0, left = 0] = line.split(' ').map(Number);
+  started.push(left);
+  const family = [idOf(child), stayed].sort((one, next) => one - next);
   await expect.poll(() => processesInSession(idOf(child))).toEqual(family);
 });
