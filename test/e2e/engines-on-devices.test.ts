@@ -86,10 +86,8 @@ describe.each(arrangements())('two engines on two devices, %s', (arrangement) =>
         [],
       );
     }
-    const transport = createConnectTransport({ baseUrl: mesh.urls.get('inference') ?? '', httpVersion: '2' });
-    const headers = {
-      authorization: `Bearer ${arrangement === 'one process' ? mesh.adminKey : 'test-token-0123456789abcdef0123456789abcdef'}`,
-    };
+    const transport = createConnectTransport({ baseUrl: mesh.url, httpVersion: '2' });
+    const headers = { authorization: `Bearer ${mesh.adminKey}` };
     const { devices } = await createClient(InferenceService, transport).listDevices({}, { headers });
     expect(devices.map(({ device }) => device?.engines)).toEqual([['text2sql'], ['chat']]);
   });

@@ -9,6 +9,9 @@ const root = resolve(import.meta.dirname, '../..');
 /** The arrangements that every end-to-end scenario runs in. */
 export type Arrangement = 'one process' | 'six processes';
 
+/** Six cold processes and their engines on a machine that may do other work. */
+const READY_TIMEOUT_MS = 50_000;
+
 const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
 
 /** A running mesh. */
@@ -62,7 +65,7 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
     [...started.processes].map(([role, program]) => `--- ${role}\n${program.output()}`).join('\n');
   try {
     const url = started.urls.get('facade') ?? '';
-    await eventually('the mesh is ready', () => isReady(url, started.processes));
+    await eventually('the mesh is ready', () => isReady(url, started.processes), READY_TIMEOUT_MS);
     const adminKey = readFileSync(join(dataDir('auth'), 'admin.key'), 'utf8').trim();
     const { processes, urls, redis } = started;
     return { url, adminKey, processes, urls, redisUrl: redis?.url, dataDir, stop };
