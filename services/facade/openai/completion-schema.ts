@@ -30,6 +30,7 @@ export const completionBodySchema = z.looseObject({
   /** How many alternatives per token. */
   logprobs: z.int().min(0).max(20).nullish(),
   best_of: z.int().min(1).nullish(),
+  response_format: z.null('is for /v1/chat/completions only').optional(),
 });
 
 /** See completionBodySchema. */

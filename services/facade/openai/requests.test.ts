@@ -216,6 +216,7 @@ test.each([
   [{ prompt: [[]] }, 'prompt'],
   [{ prompt: [1], echo: true }, 'echo'],
   [{ prompt: 'a', logprobs: true }, 'logprobs'],
+  [{ prompt: 'a', response_format: { type: 'json_object' } }, 'response_format'],
 ])('text completions refuse %j and name %s', (body, field) => {
   expect(() => completion(body)).toThrow(expect.objectContaining({ reason: 'INVALID_FIELD', metadata: { field } }));
 });
@@ -234,6 +235,10 @@ test('a model that is null is the default one', () => {
   expect(completion({ model: null, prompt: 'a' })).not.toHaveProperty('model');
 });
 
+test('a format that is null is none', () => {
+  expect(completion({ response_format: null, prompt: 'a' })).toEqual(completion({ prompt: 'a' }));
+});
+
 const message = (content: unknown) => ({ messages: [{ role: 'user', content }] });
 
 test.each([
@@ -248,6 +253,7 @@ test.each([
   [chat, { response_format: { type: 'xml' } }, /type: expected one of text, json_object, json_schema/],
   [completion, { prompt: null }, /prompt: expected a text that is not empty, .* or a list of at most \d+ token ids/],
   [completion, { prompt: 7 }, /prompt: expected a text/],
+  [completion, { prompt: 'a', response_format: { type: 'text' } }, /is for \/v1\/chat\/completions only/],
 ])('%o: %j is told what is expected', (endpoint, body, text) => {
   expect(() => endpoint(body)).toThrow(text);
 });

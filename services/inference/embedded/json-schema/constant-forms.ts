@@ -1,6 +1,6 @@
 import type { Form, JsonKind } from './forms.ts';
 import type { GrammarWriter } from './grammar-writer.ts';
-import { oneOfTexts } from './literals.ts';
+import { canonicalText, oneOfTexts } from './literals.ts';
 import { SchemaError, type SchemaNode, type SchemaPath, type TypeName } from './schema-node.ts';
 
 const MAX_CONSTANTS = 500;
@@ -16,26 +16,19 @@ export function constantForms(
   if ((node.enum?.length ?? 0) > MAX_CONSTANTS) {
     throw new SchemaError([...path, 'enum'], 'unsupported', `must have at most ${MAX_CONSTANTS} values`);
   }
-  const values = node.enum ?? [node.const];
-  const texts = new Map<JsonKind, Set<string>>();
-  let characters = 0;
-  for (const value of values) {
-    if (types !== undefined && !types.some((type) => isOfType(value, type))) continue;
-    if ('const' in node && JSON.stringify(value) !== JSON.stringify(node.const)) continue;
-    const text = JSON.stringify(value);
-    characters += text.length;
-    if (characters > MAX_CHARACTERS) {
-      throw new SchemaError(path, 'unsupported', `has constants of more than ${MAX_CHARACTERS} characters together`);
-    }
-    const kind = kindOf(value);
-    texts.set(kind, (texts.get(kind) ?? new Set()).add(text));
+  if (JSON.stringify([node.const, node.enum]).length > MAX_CHARACTERS) {
+    throw new SchemaError(path, 'unsupported', `has constants of more than ${MAX_CHARACTERS} characters together`);
   }
-  if (texts.size === 0) throw new SchemaError(path, 'invalid', 'allows no value at all');
-  return Array.from(texts, ([kind, literals]) => ({
-    rule: writer.add(oneOfTexts(literals)),
+  const only = 'const' in node ? canonicalText(node.const) : undefined;
+  const values = (node.enum ?? [node.const])
+    .filter((value) => types === undefined || types.some((type) => isOfType(value, type)))
+    .filter((value) => only === undefined || canonicalText(value) === only);
+  if (values.length === 0) throw new SchemaError(path, 'invalid', 'allows no value at all');
+  return Array.from(Map.groupBy(values, kindOf), ([kind, ofKind]) => ({
+    rule: writer.add(oneOfTexts(ofKind.map((value) => JSON.stringify(value)))),
     kind,
     children: [],
-    literals,
+    literals: new Set(ofKind.map(canonicalText)),
   }));
 }
 

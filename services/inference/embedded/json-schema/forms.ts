@@ -9,7 +9,7 @@ export type Form = {
   readonly kind: JsonKind;
   /** The values inside. */
   readonly children: readonly Value[];
-  /** The texts, where there are only these. */
+  /** The values by their canonical texts, where there are only these. */
   readonly literals?: ReadonlySet<string>;
   /** Of an object: the members that are always there. */
   readonly required?: ReadonlyMap<string, Value>;
@@ -46,7 +46,7 @@ export function formsOf(value: Value): readonly Form[] {
   return [...forms];
 }
 
-/** The texts of a value that has only these. */
+/** The values that a value may have, by their canonical texts, where there are only these. */
 function literalsOf(value: Value | undefined): ReadonlySet<string> | undefined {
   if (value === undefined) return undefined;
   const literals = formsOf(value).map((form) => form.literals);

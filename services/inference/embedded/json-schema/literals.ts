@@ -1,4 +1,14 @@
 import { quoted } from './grammar-writer.ts';
+import { isJsonObject } from './schema-node.ts';
+
+/** A text for comparing: equal JSON values have the same, in whatever order their members are. */
+export function canonicalText(value: unknown): string {
+  return JSON.stringify(value, (_name, part: unknown) =>
+    isJsonObject(part)
+      ? Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
+      : part,
+  );
+}
 
 /** Texts by their common beginnings, a code point per level. */
 type Trie = { readonly next: Map<string, Trie>; isEnd: boolean };

@@ -1,42 +1,33 @@
 import type { Form } from './forms.ts';
 import type { GrammarWriter } from './grammar-writer.ts';
+import { type Bounds, closed, isEmpty, MAX_DIGITS, readBounds, withinDigits } from './number-bounds.ts';
 import { SchemaError, type SchemaNode, type SchemaPath } from './schema-node.ts';
-
-/** The largest whole number that the grammars write: 15 digits, which every reader of JSON keeps exactly. */
-const LARGEST = 10 ** 15 - 1;
-
-type Bounds = { readonly low: number; readonly high: number; readonly openLow: boolean; readonly openHigh: boolean };
 
 /** Numbers, whole ones for `integer`, by `minimum`, `maximum` and their exclusive forms. */
 export function numberForm(node: SchemaNode, isInteger: boolean, path: SchemaPath, writer: GrammarWriter): Form {
   if (node.multipleOf !== undefined && !(isInteger && node.multipleOf === 1)) {
     throw new SchemaError([...path, 'multipleOf'], 'unsupported', 'this engine cannot hold an answer to it');
   }
-  const bounds = readBounds(node, isInteger, path);
-  if (bounds === undefined)
+  const asked = readBounds(node, isInteger, path);
+  if (asked === undefined)
     return { rule: writer.shared(isInteger ? 'integer' : 'number'), kind: 'number', children: [] };
-  const body = isInteger ? wholeNumbers(bounds.low, bounds.high) : decimals(bounds);
-  if (body.length === 0) throw new SchemaError(path, 'invalid', 'no number is within its bounds');
-  return { rule: writer.add(body.join(' | ')), kind: 'number', children: [] };
-}
-
-/** Undefined: there are none. Those of whole numbers come out closed. */
-function readBounds(node: SchemaNode, isInteger: boolean, path: SchemaPath): Bounds | undefined {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = node;
-  if ([minimum, maximum, exclusiveMinimum, exclusiveMaximum].every((bound) => bound === undefined)) return undefined;
-  for (const keyword of ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'] as const) {
-    const bound = node[keyword];
-    if (bound === undefined || isInteger || Number.isInteger(bound)) continue;
-    throw new SchemaError([...path, keyword], 'unsupported', 'must be whole: other bounds this engine cannot hold to');
+  const bounds = isInteger ? closed(asked) : asked;
+  if (isEmpty(bounds)) throw new SchemaError(path, 'invalid', 'no number is within its bounds');
+  const written = withinDigits(bounds);
+  const body = isInteger ? wholeNumbers(written.low, written.high) : decimals(written);
+  if (body.length === 0) {
+    const sides = {
+      low: asked.openLow ? 'exclusiveMinimum' : 'minimum',
+      high: asked.openHigh ? 'exclusiveMaximum' : 'maximum',
+    };
+    const keyword = bounds.high < 0 ? sides.high : sides.low;
+    throw new SchemaError(
+      [...path, keyword],
+      'unsupported',
+      `must have at most ${MAX_DIGITS} digits and allow such numbers`,
+    );
   }
-  const openLow = exclusiveMinimum !== undefined && exclusiveMinimum >= (minimum ?? -Infinity);
-  const openHigh = exclusiveMaximum !== undefined && exclusiveMaximum <= (maximum ?? Infinity);
-  const low = Math.max(minimum ?? -Infinity, exclusiveMinimum ?? -Infinity);
-  const high = Math.min(maximum ?? Infinity, exclusiveMaximum ?? Infinity);
-  if (!isInteger) return { low: Math.max(low, -LARGEST), high: Math.min(high, LARGEST), openLow, openHigh };
-  const first = openLow ? Math.floor(low) + 1 : Math.ceil(low);
-  const last = openHigh ? Math.ceil(high) - 1 : Math.floor(high);
-  return { low: Math.max(first, -LARGEST), high: Math.min(last, LARGEST), openLow: false, openHigh: false };
+  return { rule: writer.add(body.join(' | ')), kind: 'number', children: [] };
 }
 
 /** Alternatives for the whole numbers from `low` to `high`. */
@@ -46,9 +37,10 @@ function wholeNumbers(low: number, high: number): string[] {
   return high < 0 ? negative : [...negative, ...digitRanges(Math.max(0, low), high)];
 }
 
-/** Alternatives for the numbers between whole bounds, with up to 15 decimals. */
-function decimals({ low, high, openLow, openHigh }: Bounds): string[] {
-  if (low > high || (low === high && (openLow || openHigh))) return [];
+/** Alternatives for the numbers between whole bounds. */
+function decimals(bounds: Bounds): string[] {
+  if (isEmpty(bounds)) return [];
+  const { low, high, openLow, openHigh } = bounds;
   const above = high >= 0 ? magnitudes(Math.max(0, low), high, openLow && low >= 0, openHigh) : [];
   const below = low < 0 ? magnitudes(Math.max(0, -high), -low, openHigh && high <= 0, openLow) : [];
   return [...above, ...below.map((range) => `"-" (${range})`)];
@@ -56,13 +48,21 @@ function decimals({ low, high, openLow, openHigh }: Bounds): string[] {
 
 /** Alternatives for the decimals from `low` to `high`, neither negative; `open`: the bound itself is none of them. */
 function magnitudes(low: number, high: number, openLow: boolean, openHigh: boolean): string[] {
-  const anyFraction = '("." [0-9]{1,15})?';
-  const someFraction = '"." [0-9]{0,14} [1-9]';
   const ranges: string[] = [];
-  if (low < high) ranges.push(`"${low}" ${openLow ? someFraction : anyFraction}`);
-  if (low + 1 <= high - 1) ranges.push(`(${digitRanges(low + 1, high - 1).join(' | ')}) ${anyFraction}`);
+  const room = MAX_DIGITS - String(low).length;
+  if (low < high && openLow && room > 0) ranges.push(`"${low}" "." [0-9]{0,${room - 1}} [1-9]`);
+  if (low < high && !openLow) ranges.push(`"${low}" ${anyFraction(String(low).length)}`);
+  // One range for each length: the longer the whole part, the fewer decimals.
+  for (let length = String(low + 1).length; length <= String(high - 1).length; length++) {
+    const whole = digitRanges(Math.max(low + 1, 10 ** (length - 1)), Math.min(high - 1, 10 ** length - 1));
+    if (whole.length > 0) ranges.push(`(${whole.join(' | ')}) ${anyFraction(length)}`);
+  }
   if (!openHigh && !(low === high && openLow)) ranges.push(`"${high}" ("." "0"{1,15})?`);
   return ranges;
+}
+
+function anyFraction(wholeDigits: number): string {
+  return wholeDigits < MAX_DIGITS ? `("." [0-9]{1,${MAX_DIGITS - wholeDigits}})?` : '';
 }
 
 /** Alternatives for the whole numbers from `low` to `high`, neither negative, without leading zeros. */

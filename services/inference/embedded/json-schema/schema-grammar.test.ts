@@ -47,6 +47,27 @@ test.each<[string, unknown, readonly string[], readonly string[]]>([
     ['0.5', '0.001'],
     ['0', '0.0', '1', '1.0', '-0.5'],
   ],
+  [
+    'no digit more than a reader of JSON keeps, next to an open bound',
+    { exclusiveMinimum: 100, exclusiveMaximum: 1000 },
+    ['100.000000000001', '999.999999999999'],
+    ['100.000000000000001', '999.9999999999999999', '100.0000000000001'],
+  ],
+  ['the same below', { exclusiveMinimum: 0, exclusiveMaximum: 100 }, ['99.9999999999999'], ['99.999999999999999']],
+  [
+    'open bounds with little or no room for decimals',
+    { exclusiveMinimum: 99999999999999, exclusiveMaximum: 100000000000002 },
+    ['100000000000000', '100000000000001'],
+    ['99999999999999', '99999999999999.0', '99999999999999.99', '100000000000000.5', '100000000000002'],
+  ],
+  ['one decimal', { exclusiveMinimum: 12345678901234, maximum: 12345678901235 }, ['12345678901234.5'], []],
+  ['bounds beyond all digits', { type: 'integer', minimum: -(2 ** 53), maximum: 2 ** 53 }, ['0', '-7'], ['1e16']],
+  [
+    'a range that ends beyond all digits',
+    { type: 'number', minimum: 999999999999999, exclusiveMaximum: 1e15 },
+    ['999999999999999'],
+    ['999999999999998'],
+  ],
   ['lengths in characters', { minLength: 1, maxLength: 2 }, ['"a"', '"é🙂"', '"\\n\\u0041"'], ['""', '"abc"']],
   [
     'long lengths',
@@ -62,6 +83,12 @@ test.each<[string, unknown, readonly string[], readonly string[]]>([
   ],
   ['enum and type', { type: 'string', enum: ['a', 1] }, ['"a"'], ['1']],
   ['const', { const: false }, ['false'], ['true', '0']],
+  [
+    'const and enum whose members come in another order',
+    { const: { a: 1, b: [{ c: 1, d: 2 }] }, enum: [{ b: [{ d: 2, c: 1 }], a: 1 }, { a: 1 }] },
+    ['{"b":[{"d":2,"c":1}],"a":1}'],
+    ['{"a":1}'],
+  ],
   ['several types', { type: ['integer', 'null', 'number'] }, ['null', '1.5'], ['"a"', 'true']],
   ['nullable', { type: 'string', nullable: true, maxLength: 1 }, ['null', '"a"'], ['"ab"']],
   [
@@ -185,6 +212,7 @@ test.each<[string, unknown, string]>([
   ['allOf with several', { allOf: [text, { maxLength: 3 }] }, 'allOf'],
   ['oneOf that may overlap', { oneOf: [{ type: 'integer' }, { type: 'number' }] }, 'oneOf.1'],
   ['oneOf of objects without a mark', { oneOf: [{ required: ['a'] }, { required: ['b'] }] }, 'oneOf.1'],
+  ['oneOf by the order of members', { oneOf: [{ const: { a: 1, b: 2 } }, { const: { b: 2, a: 1 } }] }, 'oneOf.1'],
   ['a reference elsewhere', { $ref: 'https://example.com/schema' }, '$ref'],
   ['a reference to nothing', { $ref: '#/$defs/a' }, '$ref'],
   ['a reference to itself', { properties: { a: { $ref: '#/properties/a' } } }, 'properties.a'],
@@ -198,6 +226,22 @@ test.each<[string, unknown, string]>([
   ['a count beyond reason', { items: text, maxItems: 5000 }, 'maxItems'],
 ])('%s is refused by its path', (_name, schema, path) => {
   expect(() => schemaGrammar(schema)).toThrow(expect.objectContaining({ name: 'SchemaError', path }));
+});
+
+test.each<[unknown, string, string]>([
+  [{ type: 'integer', minimum: 1e15 }, 'minimum', 'unsupported'],
+  [{ type: 'number', minimum: 1e300 }, 'minimum', 'unsupported'],
+  [{ type: 'number', exclusiveMaximum: -1e15, maximum: 0 }, 'exclusiveMaximum', 'unsupported'],
+  [{ type: 'integer', exclusiveMinimum: 999999999999999 }, 'exclusiveMinimum', 'unsupported'],
+  [{ exclusiveMinimum: 999999999999998, exclusiveMaximum: 999999999999999 }, 'exclusiveMinimum', 'unsupported'],
+  [{ type: 'integer', minimum: 2e15, maximum: 1e15 }, '', 'invalid'],
+  [{ type: 'integer', exclusiveMinimum: 1, exclusiveMaximum: 2 }, '', 'invalid'],
+  [{ type: 'number', exclusiveMinimum: 1, maximum: 1 }, '', 'invalid'],
+])('bounds that allow none of our numbers: %j is refused at %j as %s', (schema, path, kind) => {
+  const message = kind === 'invalid' ? /no number/ : /at most 15 digits/;
+  expect(() => schemaGrammar(schema)).toThrow(
+    expect.objectContaining({ path, kind, message: expect.stringMatching(message) }),
+  );
 });
 
 test('an optional member that is impossible is left out', () => {
