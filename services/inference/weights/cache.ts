@@ -1,7 +1,8 @@
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { type HubFile, hubPathSchema } from './hub-listing.ts';
+import type { HubFile } from './hub-listing.ts';
+import { hubPathSchema } from './hub-path.ts';
 import type { HubReference } from './reference.ts';
 import { removePart, sizeOf } from './transfer.ts';
 
@@ -59,6 +60,14 @@ export class WeightsCache {
     const newPath = `${this.#recordPath}.new`;
     await writeFile(newPath, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
     await rename(newPath, this.#recordPath);
+  }
+
+  /** Whether bytes were gathered that the next start goes on with. */
+  async hasParts(): Promise<boolean> {
+    for (const name of await readdir(this.directory, { recursive: true })) {
+      if (name.endsWith('.part') && (await sizeOf(join(this.directory, name))) > 0) return true;
+    }
+    return false;
   }
 
   /** Removes what was gathered of other versions of a file. */

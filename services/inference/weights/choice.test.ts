@@ -33,6 +33,6 @@ test('what cannot be chosen says what there is', () => {
   expect(chosen(QWEN, 'Q3_K_S')).toBe(
     "the repository has no quantization 'Q3_K_S'; it has fp16, q2_k, q4_0, q4_k_m, q8_0",
   );
-  expect(chosen(['model.safetensors', 'mmproj.gguf'])).toContain('no GGUF file');
+  expect(chosen(['model.safetensors', 'mmproj.gguf'])).toContain('no GGUF file, or none with a checksum');
   expect(chosen([PARTS[0] ?? '', PARTS[2] ?? ''])).toContain('lacks Q8_0/big-Q8_0-00002-of-00003.gguf');
 });

@@ -21,7 +21,9 @@ export function chooseFiles(listed: readonly HubFile[], quantization: string | u
     .sort((one, other) => (one.path < other.path ? -1 : 1));
   const heads = models.filter(({ path }) => Number(SPLIT.exec(path)?.[1] ?? 1) === 1);
   if (heads.length === 0)
-    return { problem: 'the repository has no GGUF file; look for one whose name ends in "-GGUF"' };
+    return {
+      problem: 'the repository has no GGUF file, or none with a checksum; look for one whose name ends in "-GGUF"',
+    };
   const wanted = quantization === undefined ? USUAL_QUANTIZATIONS : [quantization];
   const named = wanted.map((name) => heads.find(({ path }) => holds(path, name))).find((file) => file !== undefined);
   const head = named ?? (quantization === undefined ? heads[0] : undefined);

@@ -1,15 +1,14 @@
 import { PassThrough } from 'node:stream';
-import { type Dispatcher, EnvHttpProxyAgent, interceptors } from 'undici';
-import { refusalOf } from './hub-errors.ts';
+import { type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { ConfigError } from '../../shared/lifecycle/config-source.ts';
+import { refusalOf, unfollowable } from './hub-errors.ts';
+import { followingRedirects, isRedirect, isUnfollowable } from './hub-redirects.ts';
 import type { HubSettings } from './hub-settings.ts';
 import { PassingFailure } from './retry.ts';
 
 /** How long a connection attempt, the first byte, or silence in the middle may take, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 10_000;
 const SILENCE_TIMEOUT_MS = 30_000;
-
-/** The hub sends to a content network, which may send on. */
-const MAX_REDIRECTIONS = 5;
 
 /** So many bytes may have arrived and not be written, in each transfer. */
 const BUFFER_BYTES = 1024 * 1024;
@@ -32,22 +31,22 @@ export class HubConnection {
   readonly #agent: EnvHttpProxyAgent;
   readonly #dispatcher: Dispatcher;
 
-  /** `subject` is what messages begin with, e.g. "--model hf:user/repository". */
+  /**
+   * `subject` is what messages begin with, e.g. "--model hf:user/repository".
+   *
+   * @throws ConfigError when the environment names a proxy that is none.
+   */
   constructor(settings: HubSettings, subject: string) {
     this.#settings = settings;
     this.#subject = subject;
-    this.#agent = new EnvHttpProxyAgent({
-      connect: { timeout: CONNECT_TIMEOUT_MS },
-      headersTimeout: SILENCE_TIMEOUT_MS,
-      bodyTimeout: SILENCE_TIMEOUT_MS,
-    });
-    this.#dispatcher = this.#agent.compose(interceptors.redirect({ maxRedirections: MAX_REDIRECTIONS }));
+    this.#agent = proxyingAgent(subject);
+    this.#dispatcher = followingRedirects(this.#agent, settings.endpoint);
   }
 
   /**
    * Asks for what lies at an address of the hub.
    *
-   * @throws PassingFailure; ConfigError for a status that is none of `expected`.
+   * @throws PassingFailure; ConfigError for a status that is none of `expected` and for redirects that lead nowhere.
    */
   async get(
     url: URL,
@@ -68,16 +67,33 @@ export class HubConnection {
         signal,
       });
     } catch (error) {
+      if (isUnfollowable(error)) throw unfollowable(error, this.#subject, this.#settings);
       throw unreachable(error, url.host);
     }
     const answer = answerOf(response, url);
     if (expected.includes(answer.status)) return answer;
     answer.discard();
+    if (isRedirect(answer.status)) throw unfollowable(undefined, this.#subject, this.#settings);
     throw refusalOf(answer, answer.origin === url.origin, this.#subject, this.#settings);
   }
 
   close(): Promise<void> {
     return this.#agent.destroy();
+  }
+}
+
+function proxyingAgent(subject: string): EnvHttpProxyAgent {
+  try {
+    return new EnvHttpProxyAgent({
+      connect: { timeout: CONNECT_TIMEOUT_MS },
+      headersTimeout: SILENCE_TIMEOUT_MS,
+      bodyTimeout: SILENCE_TIMEOUT_MS,
+    });
+  } catch {
+    // Without its cause, which quotes the address: that may hold a password.
+    throw new ConfigError(
+      `${subject}: HTTP_PROXY or HTTPS_PROXY is not the address of a proxy; expected http://host:port`,
+    );
   }
 }
 

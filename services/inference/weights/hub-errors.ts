@@ -5,6 +5,15 @@ import { PassingFailure } from './retry.ts';
 /** Statuses that a later attempt may not get. */
 const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
 
+/** What redirects that lead nowhere mean; `error` as `isUnfollowable` knows it, unset after too many of them. */
+export function unfollowable(error: unknown, subject: string, { endpoint }: HubSettings): ConfigError {
+  const why = error instanceof Error ? ` (${error.message.split('.', 1)[0]})` : '';
+  return new ConfigError(
+    `${subject}: ${endpoint} redirects in a way that cannot be followed${why}; check HF_ENDPOINT`,
+    { cause: error },
+  );
+}
+
 /**
  * What a status that is no success means to the person who started the mesh: a ConfigError that says what to change, or a
  * PassingFailure. `isHub`: the hub itself said it, not the content network that it sent us to.

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import type { HubConnection } from './hub-connection.ts';
+import { hubPathSchema } from './hub-path.ts';
 import type { HubSettings } from './hub-settings.ts';
 import type { HubReference } from './reference.ts';
 
@@ -24,13 +25,6 @@ export interface HubListing {
 const MAX_PAGES = 20;
 
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
-
-/** A path that stays below the directory that it is appended to. */
-export const hubPathSchema = z
-  .string()
-  .max(512)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be in a path
-  .refine((path) => path.split('/').every((part) => !/^\.{0,2}$|[\\:\x00-\x1f\x7f]/.test(part)));
 
 const revisionSchema = z.object({ sha: z.string().regex(/^[0-9a-f]{40}$/) });
 const lfsSchema = z.object({ oid: z.string().regex(/^[0-9a-f]{64}$/), size: z.int().min(1) });
@@ -58,7 +52,8 @@ export async function listRepository(
   const { sha } = (await getJson(new URL(`${base}/revision/main`), revisionSchema, resources)).body;
   const files: HubFile[] = [];
   let url: URL | undefined = new URL(`${base}/tree/${sha}?recursive=true`);
-  for (let page = 0; url !== undefined && page < MAX_PAGES; page += 1) {
+  for (let page = 0; url !== undefined; page += 1) {
+    if (page === MAX_PAGES) throw noHub('its list does not end', resources);
     const answer: { body: z.output<typeof treeSchema>; next: URL | undefined } = await getJson(
       url,
       treeSchema,
@@ -73,39 +68,44 @@ export async function listRepository(
   return { commit: sha, files };
 }
 
+function noHub(problem: string, { hub, subject }: ListingResources): ConfigError {
+  return new ConfigError(
+    `${subject}: ${hub.endpoint} does not answer as a Hugging Face hub (${problem}); check HF_ENDPOINT`,
+  );
+}
+
 /** One page, and the address of the next. */
 async function getJson<S extends z.ZodType>(
   url: URL,
   schema: S,
-  { hub, connection, subject, signal }: ListingResources,
+  resources: ListingResources,
 ): Promise<{ body: z.output<S>; next: URL | undefined }> {
-  const noHub = (problem: string): ConfigError =>
-    new ConfigError(
-      `${subject}: ${hub.endpoint} does not answer as a Hugging Face hub (${problem}); check HF_ENDPOINT`,
-    );
+  const { connection, signal } = resources;
   const answer = await connection.get(url, { accept: 'application/json' }, signal, [200]);
   if (answer.origin !== url.origin) {
     answer.discard();
-    throw noHub('it sends to another server'); // Whose checksums nobody has vouched for.
+    throw noHub('it sends to another server', resources); // Whose checksums nobody has vouched for.
   }
   const pieces: Buffer[] = [];
   let sizeBytes = 0;
   for await (const piece of answer.bytes()) {
     sizeBytes += piece.length;
-    if (sizeBytes > MAX_ANSWER_BYTES) throw noHub('it does not end');
+    if (sizeBytes > MAX_ANSWER_BYTES) throw noHub('it does not end', resources);
     pieces.push(piece);
   }
   let body: unknown;
   try {
     body = JSON.parse(Buffer.concat(pieces).toString());
   } catch {
-    throw noHub('it is not JSON');
+    throw noHub('it is not JSON', resources);
   }
   const result = schema.safeParse(body);
-  if (!result.success) throw noHub(result.error.issues[0]?.message ?? '');
+  if (!result.success) throw noHub(result.error.issues[0]?.message ?? '', resources);
   const link = /<([^>]+)>;\s*rel="next"/.exec(String(answer.headers.link ?? ''))?.[1];
-  const next = link === undefined ? undefined : new URL(link, url);
+  if (link === undefined) return { body: result.data, next: undefined };
+  if (!URL.canParse(link, url)) throw noHub('its list goes on at no address', resources);
+  const next = new URL(link, url);
   // The token goes along.
-  if (next && next.origin !== url.origin) throw noHub('its list goes on at another server');
+  if (next.origin !== url.origin) throw noHub('its list goes on at another server', resources);
   return { body: result.data, next };
 }

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -119,7 +119,7 @@ test('a hub that is not there is temporary and says what to do', async () => {
   const failed = weights.obtain();
   await expect(failed).rejects.toThrow(TemporaryError);
   await expect(failed).rejects.toThrow(
-    /^--model hf:user\/model: 127\.0\.0\.1:\d+ cannot be reached .*ECONNREFUSED.*start again/,
+    /^--model hf:user\/model: 127\.0\.0\.1:\d+ cannot be reached .*ECONNREFUSED.*start again$/,
   );
 });
 
@@ -134,6 +134,18 @@ test.each(['<html>', '{"sha":"main"}', '[]'])('a server that answers %s is no hu
   );
   server.close();
   server.closeAllConnections();
+});
+
+test.each<[string, (path: string) => void]>([
+  ['a directory', (path) => mkdirSync(path)],
+  ['no lock file', (path) => writeFileSync(path, 'x'.repeat(1_000))],
+])('a .lock that is %s is named', async (_name, put) => {
+  weights = await startWeightsTest();
+  mkdirSync(join(weights.modelsDirectory, 'user--model'), { recursive: true });
+  put(join(weights.modelsDirectory, 'user--model', '.lock'));
+  const failed = weights.obtain();
+  await expect(failed).rejects.toThrow(ConfigError);
+  await expect(failed).rejects.toThrow(/^--model hf:user\/model: cannot be kept in .*user--model.*\.lock/);
 });
 
 test('two at once ask the hub once, and one that waits can be stopped', async () => {

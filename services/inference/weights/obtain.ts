@@ -43,20 +43,29 @@ export async function obtainWeights(
     });
   } catch (error) {
     signal.throwIfAborted();
-    throw asStartError(error, subject, cache.directory);
+    throw await asStartError(error, subject, cache);
   }
 }
 
 /** Errors as the start tells them: what may pass gets its subject and what to do, a disk that refuses is named. */
-function asStartError(error: unknown, subject: string, directory: string): unknown {
+async function asStartError(error: unknown, subject: string, cache: WeightsCache): Promise<unknown> {
+  const { directory } = cache;
   if (error instanceof TemporaryError) {
+    const kept = (await cache.hasParts()) ? `: it goes on with what is kept in ${directory}` : '';
     return new TemporaryError(
-      `${subject}: ${error.message}. Check the network and HF_ENDPOINT, then start again: it goes on with what is kept in ${directory}`,
+      `${subject}: ${error.message}. Check the network and HF_ENDPOINT, then start again${kept}`,
       { cause: error },
     );
   }
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(subject, directory, 'it is full');
+  if (code === 'ERR_SQLITE_ERROR') {
+    const { message } = error as Error;
+    return new ConfigError(
+      `${subject}: cannot be kept in ${directory} (${message}: ${cache.lockPath}); make it writable, or remove that file`,
+      { cause: error },
+    );
+  }
   if (syscall !== undefined)
     return new ConfigError(`${subject}: cannot be kept in ${directory} (${code} at ${syscall})`);
   return error;

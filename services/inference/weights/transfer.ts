@@ -60,6 +60,11 @@ async function attempt(what: Transfer, { connection, signal, onBytes }: Transfer
   const headers = haveBytes > 0 ? { range: `bytes=${haveBytes}-`, ...(etag ? { 'if-range': etag } : {}) } : {};
   const answer = await connection.get(url, headers, signal, [200, 206, 416]);
   const isResumed = answer.status === 206;
+  if (isResumed && answer.headers['content-range'] === undefined) {
+    answer.discard();
+    await removePart(partPath);
+    throw new PassingFailure('the server sends a part without saying which; the file is fetched from its beginning');
+  }
   if (answer.status === 416 || (isResumed && !continues(answer, haveBytes, etag))) {
     answer.discard();
     await removePart(partPath);
