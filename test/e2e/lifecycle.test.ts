@@ -167,14 +167,14 @@ describe('no engine outlives the mesh', () => {
 
 describe.each(arrangements())('SIGTERM, %s', (arrangement) => {
   test('running streams end as they should, new work is refused, every process ends with 0', async () => {
-    const engine = await startFakeEngine({ tokens: 100, everyMs: 20 });
+    const engine = await startFakeEngine({ tokens: 250, everyMs: 20 });
     const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
     const mesh = await startMesh(arrangement, { config: { inference: { models }, server: { drain_seconds: 20 } } });
     const send = () =>
       fetch(`${mesh.url}/v1/chat/completions`, {
         method: 'POST',
         headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 100 }),
+        body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 250 }),
       });
     const running = await send();
     const front = mesh.processes.get('facade') ?? mesh.processes.get('all');
@@ -184,7 +184,7 @@ describe.each(arrangements())('SIGTERM, %s', (arrangement) => {
       return refused.status === 503 && refused.headers.get('retry-after') !== null;
     });
     const text = await running.text();
-    expect(text).toContain(' t99');
+    expect(text).toContain(' t249');
     expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
     const ends = await Promise.all([...mesh.processes].map(async ([role, program]) => [role, await program.stop()]));
     expect(ends).toEqual([...mesh.processes.keys()].map((role) => [role, 0]));

@@ -7,11 +7,11 @@ import {
   startTimeOf,
 } from './process-table.ts';
 
-/** How long a killed process is given before the next look, in milliseconds. */
+/** Between two looks, in milliseconds: a killed process is given time to go, and one that just begins to show its mark. */
 const LOOK_AGAIN_MS = 20;
 
-/** A process that forks and ends while we look can hide its child from one look, not from two. */
-const EMPTY_LOOKS = 2;
+/** A process that forks and ends while we look can hide its child from one look, hardly from three that are apart. */
+const EMPTY_LOOKS = 3;
 
 /** Processes of an engine that SIGKILL did not end in time, e.g. because they hang in a driver. */
 export class SurvivorsLeftError extends Error {
@@ -69,7 +69,7 @@ async function killUntilGone(
     const processIds = new Set(found.flat());
     empty = processIds.size === 0 ? empty + 1 : 0;
     for (const processId of processIds) kill(processId, killed);
-    if (processIds.size > 0) await delay(LOOK_AGAIN_MS);
+    if (empty < EMPTY_LOOKS) await delay(LOOK_AGAIN_MS);
   }
 }
 
