@@ -175,7 +175,10 @@ test('the embedded engine loads, answers, tokenizes, and is gone after the close
 
   const { prompt } = request('chat');
   if (!prompt) throw new Error('no prompt');
-  const tokens = await context.connection('chat').tokenize(prompt, AbortSignal.timeout(5_000));
+  const tokens = await context.call('chat', (connection) => {
+    expect(context.engines().find(({ name }) => name === 'chat')?.load?.running).toBe(1);
+    return connection.tokenize(prompt, AbortSignal.timeout(5_000));
+  });
   expect(tokens).toHaveLength(sink.usage?.promptTokens ?? 0);
 
   const refused = await run(context, request('chat', { sampling: { minTokens: 3 } }));

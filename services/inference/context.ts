@@ -21,11 +21,12 @@ export interface InferenceContext {
   /** Every engine as it is now, in the order of the configuration. */
   engines(): Engine[];
   /**
-   * The way to an engine that takes requests.
+   * A call besides generations on an engine that takes requests, e.g. to embed. It counts as work of the engine: a stop waits for
+   * it, and health knows that an answer is owed.
    *
-   * @throws MeshError MODEL_NOT_FOUND, NO_HEALTHY_ENGINE, SHUTTING_DOWN.
+   * @throws MeshError MODEL_NOT_FOUND, NO_HEALTHY_ENGINE, SHUTTING_DOWN; what `work` throws.
    */
-  connection(engine: string): EngineConnection;
+  call<Answer>(engine: string, work: (connection: EngineConnection) => Promise<Answer>): Promise<Answer>;
   /** Who may use how much of the node's devices. */
   readonly devices: DeviceBook;
   /**
@@ -101,7 +102,17 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
       found.connection.generate(request, call, new CountedSink(found.status.load, call.flow, sink));
     },
     engines: list,
-    connection: (name) => find(name).connection,
+    async call(name, work) {
+      const { status, connection } = find(name);
+      const running = { paused: false, begun: false };
+      status.load.add(running);
+      try {
+        return await work(connection);
+      } finally {
+        status.load.events++;
+        status.load.remove(running);
+      }
+    },
     demand: async (name) => await known(name).adapter.demand(),
     engineLog: (name) => known(name).log,
     watch(listener) {

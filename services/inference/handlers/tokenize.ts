@@ -7,8 +7,9 @@ import type { InferenceContext } from '../context.ts';
 /** The tokens of a prompt; `model` names the engine on this node. */
 export function tokenize(context: InferenceContext): MethodImpl<typeof InferenceService.method.tokenize> {
   return async (request, call) => {
-    if (!request.prompt) throw invalidField('prompt', 'is missing');
-    const tokenIds = await context.connection(request.model).tokenize(request.prompt, call.signal);
+    const { prompt } = request;
+    if (!prompt) throw invalidField('prompt', 'is missing');
+    const tokenIds = await context.call(request.model, (connection) => connection.tokenize(prompt, call.signal));
     const engine = context.engines().find(({ name }) => name === request.model);
     return create(TokenizeResponseSchema, { tokenIds: [...tokenIds], contextTokens: engine?.contextTokens ?? 0 });
   };

@@ -5,8 +5,8 @@ const LATE_LIMIT = 3;
 const MAX_GAP_MS = 10_000;
 
 /**
- * An engine that tells no steps and has not begun to answer reads prompts, for all we can see. A long prompt on a slow
- * device takes minutes, so it is given this many times the limit.
+ * An engine that has not begun to answer, and tells no steps or is too busy to tell, reads prompts for all we can see. A long
+ * prompt on a slow device takes minutes, so it is given this many times the limit.
  */
 const READING_FACTOR = 10;
 
@@ -59,15 +59,15 @@ export function look(before: Liveness, seen: Sighting, hungAfterMs: number): Liv
   const { probe } = seen;
   const step = probe.kind === 'answer' ? (probe.step ?? before.step) : before.step;
   const owed = seen.running - seen.paused;
-  const engineRuns = probe.kind === 'answer' && probe.step !== undefined ? (probe.running ?? 0) - seen.paused : 0;
-  const isBusy = owed > 0 || engineRuns > 0;
+  // What the engine itself calls running proves nothing: vLLM goes on telling aborted requests until its next step.
+  const isBusy = owed > 0;
   const tokensCame = seen.events !== before.events;
   const stepped = step !== undefined && step !== before.step;
   const moved = tokensCame || stepped || (probe.kind === 'answer' && !isBusy);
   const passedMs = Math.min(MAX_GAP_MS, Math.max(0, seen.atMs - before.atMs));
   const stillMs = moved ? 0 : before.stillMs + passedMs;
   const lateInARow = probe.kind === 'late' ? before.lateInARow + 1 : 0;
-  const mayBeReading = step === undefined && owed > 0 && seen.flowing === 0;
+  const mayBeReading = (step === undefined || probe.kind === 'late') && owed > 0 && seen.flowing === 0;
   const limitMs = mayBeReading ? hungAfterMs * READING_FACTOR : hungAfterMs;
   const next = { atMs: seen.atMs, stillMs, events: seen.events, step, lateInARow };
   return {
