@@ -2,7 +2,7 @@
 // reads missing flags from the environment, and takes the shards' socket from whoever had it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { type Arguments, readArguments } from '../kit/arguments.ts';
@@ -66,11 +66,12 @@ async function startShards(): Promise<void> {
     children.push(shard);
     shard.once('exit', () => end([`ERROR text_generation_launcher: Shard ${rank} crashed`], 'ShardFailed'));
     const path = `${setting('--shard-uds-path')}-${rank}`;
-    rmSync(path, { force: true });
+    // The real one takes the name over from whoever has it; by a rename, two that start at once cannot both fail.
     await bind(
       createServer((socket) => socket.end(setting('--model-id') ?? '')),
-      path,
+      `${path}.${process.pid}`,
     );
+    renameSync(`${path}.${process.pid}`, path);
   }
   // Only several shards need a meeting point.
   if (shards > 1) await bind(createServer(), Number(setting('--master-port')));
