@@ -40,7 +40,7 @@ export class HealthWatch {
       return;
     }
     this.#status.gauges = probe;
-    this.#look({ kind: 'answer', running: probe.running, step: probe.step });
+    this.#look({ kind: 'answer', step: probe.step });
   }
 
   #look(probe: ProbeOutcome, error?: unknown): void {

@@ -12,7 +12,7 @@ const READING_FACTOR = 10;
 
 /** What came of one probe. */
 export type ProbeOutcome =
-  | { readonly kind: 'answer'; readonly running?: number | undefined; readonly step?: number | undefined }
+  | { readonly kind: 'answer'; readonly step?: number | undefined }
   /** No answer in time, which a busy engine may do. */
   | { readonly kind: 'late' }
   /** Refused, or an answer that says no. */
@@ -59,7 +59,7 @@ export function look(before: Liveness, seen: Sighting, hungAfterMs: number): Liv
   const { probe } = seen;
   const step = probe.kind === 'answer' ? (probe.step ?? before.step) : before.step;
   const owed = seen.running - seen.paused;
-  // What the engine itself calls running proves nothing: vLLM goes on telling aborted requests until its next step.
+  // Ours alone count: what an engine itself calls running may hold requests that were aborted long ago.
   const isBusy = owed > 0;
   const tokensCame = seen.events !== before.events;
   const stepped = step !== undefined && step !== before.step;

@@ -31,8 +31,7 @@ const PROBE_TIMEOUT_MS = 5_000;
 
 /**
  * Waits until an engine answers its probe. The time limit is on standing still, not on loading: it starts anew with every
- * sign of progress. A generous cap ends a start that shows progress for ever.
- * A cap ends one that shows progress for ever.
+ * sign of progress. A cap ends a start that shows progress for ever.
  *
  * @throws StartStalledError; StartRefusedError of a probe that knows that waiting cannot help; the signal's reason.
  */
