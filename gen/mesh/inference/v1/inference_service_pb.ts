@@ -25,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/inference/v1/inference_service.proto.
  */
 export const file_mesh_inference_v1_inference_service: GenFile = /*@__PURE__*/
-  fileDesc("CiltZXNoL2luZmVyZW5jZS92MS9pbmZlcmVuY2Vfc2VydmljZS5wcm90bxIRbWVzaC5pbmZlcmVuY2UudjEihwEKDEVtYmVkUmVxdWVzdBINCgVtb2RlbBgBIAEoCRI3CgZpbnB1dHMYAiADKAsyGi5tZXNoLmdlbmVyYXRpb24udjEuUHJvbXB0Qgu6SAiSAQUIARCAEBIgCgpkaW1lbnNpb25zGAMgASgNQge6SAQqAigBSACIAQFCDQoLX2RpbWVuc2lvbnMiagoNRW1iZWRSZXNwb25zZRIwCgplbWJlZGRpbmdzGAEgAygLMhwubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRkaW5nEhUKDXByb21wdF90b2tlbnMYAiABKA0SEAoIbW9kZWxfaWQYAyABKAkiGwoJRW1iZWRkaW5nEg4KBnZhbHVlcxgBIAMoAiJUCg9Ub2tlbml6ZVJlcXVlc3QSDQoFbW9kZWwYASABKAkSMgoGcHJvbXB0GAIgASgLMhoubWVzaC5nZW5lcmF0aW9uLnYxLlByb21wdEIGukgDyAEBIj0KEFRva2VuaXplUmVzcG9uc2USEQoJdG9rZW5faWRzGAEgAygNEhYKDmNvbnRleHRfdG9rZW5zGAIgASgNIpABChBMb2FkTW9kZWxSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIAEEjcKBmRldmljZRgCIAEoCUInukgkciIyIF4ofGF1dG98Y3B1fGN1ZGEoOlswLTldezEsM30pPykkEhoKCGhmX3Rva2VuGAMgASgJQgi6SAVyAxiABBIMCgRub2RlGAQgASgJImoKEUxvYWRNb2RlbFJlc3BvbnNlEikKBmVuZ2luZRgBIAEoCzIZLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZRIqCgdlbGFwc2VkGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjsKElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMYgAQSDAoEbm9kZRgCIAEoCSJBChNVbmxvYWRNb2RlbFJlc3BvbnNlEioKB2VuZ2luZXMYASADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5FbmdpbmUiFAoSTGlzdEVuZ2luZXNSZXF1ZXN0IkUKE0xpc3RFbmdpbmVzUmVzcG9uc2USLgoHZW5naW5lcxgBIAMoCzIdLm1lc2guaW5mZXJlbmNlLnYxLk5vZGVFbmdpbmUiRQoKTm9kZUVuZ2luZRIMCgRub2RlGAEgASgJEikKBmVuZ2luZRgCIAEoCzIZLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZSIVChNXYXRjaEVuZ2luZXNSZXF1ZXN0IlMKFFdhdGNoRW5naW5lc1Jlc3BvbnNlEioKB2VuZ2luZXMYASADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5FbmdpbmUSDwoHcmVtb3ZlZBgCIAMoCSIUChJMaXN0RGV2aWNlc1JlcXVlc3QidwoTTGlzdERldmljZXNSZXNwb25zZRIuCgdkZXZpY2VzGAEgAygLMh0ubWVzaC5pbmZlcmVuY2UudjEuTm9kZURldmljZRIwCghwcm9ibGVtcxgCIAMoCzIeLm1lc2guaW5mZXJlbmNlLnYxLk5vZGVQcm9ibGVtIikKC05vZGVQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEd2hhdBgCIAEoCSJFCgpOb2RlRGV2aWNlEgwKBG5vZGUYASABKAkSKQoGZGV2aWNlGAIgASgLMhkubWVzaC5pbmZlcmVuY2UudjEuRGV2aWNlIm0KF0V4cGxhaW5QbGFjZW1lbnRSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIAEEjcKBmRldmljZRgCIAEoCUInukgkciIyIF4ofGF1dG98Y3B1fGN1ZGEoOlswLTldezEsM30pPykkIsIBChhFeHBsYWluUGxhY2VtZW50UmVzcG9uc2USOQoKY2FuZGlkYXRlcxgBIAMoCzIlLm1lc2guaW5mZXJlbmNlLnYxLlBsYWNlbWVudENhbmRpZGF0ZRIXCg9lc3RpbWF0ZWRfYnl0ZXMYAiABKAQSMwoIZXN0aW1hdGUYAyABKAsyIS5tZXNoLmluZmVyZW5jZS52MS5NZW1vcnlFc3RpbWF0ZRIMCgRmaXRzGAQgASgIEg8KB3N1bW1hcnkYBSABKAkirwEKDk1lbW9yeUVzdGltYXRlEhgKEHBlcl9kZXZpY2VfYnl0ZXMYASABKAQSDwoHZGV2aWNlcxgCIAEoDRIVCg13ZWlnaHRzX2J5dGVzGAMgASgEEhYKDmt2X2NhY2hlX2J5dGVzGAQgASgEEhYKDm92ZXJoZWFkX2J5dGVzGAUgASgEEhYKDmNvbnRleHRfdG9rZW5zGAYgASgNEhMKC2NvbmN1cnJlbmN5GAcgASgNIpMBChJQbGFjZW1lbnRDYW5kaWRhdGUSDAoEbm9kZRgBIAEoCRIpCgZkZXZpY2UYAiABKAsyGS5tZXNoLmluZmVyZW5jZS52MS5EZXZpY2USDgoGY2hvc2VuGAMgASgIEgsKA3doeRgEIAEoCRISCgpmcmVlX2J5dGVzGAUgASgEEhMKC2NsYWltX2J5dGVzGAYgASgEIlEKD1RhaWxMb2dzUmVxdWVzdBIXCgZlbmdpbmUYASABKAlCB7pIBHICEAESDAoEbm9kZRgCIAEoCRIXCgVsaW5lcxgDIAEoDUIIukgFKgMYkE4iPQoQVGFpbExvZ3NSZXNwb25zZRIpCgVsaW5lcxgBIAMoCzIaLm1lc2guaW5mZXJlbmNlLnYxLkxvZ0xpbmUiVAoHTG9nTGluZRImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLZnJvbV9zdGRlcnIYAiABKAgSDAoEdGV4dBgDIAEoCTL4BwoQSW5mZXJlbmNlU2VydmljZRJWCghHZW5lcmF0ZRIjLm1lc2guZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QaIy5tZXNoLmdlbmVyYXRpb24udjEuR2VuZXJhdGlvbkV2ZW50MAESUAoGQXR0YWNoEiEubWVzaC5nZW5lcmF0aW9uLnYxLlRydW5rQ29tbWFuZHMaHy5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtFdmVudHMoATABEkoKBUVtYmVkEh8ubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRSZXF1ZXN0GiAubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRSZXNwb25zZRJTCghUb2tlbml6ZRIiLm1lc2guaW5mZXJlbmNlLnYxLlRva2VuaXplUmVxdWVzdBojLm1lc2guaW5mZXJlbmNlLnYxLlRva2VuaXplUmVzcG9uc2USWAoJTG9hZE1vZGVsEiMubWVzaC5pbmZlcmVuY2UudjEuTG9hZE1vZGVsUmVxdWVzdBokLm1lc2guaW5mZXJlbmNlLnYxLkxvYWRNb2RlbFJlc3BvbnNlMAESXAoLVW5sb2FkTW9kZWwSJS5tZXNoLmluZmVyZW5jZS52MS5VbmxvYWRNb2RlbFJlcXVlc3QaJi5tZXNoLmluZmVyZW5jZS52MS5VbmxvYWRNb2RlbFJlc3BvbnNlElwKC0xpc3RFbmdpbmVzEiUubWVzaC5pbmZlcmVuY2UudjEuTGlzdEVuZ2luZXNSZXF1ZXN0GiYubWVzaC5pbmZlcmVuY2UudjEuTGlzdEVuZ2luZXNSZXNwb25zZRJhCgxXYXRjaEVuZ2luZXMSJi5tZXNoLmluZmVyZW5jZS52MS5XYXRjaEVuZ2luZXNSZXF1ZXN0GicubWVzaC5pbmZlcmVuY2UudjEuV2F0Y2hFbmdpbmVzUmVzcG9uc2UwARJcCgtMaXN0RGV2aWNlcxIlLm1lc2guaW5mZXJlbmNlLnYxLkxpc3REZXZpY2VzUmVxdWVzdBomLm1lc2guaW5mZXJlbmNlLnYxLkxpc3REZXZpY2VzUmVzcG9uc2USawoQRXhwbGFpblBsYWNlbWVudBIqLm1lc2guaW5mZXJlbmNlLnYxLkV4cGxhaW5QbGFjZW1lbnRSZXF1ZXN0GisubWVzaC5pbmZlcmVuY2UudjEuRXhwbGFpblBsYWNlbWVudFJlc3BvbnNlElUKCFRhaWxMb2dzEiIubWVzaC5pbmZlcmVuY2UudjEuVGFpbExvZ3NSZXF1ZXN0GiMubWVzaC5pbmZlcmVuY2UudjEuVGFpbExvZ3NSZXNwb25zZTABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_generation_v1_generate_request, file_mesh_generation_v1_generation_event, file_mesh_generation_v1_prompt, file_mesh_generation_v1_trunk, file_mesh_inference_v1_engine]);
+  fileDesc("CiltZXNoL2luZmVyZW5jZS92MS9pbmZlcmVuY2Vfc2VydmljZS5wcm90bxIRbWVzaC5pbmZlcmVuY2UudjEihwEKDEVtYmVkUmVxdWVzdBINCgVtb2RlbBgBIAEoCRI3CgZpbnB1dHMYAiADKAsyGi5tZXNoLmdlbmVyYXRpb24udjEuUHJvbXB0Qgu6SAiSAQUIARCAEBIgCgpkaW1lbnNpb25zGAMgASgNQge6SAQqAigBSACIAQFCDQoLX2RpbWVuc2lvbnMiagoNRW1iZWRSZXNwb25zZRIwCgplbWJlZGRpbmdzGAEgAygLMhwubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRkaW5nEhUKDXByb21wdF90b2tlbnMYAiABKA0SEAoIbW9kZWxfaWQYAyABKAkiGwoJRW1iZWRkaW5nEg4KBnZhbHVlcxgBIAMoAiJUCg9Ub2tlbml6ZVJlcXVlc3QSDQoFbW9kZWwYASABKAkSMgoGcHJvbXB0GAIgASgLMhoubWVzaC5nZW5lcmF0aW9uLnYxLlByb21wdEIGukgDyAEBIj0KEFRva2VuaXplUmVzcG9uc2USEQoJdG9rZW5faWRzGAEgAygNEhYKDmNvbnRleHRfdG9rZW5zGAIgASgNIqoBChBMb2FkTW9kZWxSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIAEEjcKBmRldmljZRgCIAEoCUInukgkciIyIF4ofGF1dG98Y3B1fGN1ZGEoOlswLTldezEsM30pPykkEioKCGhmX3Rva2VuGAMgASgJQhiAAQG6SBJyEDIOXlshLX5dezAsNTEyfSQSFgoEbm9kZRgEIAEoCUIIukgFcgMYgAIieAoRTG9hZE1vZGVsUmVzcG9uc2USKQoGZW5naW5lGAEgASgLMhkubWVzaC5pbmZlcmVuY2UudjEuRW5naW5lEioKB2VsYXBzZWQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEbm9kZRgDIAEoCSJFChJVbmxvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDGIAEEhYKBG5vZGUYAiABKAlCCLpIBXIDGIACIkUKE1VubG9hZE1vZGVsUmVzcG9uc2USLgoHZW5naW5lcxgBIAMoCzIdLm1lc2guaW5mZXJlbmNlLnYxLk5vZGVFbmdpbmUiFAoSTGlzdEVuZ2luZXNSZXF1ZXN0IkUKE0xpc3RFbmdpbmVzUmVzcG9uc2USLgoHZW5naW5lcxgBIAMoCzIdLm1lc2guaW5mZXJlbmNlLnYxLk5vZGVFbmdpbmUiRQoKTm9kZUVuZ2luZRIMCgRub2RlGAEgASgJEikKBmVuZ2luZRgCIAEoCzIZLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZSIVChNXYXRjaEVuZ2luZXNSZXF1ZXN0IlMKFFdhdGNoRW5naW5lc1Jlc3BvbnNlEioKB2VuZ2luZXMYASADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5FbmdpbmUSDwoHcmVtb3ZlZBgCIAMoCSIUChJMaXN0RGV2aWNlc1JlcXVlc3QidwoTTGlzdERldmljZXNSZXNwb25zZRIuCgdkZXZpY2VzGAEgAygLMh0ubWVzaC5pbmZlcmVuY2UudjEuTm9kZURldmljZRIwCghwcm9ibGVtcxgCIAMoCzIeLm1lc2guaW5mZXJlbmNlLnYxLk5vZGVQcm9ibGVtIikKC05vZGVQcm9ibGVtEgwKBG5vZGUYASABKAkSDAoEd2hhdBgCIAEoCSJFCgpOb2RlRGV2aWNlEgwKBG5vZGUYASABKAkSKQoGZGV2aWNlGAIgASgLMhkubWVzaC5pbmZlcmVuY2UudjEuRGV2aWNlIm0KF0V4cGxhaW5QbGFjZW1lbnRSZXF1ZXN0EhkKBW1vZGVsGAEgASgJQgq6SAdyBRABGIAEEjcKBmRldmljZRgCIAEoCUInukgkciIyIF4ofGF1dG98Y3B1fGN1ZGEoOlswLTldezEsM30pPykkIsIBChhFeHBsYWluUGxhY2VtZW50UmVzcG9uc2USOQoKY2FuZGlkYXRlcxgBIAMoCzIlLm1lc2guaW5mZXJlbmNlLnYxLlBsYWNlbWVudENhbmRpZGF0ZRIXCg9lc3RpbWF0ZWRfYnl0ZXMYAiABKAQSMwoIZXN0aW1hdGUYAyABKAsyIS5tZXNoLmluZmVyZW5jZS52MS5NZW1vcnlFc3RpbWF0ZRIMCgRmaXRzGAQgASgIEg8KB3N1bW1hcnkYBSABKAkirwEKDk1lbW9yeUVzdGltYXRlEhgKEHBlcl9kZXZpY2VfYnl0ZXMYASABKAQSDwoHZGV2aWNlcxgCIAEoDRIVCg13ZWlnaHRzX2J5dGVzGAMgASgEEhYKDmt2X2NhY2hlX2J5dGVzGAQgASgEEhYKDm92ZXJoZWFkX2J5dGVzGAUgASgEEhYKDmNvbnRleHRfdG9rZW5zGAYgASgNEhMKC2NvbmN1cnJlbmN5GAcgASgNIpMBChJQbGFjZW1lbnRDYW5kaWRhdGUSDAoEbm9kZRgBIAEoCRIpCgZkZXZpY2UYAiABKAsyGS5tZXNoLmluZmVyZW5jZS52MS5EZXZpY2USDgoGY2hvc2VuGAMgASgIEgsKA3doeRgEIAEoCRISCgpmcmVlX2J5dGVzGAUgASgEEhMKC2NsYWltX2J5dGVzGAYgASgEIlEKD1RhaWxMb2dzUmVxdWVzdBIXCgZlbmdpbmUYASABKAlCB7pIBHICEAESDAoEbm9kZRgCIAEoCRIXCgVsaW5lcxgDIAEoDUIIukgFKgMYkE4iPQoQVGFpbExvZ3NSZXNwb25zZRIpCgVsaW5lcxgBIAMoCzIaLm1lc2guaW5mZXJlbmNlLnYxLkxvZ0xpbmUiVAoHTG9nTGluZRImCgJhdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLZnJvbV9zdGRlcnIYAiABKAgSDAoEdGV4dBgDIAEoCTL4BwoQSW5mZXJlbmNlU2VydmljZRJWCghHZW5lcmF0ZRIjLm1lc2guZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QaIy5tZXNoLmdlbmVyYXRpb24udjEuR2VuZXJhdGlvbkV2ZW50MAESUAoGQXR0YWNoEiEubWVzaC5nZW5lcmF0aW9uLnYxLlRydW5rQ29tbWFuZHMaHy5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtFdmVudHMoATABEkoKBUVtYmVkEh8ubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRSZXF1ZXN0GiAubWVzaC5pbmZlcmVuY2UudjEuRW1iZWRSZXNwb25zZRJTCghUb2tlbml6ZRIiLm1lc2guaW5mZXJlbmNlLnYxLlRva2VuaXplUmVxdWVzdBojLm1lc2guaW5mZXJlbmNlLnYxLlRva2VuaXplUmVzcG9uc2USWAoJTG9hZE1vZGVsEiMubWVzaC5pbmZlcmVuY2UudjEuTG9hZE1vZGVsUmVxdWVzdBokLm1lc2guaW5mZXJlbmNlLnYxLkxvYWRNb2RlbFJlc3BvbnNlMAESXAoLVW5sb2FkTW9kZWwSJS5tZXNoLmluZmVyZW5jZS52MS5VbmxvYWRNb2RlbFJlcXVlc3QaJi5tZXNoLmluZmVyZW5jZS52MS5VbmxvYWRNb2RlbFJlc3BvbnNlElwKC0xpc3RFbmdpbmVzEiUubWVzaC5pbmZlcmVuY2UudjEuTGlzdEVuZ2luZXNSZXF1ZXN0GiYubWVzaC5pbmZlcmVuY2UudjEuTGlzdEVuZ2luZXNSZXNwb25zZRJhCgxXYXRjaEVuZ2luZXMSJi5tZXNoLmluZmVyZW5jZS52MS5XYXRjaEVuZ2luZXNSZXF1ZXN0GicubWVzaC5pbmZlcmVuY2UudjEuV2F0Y2hFbmdpbmVzUmVzcG9uc2UwARJcCgtMaXN0RGV2aWNlcxIlLm1lc2guaW5mZXJlbmNlLnYxLkxpc3REZXZpY2VzUmVxdWVzdBomLm1lc2guaW5mZXJlbmNlLnYxLkxpc3REZXZpY2VzUmVzcG9uc2USawoQRXhwbGFpblBsYWNlbWVudBIqLm1lc2guaW5mZXJlbmNlLnYxLkV4cGxhaW5QbGFjZW1lbnRSZXF1ZXN0GisubWVzaC5pbmZlcmVuY2UudjEuRXhwbGFpblBsYWNlbWVudFJlc3BvbnNlElUKCFRhaWxMb2dzEiIubWVzaC5pbmZlcmVuY2UudjEuVGFpbExvZ3NSZXF1ZXN0GiMubWVzaC5pbmZlcmVuY2UudjEuVGFpbExvZ3NSZXNwb25zZTABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_generation_v1_generate_request, file_mesh_generation_v1_generation_event, file_mesh_generation_v1_prompt, file_mesh_generation_v1_trunk, file_mesh_inference_v1_engine]);
 
 /**
  * EmbedRequest asks for vectors.
@@ -181,28 +181,33 @@ export const TokenizeResponseSchema: GenMessage<TokenizeResponse> = /*@__PURE__*
  */
 export type LoadModelRequest = Message<"mesh.inference.v1.LoadModelRequest"> & {
   /**
-   * model is a configured name, a GGUF path under the model directory, `hf:<user>/<repo>[:<quant>]` or a Hugging Face id.
+   * model is a configured name, the path of a GGUF file under the model directory (`<data-dir>/models`, absolute or relative
+   * to it), `hf:<user>/<repo>[:<quant>]` or a Hugging Face id `<user>/<repo>`. A configured name is looked for first. What
+   * is not configured becomes an engine of that name.
    *
    * @generated from field: string model = 1;
    */
   model: string;
 
   /**
-   * device is "auto", "cpu", "cuda" or "cuda:<index>". Empty: "auto".
+   * device is "auto" (as configured, else what fits best), "cpu", "cuda" or "cuda:<index>". Empty: "auto". Without effect
+   * on what is loaded already.
    *
    * @generated from field: string device = 2;
    */
   device: string;
 
   /**
-   * hf_token is a Hugging Face token; it reaches the engine's environment only and is never logged or stored.
+   * hf_token is a Hugging Face token for this load. It reaches the engine's environment, or for `hf:` the hub's own host,
+   * and nothing else; it is never logged or stored.
    *
    * @generated from field: string hf_token = 3;
    */
   hfToken: string;
 
   /**
-   * node names the node. Empty: the best by ExplainPlacement.
+   * node names the node. Empty: one that has it loaded, else one that has it configured, else the best by
+   * ExplainPlacement.
    *
    * @generated from field: string node = 4;
    */
@@ -235,6 +240,13 @@ export type LoadModelResponse = Message<"mesh.inference.v1.LoadModelResponse"> &
    * @generated from field: google.protobuf.Duration elapsed = 2;
    */
   elapsed?: Duration | undefined;
+
+  /**
+   * node names the node that loads it.
+   *
+   * @generated from field: string node = 3;
+   */
+  node: string;
 };
 
 /**
@@ -273,17 +285,17 @@ export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PUR
   messageDesc(file_mesh_inference_v1_inference_service, 7);
 
 /**
- * UnloadModelResponse is the stopped engine.
+ * UnloadModelResponse is what was stopped.
  *
  * @generated from message mesh.inference.v1.UnloadModelResponse
  */
 export type UnloadModelResponse = Message<"mesh.inference.v1.UnloadModelResponse"> & {
   /**
-   * engines are what was stopped.
+   * engines are the engines that are not loaded now, by node.
    *
-   * @generated from field: repeated mesh.inference.v1.Engine engines = 1;
+   * @generated from field: repeated mesh.inference.v1.NodeEngine engines = 1;
    */
-  engines: Engine[];
+  engines: NodeEngine[];
 };
 
 /**
@@ -854,13 +866,21 @@ export const InferenceService: GenService<{
     output: typeof TokenizeResponseSchema;
   },
   /**
-   * LoadModel starts an engine and streams its progress; the last message is READY or FAILED. Loading what is loaded
-   * ends at once. Needs scope `models:manage`.
+   * LoadModel loads a model and streams its progress: every change of state, stage or percent, and at least one message;
+   * the last one has the engine READY. What is loaded already ends at once; callers who load the same model at the same
+   * time watch the same load. Where another model must go first, it waits for its turn. Leaving the call does not undo
+   * the load. Needs scope `models:manage`.
    *
    * Errors:
-   *   INVALID_ARGUMENT / INVALID_FIELD – malformed name or no engine for it is installed.
-   *   RESOURCE_EXHAUSTED / CONFLICT – no device has room; ExplainPlacement says why.
-   *   FAILED_PRECONDITION / CONFLICT – it is being unloaded.
+   *   INVALID_ARGUMENT / INVALID_FIELD – malformed name, a path outside of the model directory, an unknown device, or no
+   *     engine for it is installed; the message names what is missing.
+   *   NOT_FOUND / NOT_FOUND – no such node.
+   *   RESOURCE_EXHAUSTED / CONFLICT – no device has room, and nothing that may go would make enough; ExplainPlacement
+   *     says why.
+   *   FAILED_PRECONDITION / CONFLICT – it is being unloaded by hand; try again when that is done.
+   *   UNAVAILABLE / NO_HEALTHY_ENGINE – it failed to start; the message has the cause and what to change. What may pass
+   *     is tried again by itself.
+   *   UNAVAILABLE / SHUTTING_DOWN – the node stops.
    *
    * @generated from rpc mesh.inference.v1.InferenceService.LoadModel
    */
@@ -870,11 +890,15 @@ export const InferenceService: GenService<{
     output: typeof LoadModelResponseSchema;
   },
   /**
-   * UnloadModel stops an engine after its running streams, up to the drain time. Needs scope `models:manage`.
+   * UnloadModel stops an engine after its running streams, up to the drain time, and answers when its memory is back.
+   * What is unloaded already is answered at once; callers who unload the same model at the same time wait for the same
+   * end. Needs scope `models:manage`.
    *
    * Errors:
    *   NOT_FOUND / MODEL_NOT_FOUND – unknown.
-   *   FAILED_PRECONDITION / CONFLICT – it is loading, or nothing is loaded.
+   *   NOT_FOUND / NOT_FOUND – no such node.
+   *   FAILED_PRECONDITION / CONFLICT – it is loading; no model is named, and none or several are loaded; or it is a
+   *     server elsewhere, which is not ours to stop.
    *
    * @generated from rpc mesh.inference.v1.InferenceService.UnloadModel
    */
