@@ -11,6 +11,7 @@ import { type Registration, register } from './registration.ts';
 import type { InferenceResources } from './resources.ts';
 import type { EngineLog } from './supervisor/engine-log.ts';
 import type { EngineStatus } from './supervisor/engine-status.ts';
+import { modelsDirectoryOf } from './weights/model-directory.ts';
 
 /** The engines of this node. */
 export interface InferenceContext {
@@ -27,6 +28,8 @@ export interface InferenceContext {
    * @throws MeshError MODEL_NOT_FOUND, NO_HEALTHY_ENGINE, SHUTTING_DOWN; what `work` throws.
    */
   call<Answer>(engine: string, work: (connection: EngineConnection) => Promise<Answer>): Promise<Answer>;
+  /** Where callers may name GGUF files. */
+  readonly modelsDirectory: string;
   /** Who may use how much of the node's devices. */
   readonly devices: DeviceBook;
   /**
@@ -90,6 +93,7 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
 
   return {
     node,
+    modelsDirectory: modelsDirectoryOf(resources.dataDir),
     devices,
     generate(request, call, sink) {
       let found: ReturnType<typeof find>;

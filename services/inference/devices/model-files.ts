@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isHubId, parseHubReference } from '../weights/reference.ts';
 
 /** A model's files are there and cannot be read; the message says which and what to do. */
 export class ModelFilesError extends Error {
@@ -13,19 +14,8 @@ export type ModelFiles =
   /** A directory with config.json, and safetensors where they were downloaded. */
   | { readonly kind: 'directory'; readonly path: string };
 
-/** `user/name` or `name`, as the Hugging Face hub allows them. */
-const HUB_ID = /^[A-Za-z0-9][\w.-]{0,95}(\/[A-Za-z0-9][\w.-]{0,95})?$/;
-
-/** `hf:<user>/<repo>[:<quant>]`, a GGUF of the hub. */
-const HUB_GGUF = /^hf:([^:]+)(?::([\w.-]+))?$/;
-
 /** What tools take where the caller names no quantisation. */
 const DEFAULT_QUANT = 'Q4_K_M';
-
-/** Whether a name is one of the Hugging Face hub, `<user>/<repo>` or `hf:<user>/<repo>[:<quant>]`. */
-export function isHubName(model: string): boolean {
-  return HUB_ID.test(HUB_GGUF.exec(model)?.[1] ?? model);
-}
 
 /**
  * Finds a model's files: a path as it is, what is named by an id of the Hugging Face hub in its cache on this machine.
@@ -39,11 +29,11 @@ export async function findModelFiles(
   const kind = await kindOf(model);
   if (kind === 'file') return model.endsWith('.gguf') ? { kind: 'gguf', path: model } : undefined;
   if (kind === 'directory') return { kind: 'directory', path: model };
-  const [, repository, quant] = HUB_GGUF.exec(model) ?? [];
-  const id = repository ?? model;
-  if (!HUB_ID.test(id)) return undefined;
+  const reference = parseHubReference(model);
+  const id = reference ? `${reference.user}/${reference.repository}` : model;
+  if (!isHubId(id)) return undefined;
   const snapshots = await findSnapshots(join(hubCache(environmentVariable), `models--${id.replace('/', '--')}`));
-  return repository === undefined ? withConfig(snapshots) : withGguf(snapshots, quant);
+  return reference ? withGguf(snapshots, reference.quantization) : withConfig(snapshots);
 }
 
 async function withConfig(snapshots: readonly string[]): Promise<ModelFiles | undefined> {

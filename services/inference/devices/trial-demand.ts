@@ -1,12 +1,9 @@
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import type { DeviceDemand } from '../engines/engine.ts';
+import type { NamedModel } from '../weights/model-name.ts';
 import type { DeviceBook, PlacementExplanation } from './booking.ts';
-import { isHubName } from './model-files.ts';
 import { type MemoryEstimate, ModelFilesError } from './vram-estimate.ts';
 import { onWantedDevice } from './wanted-device.ts';
-
-/** The same words for a file that is not there and one that is no model: a caller must not learn of other files. */
-const NO_GGUF = 'there is no GGUF file that can be read at this path';
 
 /** A dry run for a model that no entry names. */
 export interface Trial {
@@ -20,45 +17,43 @@ export interface Trial {
  * Tries a model on one device, then split over 2, 4 and so on, as far as its attention heads can be divided; the smallest split
  * that fits, else what one device says.
  *
- * @throws MeshError INVALID_FIELD for a name that is none, when the model's files are there and cannot be read, or a GGUF is
- * not there.
+ * @throws MeshError INVALID_FIELD when the model's files are there and cannot be read, or one device is asked for and several
+ * are needed.
  */
-export async function tryModel(book: DeviceBook, model: string, wanted: string): Promise<Trial> {
-  if (!model.endsWith('.gguf') && !isHubName(model)) {
-    throw invalidField('model', 'is no configured engine, no path of a GGUF file and no name as <user>/<repo>');
-  }
-  const isGguf = namesGguf(model);
-  const first = await tryOn(book, model, wanted, 1);
-  if (model.endsWith('.gguf') && !first.estimate) throw invalidField('model', NO_GGUF);
+export async function tryModel(book: DeviceBook, named: NamedModel, wanted: string): Promise<Trial> {
+  const trialOf = (count: number): Promise<Trial> => tryOn(book, named, wanted, count);
+  const first = await trialOf(1);
   const many = book.devices().filter(({ index, excluded }) => index !== undefined && excluded === '').length;
   const canSplit = first.estimate !== undefined && !wanted.startsWith('cuda:');
   for (let count = 2; canSplit && !onDevice(first) && count <= many; count *= 2) {
-    if (!isGguf && first.estimate.heads % count !== 0) break;
-    const trial = await tryOn(book, model, wanted, count);
+    if (named.kind === 'hub' && first.estimate.heads % count !== 0) break;
+    const trial = await trialOf(count);
     if (onDevice(trial)) return trial;
   }
   return first;
 }
 
-function namesGguf(model: string): boolean {
-  return model.endsWith('.gguf') || model.startsWith('hf:');
+/** What is estimated: a path, or a name by which the hub's own cache knows it. */
+function modelOf(named: NamedModel): string {
+  if (named.kind === 'file') return named.path;
+  return named.kind === 'hub' ? named.id : (named.path ?? named.reference.text);
 }
 
 function onDevice({ explanation }: Trial): boolean {
   return explanation.candidates.some(({ device, chosen }) => chosen && device.index !== undefined);
 }
 
-async function tryOn(book: DeviceBook, model: string, wanted: string, count: number): Promise<Trial> {
+async function tryOn(book: DeviceBook, named: NamedModel, wanted: string, count: number): Promise<Trial> {
   let estimate: MemoryEstimate | undefined;
   try {
-    estimate = await book.estimate({ model, tensorParallel: count });
+    estimate = await book.estimate({ model: modelOf(named), tensorParallel: count });
   } catch (error) {
     if (!(error instanceof ModelFilesError)) throw error;
-    throw invalidField('model', model.endsWith('.gguf') ? NO_GGUF : error.message);
+    throw invalidField('model', error.message);
   }
   const neededBytes = estimate?.perDeviceBytes ?? 0;
   const claim = { kind: 'bytes', bytes: neededBytes } as const;
-  const fallsBackToCpu = namesGguf(model);
+  const fallsBackToCpu = named.kind !== 'hub';
   const demand = onWantedDevice({ count, claim, neededBytes, shares: false, fallsBackToCpu }, wanted);
   return { demand, explanation: book.explain(demand), estimate };
 }

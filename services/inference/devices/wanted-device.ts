@@ -1,4 +1,4 @@
-import { invalidField } from '../../shared/errors/mesh-error.ts';
+import { invalidField, type MeshError } from '../../shared/errors/mesh-error.ts';
 import type { DeviceDemand } from '../engines/engine.ts';
 
 /**
@@ -9,8 +9,11 @@ import type { DeviceDemand } from '../engines/engine.ts';
 export function onWantedDevice(demand: DeviceDemand, wanted: string): DeviceDemand {
   if (wanted === '' || wanted === 'auto') return demand;
   if (wanted === 'cuda') return { ...demand, fallsBackToCpu: false };
-  if (demand.count > 1) {
-    throw invalidField('device', `the engine is split over ${demand.count} devices; leave the field empty`);
-  }
+  if (demand.count > 1) throw refuseOneDevice(demand.count);
   return { ...demand, indices: [Number(wanted.slice('cuda:'.length))], fallsBackToCpu: false };
+}
+
+/** INVALID_FIELD `device` for an engine that needs `count` of them. */
+export function refuseOneDevice(count: number): MeshError {
+  return invalidField('device', `the engine is split over ${count} devices; leave the field empty`);
 }

@@ -16,7 +16,7 @@ import type { LlamaCppEntry } from './model-entry.ts';
 import { OpenAiConnection } from './openai-connection.ts';
 import { engineFailed } from './openai-errors.ts';
 import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
-import { deviceDemand, newEngineKey, newSocketPath, processLaunch } from './process-launch.ts';
+import { deviceDemand, newEngineKey, newSocketPath, processLaunch, type StartedEntry } from './process-launch.ts';
 
 const CHILD_PROGRAM = join(import.meta.dirname, '..', 'embedded', 'main.ts');
 const KEY_VARIABLE = 'MESH_ENGINE_KEY';
@@ -156,10 +156,10 @@ function launch(
 }
 
 /** Where there is no room for it on CUDA's devices none of them is shown to it; other makers' GPUs are its to find. */
-function gpuChoice({ devices }: LlamaCppEntry, setting: EngineSetting): 'auto' | 'none' | 'cuda' {
+function gpuChoice({ devices, cudaOnly }: StartedEntry, setting: EngineSetting): 'auto' | 'none' | 'cuda' {
   if (devices?.length === 0) return 'none';
-  // By name it does not fall back to something slower in silence.
-  return devices === undefined ? setting.gpu : 'cuda';
+  // Asked for it does not fall back to something slower in silence.
+  return devices === undefined && cudaOnly !== true ? setting.gpu : 'cuda';
 }
 
 /** A line of the child's standard output, if it is one of its reports. */

@@ -7,6 +7,8 @@ import type { DeviceDemand, EngineLaunch, EnginePlace, EngineSetting } from './e
 /** What entries of all started engines have. */
 export interface StartedEntry {
   readonly devices?: readonly number[] | undefined;
+  /** Whether it must not run on the CPU where no device has room. A caller asks for that, the configuration does not. */
+  readonly cudaOnly?: boolean | undefined;
   readonly tensor_parallel_size?: number | undefined;
   readonly share_devices: boolean;
   readonly env: Readonly<Record<string, string>>;
@@ -81,7 +83,7 @@ export async function deviceDemand(
     claim: share === undefined ? { kind: 'bytes', bytes: neededBytes } : { kind: 'share', share },
     neededBytes,
     shares: entry.share_devices,
-    fallsBackToCpu,
+    fallsBackToCpu: fallsBackToCpu && entry.cudaOnly !== true,
   };
 }
 

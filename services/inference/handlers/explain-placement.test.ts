@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, createRouterTransport } from '@connectrpc/connect';
@@ -34,12 +34,16 @@ interface Node {
   readonly book: DeviceBook;
   /** The folder that HF_HOME names. */
   readonly hub: string;
+  /** Where GGUF files may be named. */
+  readonly modelsDirectory: string;
 }
 
 /** The two methods over a book on a fake machine, with engines of these demands. */
 function node(state: Partial<FakeMachineState>, demands: Demands = {}): Node {
   const machine = createFakeMachine(state);
   const hub = mkdtempSync(join(tmpdir(), 'hub-'));
+  const modelsDirectory = join(hub, 'models');
+  mkdirSync(modelsDirectory);
   const variables: Readonly<Record<string, string>> = { PATH: machine.path, HF_HOME: hub };
   const environmentVariable = (name: string) => variables[name];
   const book = createDeviceBook({ devices: 'auto', environmentVariable, ownProcesses: () => new Set(), log });
@@ -51,6 +55,7 @@ function node(state: Partial<FakeMachineState>, demands: Demands = {}): Node {
   const context = {
     node: 'here',
     devices: book,
+    modelsDirectory,
     engines: () => Object.keys(demands).map((name) => ({ name }) as Engine),
     async demand(name: string) {
       const demand = demands[name];
@@ -65,7 +70,7 @@ function node(state: Partial<FakeMachineState>, demands: Demands = {}): Node {
     },
     { router: { interceptors: [createErrorInterceptor(createErrorMapper(log)), createValidateInterceptor()] } },
   );
-  return { client: createMeshClient(InferenceService, transport), book, hub };
+  return { client: createMeshClient(InferenceService, transport), book, hub, modelsDirectory };
 }
 
 /** A model of the hub whose weights are told by its index. */
@@ -166,19 +171,50 @@ test('a model that is not here has an unknown size, and says so', async () => {
 });
 
 test('a GGUF goes to a device, else to the CPU unless a device is asked for', async () => {
-  const { client } = node({ gpus: gpusOf('NVIDIA L40S', 46_068, 1) });
-  expect((await client.explainPlacement({ model: RANDOM_MODEL })).summary).toBe('on CUDA device 0');
-  const without = node({}).client;
-  const onCpu = await without.explainPlacement({ model: RANDOM_MODEL });
+  const model = 'random.gguf';
+  const withGpu = node({ gpus: gpusOf('NVIDIA L40S', 46_068, 1) });
+  const withoutGpu = node({});
+  for (const { modelsDirectory } of [withGpu, withoutGpu]) copyFileSync(RANDOM_MODEL, join(modelsDirectory, model));
+  const { client } = withGpu;
+  expect((await client.explainPlacement({ model })).summary).toBe('on CUDA device 0');
+  const absolute = join(withGpu.modelsDirectory, model);
+  expect((await client.explainPlacement({ model: absolute })).summary).toBe('on CUDA device 0');
+  const onCpu = await withoutGpu.client.explainPlacement({ model });
   expect(onCpu).toMatchObject({ fits: true, summary: expect.stringContaining('on the CPU') });
   expect(onCpu.candidates).toMatchObject([{ chosen: true, device: { uuid: '' } }]);
-  expect(await without.explainPlacement({ model: RANDOM_MODEL, device: 'cuda' })).toMatchObject({ fits: false });
-  expect(await client.explainPlacement({ model: RANDOM_MODEL, device: 'cuda:3' })).toMatchObject({
+  expect(await withoutGpu.client.explainPlacement({ model, device: 'cuda' })).toMatchObject({ fits: false });
+  expect(await client.explainPlacement({ model, device: 'cuda:3' })).toMatchObject({
     fits: false,
     summary: expect.stringContaining('3: not there'),
   });
-  expect(await client.explainPlacement({ model: RANDOM_MODEL, device: 'cpu' })).toMatchObject({ fits: true });
+  expect(await client.explainPlacement({ model, device: 'cpu' })).toMatchObject({ fits: true });
 });
+
+test('a GGUF of the hub is estimated from where LoadModel has put it', async () => {
+  const { client, modelsDirectory } = node({ gpus: gpusOf('NVIDIA L40S', 46_068, 1) });
+  const model = 'hf:user/model';
+  expect((await client.explainPlacement({ model })).summary).toContain('its size is unknown');
+  const kept = join(modelsDirectory, 'user--model');
+  mkdirSync(kept);
+  copyFileSync(RANDOM_MODEL, join(kept, 'a.gguf'));
+  const files = [{ path: 'a.gguf', sizeBytes: statSync(RANDOM_MODEL).size, sha256: 'x' }];
+  writeFileSync(join(kept, 'verified.json'), JSON.stringify({ commit: 'c', files }));
+  expect((await client.explainPlacement({ model })).estimate?.weightsBytes).toBe(BigInt(statSync(RANDOM_MODEL).size));
+});
+
+test.each(['', 'cpu'])(
+  'a file elsewhere is refused with the words for one that is not there (device "%s")',
+  async (device) => {
+    const { client, modelsDirectory } = node({ gpus: gpusOf('NVIDIA L40S', 46_068, 1) });
+    symlinkSync(RANDOM_MODEL, join(modelsDirectory, 'link.gguf'));
+    for (const model of [RANDOM_MODEL, 'link.gguf', '../none.gguf', 'none.gguf']) {
+      await expect(client.explainPlacement({ model, device })).rejects.toMatchObject({
+        code: 3,
+        rawMessage: 'model: there is no GGUF file that can be read at this path below the model directory',
+      });
+    }
+  },
+);
 
 test.each([
   [{ model: '/etc/passwd' }, 'model: is no configured engine'],

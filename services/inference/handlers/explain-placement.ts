@@ -13,16 +13,18 @@ import { tryModel } from '../devices/trial-demand.ts';
 import { ModelFilesError } from '../devices/vram-estimate.ts';
 import { onWantedDevice } from '../devices/wanted-device.ts';
 import type { DeviceDemand } from '../engines/engine.ts';
+import { type NamedModel, readModelName } from '../weights/model-name.ts';
 
-type Context = Pick<InferenceContext, 'node' | 'devices' | 'engines' | 'demand'>;
+type Context = Pick<InferenceContext, 'node' | 'devices' | 'engines' | 'demand' | 'modelsDirectory'>;
 
 /** A dry run of placing a configured engine, a GGUF or a model of the Hugging Face hub on this node. */
 export function explainPlacement(context: Context): MethodImpl<typeof InferenceService.method.explainPlacement> {
   return async ({ model, device }) => {
+    const isConfigured = context.engines().some(({ name }) => name === model);
+    const named = isConfigured ? undefined : await readModelName(model, context.modelsDirectory);
     await context.devices.refresh();
     if (device === 'cpu') return onCpu(context);
-    const configured = context.engines().some(({ name }) => name === model);
-    return configured ? forEngine(context, model, device) : forModel(context, model, device);
+    return named ? forModel(context, named, device) : forEngine(context, model, device);
   };
 }
 
@@ -53,8 +55,8 @@ async function demandOf(context: Context, engine: string): Promise<DeviceDemand 
   }
 }
 
-async function forModel(context: Context, model: string, device: string): Promise<ExplainPlacementResponse> {
-  const { demand, explanation, estimate } = await tryModel(context.devices, model, device);
+async function forModel(context: Context, named: NamedModel, device: string): Promise<ExplainPlacementResponse> {
+  const { demand, explanation, estimate } = await tryModel(context.devices, named, device);
   if (!estimate) {
     const why = `${explanation.why}; its size is unknown, because its files are not on this node`;
     return response(context, { ...explanation, why });

@@ -1,15 +1,15 @@
 import { mkdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import { TemporaryError } from '../../shared/lifecycle/temporary-error.ts';
 import type { WeightsCache } from './cache.ts';
 import { sha256Of } from './checksum.ts';
 import { chooseFiles } from './choice.ts';
 import { requireSpace } from './disk-space.ts';
 import { HubConnection } from './hub-connection.ts';
+import { HubRefusal } from './hub-errors.ts';
 import { type HubFile, listRepository } from './hub-listing.ts';
 import type { HubSettings } from './hub-settings.ts';
-import { ByteProgress, type DisplayResources } from './progress.ts';
+import { ByteProgress, type DisplayResources, type ProgressListener, perPercent } from './progress.ts';
 import type { HubReference } from './reference.ts';
 import { withRetries } from './retry.ts';
 import { removePart, sizeOf, transfer, WrongBytes } from './transfer.ts';
@@ -23,7 +23,9 @@ export interface FetchResources extends DisplayResources {
   /** Ends it; what was fetched stays for the next time. */
   readonly signal: AbortSignal;
   /** Before the second attempt, in milliseconds. Default 1 s. */
-  readonly firstRetryMs?: number;
+  readonly firstRetryMs?: number | undefined;
+  /** Is told what happens and how far all files together are, 0 to 100, once per percent. */
+  readonly onProgress?: ProgressListener | undefined;
 }
 
 /** How often a file is fetched in all whose bytes are not those that the hub has listed. */
@@ -41,7 +43,7 @@ const FIRST_RETRY_MS = 1_000;
  * @throws ConfigError; TemporaryError; the signal's reason; errors of the file system.
  */
 export async function fetchWeights(reference: HubReference, resources: FetchResources): Promise<string> {
-  const { hub, cache, subject, signal, log, firstRetryMs = FIRST_RETRY_MS } = resources;
+  const { hub, cache, subject, signal, log, firstRetryMs = FIRST_RETRY_MS, onProgress = () => {} } = resources;
   const connection = new HubConnection(hub, subject);
   try {
     const { commit, files } = await withRetries(() => listRepository(reference, { hub, connection, subject, signal }), {
@@ -52,9 +54,14 @@ export async function fetchWeights(reference: HubReference, resources: FetchReso
       onRetry: (problem) => log.warn({ model: reference.text, problem }, 'the hub is asked again after a pause'),
     });
     const choice = chooseFiles(files, reference.quantization);
-    if ('problem' in choice) throw new ConfigError(`${subject}: ${choice.problem}`);
+    if ('problem' in choice) throw new HubRefusal(`${subject}: ${choice.problem}`);
     await requireSpace(await missingBytes(choice.files, cache), subject, cache.directory);
-    for (const file of choice.files) await fetchFile(urlOf(reference, commit, file, hub), file, connection, resources);
+    const tell = perPercent(onProgress, sum(choice.files));
+    for (const [index, file] of choice.files.entries()) {
+      const before = sum(choice.files.slice(0, index));
+      const onBytes = (stage: string, bytes: number): void => tell(stage, before + bytes);
+      await fetchFile({ url: urlOf(reference, commit, file, hub), file, onBytes }, connection, resources);
+    }
     await cache.write({ commit, files: choice.files });
     return cache.pathOf(choice.files[0]);
   } finally {
@@ -76,18 +83,30 @@ async function missingBytes(files: readonly HubFile[], cache: WeightsCache): Pro
   return bytes;
 }
 
-async function fetchFile(url: URL, file: HubFile, connection: HubConnection, resources: FetchResources): Promise<void> {
+function sum(files: readonly HubFile[]): number {
+  return files.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
+}
+
+/** One of the files. */
+interface FileFetch {
+  readonly url: URL;
+  readonly file: HubFile;
+  readonly onBytes: (stage: string, bytes: number) => void;
+}
+
+async function fetchFile(what: FileFetch, connection: HubConnection, resources: FetchResources): Promise<void> {
+  const { file } = what;
   const { cache, log } = resources;
   const path = cache.pathOf(file);
   const partPath = cache.partPathOf(file);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   // From a start that was killed before it wrote its record, or put there by somebody.
-  if ((await sizeOf(path)) === file.sizeBytes && (await isIntact(path, file, resources))) return;
+  if ((await sizeOf(path)) === file.sizeBytes && (await isIntact(path, what, resources))) return;
   await cache.removeOtherParts(file);
   for (let fetches = 1; ; fetches += 1) {
     try {
-      await gather(url, file, partPath, connection, resources);
-      if (await isIntact(partPath, file, resources)) break;
+      await gather(what, partPath, connection, resources);
+      if (await isIntact(partPath, what, resources)) break;
       throw new WrongBytes(`${file.path} has another checksum than the hub lists`);
     } catch (error) {
       if (!(error instanceof WrongBytes)) throw error;
@@ -106,15 +125,17 @@ async function fetchFile(url: URL, file: HubFile, connection: HubConnection, res
 }
 
 async function gather(
-  url: URL,
-  file: HubFile,
+  { url, file, onBytes: tell }: FileFetch,
   partPath: string,
   connection: HubConnection,
   resources: FetchResources,
 ): Promise<void> {
   const { signal, log, firstRetryMs = FIRST_RETRY_MS } = resources;
   const progress = new ByteProgress(`downloading ${file.path}`, file.sizeBytes, resources);
-  const onBytes = (bytes: number): void => progress.update(bytes);
+  const onBytes = (bytes: number): void => {
+    progress.update(bytes);
+    tell('downloading', bytes);
+  };
   const onRetry = (problem: string): void => {
     progress.interrupt();
     log.warn({ file: file.path, problem }, 'the download goes on after a pause');
@@ -126,11 +147,14 @@ async function gather(
   }
 }
 
-async function isIntact(path: string, file: HubFile, resources: FetchResources): Promise<boolean> {
+async function isIntact(path: string, { file, onBytes: tell }: FileFetch, resources: FetchResources): Promise<boolean> {
   const { signal, terminal } = resources;
   const progress = new ByteProgress(`verifying ${file.path}`, file.sizeBytes, resources);
   // Reading is quick: a line that is rewritten shows that something happens, log lines would only be noise.
-  const onBytes = terminal.isTTY ? (bytes: number): void => progress.update(bytes) : (): void => {};
+  const onBytes = (bytes: number): void => {
+    if (terminal.isTTY) progress.update(bytes);
+    tell('verifying', bytes);
+  };
   try {
     return (await sha256Of(path, { signal, onBytes })) === file.sha256;
   } finally {

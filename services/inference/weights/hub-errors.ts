@@ -2,6 +2,17 @@ import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import type { HubSettings } from './hub-settings.ts';
 import { PassingFailure } from './retry.ts';
 
+/** The hub is there and does not have, or does not give, what was asked for. */
+export class HubRefusal extends ConfigError {
+  /** Whether it did not like the token that it was sent. */
+  readonly refusesToken: boolean;
+
+  constructor(message: string, refusesToken = false) {
+    super(message);
+    this.refusesToken = refusesToken;
+  }
+}
+
 /** Statuses that a later attempt may not get. */
 const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
 
@@ -15,14 +26,14 @@ export function unfollowable(error: unknown, subject: string, { endpoint }: HubS
 }
 
 /**
- * What a status that is no success means to the person who started the mesh: a ConfigError that says what to change, or a
- * PassingFailure. `isHub`: the hub itself said it, not the content network that it sent us to.
+ * What a status that is no success means to the person who started the mesh: a HubRefusal or another ConfigError that says
+ * what to change, or a PassingFailure. `isHub`: the hub itself said it, not the content network that it sent us to.
  */
 export function refusalOf(
   { status, headers }: { readonly status: number; readonly headers: Readonly<Record<string, unknown>> },
   isHub: boolean,
   subject: string,
-  { endpoint, token }: HubSettings,
+  { endpoint, token, tokenName = 'HF_TOKEN' }: HubSettings,
 ): Error {
   const from = isHub ? endpoint : 'the content network of the hub';
   if (!isHub || status >= 500 || PASSING.has(status)) {
@@ -32,13 +43,16 @@ export function refusalOf(
   switch (status) {
     case 401:
     case 403:
-      return new ConfigError(
-        token === undefined
-          ? `${subject}: ${from} refuses (${status}): there is no such repository, or it is private or gated. Check the name; if it is gated, accept its terms on its page and set HF_TOKEN`
-          : `${subject}: ${from} refuses (${status}): HF_TOKEN is not valid or may not read the repository. Check the name and the token, and accept the terms on the repository's page if it is gated`,
-      );
+      return token === undefined
+        ? new HubRefusal(
+            `${subject}: ${from} refuses (${status}): there is no such repository, or it is private or gated. Check the name; if it is gated, accept its terms on its page and set ${tokenName}`,
+          )
+        : new HubRefusal(
+            `${subject}: ${from} refuses (${status}): ${tokenName} is not valid or may not read the repository. Check the name and the token, and accept the terms on the repository's page if it is gated`,
+            true,
+          );
     case 404:
-      return new ConfigError(`${subject}: ${from} has no such repository or file (404); check the name`);
+      return new HubRefusal(`${subject}: ${from} has no such repository or file (404); check the name`);
     default:
       return new ConfigError(`${subject}: ${from} answers ${status}; check HF_ENDPOINT`);
   }

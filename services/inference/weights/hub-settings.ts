@@ -6,6 +6,8 @@ export interface HubSettings {
   readonly endpoint: string;
   /** Sent to the endpoint's own origin only. Unset: none. */
   readonly token: string | undefined;
+  /** What messages call the place where a token is given. Default "HF_TOKEN". */
+  readonly tokenName?: string;
   /** Use only what is on the disk. */
   readonly offline: boolean;
 }

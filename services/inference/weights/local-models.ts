@@ -1,17 +1,23 @@
-import { join } from 'node:path';
 import type { InferenceConfig } from '../config.ts';
 import type { ModelEntry } from '../engines/model-entry.ts';
-import { readHubSettings } from './hub-settings.ts';
+import { type HubSettings, readHubSettings } from './hub-settings.ts';
+import { modelsDirectoryOf } from './model-directory.ts';
 import { obtainWeights, type WeightsResources } from './obtain.ts';
 import { parseHubReference } from './reference.ts';
 
-/** What making models local works with. */
-export interface LocalModelsResources extends Omit<WeightsResources, 'hub' | 'modelsDirectory'> {
+/** What making one model local works with. */
+export interface LocalModelResources extends Omit<WeightsResources, 'hub' | 'modelsDirectory'> {
   readonly dataDir: string;
-  /** Reads one variable of the environment of the mesh. */
-  readonly environmentVariable: (name: string) => string | undefined;
+  /** The hub that references name. */
+  readonly hub: () => HubSettings;
   /** What messages about an entry begin with, e.g. "--model". */
   readonly originOf: (entry: ModelEntry) => string;
+}
+
+/** What making all models local works with. */
+export interface LocalModelsResources extends Omit<LocalModelResources, 'hub'> {
+  /** Reads one variable of the environment of the mesh. */
+  readonly environmentVariable: (name: string) => string | undefined;
 }
 
 /**
@@ -24,17 +30,23 @@ export async function withLocalModels(
   config: InferenceConfig,
   resources: LocalModelsResources,
 ): Promise<InferenceConfig> {
+  const hub = (): HubSettings => readHubSettings(resources.environmentVariable);
   const models: ModelEntry[] = [];
-  for (const entry of config.models) {
-    const reference = entry.engine === 'llama.cpp' ? parseHubReference(entry.model) : undefined;
-    if (!reference) {
-      models.push(entry);
-      continue;
-    }
-    const hub = readHubSettings(resources.environmentVariable);
-    const modelsDirectory = join(resources.dataDir, 'models');
-    const subject = `${resources.originOf(entry)} ${reference.text}`;
-    models.push({ ...entry, model: await obtainWeights(reference, subject, { ...resources, hub, modelsDirectory }) });
-  }
+  for (const entry of config.models) models.push(await withLocalModel(entry, { ...resources, hub }));
   return { ...config, models };
+}
+
+/**
+ * The same entry with a path in place of a reference to a hub, which is asked when the model is not on the disk.
+ *
+ * @throws ConfigError for what somebody must change; TemporaryError for what may pass; the signal's reason.
+ */
+export async function withLocalModel(entry: ModelEntry, resources: LocalModelResources): Promise<ModelEntry> {
+  if (entry.engine !== 'llama.cpp') return entry;
+  const reference = parseHubReference(entry.model);
+  if (!reference) return entry;
+  const subject = `${resources.originOf(entry)} ${reference.text}`;
+  const modelsDirectory = modelsDirectoryOf(resources.dataDir);
+  const weights = { ...resources, hub: resources.hub(), modelsDirectory };
+  return { ...entry, model: await obtainWeights(reference, subject, weights) };
 }

@@ -159,12 +159,15 @@ test('two at once ask the hub once, and one that waits can be stopped', async ()
   const fetching = weights.obtain('hf:user/model', { signal: first.signal });
   fetching.catch(() => {});
   await eventually('the first fetches', () => weights.hub.transfers().length === 2);
-  const waiting = weights.obtain('hf:user/model', { signal: second.signal });
+  const stages: unknown[] = [];
+  const onProgress = (...told: unknown[]) => stages.push(told);
+  const waiting = weights.obtain('hf:user/model', { signal: second.signal, onProgress });
   waiting.catch(() => {});
   await eventually(
     'the second waits',
     () => weights.log.filter(({ msg }) => String(msg).startsWith('waiting')).length === 2,
   );
+  expect(stages).toEqual([['waiting for another download of it', undefined]]);
   second.abort();
   await expect(waiting).rejects.toBe(second.signal.reason);
   first.abort();

@@ -25,7 +25,7 @@ export async function obtainWeights(
   subject: string,
   resources: WeightsResources,
 ): Promise<string> {
-  const { signal, hub, log } = resources;
+  const { signal, hub, log, onProgress } = resources;
   const cache = new WeightsCache(resources.modelsDirectory, reference);
   try {
     const found = await cache.find();
@@ -36,8 +36,10 @@ export async function obtainWeights(
       );
     }
     await mkdir(cache.directory, { recursive: true, mode: 0o700 });
-    const onWait = (): void =>
+    const onWait = (): void => {
       log.info({ model: reference.text }, 'waiting for another process that fetches this model');
+      onProgress?.('waiting for another download of it', undefined);
+    };
     return await withFileLock(cache.lockPath, { signal, onWait }, async () => {
       return (await cache.find()) ?? (await fetchWeights(reference, { ...resources, subject, cache }));
     });

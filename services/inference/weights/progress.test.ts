@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { ByteProgress } from './progress.ts';
+import { ByteProgress, perPercent } from './progress.ts';
 
 function record(isTTY: boolean, totalBytes = 500_000_000) {
   const shown: string[] = [];
@@ -47,4 +47,12 @@ test('elsewhere there is a log line for each ten percent, counted from where it 
   expect(logged.map(({ percent }) => percent)).toEqual([30, 40, 50, 60, 70, 80, 90, 100]);
   expect(logged[0]?.msg).toBe('downloading a.gguf');
   expect(shown).toEqual([]);
+});
+
+test('a listener is told once per percent and stage, and when it begins anew', () => {
+  const told: unknown[] = [];
+  const tell = perPercent((stage, percent) => told.push([stage, percent]), 1_000);
+  for (const bytes of [0, 5, 9, 10, 19, 500, 3, 1_000]) tell('downloading', bytes);
+  tell('verifying', 1_000);
+  expect(told).toEqual([...[0, 1, 50, 0, 100].map((percent) => ['downloading', percent]), ['verifying', 100]]);
 });

@@ -11,6 +11,23 @@ export interface DisplayResources {
   readonly now: () => number;
 }
 
+/** For progress that nobody watches on a terminal. */
+export const NO_TERMINAL: Terminal = { isTTY: false, columns: 0, write: () => true };
+
+/** Is told what happens, e.g. "downloading", and how far it is from 0 to 100. Undefined: that cannot be told. */
+export type ProgressListener = (stage: string, percent: number | undefined) => void;
+
+/** Tells a listener how far so many bytes are, once per percent and stage. */
+export function perPercent(listener: ProgressListener, totalBytes: number): (stage: string, bytes: number) => void {
+  let told = '';
+  return (stage, bytes) => {
+    const percent = Math.floor((bytes / totalBytes) * 100);
+    if (told === `${stage} ${percent}`) return;
+    told = `${stage} ${percent}`;
+    listener(stage, percent);
+  };
+}
+
 const REDRAW_EVERY_MS = 100;
 const BAR_WIDTH = 24;
 const LOG_EVERY_PERCENT = 10;

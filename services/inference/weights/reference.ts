@@ -15,6 +15,12 @@ export const HUB_REFERENCE_FORM = 'hf:user/repository or hf:user/repository:quan
 
 const MAX_NAME_LENGTH = 96;
 
+/** Whether a name has the form of a model of a Hugging Face hub, `<user>/<repository>`, or of an old one without a user. */
+export function isHubId(name: string): boolean {
+  const parts = name.split('/');
+  return parts.length <= 2 && parts.every(isHubName);
+}
+
 /** Whether a configured model is meant as a reference to a hub and not as a path. */
 export function isHubReference(model: string): boolean {
   return model.startsWith(SCHEME);
