@@ -17,6 +17,16 @@ export const inferenceConfigSchema = z.strictObject({
       const twice = devices.find((index, place) => devices.indexOf(index) !== place);
       if (twice !== undefined) context.addIssue({ code: 'custom', message: `${twice} is listed twice` });
     }),
+  /**
+   * How long a model that came on demand stays at least before another may take its devices, in seconds. Loading takes time
+   * in which nobody is served, so it bounds how much of it is spent on swapping.
+   */
+  min_stay_seconds: z.number().min(0).max(86_400).default(10),
+  /**
+   * How long requests wait, in seconds, until the busy models that hold the devices they need take nothing new, finish what
+   * runs, and go.
+   */
+  turn_seconds: z.number().min(0).max(86_400).default(5),
   /** The engines of this node. The first one's model is the default. */
   models: z
     .array(modelEntrySchema)

@@ -175,7 +175,7 @@ test('the embedded engine loads, answers, tokenizes, and is gone after the close
 
   const { prompt } = request('chat');
   if (!prompt) throw new Error('no prompt');
-  const tokens = await context.call('chat', (connection) => {
+  const tokens = await context.call('chat', AbortSignal.timeout(5_000), (connection) => {
     expect(context.engines().find(({ name }) => name === 'chat')?.load?.running).toBe(1);
     return connection.tokenize(prompt, AbortSignal.timeout(5_000));
   });

@@ -1,33 +1,57 @@
 import { hostname } from 'node:os';
 import type { Engine } from '../../gen/mesh/inference/v1/engine_pb.ts';
+import type { LoadModelRequest } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { InferenceConfig } from './config.ts';
-import { CountedSink } from './counted-sink.ts';
 import type { DeviceBook } from './devices/device-book.ts';
+import { EngineCalls, unknownEngine } from './engine-calls.ts';
 import type { DeviceDemand, EngineConnection } from './engines/engine.ts';
-import { createNodeEngines, type NodeEngine } from './node-engines.ts';
+import { createNodeEngines } from './node-engines.ts';
 import { type Registration, register } from './registration.ts';
+import { Loads } from './residency/loads.ts';
+import type { ModelSlot } from './residency/model-slot.ts';
+import { modelSource } from './residency/model-source.ts';
+import { Residency } from './residency/residency.ts';
 import type { InferenceResources } from './resources.ts';
 import type { EngineLog } from './supervisor/engine-log.ts';
-import type { EngineStatus } from './supervisor/engine-status.ts';
 import { modelsDirectoryOf } from './weights/model-directory.ts';
+
+/** How long streams may go on when their model is unloaded, unless told, in milliseconds. */
+const UNLOAD_DRAIN_MS = 30_000;
 
 /** The engines of this node. */
 export interface InferenceContext {
   /** The node's name. */
   readonly node: string;
-  /** Runs a request on the engine that it names. */
+  /** Runs a request on the engine that it names; waits for one that comes on demand. */
   readonly generate: Generate;
-  /** Every engine as it is now, in the order of the configuration. */
+  /** Every engine as it is now, in the order of the configuration; then those that were loaded by hand. */
   engines(): Engine[];
   /**
-   * A call besides generations on an engine that takes requests, e.g. to embed. It counts as work of the engine: a stop waits for
-   * it, and health knows that an answer is owed.
+   * A call besides generations on an engine that takes requests, e.g. to embed; waits for one that comes on demand. It counts as
+   * work of the engine: a stop waits for it, and health knows that an answer is owed.
    *
-   * @throws MeshError MODEL_NOT_FOUND, NO_HEALTHY_ENGINE, SHUTTING_DOWN; what `work` throws.
+   * @throws MeshError MODEL_NOT_FOUND, MODEL_NOT_LOADED, NO_HEALTHY_ENGINE, SHUTTING_DOWN; the signal's reason; what `work` throws.
    */
-  call<Answer>(engine: string, work: (connection: EngineConnection) => Promise<Answer>): Promise<Answer>;
+  call<Answer>(
+    engine: string,
+    signal: AbortSignal,
+    work: (connection: EngineConnection) => Promise<Answer>,
+  ): Promise<Answer>;
+  /**
+   * Loads a model and yields the engine at every change, READY last. Leaving does not undo the load.
+   *
+   * @throws MeshError INVALID_FIELD, CONFLICT, NO_HEALTHY_ENGINE, SHUTTING_DOWN.
+   */
+  load(request: LoadModelRequest, signal: AbortSignal): AsyncIterable<Engine>;
+  /**
+   * Unloads a model by hand: it refuses requests until it is loaded again. Empty: the only one that is loaded.
+   *
+   * @returns what is not loaded now
+   * @throws MeshError MODEL_NOT_FOUND, CONFLICT.
+   */
+  unload(model: string): Promise<Engine[]>;
   /** Where callers may name GGUF files. */
   readonly modelsDirectory: string;
   /** Who may use how much of the node's devices. */
@@ -64,78 +88,90 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
   const node = config.node ?? hostname();
   const epoch = BigInt(now());
   const listeners = new Set<(engine: Engine) => void>();
+  const stopping = new AbortController();
   let registration: Registration | undefined;
-  let draining = false;
 
-  const nodeEngines = createNodeEngines(config, resources, (engine) => {
-    registration?.changed();
-    for (const listener of listeners) listener(engine);
+  const nodeEngines = createNodeEngines(config, resources, {
+    onChange(slot) {
+      registration?.changed();
+      for (const listener of listeners) listener(slot.engine);
+      loads.changed(slot);
+      residency.changed();
+    },
+    onIdle: () => residency.changed(),
   });
-  const { engines, devices } = nodeEngines;
+  const { slots, devices } = nodeEngines;
+  const residency = new Residency({
+    slots,
+    rules: { minStayMs: config.min_stay_seconds * 1_000, turnMs: config.turn_seconds * 1_000 },
+    devices,
+    clock: {
+      nowMs: () => performance.now(),
+      after(delayMs, call) {
+        const timer = setTimeout(call, delayMs);
+        return () => clearTimeout(timer);
+      },
+    },
+    log,
+  });
+  devices.onRelease(() => residency.changed());
+  const calls = new EngineCalls({ slots, residency, stopping: stopping.signal });
+  const loads = new Loads({
+    slots,
+    addSlot: (entry) => nodeEngines.add(entry),
+    residency,
+    stopping: stopping.signal,
+    drainMs: resources.unloadDrainMs ?? UNLOAD_DRAIN_MS,
+  });
 
   /** @throws MeshError MODEL_NOT_FOUND. */
-  function known(name: string): NodeEngine {
-    const engine = engines.get(name);
-    if (engine) return engine;
-    throw new MeshError('MODEL_NOT_FOUND', `No engine '${name}' here.`, { metadata: { model: name } });
+  function known(name: string): ModelSlot {
+    const slot = slots.get(name);
+    if (slot) return slot;
+    throw unknownEngine(name);
   }
 
-  /** @throws MeshError MODEL_NOT_FOUND, NO_HEALTHY_ENGINE, SHUTTING_DOWN. */
-  function find(name: string): { status: EngineStatus; connection: EngineConnection } {
-    const { supervised } = known(name);
-    if (draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
-    const { connection, status } = supervised;
-    if (connection) return { status, connection };
-    throw new MeshError('NO_HEALTHY_ENGINE', 'No healthy backends', { metadata: { model: name }, retryAfterMs: 1_000 });
-  }
-
-  const list = (): Engine[] => [...engines.values()].map(({ supervised }) => supervised.status.engine);
+  const list = (): Engine[] => [...slots.values()].map(({ engine }) => engine);
+  const drain = (): void => {
+    if (stopping.signal.aborted) return;
+    const error = new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
+    stopping.abort(error);
+    residency.stop(error);
+    registration?.changed();
+  };
 
   return {
     node,
     modelsDirectory: modelsDirectoryOf(resources.dataDir),
     devices,
-    generate(request, call, sink) {
-      let found: ReturnType<typeof find>;
-      try {
-        found = find(request.engine);
-      } catch (error) {
-        sink.fail(error as MeshError);
-        return;
-      }
-      found.connection.generate(request, call, new CountedSink(found.status.load, call.flow, sink));
-    },
+    generate: calls.generate,
     engines: list,
-    async call(name, work) {
-      const { status, connection } = find(name);
-      const running = { paused: false, begun: false };
-      status.load.add(running);
-      try {
-        return await work(connection);
-      } finally {
-        status.load.events++;
-        status.load.remove(running);
-      }
+    call: (name, signal, work) => calls.call(name, signal, work),
+    async *load(request, signal) {
+      stopping.signal.throwIfAborted();
+      const source = await modelSource(request, {
+        entryOf: (name) => config.models.find((entry) => entry.name === name),
+        ...resources,
+      });
+      yield* loads.load(source).follow(signal);
     },
-    demand: async (name) => await known(name).adapter.demand(),
+    unload: async (model) => (await loads.unload(model)).map(({ engine }) => engine),
+    demand: async (name) => await known(name).demand(),
     engineLog: (name) => known(name).log,
     watch(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     start() {
-      nodeEngines.start();
+      void nodeEngines.start().then(() => residency.start());
       const { registry, advertisedAddress: address } = resources;
       if (!registry) return;
-      registration = register(registry, () => ({ node, epoch, address, engines: list(), draining }), log);
+      const draining = (): boolean => stopping.signal.aborted;
+      registration = register(registry, () => ({ node, epoch, address, engines: list(), draining: draining() }), log);
     },
-    drain() {
-      draining = true;
-      registration?.changed();
-    },
+    drain,
     async close(drainMs = 0) {
-      draining = true;
-      registration?.changed();
+      drain();
       await nodeEngines.stop(drainMs);
       await registration?.close();
       await nodeEngines.close();

@@ -1,36 +1,40 @@
 import { join } from 'node:path';
-import type { Engine } from '../../gen/mesh/inference/v1/engine_pb.ts';
 import type { InferenceConfig } from './config.ts';
 import { createDeviceBook, type DeviceBook } from './devices/device-book.ts';
-import { engineFor } from './engines/catalogue.ts';
-import type { EngineAdapter, EngineSetting } from './engines/engine.ts';
+import type { EngineSetting } from './engines/engine.ts';
 import type { ModelEntry } from './engines/model-entry.ts';
+import { ModelSlot } from './residency/model-slot.ts';
 import type { InferenceResources } from './resources.ts';
 import { createRunDirectory } from './run-directory.ts';
 import { AttachedEngine } from './supervisor/attached-engine.ts';
-import { createEngineLog, type EngineLog } from './supervisor/engine-log.ts';
+import { createEngineLog } from './supervisor/engine-log.ts';
 import { EngineProcess } from './supervisor/engine-process.ts';
 import { createLeases } from './supervisor/leases.ts';
 import { OwnProcesses } from './supervisor/own-processes.ts';
 import { createPlacingQueue } from './supervisor/placing-queue.ts';
 import { createPortPool } from './supervisor/port-pool.ts';
-import type { SupervisedEngine } from './supervisor/supervised-engine.ts';
 import { SUPERVISOR_LIMITS } from './supervisor/supervisor-limits.ts';
 
-/** One engine of this node and what is its own. */
-export interface NodeEngine {
-  readonly adapter: EngineAdapter;
-  readonly supervised: SupervisedEngine;
-  readonly log: EngineLog;
+/** Who is told about the engines of a node. */
+export interface NodeEnginesListener {
+  /** A model has changed, load aside. */
+  onChange(slot: ModelSlot): void;
+  /** A model runs nothing any more, or nothing of it is left. */
+  onIdle(slot: ModelSlot): void;
 }
 
 /** The engines of this node and what they share. */
 export interface NodeEngines {
-  /** By name, in the order of the configuration. */
-  readonly engines: ReadonlyMap<string, NodeEngine>;
+  /** By name, in the order of the configuration; then those that were added. */
+  readonly slots: ReadonlyMap<string, ModelSlot>;
   readonly devices: DeviceBook;
-  /** Reaps what a killed predecessor left, then starts the engines. */
-  start(): void;
+  /** Makes room for a model that is not configured; nothing is loaded yet. */
+  add(entry: ModelEntry): ModelSlot;
+  /**
+   * Reaps what a killed predecessor left, then starts the engines, those that come on demand aside. Resolves when they have
+   * been told to start; never rejects.
+   */
+  start(): Promise<void>;
   /** Stops every engine; nothing of them is left afterwards. */
   stop(drainMs: number): Promise<void>;
   /** Gives back the rest. After `stop`. */
@@ -45,14 +49,13 @@ export interface NodeEngines {
 export function createNodeEngines(
   config: InferenceConfig,
   resources: InferenceResources,
-  onChange: (engine: Engine) => void,
+  listener: NodeEnginesListener,
 ): NodeEngines {
   const { log, now, dataDir, environmentVariable, nodePath } = resources;
   const runDirectory = createRunDirectory(dataDir);
   const leases = createLeases(dataDir);
-  const engines = new Map<string, NodeEngine>();
-  const supervised = (): SupervisedEngine[] => [...engines.values()].map((engine) => engine.supervised);
-  const own = new OwnProcesses(() => supervised().flatMap(({ marked }) => marked ?? []));
+  const slots = new Map<string, ModelSlot>();
+  const own = new OwnProcesses(() => [...slots.values()].flatMap(({ marked }) => marked ?? []));
   const devices = createDeviceBook({
     devices: config.devices,
     environmentVariable,
@@ -73,18 +76,28 @@ export function createNodeEngines(
     ports: createPortPool(),
     leases,
     queue: createPlacingQueue(),
-    onChange(engine: Engine) {
-      own.note();
-      onChange(engine);
-    },
   };
-  for (const entry of config.models) {
-    const adapter = engineFor(entry);
+
+  function add(entry: ModelEntry): ModelSlot {
     const engineLog = createEngineLog({ name: entry.name, directory: join(dataDir, 'logs', 'engines'), now, log });
-    const parts = { ...shared, entry, adapter, engineLog };
-    const engine = adapter.lifecycle === 'started' ? new EngineProcess(parts) : new AttachedEngine(parts);
-    engines.set(entry.name, { adapter, supervised: engine, log: engineLog });
+    const slot = new ModelSlot({
+      entry,
+      log: engineLog,
+      supervise(loaded, adapter, onChange) {
+        const parts = { ...shared, entry: loaded, adapter, engineLog, onChange };
+        return adapter.lifecycle === 'started' ? new EngineProcess(parts) : new AttachedEngine(parts);
+      },
+      onChange(changed) {
+        own.note();
+        listener.onChange(changed);
+      },
+      onIdle: (idle) => listener.onIdle(idle),
+      clockMs: () => performance.now(),
+    });
+    slots.set(entry.name, slot);
+    return slot;
   }
+  for (const entry of config.models) add(entry);
 
   let stopping = false;
   let began: Promise<void> | undefined;
@@ -97,23 +110,29 @@ export function createNodeEngines(
     }
     if (stopping) return;
     devices.start();
-    for (const name of startOrder(config.models)) engines.get(name)?.supervised.start();
+    for (const name of startOrder(config.models)) {
+      const slot = slots.get(name);
+      if (slot?.onDemand) void slot.unload(0);
+      else slot?.load();
+    }
   }
 
   return {
-    engines,
+    slots,
     devices,
+    add,
     start() {
       began ??= begin();
+      return began;
     },
     async stop(drainMs) {
       stopping = true;
       await began;
-      await Promise.all(supervised().map((engine) => engine.stop(drainMs)));
+      await Promise.all([...slots.values()].map((slot) => slot.unload(drainMs)));
     },
     async close() {
       await devices.close();
-      await Promise.all([...engines.values()].map((engine) => engine.log.close()));
+      await Promise.all([...slots.values()].map((slot) => slot.log.close()));
       await runDirectory.remove();
     },
   };

@@ -15,6 +15,8 @@ export interface InferenceResources {
   readonly nodePath: string;
   /** Reads one environment variable: the few that engines inherit, and those that entries name. */
   readonly environmentVariable: (name: string) => string | undefined;
+  /** How long streams may go on when their model is unloaded by hand, in milliseconds. Default 30,000. */
+  readonly unloadDrainMs?: number;
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly now: () => number;

@@ -6,8 +6,10 @@ import { embed } from './handlers/embed.ts';
 import { explainPlacement } from './handlers/explain-placement.ts';
 import { listDevices } from './handlers/list-devices.ts';
 import { listEngines } from './handlers/list-engines.ts';
+import { loadModel } from './handlers/load-model.ts';
 import { tailLogs } from './handlers/tail-logs.ts';
 import { tokenize } from './handlers/tokenize.ts';
+import { unloadModel } from './handlers/unload-model.ts';
 import { watchEngines } from './handlers/watch-engines.ts';
 
 /** The methods of the inference service that this version has; the others answer UNIMPLEMENTED. */
@@ -17,6 +19,8 @@ export function inferenceRoutes(context: InferenceContext): (router: ConnectRout
       generate: generateHandler(context.generate),
       embed: embed(context),
       tokenize: tokenize(context),
+      loadModel: loadModel(context),
+      unloadModel: unloadModel(context),
       listEngines: listEngines(context),
       watchEngines: watchEngines(context),
       listDevices: listDevices(context),

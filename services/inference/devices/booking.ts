@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Device } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { DeviceDemand } from '../engines/engine.ts';
 import type { MemoryEstimate, ModelUse } from './vram-estimate.ts';
+import type { PlanStep } from './would-fit.ts';
 
 /** Devices that an engine may use, until they are released. */
 export interface Booking {
@@ -84,6 +85,8 @@ export interface DeviceBook {
   devices(): readonly Device[];
   /** What `book` would decide now, from the last reading, for an engine that may have a booking already. */
   explain(demand: DeviceDemand, engine?: string): PlacementExplanation;
+  /** Whether at each step of a plan who comes would get a place, from the last reading. */
+  fits(plan: readonly PlanStep[]): boolean;
   /**
    * Estimates what a model needs, from its files in the places that the mesh's environment names.
    *

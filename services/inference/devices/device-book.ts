@@ -18,6 +18,7 @@ import { Ledger } from './ledger.ts';
 import { type PlacementDecision, place } from './placement.ts';
 import { type Exclusion, exclusionBy } from './visible-devices.ts';
 import { estimateMemory, type MemoryEstimate, type ModelUse } from './vram-estimate.ts';
+import { type PlanStep, wouldFit } from './would-fit.ts';
 
 export type * from './booking.ts';
 
@@ -135,6 +136,10 @@ class DriverDeviceBook implements DeviceBook {
     const decision = entry ? currentPlace(views, entry) : place(views, demand);
     const { outcome, why } = decision;
     return { fits: outcome !== 'refused', why, candidates: this.#candidates(decision, demand) };
+  }
+
+  fits(plan: readonly PlanStep[]): boolean {
+    return wouldFit(this.#views(), plan);
   }
 
   estimate(use: ModelUse): Promise<MemoryEstimate | undefined> {

@@ -48,6 +48,10 @@ export const startedFields = {
   env: environment.default({}),
   /** Arguments appended to its command line as they are. */
   extra_args: z.array(z.string()).default([]),
+  /** When it is loaded: as soon as the node starts, or by the first request that needs it; then it may also go again. */
+  load: z.enum(['at_start', 'on_demand']).default('at_start'),
+  /** After how long without a request an engine that comes on demand goes, in seconds. Unset: when others need its devices. */
+  ttl_seconds: z.number().positive().max(31_536_000).optional(),
   /** How long a start may take in all, however much it progresses, in seconds. */
   start_timeout_seconds: z.number().positive().max(86_400).default(DEFAULT_START_TIMEOUT_SECONDS),
 };

@@ -7,7 +7,7 @@ import { unsupportedField } from '../engines/openai-errors.ts';
 /** The vectors of texts or token sequences; `model` names the engine on this node. */
 export function embed(context: InferenceContext): MethodImpl<typeof InferenceService.method.embed> {
   return async ({ model, inputs, dimensions }, call) => {
-    const { vectors, promptTokens } = await context.call(model, async (connection) => {
+    const { vectors, promptTokens } = await context.call(model, call.signal, async (connection) => {
       if (!connection.embed) throw unsupportedField(model, 'embeddings');
       return await connection.embed(inputs, dimensions, call.signal);
     });

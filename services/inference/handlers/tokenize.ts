@@ -9,7 +9,9 @@ export function tokenize(context: InferenceContext): MethodImpl<typeof Inference
   return async (request, call) => {
     const { prompt } = request;
     if (!prompt) throw invalidField('prompt', 'is missing');
-    const tokenIds = await context.call(request.model, (connection) => connection.tokenize(prompt, call.signal));
+    const tokenIds = await context.call(request.model, call.signal, (connection) =>
+      connection.tokenize(prompt, call.signal),
+    );
     const engine = context.engines().find(({ name }) => name === request.model);
     return create(TokenizeResponseSchema, { tokenIds: [...tokenIds], contextTokens: engine?.contextTokens ?? 0 });
   };

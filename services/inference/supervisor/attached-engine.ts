@@ -18,6 +18,7 @@ export class AttachedEngine implements SupervisedEngine {
   #probing: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   readonly marked = undefined;
+  readonly waitsForRoom = false;
   #lateInARow = 0;
   #failuresInARow = 0;
   #lastCause: FailureCause | undefined;

@@ -11,6 +11,8 @@ export class EngineLoad {
   readonly #generations = new Set<RunningGeneration>();
   /** Events that the engine has sent, of all generations. Only grows. */
   events = 0;
+  /** Called when the last one has ended. */
+  onIdle: () => void = () => {};
 
   /** How many run. */
   get running(): number {
@@ -34,7 +36,7 @@ export class EngineLoad {
 
   /** It has ended. */
   remove(generation: RunningGeneration): void {
-    this.#generations.delete(generation);
+    if (this.#generations.delete(generation) && this.#generations.size === 0) this.onIdle();
   }
 
   #count(matches: (generation: RunningGeneration) => boolean): number {

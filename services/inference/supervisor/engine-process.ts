@@ -25,6 +25,7 @@ export class EngineProcess implements SupervisedEngine {
   readonly #stopAsked = Promise.withResolvers<Stop>();
   #life: EngineLife | undefined;
   #loop: Promise<void> | undefined;
+  #waitsForRoom = false;
 
   constructor(parts: ProcessSupervisorParts) {
     this.#parts = parts;
@@ -37,6 +38,10 @@ export class EngineProcess implements SupervisedEngine {
 
   get marked(): MarkedStart | undefined {
     return this.#life?.marked;
+  }
+
+  get waitsForRoom(): boolean {
+    return this.#waitsForRoom;
   }
 
   start(): void {
@@ -79,6 +84,7 @@ export class EngineProcess implements SupervisedEngine {
   async #turn(): Promise<LifeEnd | NoRoom> {
     const placing = await this.#parts.queue.inTurn(() => placeEngine(this.#parts));
     if (placing.kind === 'no-room') return placing;
+    this.#waitsForRoom = false;
     if (placing.kind !== 'placed') return failedBefore(placing);
     if (this.#stopping.signal.aborted) {
       giveBack(placing, this.#parts);
@@ -107,6 +113,7 @@ export class EngineProcess implements SupervisedEngine {
     const { entry, log, now, limits } = this.#parts;
     const delayMs = delayAfter(refusals, limits.restart);
     log.warn({ engine: entry.name, why: failure.hint, retryMs: delayMs }, 'no room for the engine');
+    this.#waitsForRoom = true;
     this.status.become(EngineState.BACKOFF, NOWHERE, { ...failure, attempts: refusals, retryAtMs: now() + delayMs });
     await Promise.race([this.#pause(delayMs), released]);
   }

@@ -10,7 +10,7 @@ import {
   type FailureCause,
 } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { EngineAdapter } from '../engines/engine.ts';
-import type { ModelEntry } from '../engines/model-entry.ts';
+import { comesOnDemand, type ModelEntry } from '../engines/model-entry.ts';
 import { EngineLoad } from './engine-load.ts';
 import { mayBecome, showsFailure } from './engine-state.ts';
 
@@ -72,6 +72,7 @@ export class EngineStatus {
       contextTokens: entry.max_model_len ?? 0,
       maxConcurrency: entry.max_concurrency ?? 0,
       required: entry.required,
+      onDemand: comesOnDemand(entry),
       capabilities: adapter.capabilities,
     });
   }

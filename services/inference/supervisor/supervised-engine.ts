@@ -18,6 +18,8 @@ export interface SupervisedEngine {
   readonly connection: EngineConnection | undefined;
   /** The start of which processes may be there. */
   readonly marked: MarkedStart | undefined;
+  /** Whether it would start if its devices had room. */
+  readonly waitsForRoom: boolean;
   /** Begins to look after it. */
   start(): void;
   /**

@@ -1,0 +1,172 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type Engine,
+  EngineSchema,
+  EngineState,
+  FailureCauseSchema,
+} from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { ModelEntry } from '../engines/model-entry.ts';
+import { Load } from './load.ts';
+import type { ModelSlot } from './model-slot.ts';
+import type { LoadSource } from './model-source.ts';
+import type { Residency } from './residency.ts';
+import type { Refusal } from './waiting.ts';
+
+/** What loading by hand works with. */
+export interface LoadsParts {
+  /** The models of the node by name. */
+  readonly slots: ReadonlyMap<string, ModelSlot>;
+  /** Makes room for a model that is not configured. */
+  readonly addSlot: (entry: ModelEntry) => ModelSlot;
+  readonly residency: Residency;
+  /** Aborts with a MeshError when the node stops. */
+  readonly stopping: AbortSignal;
+  /** How long streams may go on when their model is unloaded, in milliseconds. */
+  readonly drainMs: number;
+}
+
+/** Models that are loaded and unloaded by hand. */
+export class Loads {
+  readonly #parts: LoadsParts;
+  readonly #running = new Map<string, Load>();
+
+  constructor(parts: LoadsParts) {
+    this.#parts = parts;
+  }
+
+  /** A model of the node has changed. */
+  changed(slot: ModelSlot): void {
+    this.#running.get(slot.name)?.progress(slot.engine);
+  }
+
+  /**
+   * Loads a model, or joins a load of it that is under way.
+   *
+   * @throws MeshError CONFLICT while it is being unloaded by hand.
+   */
+  load(source: LoadSource): Load {
+    const running = this.#running.get(source.name);
+    if (running) return running;
+    const slot = this.#parts.slots.get(source.name);
+    if (slot?.unloadedByHand && slot.phase === 'leaving') throw busy(slot, 'is being unloaded');
+    const load = new Load(slot?.engine ?? create(EngineSchema, { name: source.name, state: EngineState.PENDING }));
+    if (slot?.connection && this.#parts.residency.isOpen(slot.name)) {
+      slot.setUnloadedByHand(false);
+      load.end(slot.engine);
+      return load;
+    }
+    this.#running.set(source.name, load);
+    void this.#run(source, slot, load).finally(() => this.#running.delete(source.name));
+    return load;
+  }
+
+  /**
+   * Unloads a model, or waits for the same end as others.
+   *
+   * @param model a configured name or an underlying id; empty: the only one that is loaded
+   * @returns what is not loaded now
+   * @throws MeshError MODEL_NOT_FOUND; CONFLICT while it is loading, for a server elsewhere, or when none is named and not just
+   * one is loaded.
+   */
+  async unload(model: string): Promise<ModelSlot[]> {
+    const slots = model === '' ? [this.#onlyLoaded()] : this.#named(model);
+    for (const slot of slots) this.#requireUnloadable(slot);
+    const error = notLoaded(model);
+    await Promise.all(
+      slots.map((slot) => {
+        slot.setUnloadedByHand(true);
+        this.#parts.residency.refuse(slot.name, error);
+        return slot.unload(this.#parts.drainMs);
+      }),
+    );
+    return slots;
+  }
+
+  async #run(source: LoadSource, known: ModelSlot | undefined, load: Load): Promise<void> {
+    const { stopping, addSlot } = this.#parts;
+    try {
+      const draft = known?.engine ?? create(EngineSchema, { name: source.name, state: EngineState.PENDING });
+      const entry = await source.entry(stopping, (stage, percent) =>
+        load.progress(withProgress(draft, stage, percent)),
+      );
+      const slot = known ?? addSlot(entry);
+      if (slot.isStarted) await this.#prepare(slot, entry);
+      load.progress(slot.engine);
+      await this.#untilReady(slot);
+      load.end(slot.engine);
+    } catch (error) {
+      load.fail(error);
+    }
+  }
+
+  /** What failed is begun anew; what is on its way is let alone. */
+  async #prepare(slot: ModelSlot, entry: ModelEntry): Promise<void> {
+    const { state } = slot.engine;
+    const hasFailed = state === EngineState.QUARANTINED || (state === EngineState.BACKOFF && slot.phase === 'failed');
+    if (hasFailed) await slot.unload(0);
+    if (slot.phase === 'absent') slot.configure(entry);
+    slot.setUnloadedByHand(false);
+  }
+
+  #untilReady(slot: ModelSlot): Promise<void> {
+    const { residency, stopping } = this.#parts;
+    // A server elsewhere is not ours to start: it is there or it is not.
+    if (!slot.isStarted && !slot.connection) return Promise.reject(doesNotCome(slot, 'start-failed'));
+    return new Promise((resolve, reject) => {
+      residency.wait(slot, {
+        signal: stopping,
+        ready: resolve,
+        refused: (why) => reject(doesNotCome(slot, why)),
+        fail: reject,
+      });
+    });
+  }
+
+  #onlyLoaded(): ModelSlot {
+    const loaded = [...this.#parts.slots.values()].filter((slot) => slot.isStarted && slot.phase !== 'absent');
+    const [only] = loaded;
+    if (only && loaded.length === 1) return only;
+    const problem = only ? `several are: ${loaded.map(({ name }) => name).join(', ')}; name one` : 'nothing is loaded';
+    throw new MeshError('CONFLICT', `No model is named, and ${problem}.`, { metadata: { kind: 'engine', id: '' } });
+  }
+
+  #named(model: string): ModelSlot[] {
+    const { slots } = this.#parts;
+    const byName = slots.get(model);
+    const found = byName ? [byName] : [...slots.values()].filter(({ engine }) => engine.modelId === model);
+    if (found.length > 0) return found;
+    throw new MeshError('MODEL_NOT_FOUND', `No model '${model}' here.`, { metadata: { model } });
+  }
+
+  #requireUnloadable(slot: ModelSlot): void {
+    if (!slot.isStarted) throw busy(slot, 'is a server elsewhere, which is not ours to stop');
+    const isLoading = slot.phase === 'loading' && !slot.waitsForRoom;
+    if (isLoading || this.#running.has(slot.name)) throw busy(slot, 'is loading');
+  }
+}
+
+/** The model was unloaded by hand. */
+export function notLoaded(model: string): MeshError {
+  return new MeshError('MODEL_NOT_LOADED', 'model not loaded', { metadata: { model } });
+}
+
+function withProgress(engine: Engine, stage: string, percent: number | undefined): Engine {
+  const { percent: _percent, ...rest } = engine;
+  return { ...rest, stage, ...(percent === undefined ? {} : { percent }) };
+}
+
+function busy({ name, phase }: ModelSlot, problem: string): MeshError {
+  const metadata = { kind: 'engine', id: name, state: phase };
+  return new MeshError('CONFLICT', `The model '${name}' ${problem}.`, { metadata });
+}
+
+function doesNotCome({ name, engine: { failure } }: ModelSlot, why: Refusal): MeshError {
+  if (why === 'no-room') {
+    const message = `No device has room for '${name}' beside the models that stay; ExplainPlacement says why.`;
+    return new MeshError('CONFLICT', message, { metadata: { kind: 'engine', id: name, state: 'NO_ROOM' } });
+  }
+  const cause = FailureCauseSchema.value[failure?.cause ?? 0]?.localName ?? '';
+  const message = `The model '${name}' does not run (${cause}): ${failure?.hint ?? ''}`;
+  return new MeshError('NO_HEALTHY_ENGINE', message, { metadata: { model: name, cause }, retryAfterMs: 1_000 });
+}

@@ -1,0 +1,221 @@
+import type { Logger } from 'pino';
+import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { DeviceBook } from '../devices/device-book.ts';
+import type { DeviceDemand } from '../engines/engine.ts';
+import type { ModelSlot } from './model-slot.ts';
+import {
+  decideResidency,
+  type ResidencyDecision,
+  type ResidencyRules,
+  type ResidentView,
+  type Step,
+} from './residency-policy.ts';
+import { type Waiter, Waiting } from './waiting.ts';
+
+/** The time that residency lives in. */
+export interface Clock {
+  /** Milliseconds on the monotonic clock. */
+  readonly nowMs: () => number;
+  /** Calls back after so many milliseconds, unless the returned function is called before. */
+  readonly after: (delayMs: number, call: () => void) => () => void;
+}
+
+/** What residency works with. */
+export interface ResidencyParts {
+  /** The models of the node; more may come. */
+  readonly slots: ReadonlyMap<string, ModelSlot>;
+  readonly rules: ResidencyRules;
+  readonly devices: Pick<DeviceBook, 'fits' | 'refresh'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** How long it must have been seen that there is no room for a model, in milliseconds, before those who wait are told. */
+const REFUSAL_STANDS_MS = 2_000;
+
+/** Lets models come when somebody waits for them and go when others need their devices, as the policy decides. */
+export class Residency {
+  readonly #parts: ResidencyParts;
+  readonly #waiting = new Map<string, Waiting>();
+  /** What a model that waits needs of the devices. Undefined: nothing, or that cannot be told before it runs. */
+  readonly #demands = new Map<string, DeviceDemand | undefined>();
+  /** Since when those wait for room that nobody asked for but the configuration. */
+  readonly #roomWantedSinceMs = new Map<string, number>();
+  #closed: ReadonlySet<string> = new Set();
+  #looksAgain = false;
+  #stopTimer: () => void = () => {};
+  /** Since when there is no room for a model. What just came or went shows late in what the devices tell. */
+  readonly #refusedSinceMs = new Map<string, number>();
+  #isRunning = false;
+  #isStopped = false;
+
+  constructor(parts: ResidencyParts) {
+    this.#parts = parts;
+  }
+
+  /** Begins to decide; until then everybody waits. */
+  start(): void {
+    this.#isRunning = !this.#isStopped;
+    this.changed();
+  }
+
+  /** Whether requests may run on a model that is ready: its turn is not over. */
+  isOpen(name: string): boolean {
+    return !this.#closed.has(name);
+  }
+
+  /** Lets somebody wait until a model takes requests, and has it loaded. */
+  wait(slot: ModelSlot, waiter: Waiter): void {
+    const waiting = this.#waitingFor(slot.name);
+    const isFirst = waiting.count === 0;
+    waiting.add(waiter, this.#parts.clock.nowMs());
+    if (isFirst && waiting.count > 0) void this.#learnDemand(slot);
+  }
+
+  /** Something has changed: a model's state, its last request, the devices. Decided upon in the next turn of the event loop. */
+  changed(): void {
+    if (this.#looksAgain || !this.#isRunning) return;
+    this.#looksAgain = true;
+    setImmediate(() => {
+      this.#looksAgain = false;
+      if (this.#isRunning) this.#look();
+    });
+  }
+
+  /** Sends away all who wait for a model. */
+  refuse(name: string, error: MeshError): void {
+    this.#waiting.get(name)?.failAll(error);
+    this.changed();
+  }
+
+  /** Sends everybody away and decides nothing any more. */
+  stop(error: MeshError): void {
+    this.#isStopped = true;
+    this.#isRunning = false;
+    this.#stopTimer();
+    for (const waiting of this.#waiting.values()) waiting.failAll(error);
+  }
+
+  #look(): void {
+    this.#stopTimer();
+    this.#answerWaiting();
+    const { clock, rules } = this.#parts;
+    const nowMs = clock.nowMs();
+    const decision = decideResidency(this.#views(nowMs), nowMs, rules, (plan) => this.#fits(plan));
+    this.#carryOut(decision);
+    // Those whose turn goes on after all.
+    this.#answerWaiting();
+    const { againAtMs } = decision;
+    if (againAtMs !== undefined) this.#stopTimer = clock.after(Math.max(0, againAtMs - nowMs), () => this.changed());
+  }
+
+  #carryOut({ load, unload, closed, refused }: ResidencyDecision): void {
+    const { slots, log } = this.#parts;
+    this.#closed = new Set(closed);
+    for (const { name, why } of unload) {
+      log.info({ engine: name, why }, 'model goes');
+      // Never rejects. It runs nothing.
+      void slots.get(name)?.unload(0);
+    }
+    for (const name of load) slots.get(name)?.load();
+    for (const name of this.#refusedSinceMs.keys()) if (!refused.includes(name)) this.#refusedSinceMs.delete(name);
+    for (const name of refused) this.#refuseForRoom(name);
+  }
+
+  /** A demand that may fall back to the CPU does so when the devices are not to be had. */
+  #refuseForRoom(name: string): void {
+    const { clock, slots, devices } = this.#parts;
+    const nowMs = clock.nowMs();
+    const sinceMs = this.#refusedSinceMs.get(name);
+    if (sinceMs === undefined) {
+      this.#refusedSinceMs.set(name, nowMs);
+      clock.after(REFUSAL_STANDS_MS, () => void devices.refresh().then(() => this.changed()));
+    } else if (nowMs >= sinceMs + REFUSAL_STANDS_MS) {
+      this.#refusedSinceMs.delete(name);
+      if (this.#demands.get(name)?.fallsBackToCpu) slots.get(name)?.load();
+      else this.#waiting.get(name)?.refuseAll('no-room');
+    }
+  }
+
+  /** Tells those who wait for models whose waiting is over. */
+  #answerWaiting(): void {
+    for (const [name, waiting] of this.#waiting) {
+      const slot = this.#parts.slots.get(name);
+      if (waiting.count === 0 || !slot) continue;
+      if (slot.phase === 'failed') waiting.refuseAll('start-failed');
+      else if (slot.connection && this.isOpen(name)) waiting.admitAll();
+    }
+  }
+
+  #views(nowMs: number): ResidentView[] {
+    return [...this.#parts.slots.values()].filter((slot) => slot.isStarted).map((slot) => this.#view(slot, nowMs));
+  }
+
+  #view(slot: ModelSlot, nowMs: number): ResidentView {
+    const { name, entry, waitsForRoom } = slot;
+    const waiting = this.#waiting.get(name);
+    const ttlSeconds = 'ttl_seconds' in entry ? entry.ttl_seconds : undefined;
+    return {
+      name,
+      onDemand: slot.onDemand,
+      phase: waitsForRoom ? 'absent' : slot.phase,
+      ...this.#wanted(slot, waiting, nowMs),
+      running: slot.status.load.running,
+      readyAtMs: slot.readyAtMs,
+      idleSinceMs: slot.idleSinceMs,
+      ttlMs: ttlSeconds === undefined ? undefined : ttlSeconds * 1_000,
+    };
+  }
+
+  #wanted(
+    slot: ModelSlot,
+    waiting: Waiting | undefined,
+    nowMs: number,
+  ): Pick<ResidentView, 'waiting' | 'waitingSinceMs'> {
+    const { name, waitsForRoom } = slot;
+    if (!waitsForRoom) this.#roomWantedSinceMs.delete(name);
+    const count = waiting?.count ?? 0;
+    if (count > 0) {
+      // Until it is known what it needs there is nothing to decide.
+      return this.#demands.has(name)
+        ? { waiting: count, waitingSinceMs: waiting?.sinceMs }
+        : { waiting: 0, waitingSinceMs: undefined };
+    }
+    if (!waitsForRoom || slot.onDemand) return { waiting: 0, waitingSinceMs: undefined };
+    const sinceMs = this.#roomWantedSinceMs.get(name) ?? nowMs;
+    this.#roomWantedSinceMs.set(name, sinceMs);
+    if (!this.#demands.has(name)) void this.#learnDemand(slot);
+    return this.#demands.has(name)
+      ? { waiting: 1, waitingSinceMs: sinceMs }
+      : { waiting: 0, waitingSinceMs: undefined };
+  }
+
+  #fits(plan: readonly Step[]): boolean {
+    const unplaced = [...this.#parts.slots.values()].filter(({ isUnplaced }) => isUnplaced);
+    const steps = [...unplaced.map(({ name }) => ({ come: name, leave: [] })), ...plan];
+    return this.#parts.devices.fits(
+      steps.map(({ come, leave }) => ({ engine: come, come: this.#demands.get(come), leave })),
+    );
+  }
+
+  async #learnDemand(slot: ModelSlot): Promise<void> {
+    let demand: DeviceDemand | undefined;
+    try {
+      demand = await slot.demand();
+    } catch (error) {
+      // Its start will fail of the same and tell everybody why.
+      this.#parts.log.debug({ engine: slot.name, err: error }, 'what a model needs cannot be told');
+    }
+    await this.#parts.devices.refresh();
+    this.#demands.set(slot.name, demand);
+    this.changed();
+  }
+
+  #waitingFor(name: string): Waiting {
+    const known = this.#waiting.get(name);
+    if (known) return known;
+    const made = new Waiting(name, () => this.changed());
+    this.#waiting.set(name, made);
+    return made;
+  }
+}
