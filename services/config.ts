@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
 import { facadeConfigSchema } from './facade/config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
+import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { routerConfigSchema } from './router/config.ts';
@@ -281,6 +282,11 @@ function requireModelForm(model: string): void {
   if (isHubReference(model)) {
     if (parseHubReference(model)) return;
     throw new ConfigError(`--model, MESH_MODEL: expected ${HUB_REFERENCE_FORM}, got ${JSON.stringify(model)}`);
+  }
+  if (isAddress(model)) {
+    if (parseAddress(model)) return;
+    // Not quoted: it may hold a password.
+    throw new ConfigError(`--model, MESH_MODEL: expected ${ADDRESS_FORM}`);
   }
   if (!existsSync(model)) throw new ConfigError(`--model, MESH_MODEL: no such file: ${model}`);
 }

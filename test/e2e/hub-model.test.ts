@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RANDOM_MODEL } from '../fixtures/embedded-engine.ts';
-import { type FakeHub, startFakeHub } from '../harness/fake-hub.ts';
+import { COMMIT, type FakeHub, startFakeHub } from '../harness/fake-hub.ts';
 import { arrangements, startMesh } from '../harness/mesh.ts';
 import { eventually, startProgram } from '../harness/processes.ts';
 
@@ -69,6 +69,22 @@ test('a start that is killed in the middle is gone on with, and what is there ne
   expect(await again.stop()).toBe(0);
 });
 
+test('a model at an address is fetched once, without the token, and said to be unchecked', async () => {
+  const address = `${hub.endpoint}/user/model/resolve/${COMMIT}/${FILE}`;
+  const first = start(['--model', address], { HF_TOKEN: 'hf_secret_token' });
+  await eventually('it runs', () => first.output().includes('curl -N'));
+  expect(first.output()).toMatch(/model +random-Q4_K_M on /);
+  expect(first.output()).toMatch(/no checksum is known for an address/);
+  expect(hub.requests.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+  expect(await first.stop()).toBe(0);
+
+  await hub.stop();
+  const again = start(['--model', address]);
+  await eventually('it runs', () => again.output().includes('curl -N'));
+  expect(again.output()).not.toContain('downloading');
+  expect(await again.stop()).toBe(0);
+});
+
 test.each(['SIGINT', 'SIGTERM'] as const)(
   '%s in the middle ends it at once with 0 and keeps the part',
   async (signal) => {
@@ -103,8 +119,18 @@ describe('a model that cannot be had ends the start', () => {
       75,
       /cannot be reached.*ECONNREFUSED/,
     ],
+    [
+      'an address with a password',
+      ['--model', 'https://user:word-of-pass@example.com/a.gguf'],
+      {},
+      78,
+      /--model, MESH_MODEL: expected https:\/\/host\/path\/name\.gguf/,
+    ],
+    ['an address without a file name', ['--model', 'https://example.com/model'], {}, 78, /expected https:\/\/host/],
+    ['an address without a server', ['--model', 'http://127.0.0.1:1/a.gguf'], {}, 75, /ECONNREFUSED.*the address/],
   ])('%s', async (_name, args, env, code, message) => {
     const ended = await exitOf(args, env);
+    expect(ended.output).not.toContain('word-of-pass');
     expect(ended.output).toMatch(message);
     expect(ended.code).toBe(code);
   });
@@ -119,6 +145,13 @@ describe('a model that cannot be had ends the start', () => {
     expect(await exitOf([])).toMatchObject({
       code: 78,
       output: expect.stringMatching(/mesh\.yaml:3: inference\.models\.0\.model: expected hf:/),
+    });
+    file('http://example.com/a.gguf');
+    expect(await exitOf([])).toMatchObject({
+      code: 78,
+      output: expect.stringMatching(
+        /mesh\.yaml:3: inference\.models\.0\.model: expected https:.*http on loopback only/,
+      ),
     });
     file('hf:user/other');
     expect(await exitOf([])).toMatchObject({

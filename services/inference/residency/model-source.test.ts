@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type FakeHub, startFakeHub } from '../../../test/harness/fake-hub.ts';
+import { COMMIT, type FakeHub, startFakeHub } from '../../../test/harness/fake-hub.ts';
 import { eventually } from '../../../test/harness/processes.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { engineFor } from '../engines/catalogue.ts';
@@ -365,6 +365,28 @@ describe('a file of the hub', () => {
       message: "model: the repository has no quantization 'Q2_K'; it has Q4_K_M",
     });
   });
+
+  test('at an address of the configuration is fetched without any token', async () => {
+    const { endpoint, requests } = await startHub();
+    const model = `${endpoint}/user/model/resolve/${COMMIT}/a-Q4_K_M.gguf`;
+    const configured = { name: 'chat', engine: 'llama.cpp', model };
+    const entry = await entryOf(await source({ model: 'chat', hfToken: TOKEN }, configured));
+    expect(entry).toMatchObject({ model: expect.stringMatching(/models\/address\+.*\/a-Q4_K_M\.gguf$/) });
+    expect(requests.map(({ authorization }) => authorization).filter(Boolean)).toEqual([]);
+  });
+
+  test.each(['hf:user/other', 'ADDRESS'])(
+    'that the configuration names and nobody has is no fault of the caller (%s)',
+    async (model) => {
+      const { endpoint } = await startHub();
+      if (model === 'ADDRESS') variables.HF_ENDPOINT = 'http://127.0.0.1:1';
+      const configured = { name: 'chat', engine: 'llama.cpp', model: model.replace('ADDRESS', `${endpoint}/a.gguf`) };
+      const error = await refusal(entryOf(await source({ model: 'chat' }, configured)));
+      expect(error).toMatchObject({ reason: 'NO_HEALTHY_ENGINE', retryAfterMs: undefined });
+      expect(error.message).toContain('404');
+      expect(error.message).not.toContain(new URL(endpoint).host);
+    },
+  );
 
   test('of a hub that is not there, or may not be asked, may be tried again; no path or address is told', async () => {
     const { endpoint, stop } = await startHub();

@@ -2,13 +2,11 @@ import type { Logger } from 'pino';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import { HUB_ENGINES, installedHubEngine } from '../engines/installed.ts';
 import { type ModelEntry, modelEntrySchema } from '../engines/model-entry.ts';
-import { type HubSettings, readHubSettings } from '../weights/hub-settings.ts';
-import { withLocalModel } from '../weights/local-models.ts';
 import { modelsDirectoryOf } from '../weights/model-directory.ts';
 import { readModelName } from '../weights/model-name.ts';
-import { NO_TERMINAL, type ProgressListener } from '../weights/progress.ts';
+import type { ProgressListener } from '../weights/progress.ts';
 import { entryOnDevice } from './model-source-device.ts';
-import { asLoadError } from './model-source-errors.ts';
+import { entryWithFiles } from './model-source-files.ts';
 import { refuseLocalName } from './model-source-local-name.ts';
 import { entryWithToken, requireToken } from './model-source-token.ts';
 
@@ -45,8 +43,8 @@ export interface LoadSource {
    * Makes the files local where the mesh does that, and gives the entry to start. Tells of "downloading" and "verifying", once
    * per percent.
    *
-   * @throws MeshError INVALID_FIELD `model` or `hf_token` for what the hub does not have or give; NO_HEALTHY_ENGINE for what is
-   *   wrong with the disk, the network or the configuration; the signal's reason.
+   * @throws MeshError INVALID_FIELD `model` or `hf_token` for what the hub does not have or does not give; NO_HEALTHY_ENGINE for
+   *   what is wrong with the disk, the network or the configuration; the signal's reason.
    */
   entry(signal: AbortSignal, onProgress: ProgressListener): Promise<ModelEntry>;
 }
@@ -60,11 +58,13 @@ export interface LoadSource {
 export async function modelSource(request: LoadRequest, surroundings: LoadSurroundings): Promise<LoadSource> {
   const { model: name, device, hfToken } = request;
   requireToken(hfToken);
-  const named = surroundings.entryOf(name) ?? (await entryForName(name, surroundings));
+  const configured = surroundings.entryOf(name);
+  const named = configured ?? (await entryForName(name, surroundings));
   const entry = entryWithToken(entryOnDevice(named, device), hfToken);
+  const asked = { entry, hfToken, isConfigured: configured !== undefined };
   return {
     name,
-    entry: (signal, onProgress) => localEntry(entry, hfToken, surroundings, { signal, onProgress }),
+    entry: (signal, onProgress) => entryWithFiles(asked, { ...surroundings, signal, onProgress }),
   };
 }
 
@@ -88,32 +88,3 @@ const NOTHING_INSTALLED =
   'no configured engine has this name, and no engine for models of the Hugging Face hub is installed on this node: install ' +
   `${HUB_ENGINES.map(({ product }) => product).join(' or ')}, so that ` +
   `${HUB_ENGINES.map(({ program }) => program).join(' or ')} is on PATH`;
-
-interface Call {
-  readonly signal: AbortSignal;
-  readonly onProgress: ProgressListener;
-}
-
-async function localEntry(
-  entry: ModelEntry,
-  hfToken: string,
-  surroundings: LoadSurroundings,
-  call: Call,
-): Promise<ModelEntry> {
-  const { dataDir, environmentVariable, log } = surroundings;
-  let endpoint: string | undefined;
-  const hub = (): HubSettings => {
-    const settings = readHubSettings(environmentVariable);
-    endpoint = settings.endpoint;
-    if (hfToken !== '') return { ...settings, token: hfToken, tokenName: 'hf_token' };
-    return settings.token === undefined ? { ...settings, tokenName: 'hf_token or HF_TOKEN' } : settings;
-  };
-  const originOf = (): string => 'model';
-  try {
-    return await withLocalModel(entry, { ...surroundings, ...call, hub, originOf, terminal: NO_TERMINAL });
-  } catch (error) {
-    call.signal.throwIfAborted();
-    log.warn({ engine: entry.name, err: error }, 'the files of a model could not be had');
-    throw asLoadError(error, { modelsDirectory: modelsDirectoryOf(dataDir), endpoint, hasToken: hfToken !== '' });
-  }
-}

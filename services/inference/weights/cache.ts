@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
+import type { AddressReference } from './address.ts';
 import type { HubFile } from './hub-listing.ts';
 import { hubPathSchema } from './hub-path.ts';
 import type { HubReference } from './reference.ts';
@@ -20,16 +22,17 @@ export interface WeightsRecord {
 }
 
 /**
- * The place of one reference on the disk: `<user>--<repository>/` with the files as the repository names them and, for each
- * reference, a record that its files are there and were verified.
+ * The place of one reference on the disk: `<user>--<repository>/` with the files as the repository names them, or
+ * `address+<host>+<hash of the address>/`, and, for each reference, a record that its files are there and were verified.
  */
 export class WeightsCache {
   readonly directory: string;
   readonly lockPath: string;
   readonly #recordPath: string;
 
-  constructor(modelsDirectory: string, { user, repository, quantization }: HubReference) {
-    this.directory = join(modelsDirectory, `${user}--${repository}`);
+  constructor(modelsDirectory: string, reference: HubReference | AddressReference) {
+    const quantization = 'url' in reference ? undefined : reference.quantization;
+    this.directory = join(modelsDirectory, folderOf(reference));
     this.lockPath = join(this.directory, '.lock');
     this.#recordPath = join(
       this.directory,
@@ -88,4 +91,11 @@ export class WeightsCache {
       return undefined;
     }
   }
+}
+
+/** No name of a hub holds a plus sign. */
+function folderOf(reference: HubReference | AddressReference): string {
+  if (!('url' in reference)) return `${reference.user}--${reference.repository}`;
+  const hash = createHash('sha256').update(reference.text).digest('hex').slice(0, 16);
+  return `address+${reference.url.hostname.replaceAll(/[^A-Za-z0-9.-]/g, '_')}+${hash}`;
 }

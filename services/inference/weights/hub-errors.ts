@@ -17,10 +17,10 @@ export class HubRefusal extends ConfigError {
 const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
 
 /** What redirects that lead nowhere mean; `error` as `isUnfollowable` knows it, unset after too many of them. */
-export function unfollowable(error: unknown, subject: string, { endpoint }: HubSettings): ConfigError {
+export function unfollowable(error: unknown, subject: string, { endpoint, kind }: HubSettings): ConfigError {
   const why = error instanceof Error ? ` (${error.message.split('.', 1)[0]})` : '';
   return new ConfigError(
-    `${subject}: ${endpoint} redirects in a way that cannot be followed${why}; check HF_ENDPOINT`,
+    `${subject}: ${endpoint} redirects in a way that cannot be followed${why}; check ${kind === 'address' ? 'the address' : 'HF_ENDPOINT'}`,
     { cause: error },
   );
 }
@@ -33,13 +33,15 @@ export function refusalOf(
   { status, headers }: { readonly status: number; readonly headers: Readonly<Record<string, unknown>> },
   isHub: boolean,
   subject: string,
-  { endpoint, token, tokenName = 'HF_TOKEN' }: HubSettings,
+  { endpoint, token, tokenName = 'HF_TOKEN', kind }: HubSettings,
 ): Error {
-  const from = isHub ? endpoint : 'the content network of the hub';
+  const elsewhere = kind === 'address' ? 'the server that it redirects to' : 'the content network of the hub';
+  const from = isHub ? endpoint : elsewhere;
   if (!isHub || status >= 500 || PASSING.has(status)) {
     const seconds = Number(headers['retry-after']);
     return new PassingFailure(`${from} answers ${status}`, { retryAfterMs: seconds > 0 ? seconds * 1_000 : 0 });
   }
+  if (kind === 'address') return new HubRefusal(`${subject}: ${from} answers ${status}; check the address`);
   switch (status) {
     case 401:
     case 403:

@@ -2,6 +2,8 @@ import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 
 /** Which hub is asked, and how; the variables are those of the hub's own clients. */
 export interface HubSettings {
+  /** "address": no hub but any server with files. Default "hub". */
+  readonly kind?: 'hub' | 'address';
   /** Base address without a slash at its end, e.g. "https://huggingface.co". */
   readonly endpoint: string;
   /** Sent to the endpoint's own origin only. Unset: none. */

@@ -1,5 +1,6 @@
 import type { InferenceConfig } from '../config.ts';
 import type { ModelEntry } from '../engines/model-entry.ts';
+import { parseAddress } from './address.ts';
 import { type HubSettings, readHubSettings } from './hub-settings.ts';
 import { modelsDirectoryOf } from './model-directory.ts';
 import { obtainWeights, type WeightsResources } from './obtain.ts';
@@ -21,7 +22,7 @@ export interface LocalModelsResources extends Omit<LocalModelResources, 'hub'> {
 }
 
 /**
- * The same configuration with a path in place of every reference to a hub. Models that are not on the disk are fetched, one
+ * The same configuration with a path in place of every reference to a hub and every address. Models that are not on the disk are fetched, one
  * after the other.
  *
  * @throws ConfigError for what somebody must change; TemporaryError for what may pass; the signal's reason.
@@ -37,13 +38,13 @@ export async function withLocalModels(
 }
 
 /**
- * The same entry with a path in place of a reference to a hub, which is asked when the model is not on the disk.
+ * The same entry with a path in place of a reference to a hub or an address, where the model is fetched from when it is not on the disk.
  *
  * @throws ConfigError for what somebody must change; TemporaryError for what may pass; the signal's reason.
  */
 export async function withLocalModel(entry: ModelEntry, resources: LocalModelResources): Promise<ModelEntry> {
   if (entry.engine !== 'llama.cpp') return entry;
-  const reference = parseHubReference(entry.model);
+  const reference = parseHubReference(entry.model) ?? parseAddress(entry.model);
   if (!reference) return entry;
   const subject = `${resources.originOf(entry)} ${reference.text}`;
   const modelsDirectory = modelsDirectoryOf(resources.dataDir);

@@ -3,7 +3,8 @@ import { open, realpath } from 'node:fs/promises';
 import { isAbsolute, join, resolve, sep } from 'node:path';
 import { hubPathSchema } from './hub-path.ts';
 
-const GGUF_MAGIC = 'GGUF';
+/** What every GGUF file begins with. */
+export const GGUF_MAGIC = 'GGUF';
 
 /** Where models of a data directory are kept. */
 export function modelsDirectoryOf(dataDir: string): string {
@@ -38,10 +39,12 @@ function below(directories: readonly string[], path: string): string | undefined
 }
 
 /**
- * Opening must not wait for a pipe, nor follow a link that came after the path was resolved. Reading at a position fails for
+ * Whether a file begins as GGUF does. Opening must not wait for a pipe, nor follow a link that came after the path was resolved. Reading at a position fails for
  * what is no file.
+ *
+ * @throws errors of the file system.
  */
-async function isGguf(path: string): Promise<boolean> {
+export async function isGguf(path: string): Promise<boolean> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(GGUF_MAGIC.length), 0, GGUF_MAGIC.length, 0);

@@ -1,9 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import { TemporaryError } from '../../shared/lifecycle/temporary-error.ts';
+import type { AddressReference } from './address.ts';
 import { WeightsCache } from './cache.ts';
 import { diskFull } from './disk-space.ts';
-import { type FetchResources, fetchWeights } from './fetch.ts';
+import { fetchWeights } from './fetch.ts';
+import { fetchAddress } from './fetch-address.ts';
+import type { FetchResources } from './fetch-file.ts';
 import { withFileLock } from './file-lock.ts';
 import type { HubReference } from './reference.ts';
 
@@ -21,7 +24,7 @@ export interface WeightsResources extends Omit<FetchResources, 'subject' | 'cach
  * @throws ConfigError for what somebody must change; TemporaryError for what may pass; the signal's reason.
  */
 export async function obtainWeights(
-  reference: HubReference,
+  reference: HubReference | AddressReference,
   subject: string,
   resources: WeightsResources,
 ): Promise<string> {
@@ -30,7 +33,8 @@ export async function obtainWeights(
   try {
     const found = await cache.find();
     if (found !== undefined) return found;
-    if (hub.offline) {
+    const isAddress = 'url' in reference;
+    if (hub.offline && !isAddress) {
       throw new ConfigError(
         `${subject}: is not in ${cache.directory}, and HF_HUB_OFFLINE forbids to fetch it; unset it`,
       );
@@ -41,21 +45,23 @@ export async function obtainWeights(
       onProgress?.('waiting for another download of it', undefined);
     };
     return await withFileLock(cache.lockPath, { signal, onWait }, async () => {
-      return (await cache.find()) ?? (await fetchWeights(reference, { ...resources, subject, cache }));
+      const parts = { ...resources, subject, cache };
+      const fetch = () => (isAddress ? fetchAddress(reference, parts) : fetchWeights(reference, parts));
+      return (await cache.find()) ?? (await fetch());
     });
   } catch (error) {
     signal.throwIfAborted();
-    throw await asStartError(error, subject, cache);
+    throw await asStartError(error, subject, cache, 'url' in reference ? 'the address' : 'HF_ENDPOINT');
   }
 }
 
 /** Errors as the start tells them: what may pass gets its subject and what to do, a disk that refuses is named. */
-async function asStartError(error: unknown, subject: string, cache: WeightsCache): Promise<unknown> {
+async function asStartError(error: unknown, subject: string, cache: WeightsCache, toCheck: string): Promise<unknown> {
   const { directory } = cache;
   if (error instanceof TemporaryError) {
     const kept = (await cache.hasParts()) ? `: it goes on with what is kept in ${directory}` : '';
     return new TemporaryError(
-      `${subject}: ${error.message}. Check the network and HF_ENDPOINT, then start again${kept}`,
+      `${subject}: ${error.message}. Check the network and ${toCheck}, then start again${kept}`,
       { cause: error },
     );
   }

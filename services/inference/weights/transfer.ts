@@ -101,7 +101,7 @@ function continues({ headers }: HubAnswer, haveBytes: number, etag: string | und
 }
 
 /** The size of the whole file as the server tells it, in bytes. Undefined: it does not. */
-function totalOf({ status, headers }: HubAnswer): number | undefined {
+export function totalOf({ status, headers }: Pick<HubAnswer, 'status' | 'headers'>): number | undefined {
   const text = status === 206 ? /\/(\d+)$/.exec(String(headers['content-range']))?.[1] : headers['content-length'];
   return text === undefined ? undefined : Number(text);
 }
