@@ -143,20 +143,16 @@ const ollamaEntrySchema = z.strictObject({
 });
 
 /** What an Ollama that runs already has of its own. */
-const STARTED_ONLY = ['devices', 'share_devices', 'env', 'program', 'start_timeout_seconds'];
-
-const LATER_FIELDS = ['load', 'ttl_seconds'];
+const STARTED_ONLY = ['devices', 'share_devices', 'env', 'program', 'start_timeout_seconds', 'load', 'ttl_seconds'];
 
 /**
- * One entry of `inference.models`. What is documented but does not work in this version is refused as such rather than
- * ignored or called unknown.
+ * One entry of `inference.models`. What only some entries may hold is refused as such rather than ignored or called
+ * unknown.
  */
 export const modelEntrySchema = z
   .looseObject({ engine: z.string() })
   .superRefine((entry, context) => {
-    for (const field of LATER_FIELDS.filter((name) => name in entry)) {
-      context.addIssue({ code: 'custom', path: [field], message: `'${field}' is not available yet in this version` });
-    }
+    refuseIdleResidency(entry, context);
     if (entry.engine !== 'ollama') return;
     const attached = entry.base_url !== undefined;
     for (const field of (attached ? STARTED_ONLY : ['api_key_env']).filter((name) => name in entry)) {
@@ -175,6 +171,27 @@ export const modelEntrySchema = z
       ollamaEntrySchema,
     ]),
   );
+
+/** Refuses what contradicts `load`. */
+function refuseIdleResidency(entry: Readonly<Record<string, unknown>>, context: z.RefinementCtx): void {
+  const onDemand = entry.load === 'on_demand';
+  if (entry.ttl_seconds !== undefined && !onDemand) {
+    context.addIssue({
+      code: 'custom',
+      path: ['ttl_seconds'],
+      message: 'needs load: on_demand, else nothing loads it again',
+    });
+  }
+  if (entry.required === true && onDemand) {
+    const message = 'the mesh is ready only with it, and load: on_demand waits for a request; choose one';
+    context.addIssue({ code: 'custom', path: ['required'], message });
+  }
+}
+
+/** Whether the first request loads the engine of an entry, and others may make it go when it is idle. */
+export function comesOnDemand(entry: ModelEntry): boolean {
+  return 'load' in entry && entry.load === 'on_demand';
+}
 
 /** A validated entry of `inference.models`. */
 export type ModelEntry = z.output<typeof modelEntrySchema>;
