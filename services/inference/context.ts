@@ -41,13 +41,19 @@ export interface InferenceContext {
    * @throws MeshError MODEL_NOT_FOUND.
    */
   engineLog(engine: string): EngineLog;
-  /** Calls `listener` with every engine that changes, load aside, until the returned function is called. */
-  watch(listener: (engine: Engine) => void): () => void;
+  /**
+   * Calls `listener` with every engine that changes, load aside, until the returned function is called, and `onClose` when
+   * the engines have stopped and none will change.
+   */
+  watch(listener: (engine: Engine) => void, onClose?: () => void): () => void;
   /** Starts the engines and announces the node. */
   start(): void;
   /** Takes nothing new; what runs goes on. */
   drain(): void;
-  /** Stops every engine, giving what runs at most `drainMs` (default 0); nothing of them is left afterwards. */
+  /**
+   * Stops every engine, giving what runs at most `drainMs` (default 0); nothing of them is left afterwards. A second call
+   * waits for the first.
+   */
   close(drainMs?: number): Promise<void>;
 }
 
@@ -60,13 +66,15 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
   const { log, now } = resources;
   const node = config.node ?? hostname();
   const epoch = BigInt(now());
-  const listeners = new Set<(engine: Engine) => void>();
+  const listeners = new Map<(engine: Engine) => void, (() => void) | undefined>();
   let registration: Registration | undefined;
   let draining = false;
+  let stopped = false;
+  let closing: Promise<void> | undefined;
 
   const nodeEngines = createNodeEngines(config, resources, (engine) => {
     registration?.changed();
-    for (const listener of listeners) listener(engine);
+    for (const listener of listeners.keys()) listener(engine);
   });
   const { engines, devices } = nodeEngines;
 
@@ -84,6 +92,16 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     const { connection, status } = supervised;
     if (connection) return { status, connection };
     throw new MeshError('NO_HEALTHY_ENGINE', 'No healthy backends', { metadata: { model: name }, retryAfterMs: 1_000 });
+  }
+
+  async function close(drainMs: number): Promise<void> {
+    draining = true;
+    registration?.changed();
+    await nodeEngines.stop(drainMs);
+    stopped = true;
+    for (const onClose of listeners.values()) onClose?.();
+    await registration?.close();
+    await nodeEngines.close();
   }
 
   const list = (): Engine[] => [...engines.values()].map(({ supervised }) => supervised.status.engine);
@@ -115,8 +133,9 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     },
     demand: async (name) => await known(name).adapter.demand(),
     engineLog: (name) => known(name).log,
-    watch(listener) {
-      listeners.add(listener);
+    watch(listener, onClose) {
+      listeners.set(listener, onClose);
+      if (stopped) onClose?.();
       return () => listeners.delete(listener);
     },
     start() {
@@ -129,12 +148,9 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
       draining = true;
       registration?.changed();
     },
-    async close(drainMs = 0) {
-      draining = true;
-      registration?.changed();
-      await nodeEngines.stop(drainMs);
-      await registration?.close();
-      await nodeEngines.close();
+    close(drainMs = 0) {
+      closing ??= close(drainMs);
+      return closing;
     },
   };
 }

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/inference/v1/engine.proto.
  */
 export const file_mesh_inference_v1_engine: GenFile = /*@__PURE__*/
-  fileDesc("Ch5tZXNoL2luZmVyZW5jZS92MS9lbmdpbmUucHJvdG8SEW1lc2guaW5mZXJlbmNlLnYxIoEECgZFbmdpbmUSDAoEbmFtZRgBIAEoCRIMCgRraW5kGAIgASgJEhAKCG1vZGVsX2lkGAMgASgJEi0KBXN0YXRlGAQgASgOMh4ubWVzaC5pbmZlcmVuY2UudjEuRW5naW5lU3RhdGUSDQoFc3RhZ2UYBSABKAkSFAoHcGVyY2VudBgGIAEoDUgAiAEBEg8KB2RldmljZXMYByADKA0SEwoLZGV2aWNlX2tpbmQYCCABKAkSDwoHYWRkcmVzcxgJIAEoCRIWCg5jb250ZXh0X3Rva2VucxgKIAEoDRIXCg9tYXhfY29uY3VycmVuY3kYCyABKA0SEAoIcmVxdWlyZWQYDCABKAgSKwoEbG9hZBgNIAEoCzIdLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUxvYWQSMQoHZmFpbHVyZRgOIAEoCzIgLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUZhaWx1cmUSEAoIcmVzdGFydHMYDyABKA0SLAoIcmVhZHlfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjsKDGNhcGFiaWxpdGllcxgRIAEoCzIlLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUNhcGFiaWxpdGllcxISCgpwcm9jZXNzX2lkGBIgASgNQgoKCF9wZXJjZW50IlwKCkVuZ2luZUxvYWQSDwoHcnVubmluZxgBIAEoDRIPCgd3YWl0aW5nGAIgASgNEhoKDWt2X2NhY2hlX3VzZWQYAyABKAFIAIgBAUIQCg5fa3ZfY2FjaGVfdXNlZCKfAQoNRW5naW5lRmFpbHVyZRIuCgVjYXVzZRgBIAEoDjIfLm1lc2guaW5mZXJlbmNlLnYxLkZhaWx1cmVDYXVzZRIQCghldmlkZW5jZRgCIAMoCRIMCgRoaW50GAMgASgJEiwKCHJldHJ5X2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgFIAEoDSLWAQoSRW5naW5lQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSFQoNdG9rZW5fcHJvbXB0cxgCIAEoCBIRCgl0b2tlbl9pZHMYAyABKAgSEAoIbG9ncHJvYnMYBCABKAgSDwoHY2hvaWNlcxgFIAEoCBINCgV0b29scxgGIAEoCBIMCgRqc29uGAcgASgIEhIKCmVtYmVkZGluZ3MYCCABKAgSEAoIdG9rZW5pemUYCSABKAgSDgoGaW1hZ2VzGAogASgIEhIKCmxvZ2l0X2JpYXMYCyABKAgi/wEKBkRldmljZRISCgVpbmRleBgBIAEoDUgAiAEBEgwKBHV1aWQYAiABKAkSDAoEbmFtZRgDIAEoCRIaChJtZW1vcnlfdG90YWxfYnl0ZXMYBCABKAQSGQoRbWVtb3J5X3VzZWRfYnl0ZXMYBSABKAQSGwoTbWVtb3J5X2Jvb2tlZF9ieXRlcxgGIAEoBBIPCgdlbmdpbmVzGAcgAygJEhkKEWZvcmVpZ25fcHJvY2Vzc2VzGAggASgNEgsKA21pZxgJIAEoCBIcChRtZW1vcnlfZm9yZWlnbl9ieXRlcxgKIAEoBBIQCghleGNsdWRlZBgLIAEoCUIICgZfaW5kZXgq0AIKC0VuZ2luZVN0YXRlEhwKGEVOR0lORV9TVEFURV9VTlNQRUNJRklFRBAAEhgKFEVOR0lORV9TVEFURV9QRU5ESU5HEAESFwoTRU5HSU5FX1NUQVRFX1BMQUNFRBACEhkKFUVOR0lORV9TVEFURV9TVEFSVElORxADEhYKEkVOR0lORV9TVEFURV9SRUFEWRAEEhkKFUVOR0lORV9TVEFURV9EUkFJTklORxAFEhkKFUVOR0lORV9TVEFURV9TVE9QUElORxAGEhgKFEVOR0lORV9TVEFURV9TVE9QUEVEEAcSGgoWRU5HSU5FX1NUQVRFX1VOSEVBTFRIWRAIEhgKFEVOR0lORV9TVEFURV9CQUNLT0ZGEAkSHAoYRU5HSU5FX1NUQVRFX1FVQVJBTlRJTkVEEAoSGQoVRU5HSU5FX1NUQVRFX1NMRUVQSU5HEAsq1wMKDEZhaWx1cmVDYXVzZRIdChlGQUlMVVJFX0NBVVNFX1VOU1BFQ0lGSUVEEAASJwojRkFJTFVSRV9DQVVTRV9PVVRfT0ZfTUVNT1JZX1dFSUdIVFMQARIoCiRGQUlMVVJFX0NBVVNFX09VVF9PRl9NRU1PUllfS1ZfQ0FDSEUQAhIdChlGQUlMVVJFX0NBVVNFX0RFVklDRV9CVVNZEAMSGgoWRkFJTFVSRV9DQVVTRV9CQURfRkxBRxAEEiMKH0ZBSUxVUkVfQ0FVU0VfVU5TVVBQT1JURURfTU9ERUwQBRIWChJGQUlMVVJFX0NBVVNFX05DQ0wQBhIWChJGQUlMVVJFX0NBVVNFX0hVTkcQBxIgChxGQUlMVVJFX0NBVVNFX0VYSVRFRF9VTkFTS0VEEAgSHgoaRkFJTFVSRV9DQVVTRV9PUlBIQU5fRk9VTkQQCRIfChtGQUlMVVJFX0NBVVNFX1NUQVJUX1NUQUxMRUQQChIdChlGQUlMVVJFX0NBVVNFX1VOUkVBQ0hBQkxFEAsSJAogRkFJTFVSRV9DQVVTRV9FWEVDVVRBQkxFX01JU1NJTkcQDBIdChlGQUlMVVJFX0NBVVNFX1dST05HX01PREVMEA1iBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("Ch5tZXNoL2luZmVyZW5jZS92MS9lbmdpbmUucHJvdG8SEW1lc2guaW5mZXJlbmNlLnYxIoEECgZFbmdpbmUSDAoEbmFtZRgBIAEoCRIMCgRraW5kGAIgASgJEhAKCG1vZGVsX2lkGAMgASgJEi0KBXN0YXRlGAQgASgOMh4ubWVzaC5pbmZlcmVuY2UudjEuRW5naW5lU3RhdGUSDQoFc3RhZ2UYBSABKAkSFAoHcGVyY2VudBgGIAEoDUgAiAEBEg8KB2RldmljZXMYByADKA0SEwoLZGV2aWNlX2tpbmQYCCABKAkSDwoHYWRkcmVzcxgJIAEoCRIWCg5jb250ZXh0X3Rva2VucxgKIAEoDRIXCg9tYXhfY29uY3VycmVuY3kYCyABKA0SEAoIcmVxdWlyZWQYDCABKAgSKwoEbG9hZBgNIAEoCzIdLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUxvYWQSMQoHZmFpbHVyZRgOIAEoCzIgLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUZhaWx1cmUSEAoIcmVzdGFydHMYDyABKA0SLAoIcmVhZHlfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjsKDGNhcGFiaWxpdGllcxgRIAEoCzIlLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUNhcGFiaWxpdGllcxISCgpwcm9jZXNzX2lkGBIgASgNQgoKCF9wZXJjZW50IlwKCkVuZ2luZUxvYWQSDwoHcnVubmluZxgBIAEoDRIPCgd3YWl0aW5nGAIgASgNEhoKDWt2X2NhY2hlX3VzZWQYAyABKAFIAIgBAUIQCg5fa3ZfY2FjaGVfdXNlZCKfAQoNRW5naW5lRmFpbHVyZRIuCgVjYXVzZRgBIAEoDjIfLm1lc2guaW5mZXJlbmNlLnYxLkZhaWx1cmVDYXVzZRIQCghldmlkZW5jZRgCIAMoCRIMCgRoaW50GAMgASgJEiwKCHJldHJ5X2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghhdHRlbXB0cxgFIAEoDSLWAQoSRW5naW5lQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSFQoNdG9rZW5fcHJvbXB0cxgCIAEoCBIRCgl0b2tlbl9pZHMYAyABKAgSEAoIbG9ncHJvYnMYBCABKAgSDwoHY2hvaWNlcxgFIAEoCBINCgV0b29scxgGIAEoCBIMCgRqc29uGAcgASgIEhIKCmVtYmVkZGluZ3MYCCABKAgSEAoIdG9rZW5pemUYCSABKAgSDgoGaW1hZ2VzGAogASgIEhIKCmxvZ2l0X2JpYXMYCyABKAgizgIKBkRldmljZRISCgVpbmRleBgBIAEoDUgAiAEBEgwKBHV1aWQYAiABKAkSDAoEbmFtZRgDIAEoCRIaChJtZW1vcnlfdG90YWxfYnl0ZXMYBCABKAQSGQoRbWVtb3J5X3VzZWRfYnl0ZXMYBSABKAQSGwoTbWVtb3J5X2Jvb2tlZF9ieXRlcxgGIAEoBBIPCgdlbmdpbmVzGAcgAygJEhkKEWZvcmVpZ25fcHJvY2Vzc2VzGAggASgNEgsKA21pZxgJIAEoCBIcChRtZW1vcnlfZm9yZWlnbl9ieXRlcxgKIAEoBBIQCghleGNsdWRlZBgLIAEoCRIMCgRsb3N0GAwgASgIEj8KFGZvcmVpZ25fcHJvY2Vzc19saXN0GA0gAygLMiEubWVzaC5pbmZlcmVuY2UudjEuRm9yZWlnblByb2Nlc3NCCAoGX2luZGV4IlAKDkZvcmVpZ25Qcm9jZXNzEhIKCnByb2Nlc3NfaWQYASABKA0SGQoMbWVtb3J5X2J5dGVzGAIgASgESACIAQFCDwoNX21lbW9yeV9ieXRlcyrQAgoLRW5naW5lU3RhdGUSHAoYRU5HSU5FX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoURU5HSU5FX1NUQVRFX1BFTkRJTkcQARIXChNFTkdJTkVfU1RBVEVfUExBQ0VEEAISGQoVRU5HSU5FX1NUQVRFX1NUQVJUSU5HEAMSFgoSRU5HSU5FX1NUQVRFX1JFQURZEAQSGQoVRU5HSU5FX1NUQVRFX0RSQUlOSU5HEAUSGQoVRU5HSU5FX1NUQVRFX1NUT1BQSU5HEAYSGAoURU5HSU5FX1NUQVRFX1NUT1BQRUQQBxIaChZFTkdJTkVfU1RBVEVfVU5IRUFMVEhZEAgSGAoURU5HSU5FX1NUQVRFX0JBQ0tPRkYQCRIcChhFTkdJTkVfU1RBVEVfUVVBUkFOVElORUQQChIZChVFTkdJTkVfU1RBVEVfU0xFRVBJTkcQCyr2AwoMRmFpbHVyZUNhdXNlEh0KGUZBSUxVUkVfQ0FVU0VfVU5TUEVDSUZJRUQQABInCiNGQUlMVVJFX0NBVVNFX09VVF9PRl9NRU1PUllfV0VJR0hUUxABEigKJEZBSUxVUkVfQ0FVU0VfT1VUX09GX01FTU9SWV9LVl9DQUNIRRACEh0KGUZBSUxVUkVfQ0FVU0VfREVWSUNFX0JVU1kQAxIaChZGQUlMVVJFX0NBVVNFX0JBRF9GTEFHEAQSIwofRkFJTFVSRV9DQVVTRV9VTlNVUFBPUlRFRF9NT0RFTBAFEhYKEkZBSUxVUkVfQ0FVU0VfTkNDTBAGEhYKEkZBSUxVUkVfQ0FVU0VfSFVORxAHEiAKHEZBSUxVUkVfQ0FVU0VfRVhJVEVEX1VOQVNLRUQQCBIeChpGQUlMVVJFX0NBVVNFX09SUEhBTl9GT1VORBAJEh8KG0ZBSUxVUkVfQ0FVU0VfU1RBUlRfU1RBTExFRBAKEh0KGUZBSUxVUkVfQ0FVU0VfVU5SRUFDSEFCTEUQCxIkCiBGQUlMVVJFX0NBVVNFX0VYRUNVVEFCTEVfTUlTU0lORxAMEh0KGUZBSUxVUkVfQ0FVU0VfV1JPTkdfTU9ERUwQDRIdChlGQUlMVVJFX0NBVVNFX0RFVklDRV9MT1NUEA5iBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Engine is one engine as it is now.
@@ -387,7 +387,7 @@ export type Device = Message<"mesh.inference.v1.Device"> & {
   engines: string[];
 
   /**
-   * foreign_processes counts processes on it that are not ours.
+   * foreign_processes counts processes on it that are not ours; `foreign_process_list` names them.
    *
    * @generated from field: uint32 foreign_processes = 8;
    */
@@ -414,6 +414,23 @@ export type Device = Message<"mesh.inference.v1.Device"> & {
    * @generated from field: string excluded = 11;
    */
   excluded: string;
+
+  /**
+   * lost is whether the driver listed it once and does not any more, although it answers. A driver that cannot be read says
+   * nothing about its devices. An engine on a device that two readings in a row no longer list is ended with DEVICE_LOST
+   * and placed anew.
+   *
+   * @generated from field: bool lost = 12;
+   */
+  lost: boolean;
+
+  /**
+   * foreign_process_list are the processes on it that are not ours, by process id. Empty also where the driver tells of no
+   * process, as in many containers; `memory_foreign_bytes` counts what they use all the same.
+   *
+   * @generated from field: repeated mesh.inference.v1.ForeignProcess foreign_process_list = 13;
+   */
+  foreignProcessList: ForeignProcess[];
 };
 
 /**
@@ -422,6 +439,34 @@ export type Device = Message<"mesh.inference.v1.Device"> & {
  */
 export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
   messageDesc(file_mesh_inference_v1_engine, 4);
+
+/**
+ * ForeignProcess is a process on a device that is not of this mesh.
+ *
+ * @generated from message mesh.inference.v1.ForeignProcess
+ */
+export type ForeignProcess = Message<"mesh.inference.v1.ForeignProcess"> & {
+  /**
+   * process_id is the process as the driver tells it.
+   *
+   * @generated from field: uint32 process_id = 1;
+   */
+  processId: number;
+
+  /**
+   * memory_bytes is what it uses of the device. Unset: the driver does not tell.
+   *
+   * @generated from field: optional uint64 memory_bytes = 2;
+   */
+  memoryBytes?: bigint | undefined;
+};
+
+/**
+ * Describes the message mesh.inference.v1.ForeignProcess.
+ * Use `create(ForeignProcessSchema)` to create a new message.
+ */
+export const ForeignProcessSchema: GenMessage<ForeignProcess> = /*@__PURE__*/
+  messageDesc(file_mesh_inference_v1_engine, 5);
 
 /**
  * EngineState is where an engine is in its life.
@@ -630,6 +675,13 @@ export const FailureCause = {
    * @generated from enum value: FAILURE_CAUSE_WRONG_MODEL = 13;
    */
   WRONG_MODEL: 13,
+
+  /**
+   * FAILURE_CAUSE_DEVICE_LOST: the driver no longer lists a device that it ran on or could run on.
+   *
+   * @generated from enum value: FAILURE_CAUSE_DEVICE_LOST = 14;
+   */
+  DEVICE_LOST: 14,
 } as const;
 
 /**
