@@ -59,6 +59,17 @@ function client(): Client<typeof InferenceService> {
   return createMeshClient(InferenceService, transport);
 }
 
+/** The context of a call to the handler itself. */
+const callOf = (requestSignal: AbortSignal) =>
+  createHandlerContext({
+    service: InferenceService,
+    method: InferenceService.method.tailLogs,
+    protocolName: 'grpc',
+    requestMethod: 'POST',
+    url: 'http://localhost/',
+    requestSignal,
+  });
+
 /** Reads as fast as it can until the stream ends; `seen` grows meanwhile. */
 function reading(request: { engine: string; lines: number; node?: string }, signal?: AbortSignal) {
   const seen: string[] = [];
@@ -128,14 +139,7 @@ test('an engine or a node that is not here is told', async () => {
 test('a slow reader holds a bounded number of lines and is told what it missed', async () => {
   for (let index = 0; index < 100; index++) chat.add(`past ${index}`);
   const stop = new AbortController();
-  const context = createHandlerContext({
-    service: InferenceService,
-    method: InferenceService.method.tailLogs,
-    protocolName: 'grpc',
-    requestMethod: 'POST',
-    url: 'http://localhost/',
-    requestSignal: stop.signal,
-  });
+  const context = callOf(stop.signal);
   const stream = handler()(create(TailLogsRequestSchema, { engine: 'chat', lines: 100 }), context);
   const reader = stream[Symbol.asyncIterator]();
   const next = async () => ((await reader.next()).value as TailLogsResponse).lines.map(({ text }) => text);
@@ -157,4 +161,15 @@ test('a slow reader holds a bounded number of lines and is told what it missed',
   expect(last).toBe('[mesh] new 49999');
   expect(count + missed).toBe(50_000);
   context.abort();
+});
+
+test('a call that is aborted while the log is open says why', async () => {
+  const stop = new AbortController();
+  const context = callOf(stop.signal);
+  const reader = handler()(create(TailLogsRequestSchema, { engine: 'chat' }), context)[Symbol.asyncIterator]();
+  await reader.next();
+  const ended = expect(reader.next()).rejects.toThrow('the port closes');
+  stop.abort(new Error('the port closes'));
+  await ended;
+  expect(followers).toBe(0);
 });

@@ -167,16 +167,17 @@ test.each(['while it waits', 'while it reads'])('a reader that leaves %s is forg
   expect(watchers()).toBe(1);
   // The second read waits for a change; without it the handler stands in its yield.
   const waiting = when === 'while it waits' ? reader.next() : undefined;
-  stop.abort();
-  await waiting;
+  const left = expect(waiting ?? Promise.reject(new Error('left'))).rejects.toThrow('left');
+  stop.abort(new Error('left'));
+  await left;
   expect(watchers()).toBe(0);
 });
 
-test('a reader that left before it read is forgotten', async () => {
+test('a call that is aborted before it reads says why and is forgotten', async () => {
   const { context, watchers } = node('chat');
   const { reader, stop } = read(context);
-  stop.abort();
-  expect(await reader.next()).toMatchObject({ done: true });
+  stop.abort(new Error('the port closes'));
+  await expect(reader.next()).rejects.toThrow('the port closes');
   expect(watchers()).toBe(0);
 });
 

@@ -15,6 +15,7 @@ export function watchEngines(
   context: Pick<InferenceContext, 'engines' | 'watch'>,
 ): MethodImpl<typeof InferenceService.method.watchEngines> {
   return async function* (_request, call) {
+    call.signal.throwIfAborted();
     const principal = principalOf(call);
     const changes = new EngineChanges(() => context.engines());
     let isOver = false;
@@ -34,7 +35,7 @@ export function watchEngines(
       leave();
       wake();
     });
-    while (!call.signal.aborted) {
+    for (;;) {
       const news = changes.take();
       if (news) {
         const engines = news.engines.map((engine) => visibleEngine(engine, principal));
@@ -42,11 +43,12 @@ export function watchEngines(
       } else if (isOver) {
         throw new MeshError('SHUTTING_DOWN', 'The engines of this process have stopped.', { retryAfterMs: 1_000 });
       } else {
+        // Only now: what happened before the port closes is still told.
+        call.signal.throwIfAborted();
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
       }
     }
-    leave();
   };
 }
