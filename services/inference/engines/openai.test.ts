@@ -15,8 +15,9 @@ import type { FakeScript } from '../../../test/engines/fake-openai.ts';
 import { RecordingSink, recordingCall } from '../../../test/engines/recording-sink.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { EngineConnection } from './engine.ts';
-import { modelEntrySchema, type OpenAiEntry } from './model-entry.ts';
+import { modelEntrySchema } from './model-entry.ts';
 import { openAiEngine } from './openai.ts';
+import type { OpenAiEntry } from './openai-entry.ts';
 
 const setting = { runDirectory: '/nowhere', nodePath: process.execPath, gpu: 'none' as const };
 let fake: FakeEngine;

@@ -18,8 +18,9 @@ import {
 import { RecordingSink, recordingCall } from '../../../test/engines/recording-sink.ts';
 import { RANDOM_MODEL } from '../../../test/fixtures/embedded-engine.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
-import { modelEntrySchema, type VllmEntry } from './model-entry.ts';
+import { modelEntrySchema } from './model-entry.ts';
 import { vllmEngine } from './vllm.ts';
+import type { VllmEntry } from './vllm-entry.ts';
 
 type Shape = Extract<MessageInitShape<typeof GenerateRequestSchema>, { $typeName?: never }>;
 
