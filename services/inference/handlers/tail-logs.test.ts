@@ -17,6 +17,8 @@ import { createEngineLog, type EngineLog } from '../supervisor/engine-log.ts';
 import { tailLogs } from './tail-logs.ts';
 
 const log = pino({ level: 'silent' });
+/** Other tests may run at the same time. */
+const PATIENCE = { timeout: 20_000 };
 let directory = '';
 let chat: EngineLog;
 /** How often it was followed and not left. */
@@ -84,9 +86,9 @@ function reading(request: { engine: string; lines: number; node?: string }, sign
 test('the last lines come first, then what follows, until the log is closed', async () => {
   for (let index = 0; index < 10; index++) chat.add(String(index));
   const { seen, done } = reading({ engine: 'chat', lines: 2 });
-  await expect.poll(() => seen).toEqual(['[mesh] 8', '[mesh] 9']);
+  await expect.poll(() => seen, PATIENCE).toEqual(['[mesh] 8', '[mesh] 9']);
   chat.add('next');
-  await expect.poll(() => seen.at(-1)).toBe('[mesh] next');
+  await expect.poll(() => seen.at(-1), PATIENCE).toBe('[mesh] next');
   await chat.close();
   await done;
   expect(seen).toHaveLength(3);
@@ -105,7 +107,7 @@ test('a line tells when and where from', async () => {
 test('without past lines only what follows comes', async () => {
   chat.add('past');
   const { seen, done } = reading({ engine: 'chat', lines: 0, node: 'here' });
-  await expect.poll(() => followers).toBe(1);
+  await expect.poll(() => followers, PATIENCE).toBe(1);
   chat.add('next');
   await chat.close();
   await done;
@@ -115,7 +117,7 @@ test('without past lines only what follows comes', async () => {
 test('all past lines come, however many messages they need', async () => {
   for (let index = 0; index < 900; index++) chat.add(String(index));
   const { seen, done } = reading({ engine: 'chat', lines: 10_000 });
-  await expect.poll(() => seen.length).toBe(900);
+  await expect.poll(() => seen.length, PATIENCE).toBe(900);
   await chat.close();
   await done;
   expect(new Set(seen).size).toBe(900);
@@ -124,7 +126,7 @@ test('all past lines come, however many messages they need', async () => {
 test('a reader that leaves is forgotten', async () => {
   const stop = new AbortController();
   const { done } = reading({ engine: 'chat', lines: 5 }, stop.signal);
-  await expect.poll(() => followers).toBe(1);
+  await expect.poll(() => followers, PATIENCE).toBe(1);
   stop.abort();
   await expect(done).rejects.toThrow();
   expect(followers).toBe(0);
