@@ -165,13 +165,15 @@ test('a slow reader holds a bounded number of lines and is told what it missed',
   context.abort();
 });
 
-test('a call that is aborted while the log is open says why', async () => {
+test('a call that is aborted while the log is open tells what is written by then, and says why it ends', async () => {
   const stop = new AbortController();
   const context = callOf(stop.signal);
   const reader = handler()(create(TailLogsRequestSchema, { engine: 'chat' }), context)[Symbol.asyncIterator]();
   await reader.next();
-  const ended = expect(reader.next()).rejects.toThrow('the port closes');
+  chat.add('last');
   stop.abort(new Error('the port closes'));
-  await ended;
+  const { lines } = (await reader.next()).value as TailLogsResponse;
+  expect(lines.map(({ text }) => text)).toEqual(['[mesh] last']);
+  await expect(reader.next()).rejects.toThrow('the port closes');
   expect(followers).toBe(0);
 });

@@ -181,6 +181,18 @@ test('a call that is aborted before it reads says why and is forgotten', async (
   expect(watchers()).toBe(0);
 });
 
+test('what happened before the call is aborted is still told, in case that it is the port that closes', async () => {
+  const { context, statuses } = node('chat');
+  const [status] = statuses as [EngineStatus];
+  const { next, reader, stop } = read(context);
+  await next();
+  status.become(EngineState.PLACED);
+  status.become(EngineState.STARTING);
+  stop.abort(new Error('the port closes'));
+  expect([stateOf(await next()), stateOf(await next())]).toEqual(['PLACED', 'STARTING']);
+  await expect(reader.next()).rejects.toThrow('the port closes');
+});
+
 test('a process of ours is seen from its place to its end, after which the stream says why it ends', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
   const models = [{ name: 'own', engine: 'llama.cpp', model: RANDOM_MODEL }];
