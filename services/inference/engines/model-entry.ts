@@ -9,6 +9,9 @@ import { vllmEntrySchema } from './vllm-entry.ts';
 
 const LATER_FIELDS = ['load', 'ttl_seconds'];
 
+/** Documented variables of the mesh that name an engine and that this version does not have yet. */
+export const LATER_VARIABLES = ['MODEL_BACKEND', 'VLLM_BASE_URL', 'VLLM_DEFAULT_MODEL'];
+
 /**
  * One entry of `inference.models`. What is documented but does not work in this version is refused as such rather than
  * ignored or called unknown.
