@@ -139,7 +139,11 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
   if (roles.has('tasks')) parts.local.set('tasks', [tasksRoutes()]);
   const listener = await addListener(parts, store, router);
-  inference?.start();
+  if (inference) {
+    // Closed before the port: who watches the engines sees them stop.
+    closer.add('engines', () => inference.close(), STOP_LIMIT_MS);
+    inference.start();
+  }
 
   return {
     async summary() {
@@ -156,6 +160,7 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
       }
       inference?.drain();
       await Promise.all([listener.drain(limitMs), router?.drain(limitMs)]);
+      await listener.endWork();
       // Others still settle what they ran: whoever keeps the books leaves last.
       if (store && !router) await listener.peersGone(limitMs);
       await closer.close();
@@ -238,7 +243,8 @@ function addInference(
     advertisedAddress: config.roles.has('router') ? '' : advertisedUrl(config),
     dataDir: config.server.data_dir,
   });
-  closer.add('inference', () => context.close(), STOP_LIMIT_MS);
+  // For a start that fails from here on, in which no engine runs yet.
+  closer.add('inference', () => context.close());
   local.set('inference', [inferenceRoutes(context)]);
   health.set(InferenceService.typeName, true);
   return context;

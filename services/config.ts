@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
 import { facadeConfigSchema } from './facade/config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
+import { LATER_VARIABLES } from './inference/engines/model-entry.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
@@ -25,9 +26,7 @@ const NOT_YET = [
   'METRICS_PORT',
   'REQUIRE_HTTPS',
   'API_KEYS',
-  'MODEL_BACKEND',
-  'VLLM_BASE_URL',
-  'VLLM_DEFAULT_MODEL',
+  ...LATER_VARIABLES,
 ];
 
 /** The section `server` of the configuration file: what belongs to the process and not to one service. */

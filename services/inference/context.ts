@@ -68,13 +68,19 @@ export interface InferenceContext {
    * @throws MeshError MODEL_NOT_FOUND.
    */
   engineLog(engine: string): EngineLog;
-  /** Calls `listener` with every engine that changes, load aside, until the returned function is called. */
-  watch(listener: (engine: Engine) => void): () => void;
+  /**
+   * Calls `listener` with every engine that changes, load aside, until the returned function is called, and `onClose` when
+   * the engines have stopped and none will change.
+   */
+  watch(listener: (engine: Engine) => void, onClose?: () => void): () => void;
   /** Starts the engines and announces the node. */
   start(): void;
   /** Takes nothing new; what runs goes on. */
   drain(): void;
-  /** Stops every engine, giving what runs at most `drainMs` (default 0); nothing of them is left afterwards. */
+  /**
+   * Stops every engine, giving what runs at most `drainMs` (default 0); nothing of them is left afterwards. A second call
+   * waits for the first.
+   */
   close(drainMs?: number): Promise<void>;
 }
 
@@ -87,14 +93,16 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
   const { log, now } = resources;
   const node = config.node ?? hostname();
   const epoch = BigInt(now());
-  const listeners = new Set<(engine: Engine) => void>();
+  const listeners = new Map<(engine: Engine) => void, (() => void) | undefined>();
   const stopping = new AbortController();
   let registration: Registration | undefined;
+  let stopped = false;
+  let closing: Promise<void> | undefined;
 
   const nodeEngines = createNodeEngines(config, resources, {
     onChange(slot) {
       registration?.changed();
-      for (const listener of listeners) listener(slot.engine);
+      for (const listener of listeners.keys()) listener(slot.engine);
       loads.changed(slot);
       residency.changed();
     },
@@ -140,6 +148,15 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     registration?.changed();
   };
 
+  async function close(drainMs: number): Promise<void> {
+    drain();
+    await nodeEngines.stop(drainMs);
+    stopped = true;
+    for (const onClose of listeners.values()) onClose?.();
+    await registration?.close();
+    await nodeEngines.close();
+  }
+
   return {
     node,
     modelsDirectory: modelsDirectoryOf(resources.dataDir),
@@ -149,17 +166,17 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     call: (name, signal, work) => calls.call(name, signal, work),
     async *load(request, signal) {
       stopping.signal.throwIfAborted();
-      const source = await modelSource(request, {
-        entryOf: (name) => config.models.find((entry) => entry.name === name),
-        ...resources,
-      });
-      yield* loads.load(source).follow(signal);
+      const entryOf = (name: string) => config.models.find((entry) => entry.name === name);
+      // What is here needs nothing of what it once came from.
+      const load = loads.current(request.model) ?? loads.load(await modelSource(request, { entryOf, ...resources }));
+      yield* load.follow(signal);
     },
     unload: async (model) => (await loads.unload(model)).map(({ engine }) => engine),
     demand: async (name) => await known(name).demand(),
     engineLog: (name) => known(name).log,
-    watch(listener) {
-      listeners.add(listener);
+    watch(listener, onClose) {
+      listeners.set(listener, onClose);
+      if (stopped) onClose?.();
       return () => listeners.delete(listener);
     },
     start() {
@@ -170,11 +187,9 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
       registration = register(registry, () => ({ node, epoch, address, engines: list(), draining: draining() }), log);
     },
     drain,
-    async close(drainMs = 0) {
-      drain();
-      await nodeEngines.stop(drainMs);
-      await registration?.close();
-      await nodeEngines.close();
+    close(drainMs = 0) {
+      closing ??= close(drainMs);
+      return closing;
     },
   };
 }

@@ -13,6 +13,8 @@ export interface FakeCounts {
   readonly aborted: number;
   /** Requests answered to the end. */
   readonly served: number;
+  /** Answers whose reader does not take what is written. */
+  readonly blocked: number;
   /** The last generation that was asked for. */
   readonly last?: { path: string; headers: Record<string, string>; body: Record<string, unknown> };
 }

@@ -3,7 +3,7 @@
 //   node test/engines/fake-openai.ts '<script as JSON>' [--port N | --socket PATH]
 //
 // It prints {"port":N} (or {"socket":PATH}) when it listens. See FakeScript for the script; `POST /script` replaces it.
-// `GET /running` tells what is really in flight, counted by sockets: {"running","aborted","served","last"}.
+// `GET /running` tells what is really in flight, counted by sockets: {"running","aborted","served","blocked","last"}.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -67,7 +67,7 @@ export interface FakeScript {
 /** Long enough for the socket to take what was written, so that a cut loses only what comes after it. */
 const FLUSH_MS = 20;
 
-const counts = { running: 0, aborted: 0, served: 0 };
+const counts = { running: 0, aborted: 0, served: 0, blocked: 0 };
 let script: FakeScript = JSON.parse(process.argv[2] ?? '{}');
 let last: unknown;
 
@@ -273,6 +273,7 @@ async function write(fake: FakeScript, response: ServerResponse, bytes: Buffer):
   for (let at = 0; at < bytes.length; at += size) {
     if (response.destroyed) return;
     if (!response.write(bytes.subarray(at, at + size))) {
+      counts.blocked++;
       await new Promise<void>((resolve) => {
         const go = (): void => {
           response.off('drain', go).off('close', go);
@@ -280,6 +281,7 @@ async function write(fake: FakeScript, response: ServerResponse, bytes: Buffer):
         };
         response.on('drain', go).on('close', go);
       });
+      counts.blocked--;
     }
     // A turn of the event loop, so that the pieces are not joined again.
     if (size < bytes.length && !fake.corked) await delay(0);

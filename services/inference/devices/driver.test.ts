@@ -46,6 +46,7 @@ test('devices, memory and processes are read', async () => {
         migMode: false,
       },
     ],
+    isWhole: true,
     processes: [
       { processId: 4_000_001, uuid: first?.uuid, usedBytes: 1_000 * MIB },
       { processId: 4_000_001, uuid: second?.uuid, usedBytes: 1_000 * MIB },
@@ -83,7 +84,7 @@ test('what the driver does not tell is unset, not 0', async () => {
 
 test('without nvidia-smi there is no device and no problem', async () => {
   const reading = await readDriver((name) => (name === 'PATH' ? '/no/such/place' : undefined));
-  expect(reading).toEqual({ gpus: [], processes: [], slices: [], absent: true });
+  expect(reading).toEqual({ gpus: [], isWhole: false, processes: [], slices: [], absent: true });
 });
 
 test.each([
@@ -94,7 +95,7 @@ test.each([
   [{ code: 255, stderr: 'Unable to determine the device handle for GPU0000:07:00.0: Unknown Error\n' }, '0000:07:00.0'],
 ])('its own words are told when it fails: %j', async (fault, words) => {
   const reading = await look({ gpus: gpusOf('NVIDIA L4', 23_034, 1), fault });
-  expect(reading).toMatchObject({ gpus: [], absent: false });
+  expect(reading).toMatchObject({ gpus: [], isWhole: false, absent: false });
   expect(reading.problem).toContain(`ended with code ${fault.code}`);
   expect(reading.problem).toContain(words);
 });
@@ -102,10 +103,14 @@ test.each([
 test('a driver that does not answer is given up', async () => {
   const reading = await look({ gpus: gpusOf('NVIDIA L4', 23_034, 1), fault: 'hang' }, 1_000);
   expect(reading.problem).toContain('did not end within 1000 ms');
+  expect(reading.isWhole).toBe(false);
 });
 
 test('a driver without devices is a problem', async () => {
-  expect((await look({ gpus: [] })).problem).toContain('No devices were found');
+  const reading = await look({ gpus: [] });
+  expect(reading.problem).toContain('No devices were found');
+  // It works and says that there is none, unlike one that cannot answer.
+  expect(reading.isWhole).toBe(true);
 });
 
 test('what is no row is passed over', () => {

@@ -18,7 +18,11 @@ export async function readDriver(
   const answer = await ask(`--query-gpu=${GPU_COLUMNS}`, FORMAT);
   if (answer.error?.code === 'ENOENT') return NO_DEVICES;
   const gpus = parseGpus(answer.stdout);
-  if (gpus.length === 0) return { ...NO_DEVICES, absent: false, problem: problemOf(answer, 'lists no device') };
+  if (gpus.length === 0) {
+    // So it says, with whatever code, when it works and the machine has none.
+    const isWhole = `${answer.stdout}${answer.stderr}`.includes('No devices were found');
+    return { ...NO_DEVICES, isWhole, absent: false, problem: problemOf(answer, 'lists no device') };
+  }
   const hasSlices = gpus.some(({ migMode }) => migMode);
   const [apps, list] = await Promise.all([
     ask(`--query-compute-apps=${PROCESS_COLUMNS}`, FORMAT),
@@ -27,6 +31,7 @@ export async function readDriver(
   const failed = [answer, apps, ...(list ? [list] : [])].find(({ code }) => code !== 0);
   return {
     gpus,
+    isWhole: answer.code === 0,
     processes: parseProcesses(apps.stdout),
     slices: list ? parseSlices(list.stdout) : [],
     problem: failed && problemOf(failed, 'failed'),

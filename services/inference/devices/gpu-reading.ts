@@ -33,6 +33,8 @@ export interface MigSlice {
 /** Everything that one look at the driver showed. */
 export interface DriverReading {
   readonly gpus: readonly GpuReading[];
+  /** Whether those are all there are: the driver was asked and told of no failure. */
+  readonly isWhole: boolean;
   readonly processes: readonly GpuProcess[];
   readonly slices: readonly MigSlice[];
   /** Why nothing or not everything could be read, in words. Unset: all of it was. */
@@ -42,4 +44,4 @@ export interface DriverReading {
 }
 
 /** A machine without a driver. */
-export const NO_DEVICES: DriverReading = { gpus: [], processes: [], slices: [], absent: true };
+export const NO_DEVICES: DriverReading = { gpus: [], isWhole: false, processes: [], slices: [], absent: true };

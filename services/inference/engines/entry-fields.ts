@@ -1,17 +1,5 @@
 import { z } from 'zod';
 
-/** Variables that an entry must not set, and what to do instead. */
-const OWN_VARIABLES: Readonly<Record<string, string>> = {
-  CUDA_VISIBLE_DEVICES: "name the devices in 'devices'",
-  CUDA_DEVICE_ORDER: "name the devices in 'devices'",
-  RAY_ADDRESS: 'name the cluster in ray_address',
-  MESH_ENGINE_MARK: 'remove it',
-  MESH_ENGINE_KEY: 'remove it',
-  VLLM_API_KEY: 'remove it',
-  LLAMA_API_KEY: 'remove it',
-  OLLAMA_HOST: 'remove it',
-};
-
 /** How long a start may take in all, in seconds, when the entry does not say. */
 const DEFAULT_START_TIMEOUT_SECONDS = 3_600;
 
@@ -27,11 +15,11 @@ export const commonFields = {
   required: z.boolean().default(false),
 };
 
-const environment = z.record(z.string().min(1), z.string()).superRefine((variables, context) => {
+/** A name with '=' would set another variable. */
+const environment = z.record(z.string(), z.string()).superRefine((variables, context) => {
   for (const name of Object.keys(variables)) {
-    if (!Object.hasOwn(OWN_VARIABLES, name)) continue;
-    const message = `${name} is set by the mesh; ${OWN_VARIABLES[name]}`;
-    context.addIssue({ code: 'custom', path: [name], message });
+    if (/^[^=\0]+$/.test(name)) continue;
+    context.addIssue({ code: 'custom', path: [name], message: "must be the name of a variable, without '='" });
   }
 });
 
@@ -104,29 +92,4 @@ export function requireDevicesForSpread(entry: Spread, context: z.RefinementCtx)
   const fields = stages === 1 ? 'tensor_parallel_size' : 'tensor_parallel_size times pipeline_parallel_size';
   const message = `names ${devices.length} devices, and ${fields} asks for ${needed}`;
   context.addIssue({ code: 'custom', path: ['devices'], message });
-}
-
-/** Arguments that an entry must not repeat. */
-export interface OwnFlags {
-  /** Those that the mesh sets itself: a second one would win, and the engine would be looked for in vain. */
-  readonly set: readonly string[];
-  /** Those that decide how much of which devices is used, with the fields that are booked for it. */
-  readonly booked: Readonly<Record<string, string>>;
-}
-
-type EntryCheck = (entry: { extra_args: string[] }, context: z.RefinementCtx) => void;
-
-/** Refuses such arguments in `extra_args`. */
-export function refuseOwnFlags({ set, booked }: OwnFlags): EntryCheck {
-  return ({ extra_args: args }, context) => {
-    for (const [index, argument] of args.entries()) {
-      const flag = argument.split('=')[0] ?? '';
-      const path = ['extra_args', index];
-      if (set.includes(flag)) {
-        context.addIssue({ code: 'custom', path, message: `${flag} is set by the mesh; remove it` });
-      } else if (Object.hasOwn(booked, flag)) {
-        context.addIssue({ code: 'custom', path, message: `${flag} decides about devices; use ${booked[flag]}` });
-      }
-    }
-  };
 }

@@ -1,25 +1,16 @@
 import { rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
-import type {
-  EngineAdapter,
-  EngineConnection,
-  EngineLaunch,
-  EnginePlace,
-  EngineProgress,
-  EngineSetting,
-} from './engine.ts';
-import type { LlamaCppEntry } from './model-entry.ts';
+import type { EngineAdapter, EngineConnection, EnginePlace, EngineSetting } from './engine.ts';
+import type { LlamaCppEntry } from './llama-cpp-entry.ts';
+import { llamaCppLaunch } from './llama-cpp-launch.ts';
 import { OpenAiConnection } from './openai-connection.ts';
 import { engineFailed } from './openai-errors.ts';
 import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
-import { deviceDemand, newEngineKey, newSocketPath, processLaunch, type StartedEntry } from './process-launch.ts';
-
-const CHILD_PROGRAM = join(import.meta.dirname, '..', 'embedded', 'main.ts');
-const KEY_VARIABLE = 'MESH_ENGINE_KEY';
+import { deviceDemand, newEngineKey, newSocketPath } from './process-launch.ts';
 
 const CAPABILITIES = create(EngineCapabilitiesSchema, {
   chat: true,
@@ -85,12 +76,7 @@ export function llamaCppEngine(entry: LlamaCppEntry): EngineAdapter {
   };
 }
 
-function connect(
-  entry: LlamaCppEntry,
-  modelId: string,
-  setting: EngineSetting,
-  { devices }: EnginePlace,
-): EngineConnection {
+function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting, place: EnginePlace): EngineConnection {
   const socketPath = newSocketPath(setting);
   const apiKey = newEngineKey();
   const connection = new OpenAiConnection(
@@ -104,7 +90,7 @@ function connect(
     },
   );
   return {
-    launch: launch(entry, setting, { devices, socketPath, apiKey }),
+    launch: llamaCppLaunch(entry, setting, { ...place, socketPath, apiKey }),
     generate: (request, call, sink) => connection.generate(request, modelId, call, sink),
     async tokenize(prompt, signal) {
       const answer = await connection.json('POST', '/tokenize', signal, tokenizeBody(prompt, entry.name));
@@ -122,69 +108,6 @@ function connect(
       await rm(socketPath, { force: true });
     },
   };
-}
-
-/** Where one start runs and listens. */
-interface ChildPlace {
-  readonly devices: readonly number[];
-  readonly socketPath: string;
-  readonly apiKey: string;
-}
-
-function launch(
-  entry: LlamaCppEntry,
-  setting: EngineSetting,
-  { devices, socketPath, apiKey }: ChildPlace,
-): EngineLaunch {
-  const child = [CHILD_PROGRAM, '--model', entry.model, '--socket', socketPath];
-  if (entry.max_model_len !== undefined) child.push('--context', String(entry.max_model_len));
-  if (entry.max_concurrency !== undefined) child.push('--sequences', String(entry.max_concurrency));
-  child.push('--gpu', gpuChoice(entry, setting), '--api-key-env', KEY_VARIABLE);
-  return processLaunch(
-    entry,
-    { devices, ports: [] },
-    {
-      program: setting.nodePath,
-      // The young generation is capped as in the mesh itself: uncapped it only costs memory.
-      args: ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning', ...child],
-      environment: { [KEY_VARIABLE]: apiKey },
-      secrets: [apiKey],
-      readLine: readProgress,
-      failures: [],
-    },
-  );
-}
-
-/** Where there is no room for it on CUDA's devices none of them is shown to it; other makers' GPUs are its to find. */
-function gpuChoice({ devices, cudaOnly }: StartedEntry, setting: EngineSetting): 'auto' | 'none' | 'cuda' {
-  if (devices?.length === 0) return 'none';
-  // Asked for it does not fall back to something slower in silence.
-  return devices === undefined && cudaOnly !== true ? setting.gpu : 'cuda';
-}
-
-/** A line of the child's standard output, if it is one of its reports. */
-function readProgress(line: string, fromStderr: boolean): EngineProgress | undefined {
-  if (fromStderr) return undefined;
-  if (!line.startsWith('{')) return undefined;
-  let report: Readonly<Record<string, unknown>>;
-  try {
-    report = JSON.parse(line);
-  } catch {
-    return undefined; // Some other output that happens to start with a brace.
-  }
-  if (report.event === 'loading') return { stage: 'loading weights', percent: number(report.percent) };
-  if (report.event !== 'ready') return undefined;
-  const device = report.device;
-  return {
-    stage: 'ready',
-    deviceKind: typeof device === 'string' ? device : undefined,
-    contextTokens: number(report.contextTokens),
-    maxConcurrency: number(report.sequences),
-  };
-}
-
-function number(value: unknown): number | undefined {
-  return typeof value === 'number' ? Math.round(value) : undefined;
 }
 
 function tokenizeBody(prompt: Prompt, engine: string): object {

@@ -1,6 +1,6 @@
 import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { EngineLaunch, EnginePlace, EngineProgress, FailureSignature } from './engine.ts';
-import type { LlamaServerEntry } from './model-entry.ts';
+import type { LlamaServerEntry } from './llama-server-entry.ts';
 import { processLaunch } from './process-launch.ts';
 
 /** More layers than any model has: all of them. Its own default differs between versions. */
@@ -30,8 +30,7 @@ export function llamaServerLaunch(entry: LlamaServerEntry, modelId: string, plac
   return processLaunch(entry, place, {
     program: entry.program ?? 'llama-server',
     args,
-    environment: { LLAMA_API_KEY: place.apiKey },
-    secrets: [place.apiKey],
+    apiKey: { variable: 'LLAMA_API_KEY', value: place.apiKey },
     readLine: readLlamaServerProgress,
     failures: LLAMA_SERVER_FAILURES,
   });
@@ -102,7 +101,7 @@ export const LLAMA_SERVER_FAILURES: readonly FailureSignature[] = [
   {
     pattern: /NCCL error/,
     cause: FailureCause.NCCL,
-    hint: 'The devices could not talk to each other. Try a single device, or --split-mode layer in extra_args.',
+    hint: 'The devices could not talk to each other. Try a single device.',
   },
   {
     pattern:

@@ -6,14 +6,15 @@ import { type EngineCapabilities, EngineCapabilitiesSchema } from '../../../gen/
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
+import { flagMeant, LLAMA_CPP } from './command-line.ts';
 import { embedOverOpenAi } from './embeddings.ts';
 import type { DeviceDemand, EngineAdapter, EngineConnection, EnginePlace, EngineSetting } from './engine.ts';
 import { LlamaServerChatStream } from './llama-server-chat-stream.ts';
 import { llamaServerTokens, probeLlamaServer } from './llama-server-control.ts';
+import type { LlamaServerEntry } from './llama-server-entry.ts';
 import { llamaServerLaunch } from './llama-server-launch.ts';
 import { type LlamaServerRequest, llamaServerRequest } from './llama-server-request.ts';
 import { LlamaServerStream } from './llama-server-stream.ts';
-import type { LlamaServerEntry } from './model-entry.ts';
 import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
 import { unsupportedField } from './openai-errors.ts';
 import { deviceDemand, newEngineKey, newSocketPath } from './process-launch.ts';
@@ -33,7 +34,7 @@ const GENERATES = create(EngineCapabilitiesSchema, {
 /** With a projector, which turns images into tokens. */
 const SEES = create(EngineCapabilitiesSchema, { ...GENERATES, images: true });
 
-const PROJECTOR = /^(?:--mmproj|-mm|--mmproj-url|-mmu)(?:=|$)/;
+const PROJECTOR = ['--mmproj', '-mm', '--mmproj-url', '-mmu'];
 
 const EMBEDS = create(EngineCapabilitiesSchema, { embeddings: true, tokenize: true });
 
@@ -41,8 +42,8 @@ const EMBEDS = create(EngineCapabilitiesSchema, { embeddings: true, tokenize: tr
 export function llamaServerEngine(entry: LlamaServerEntry): EngineAdapter {
   // A comma would make two names of it.
   const modelId = basename(entry.model, '.gguf').replaceAll(',', '_');
-  const generates = entry.extra_args.some((argument) => PROJECTOR.test(argument)) ? SEES : GENERATES;
-  const capabilities = entry.task === 'embed' ? EMBEDS : generates;
+  const sees = entry.extra_args.some((argument) => flagMeant(argument, PROJECTOR, LLAMA_CPP) !== undefined);
+  const capabilities = entry.task === 'embed' ? EMBEDS : sees ? SEES : GENERATES;
   return {
     kind: entry.engine,
     capabilities,

@@ -1,10 +1,6 @@
 import { expect, test } from 'vitest';
+import { entryProblems } from '../../../test/engines/entry-problems.ts';
 import { modelEntrySchema } from './model-entry.ts';
-
-function problems(entry: object): string[] {
-  const result = modelEntrySchema.safeParse(entry);
-  return (result.error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`);
-}
 
 const vllm = { name: 'a', engine: 'vllm', model: 'm' };
 
@@ -22,7 +18,7 @@ test.each([
   { ...vllm, engine: 'ollama', base_url: 'http://127.0.0.1:11434', api_key_env: 'KEY' },
   { ...vllm, engine: 'llama.cpp', devices: [0], share_devices: true },
 ])('%j is taken', (entry) => {
-  expect(problems(entry)).toEqual([]);
+  expect(entryProblems(entry)).toEqual([]);
 });
 
 test('what is left out has its default', () => {
@@ -48,44 +44,17 @@ test.each([
     'devices: names 3 devices, and tensor_parallel_size times pipeline_parallel_size asks for 4',
   ],
   [{ ray_address: 'auto' }, 'devices: must name the devices of this host that the Ray cluster may use, or none: []'],
-  [
-    { env: { CUDA_VISIBLE_DEVICES: '1' } },
-    "env.CUDA_VISIBLE_DEVICES: CUDA_VISIBLE_DEVICES is set by the mesh; name the devices in 'devices'",
-  ],
-  [{ env: { VLLM_API_KEY: 'mine' } }, 'env.VLLM_API_KEY: VLLM_API_KEY is set by the mesh; remove it'],
-  [
-    { env: { RAY_ADDRESS: 'auto' } },
-    'env.RAY_ADDRESS: RAY_ADDRESS is set by the mesh; name the cluster in ray_address',
-  ],
-  [{ extra_args: ['--seed', '1', '--uds=/x'] }, 'extra_args.2: --uds is set by the mesh; remove it'],
-  [{ extra_args: ['--api-key', 'x'] }, 'extra_args.0: --api-key is set by the mesh; remove it'],
-  [
-    { extra_args: ['--tensor-parallel-size', '2'] },
-    'extra_args.0: --tensor-parallel-size decides about devices; use tensor_parallel_size',
-  ],
-  [{ extra_args: ['-tp=2'] }, 'extra_args.0: -tp decides about devices; use tensor_parallel_size'],
-  [
-    { extra_args: ['--gpu-memory-utilization', '1'] },
-    'extra_args.0: --gpu-memory-utilization decides about devices; use gpu_memory_utilization',
-  ],
   [{ model: '--trust-remote-code' }, "model: must not start with '-'"],
   [{ gpu_memory_utilization: 1.1 }, expect.stringContaining('gpu_memory_utilization: ')],
   [{ dtype: 'int3' }, expect.stringContaining('dtype: ')],
   [{ base_url: 'http://x' }, ': Unrecognized key: "base_url"'],
 ])('%j is refused', (fields, problem) => {
-  expect(problems({ ...vllm, ...fields })).toEqual([problem]);
+  expect(entryProblems({ ...vllm, ...fields })).toEqual([problem]);
 });
 
 test.each([
-  [
-    'tgi',
-    { extra_args: ['--num-shard', '2'] },
-    'extra_args.0: --num-shard decides about devices; use tensor_parallel_size',
-  ],
-  ['tgi', { extra_args: ['-p', '80'] }, 'extra_args.0: -p is set by the mesh; remove it'],
   ['tgi', { ray_address: 'auto' }, ': Unrecognized key: "ray_address"'],
   ['llama-server', { dtype: 'float16' }, ': Unrecognized key: "dtype"'],
-  ['llama-server', { extra_args: ['-ngl', '9'] }, 'extra_args.0: -ngl decides about devices; use gpu_layers'],
   ['transformers', { tensor_parallel_size: 2 }, ': Unrecognized key: "tensor_parallel_size"'],
   [
     'ollama',
@@ -96,5 +65,5 @@ test.each([
   ['ollama', { extra_args: ['x'] }, ': Unrecognized key: "extra_args"'],
   ['abacus', {}, expect.stringMatching(/^engine: Invalid/)],
 ])('%s with %j is refused', (engine, fields, problem) => {
-  expect(problems({ ...vllm, engine, ...fields })).toEqual([problem]);
+  expect(entryProblems({ ...vllm, engine, ...fields })).toEqual([problem]);
 });

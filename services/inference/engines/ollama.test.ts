@@ -15,8 +15,9 @@ import {
 import type { FailedStart, FaultScript } from '../../../test/engines/kit/fault-script.ts';
 import { failureIn, fakeSetting, until } from '../../../test/engines/launched-engine.ts';
 import { ollamaFolder } from '../../../test/engines/ollama/models.ts';
-import { type ModelEntry, modelEntrySchema, type OllamaEntry } from './model-entry.ts';
+import { type ModelEntry, modelEntrySchema } from './model-entry.ts';
 import { ollamaEngine } from './ollama.ts';
+import type { OllamaEntry } from './ollama-entry.ts';
 import { StartRefusedError } from './start-refused.ts';
 
 interface EntryFields {

@@ -1,7 +1,7 @@
 import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import type { DeviceDemand, EngineAdapter, EngineConnection, EnginePlace, EngineSetting } from './engine.ts';
-import type { OllamaEntry } from './model-entry.ts';
 import { OLLAMA_CAPABILITIES, OllamaConnection } from './ollama-connection.ts';
+import type { OllamaEntry } from './ollama-entry.ts';
 import { OLLAMA_FAILURES, readOllamaLine } from './ollama-failures.ts';
 import { ggufOf, modelsDirectory } from './ollama-store.ts';
 import { deviceDemand, processLaunch } from './process-launch.ts';

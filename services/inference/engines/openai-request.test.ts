@@ -4,7 +4,8 @@ import { GenerateRequestSchema, ToolMode } from '../../../gen/mesh/generation/v1
 import { type ChatMessageSchema, Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { llamaCppEngine } from './llama-cpp.ts';
-import { type LlamaCppEntry, modelEntrySchema } from './model-entry.ts';
+import type { LlamaCppEntry } from './llama-cpp-entry.ts';
+import { modelEntrySchema } from './model-entry.ts';
 import { type OpenAiDialect, openAiRequest } from './openai-request.ts';
 
 const ABLE = create(EngineCapabilitiesSchema, {

@@ -3,8 +3,8 @@ import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_
 import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import { embedOverOpenAi } from './embeddings.ts';
 import type { EngineAdapter, EngineConnection, EngineProbe, EngineSetting } from './engine.ts';
-import type { OpenAiEntry } from './model-entry.ts';
 import { OpenAiConnection } from './openai-connection.ts';
+import type { OpenAiEntry } from './openai-entry.ts';
 import { engineFailed, type OpenAiAnswer, unsupportedField } from './openai-errors.ts';
 import { parseEngineJson } from './told-error.ts';
 

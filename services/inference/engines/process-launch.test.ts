@@ -12,15 +12,17 @@ const entry: StartedEntry = { share_devices: false, env: {}, extra_args: [] };
 const parts = { program: 'tool', args: ['serve'], readLine: () => undefined, failures: [] };
 
 test("the operator's variables come over defaults, never over devices, keys and what the mesh sets", () => {
-  const env = { DO_NOT_TRACK: '0', TOOL_KEY: 'mine-and-long', CUDA_VISIBLE_DEVICES: '7', LANG: 'de' };
+  const env = { DO_NOT_TRACK: '0', B: 'mine', TOOL_KEY: 'mine', CUDA_VISIBLE_DEVICES: '7', LANG: 'de' };
+  const apiKey = { variable: 'TOOL_KEY', value: 'ours' };
   const launch = processLaunch(
     { ...entry, env, extra_args: ['--more'] },
     { devices: [2, 0], ports: [] },
-    { ...parts, defaults: { DO_NOT_TRACK: '1', A: '1' }, environment: { TOOL_KEY: 'ours' }, secrets: ['ours'] },
+    { ...parts, defaults: { DO_NOT_TRACK: '1', A: '1' }, environment: { B: 'ours' }, apiKey },
   );
   expect(launch.args).toEqual(['serve', '--more']);
   expect(launch.environment).toEqual({
     A: '1',
+    B: 'ours',
     DO_NOT_TRACK: '0',
     LANG: 'de',
     TOOL_KEY: 'ours',
@@ -29,10 +31,11 @@ test("the operator's variables come over defaults, never over devices, keys and 
   });
 });
 
-test('variables that are secret by their names are masked, short words are not', () => {
-  const env = { HF_TOKEN: 'hf-0123456789', DB_PASSWORD: 'correct horse', S3_SECRET: 'short', HF_HOME: '/data/models' };
-  const launch = processLaunch({ ...entry, env }, { devices: [], ports: [] }, { ...parts, secrets: ['key'] });
-  expect(launch.secrets).toEqual(['key', 'hf-0123456789', 'correct horse']);
+test('the key of the start is masked, and so is what is secret by the name of its variable', () => {
+  const env = { HF_TOKEN: 'hf-0123456789', HF_HOME: '/data/models' };
+  const apiKey = { variable: 'TOOL_KEY', value: 'k' };
+  const launch = processLaunch({ ...entry, env }, { devices: [], ports: [] }, { ...parts, apiKey });
+  expect(launch.secrets).toEqual(['k', 'hf-0123456789']);
   expect(launch.environment.CUDA_VISIBLE_DEVICES).toBe('');
 });
 

@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { estimateMemory, type ModelUse } from '../devices/vram-estimate.ts';
 import type { DeviceDemand, EngineLaunch, EnginePlace, EngineSetting } from './engine.ts';
+import { secretValues } from './secret-values.ts';
 
 /** What entries of all started engines have. */
 export interface StartedEntry {
@@ -16,27 +17,29 @@ export interface StartedEntry {
 }
 
 /** What one kind of engine says of its process; the rest is the same for all. */
-export interface ProcessParts
-  extends Pick<EngineLaunch, 'program' | 'args' | 'readLine' | 'failures'>,
-    Partial<Pick<EngineLaunch, 'secrets'>> {
+export interface ProcessParts extends Pick<EngineLaunch, 'program' | 'args' | 'readLine' | 'failures'> {
   /** What the operator's variables may change, e.g. what keeps the engine from telling its maker about itself. */
   readonly defaults?: Readonly<Record<string, string>>;
-  /** What they may not, e.g. the key of this start. */
+  /** What they may not. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** The key of this start, in a variable: arguments are in every process list. Unset: the engine knows none. */
+  readonly apiKey?: { readonly variable: string; readonly value: string };
 }
-
-/** Shorter values of variables are words that may stand in any line. */
-const SHORTEST_SECRET = 8;
-
-const SECRET_NAME = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/i;
 
 /** The process of one start: on its devices alone, with the operator's variables and arguments, secrets known. */
 export function processLaunch(entry: StartedEntry, place: EnginePlace, parts: ProcessParts): EngineLaunch {
+  const key = parts.apiKey;
   return {
     program: parts.program,
     args: [...parts.args, ...(entry.extra_args ?? [])],
-    environment: { ...parts.defaults, ...entry.env, ...parts.environment, ...deviceVariables(place.devices) },
-    secrets: [...(parts.secrets ?? []), ...secretsIn(entry.env)],
+    environment: {
+      ...parts.defaults,
+      ...entry.env,
+      ...parts.environment,
+      ...(key && { [key.variable]: key.value }),
+      ...deviceVariables(place.devices),
+    },
+    secrets: [...(key ? [key.value] : []), ...secretValues(entry.env)],
     readLine: parts.readLine,
     failures: parts.failures,
   };
@@ -90,10 +93,4 @@ export async function deviceDemand(
 /** Where the engine itself looks for models: its own variables and the few of ours that it inherits. */
 function variableOf(entry: StartedEntry, name: string): string | undefined {
   return entry.env[name] ?? (name === 'HOME' ? homedir() : undefined);
-}
-
-function secretsIn(variables: Readonly<Record<string, string>>): string[] {
-  return Object.entries(variables).flatMap(([name, value]) =>
-    SECRET_NAME.test(name) && value.length >= SHORTEST_SECRET ? [value] : [],
-  );
 }

@@ -1,7 +1,7 @@
 import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { EngineLaunch, EnginePlace, EngineProgress, FailureSignature } from './engine.ts';
-import type { TgiEntry } from './model-entry.ts';
 import { processLaunch } from './process-launch.ts';
+import type { TgiEntry } from './tgi-entry.ts';
 
 /** Three listeners of its own; two launchers on one host collide on any of their defaults, and on that of the shards' socket. */
 export const TGI_PORT_COUNT = 3;
@@ -48,8 +48,7 @@ export function tgiLaunch(entry: TgiEntry, place: TgiPlace): EngineLaunch {
     args,
     // Colours would end up in the log and in the evidence.
     defaults: { NO_COLOR: '1' },
-    environment: { API_KEY: place.apiKey },
-    secrets: [place.apiKey],
+    apiKey: { variable: 'API_KEY', value: place.apiKey },
     readLine: readTgiProgress,
     failures: TGI_FAILURES,
   });

@@ -165,17 +165,16 @@ describe('two on one host', () => {
       for (const [index, folder] of folders.entries()) {
         const ports = await freePorts(3);
         const model = `acme/model-${index}`;
-        const entry = entryOf({ model, env: { ...scripted({}, folder.recordFile), ...env } });
+        const entry = entryOf({ model, env: scripted({}, folder.recordFile) });
         const adapter = tgiEngine(entry);
         const without = {
           ...adapter,
-          connect: (...args: Parameters<typeof adapter.connect>) => {
-            const connection = adapter.connect(...args);
-            if (connection.launch) {
-              const launch = { ...connection.launch, args: withoutFlags(connection.launch.args, leaveOut) };
-              return { ...connection, launch };
-            }
-            return connection;
+          connect: (...asked: Parameters<typeof adapter.connect>) => {
+            const connection = adapter.connect(...asked);
+            if (!connection.launch) return connection;
+            const { args, environment } = connection.launch;
+            const launch = { args: withoutFlags(args, leaveOut), environment: { ...environment, ...env } };
+            return { ...connection, launch: { ...connection.launch, ...launch } };
           },
         };
         const started = startEngine(without, folder, { devices: [2 * index, 2 * index + 1], ports });

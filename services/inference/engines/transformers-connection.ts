@@ -5,13 +5,13 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
 import type { EngineConnection, EngineLaunch, EngineProbe } from './engine.ts';
-import type { TransformersEntry } from './model-entry.ts';
 import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
 import { engineFailed, unsupportedField } from './openai-errors.ts';
 import { type OpenAiRequest, openAiRequest } from './openai-request.ts';
 import { OpenAiStream } from './openai-stream.ts';
 import { StopCutter } from './stop-cutter.ts';
 import { parseEngineJson, readToldError } from './told-error.ts';
+import type { TransformersEntry } from './transformers-entry.ts';
 
 /** Whether it calls tools and tells reasoning apart depends on the model's template. */
 export const TRANSFORMERS_CAPABILITIES = create(EngineCapabilitiesSchema, { chat: true, tools: true });

@@ -13,8 +13,9 @@ import {
 } from '../../../test/engines/engine-on-port.ts';
 import type { FailedStart, FaultScript } from '../../../test/engines/kit/fault-script.ts';
 import { failureIn } from '../../../test/engines/launched-engine.ts';
-import { type ModelEntry, modelEntrySchema, type TransformersEntry } from './model-entry.ts';
+import { type ModelEntry, modelEntrySchema } from './model-entry.ts';
 import { transformersEngine } from './transformers.ts';
+import type { TransformersEntry } from './transformers-entry.ts';
 
 const MODEL = 'Qwen/Qwen3-0.6B';
 const TIMEOUT_MS = 60_000;

@@ -1,7 +1,7 @@
 import type { EngineAdapter, EngineConnection, EnginePlace } from './engine.ts';
-import type { TransformersEntry } from './model-entry.ts';
 import { deviceDemand, processLaunch } from './process-launch.ts';
 import { TRANSFORMERS_CAPABILITIES, TransformersConnection } from './transformers-connection.ts';
+import type { TransformersEntry } from './transformers-entry.ts';
 import { readTransformersLine, TRANSFORMERS_FAILURES } from './transformers-failures.ts';
 
 /** `transformers serve`, pinned to one model: a fallback for models that no other engine runs. */

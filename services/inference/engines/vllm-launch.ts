@@ -1,6 +1,6 @@
 import type { EngineLaunch, EnginePlace } from './engine.ts';
-import type { VllmEntry } from './model-entry.ts';
 import { processLaunch } from './process-launch.ts';
+import type { VllmEntry } from './vllm-entry.ts';
 import { readVllmProgress, VLLM_FAILURES } from './vllm-log.ts';
 
 /**
@@ -40,12 +40,8 @@ export function vllmLaunch(entry: VllmEntry, place: VllmPlace): EngineLaunch {
       // Colours would end up in the log and in the evidence.
       NO_COLOR: '1',
     },
-    environment: {
-      // Not an argument: those are in every process list.
-      VLLM_API_KEY: apiKey,
-      ...(entry.ray_address === undefined ? {} : { RAY_ADDRESS: entry.ray_address }),
-    },
-    secrets: [apiKey],
+    environment: entry.ray_address === undefined ? {} : { RAY_ADDRESS: entry.ray_address },
+    apiKey: { variable: 'VLLM_API_KEY', value: apiKey },
     readLine: readVllmProgress,
     failures: VLLM_FAILURES,
   });

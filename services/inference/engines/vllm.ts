@@ -16,13 +16,13 @@ import type {
   EngineSetting,
 } from './engine.ts';
 import { readMetrics, VLLM_METRICS } from './metrics-names.ts';
-import type { VllmEntry } from './model-entry.ts';
 import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
 import { engineFailed } from './openai-errors.ts';
 import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
 import type { OpenAiRequest } from './openai-request.ts';
 import { OpenAiStream } from './openai-stream.ts';
 import { deviceDemand, newEngineKey, newSocketPath } from './process-launch.ts';
+import type { VllmEntry } from './vllm-entry.ts';
 import { vllmLaunch, vllmMemoryShare, vllmSpread } from './vllm-launch.ts';
 import { type VllmModel, vllmRequest } from './vllm-request.ts';
 
@@ -54,7 +54,7 @@ function capabilitiesOf(entry: VllmEntry): EngineCapabilities {
     tokenIds: true,
     logprobs: true,
     choices: true,
-    tools: entry.tool_call_parser !== undefined || entry.extra_args.includes('--enable-auto-tool-choice'),
+    tools: entry.tool_call_parser !== undefined,
     json: true,
     tokenize: true,
     images: true,

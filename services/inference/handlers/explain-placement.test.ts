@@ -44,9 +44,13 @@ function node(state: Partial<FakeMachineState>, demands: Demands = {}): Node {
   const hub = mkdtempSync(join(tmpdir(), 'hub-'));
   const modelsDirectory = join(hub, 'models');
   mkdirSync(modelsDirectory);
-  const variables: Readonly<Record<string, string>> = { PATH: machine.path, HF_HOME: hub };
+  const variables: Readonly<Record<string, string>> = {
+    PATH: machine.path,
+    HF_HOME: hub,
+    MESH_DEVICE_CLAIMS_DIR: machine.claimsDirectory,
+  };
   const environmentVariable = (name: string) => variables[name];
-  const book = createDeviceBook({ devices: 'auto', environmentVariable, ownProcesses: () => new Set(), log });
+  const book = createDeviceBook({ devices: 'auto', environmentVariable, ownProcesses: () => new Map(), log });
   closers.push(async () => {
     await book.close();
     machine.remove();

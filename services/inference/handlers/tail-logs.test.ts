@@ -17,6 +17,8 @@ import { createEngineLog, type EngineLog } from '../supervisor/engine-log.ts';
 import { tailLogs } from './tail-logs.ts';
 
 const log = pino({ level: 'silent' });
+/** Other tests may run at the same time. */
+const PATIENCE = { timeout: 20_000 };
 let directory = '';
 let chat: EngineLog;
 /** How often it was followed and not left. */
@@ -59,6 +61,17 @@ function client(): Client<typeof InferenceService> {
   return createMeshClient(InferenceService, transport);
 }
 
+/** The context of a call to the handler itself. */
+const callOf = (requestSignal: AbortSignal) =>
+  createHandlerContext({
+    service: InferenceService,
+    method: InferenceService.method.tailLogs,
+    protocolName: 'grpc',
+    requestMethod: 'POST',
+    url: 'http://localhost/',
+    requestSignal,
+  });
+
 /** Reads as fast as it can until the stream ends; `seen` grows meanwhile. */
 function reading(request: { engine: string; lines: number; node?: string }, signal?: AbortSignal) {
   const seen: string[] = [];
@@ -73,9 +86,9 @@ function reading(request: { engine: string; lines: number; node?: string }, sign
 test('the last lines come first, then what follows, until the log is closed', async () => {
   for (let index = 0; index < 10; index++) chat.add(String(index));
   const { seen, done } = reading({ engine: 'chat', lines: 2 });
-  await expect.poll(() => seen).toEqual(['[mesh] 8', '[mesh] 9']);
+  await expect.poll(() => seen, PATIENCE).toEqual(['[mesh] 8', '[mesh] 9']);
   chat.add('next');
-  await expect.poll(() => seen.at(-1)).toBe('[mesh] next');
+  await expect.poll(() => seen.at(-1), PATIENCE).toBe('[mesh] next');
   await chat.close();
   await done;
   expect(seen).toHaveLength(3);
@@ -94,7 +107,7 @@ test('a line tells when and where from', async () => {
 test('without past lines only what follows comes', async () => {
   chat.add('past');
   const { seen, done } = reading({ engine: 'chat', lines: 0, node: 'here' });
-  await expect.poll(() => followers).toBe(1);
+  await expect.poll(() => followers, PATIENCE).toBe(1);
   chat.add('next');
   await chat.close();
   await done;
@@ -104,7 +117,7 @@ test('without past lines only what follows comes', async () => {
 test('all past lines come, however many messages they need', async () => {
   for (let index = 0; index < 900; index++) chat.add(String(index));
   const { seen, done } = reading({ engine: 'chat', lines: 10_000 });
-  await expect.poll(() => seen.length).toBe(900);
+  await expect.poll(() => seen.length, PATIENCE).toBe(900);
   await chat.close();
   await done;
   expect(new Set(seen).size).toBe(900);
@@ -113,7 +126,7 @@ test('all past lines come, however many messages they need', async () => {
 test('a reader that leaves is forgotten', async () => {
   const stop = new AbortController();
   const { done } = reading({ engine: 'chat', lines: 5 }, stop.signal);
-  await expect.poll(() => followers).toBe(1);
+  await expect.poll(() => followers, PATIENCE).toBe(1);
   stop.abort();
   await expect(done).rejects.toThrow();
   expect(followers).toBe(0);
@@ -128,14 +141,7 @@ test('an engine or a node that is not here is told', async () => {
 test('a slow reader holds a bounded number of lines and is told what it missed', async () => {
   for (let index = 0; index < 100; index++) chat.add(`past ${index}`);
   const stop = new AbortController();
-  const context = createHandlerContext({
-    service: InferenceService,
-    method: InferenceService.method.tailLogs,
-    protocolName: 'grpc',
-    requestMethod: 'POST',
-    url: 'http://localhost/',
-    requestSignal: stop.signal,
-  });
+  const context = callOf(stop.signal);
   const stream = handler()(create(TailLogsRequestSchema, { engine: 'chat', lines: 100 }), context);
   const reader = stream[Symbol.asyncIterator]();
   const next = async () => ((await reader.next()).value as TailLogsResponse).lines.map(({ text }) => text);
@@ -157,4 +163,17 @@ test('a slow reader holds a bounded number of lines and is told what it missed',
   expect(last).toBe('[mesh] new 49999');
   expect(count + missed).toBe(50_000);
   context.abort();
+});
+
+test('a call that is aborted while the log is open tells what is written by then, and says why it ends', async () => {
+  const stop = new AbortController();
+  const context = callOf(stop.signal);
+  const reader = handler()(create(TailLogsRequestSchema, { engine: 'chat' }), context)[Symbol.asyncIterator]();
+  await reader.next();
+  chat.add('last');
+  stop.abort(new Error('the port closes'));
+  const { lines } = (await reader.next()).value as TailLogsResponse;
+  expect(lines.map(({ text }) => text)).toEqual(['[mesh] last']);
+  await expect(reader.next()).rejects.toThrow('the port closes');
+  expect(followers).toBe(0);
 });

@@ -24,6 +24,7 @@ export function tailLogs(
   context: Pick<InferenceContext, 'node' | 'engineLog'>,
 ): MethodImpl<typeof InferenceService.method.tailLogs> {
   return async function* (request, call) {
+    call.signal.throwIfAborted();
     if (request.node !== '' && request.node !== context.node) {
       const message = `No node '${request.node}' here; this is '${context.node}'.`;
       throw new MeshError('MODEL_NOT_FOUND', message, { metadata: { model: request.engine } });
@@ -55,7 +56,7 @@ export function tailLogs(
       leave();
       wake();
     });
-    for (let isFirst = true; !call.signal.aborted; isFirst = false) {
+    for (let isFirst = true; ; isFirst = false) {
       if (isFirst || waiting.length > 0) {
         const lines = waiting.splice(0, LINES_PER_MESSAGE);
         const missing = missed;
@@ -64,6 +65,8 @@ export function tailLogs(
       } else if (isOver) {
         return;
       } else {
+        // Only now: what was written before the port closes is still told.
+        call.signal.throwIfAborted();
         await new Promise<void>((resolve) => {
           wake = resolve;
         });

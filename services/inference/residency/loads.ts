@@ -40,22 +40,28 @@ export class Loads {
     this.#running.get(slot.name)?.progress(slot.engine);
   }
 
+  /** The load of a model that is under way, or one that is over because the model takes requests. Unset: it is not here. */
+  current(name: string): Load | undefined {
+    const running = this.#running.get(name);
+    if (running) return running;
+    const slot = this.#parts.slots.get(name);
+    if (!slot?.connection || !this.#parts.residency.isOpen(name)) return undefined;
+    const load = new Load(slot.engine);
+    load.end(slot.engine);
+    return load;
+  }
+
   /**
    * Loads a model, or joins a load of it that is under way.
    *
    * @throws MeshError CONFLICT while it is being unloaded by hand.
    */
   load(source: LoadSource): Load {
-    const running = this.#running.get(source.name);
-    if (running) return running;
+    const current = this.current(source.name);
+    if (current) return current;
     const slot = this.#parts.slots.get(source.name);
     if (slot?.unloadedByHand && slot.phase === 'leaving') throw busy(slot, 'is being unloaded');
     const load = new Load(slot?.engine ?? create(EngineSchema, { name: source.name, state: EngineState.PENDING }));
-    if (slot?.connection && this.#parts.residency.isOpen(slot.name)) {
-      slot.setUnloadedByHand(false);
-      load.end(slot.engine);
-      return load;
-    }
     this.#running.set(source.name, load);
     void this.#run(source, slot, load).finally(() => this.#running.delete(source.name));
     return load;

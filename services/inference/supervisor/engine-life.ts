@@ -1,4 +1,5 @@
 import { EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { DeviceChange } from '../devices/device-book.ts';
 import type { EngineConnection, EngineProbe } from '../engines/engine.ts';
 import { drained } from './drained.ts';
 import { askToEnd, clearAway } from './ending-process.ts';
@@ -39,6 +40,8 @@ export class EngineLife {
   readonly #status: EngineStatus;
   readonly #engine: StartedEngine;
   readonly #starting: Starting;
+  readonly #deviceLost = Promise.withResolvers<Ending>();
+  readonly #leaveDevices: () => void;
   #readyAtMs: number | undefined;
   #lastLineOfStart: EngineLogLine | undefined;
 
@@ -47,6 +50,7 @@ export class EngineLife {
     this.#status = status;
     this.#engine = engine;
     this.#starting = starting;
+    this.#leaveDevices = parts.devices.onChange((change) => this.#onDeviceChange(change));
     status.learn({ processId: engine.child.processId });
   }
 
@@ -60,12 +64,12 @@ export class EngineLife {
     return this.#engine.child;
   }
 
-  /** Lives until the process ends, fails or is told to stop; then nothing of it is left. Resolves once. */
+  /** Lives until the process ends, fails, loses a device or is told to stop; then nothing of it is left. Resolves once. */
   async run(stopAsked: Promise<Stop>): Promise<LifeEnd> {
     const { child, connection } = this.#engine;
     const over = new AbortController();
     const exited = child.exited.then((exit) => ({ kind: 'exit', exit }) as const);
-    const lost = Promise.race([exited, stopAsked]);
+    const lost = Promise.race([exited, stopAsked, this.#deviceLost.promise]);
     let turn = await Promise.race([lost, this.#starting.untilReady(connection, over.signal)]);
     if (turn.kind === 'ready') {
       this.#becomeReady(turn.probe);
@@ -74,6 +78,13 @@ export class EngineLife {
     }
     over.abort();
     return turn.kind === 'stop' ? await this.#stop(turn.drainMs) : await this.#fail(turn);
+  }
+
+  #onDeviceChange({ kind, what, engines }: DeviceChange): void {
+    if (!engines.includes(this.#parts.entry.name)) return;
+    // Whoever follows the log sees what may have gone before a failure.
+    this.#parts.engineLog.add(what);
+    if (kind === 'gone') this.#deviceLost.resolve({ kind: 'device-lost', problem: what });
   }
 
   #becomeReady(probe: EngineProbe): void {
@@ -117,6 +128,7 @@ export class EngineLife {
   }
 
   async #clearAway(): Promise<string | undefined> {
+    this.#leaveDevices();
     const left = await clearAway(this.#engine, this.#parts);
     this.#engine.log.end();
     this.#status.gauges = {};

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { DeviceBook } from '../devices/device-book.ts';
 import type { EngineConnection } from '../engines/engine.ts';
 import { EngineLife, type FailedLife, type LifeEnd, type Stop } from './engine-life.ts';
 import { EngineStatus, type Failure } from './engine-status.ts';
@@ -61,16 +62,16 @@ export class EngineProcess implements SupervisedEngine {
     let crashes = NO_CRASHES;
     let refusals = 0;
     while (!this.#stopping.signal.aborted) {
-      // Listening before asking: a release in between is not missed.
-      const released = Promise.withResolvers<void>();
-      const forget = this.#parts.devices.onRelease(released.resolve);
+      // Listening before asking: what makes room in between is not missed.
+      const room = Promise.withResolvers<void>();
+      const forget = onRoom(this.#parts.devices, room.resolve);
       const end = await this.#turn();
       this.#life = undefined;
       refusals = end.kind === 'no-room' ? refusals + 1 : 0;
       if (this.#stopping.signal.aborted) {
         // Nothing more to do here.
       } else if (end.kind === 'no-room') {
-        await this.#waitForRoom(end.failure, refusals, released.promise);
+        await this.#waitForRoom(end.failure, refusals, room.promise);
       } else if (end.kind === 'failed') {
         crashes = withCrash(crashes, this.#parts.now(), end.readyForMs);
         await this.#afterCrash(crashes, end);
@@ -109,13 +110,13 @@ export class EngineProcess implements SupervisedEngine {
     return await this.#life.run(this.#stopAsked.promise);
   }
 
-  async #waitForRoom(failure: Omit<Failure, 'attempts'>, refusals: number, released: Promise<void>): Promise<void> {
+  async #waitForRoom(failure: Omit<Failure, 'attempts'>, refusals: number, room: Promise<void>): Promise<void> {
     const { entry, log, now, limits } = this.#parts;
     const delayMs = delayAfter(refusals, limits.restart);
     log.warn({ engine: entry.name, why: failure.hint, retryMs: delayMs }, 'no room for the engine');
     this.#waitsForRoom = true;
     this.status.become(EngineState.BACKOFF, NOWHERE, { ...failure, attempts: refusals, retryAtMs: now() + delayMs });
-    await Promise.race([this.#pause(delayMs), released]);
+    await Promise.race([this.#pause(delayMs), room]);
   }
 
   async #afterCrash(crashes: CrashHistory, { ending, failure }: FailedLife): Promise<void> {
@@ -144,6 +145,19 @@ export class EngineProcess implements SupervisedEngine {
   async #pause(delayMs: number): Promise<void> {
     await delay(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
   }
+}
+
+/** Calls `listener` when devices may have become free until the returned function is called. */
+function onRoom(devices: DeviceBook, listener: () => void): () => void {
+  const leave = [
+    devices.onRelease(listener),
+    devices.onChange(({ kind }) => {
+      if (kind === 'appeared' || kind === 'readable') listener();
+    }),
+  ];
+  return () => {
+    for (const one of leave) one();
+  };
 }
 
 function failedBefore(ending: Ending): FailedLife {

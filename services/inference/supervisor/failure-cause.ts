@@ -18,6 +18,8 @@ export type Ending =
   | { readonly kind: 'wrong-model'; readonly expected: string; readonly found: string }
   /** It was ready and could not make a single token. */
   | { readonly kind: 'warm-up'; readonly problem: string }
+  /** The driver no longer lists a device that it ran on. */
+  | { readonly kind: 'device-lost'; readonly problem: string }
   /** Processes of it cannot be killed. */
   | { readonly kind: 'survived'; readonly problem: string };
 
@@ -108,6 +110,11 @@ function untold(ending: Ending): Pick<Failure, 'cause' | 'hint'> {
       return {
         cause: FailureCause.UNSUPPORTED_MODEL,
         hint: `It loaded the model and could not make one token: ${ending.problem}`,
+      };
+    case 'device-lost':
+      return {
+        cause: FailureCause.DEVICE_LOST,
+        hint: `${ending.problem}. The kernel's log says more (Xid); it is started again where there is room.`,
       };
     case 'survived':
       return { cause: FailureCause.ORPHAN_FOUND, hint: ending.problem };

@@ -31,7 +31,7 @@ export async function placeEngine(parts: ProcessSupervisorParts): Promise<Placin
     return notStarted(FailureCause.UNSUPPORTED_MODEL, error);
   }
   const booking = demand && (await devices.book(entry.name, demand));
-  if (booking && 'refused' in booking) return { kind: 'no-room', failure: noRoom(booking) };
+  if (booking && 'refused' in booking) return { kind: 'no-room', failure: noRoom(booking, demand?.indices) };
   try {
     const taken = adapter.portCount > 0 ? await ports.take(adapter.portCount) : [];
     return { kind: 'placed', booking, place: { devices: booking?.devices ?? [], ports: taken } };
@@ -46,9 +46,13 @@ export function notStarted(cause: FailureCause, error: unknown): Ending {
   return { kind: 'not-started', cause, problem: error instanceof Error ? error.message : String(error) };
 }
 
-function noRoom({ why, candidates }: PlacementRefusal): Omit<Failure, 'attempts'> {
+function noRoom(
+  { why, candidates }: PlacementRefusal,
+  indices: readonly number[] | undefined,
+): Omit<Failure, 'attempts'> {
   const evidence = candidates.map(({ device, why: reason }) => `device ${device.index ?? 'CPU'}: ${reason}`);
-  return { cause: FailureCause.DEVICE_BUSY, hint: why, evidence };
+  const isLost = candidates.some(({ device }) => device.lost && (indices?.includes(device.index ?? -1) ?? true));
+  return { cause: isLost ? FailureCause.DEVICE_LOST : FailureCause.DEVICE_BUSY, hint: why, evidence };
 }
 
 /** Gives back what a start would have held that is not made. */

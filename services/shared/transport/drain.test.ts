@@ -1,11 +1,16 @@
+import { once } from 'node:events';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { expect, test } from 'vitest';
 import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
+import { InferenceService } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
 import { fromConnectError } from '../errors/connect-error.ts';
+import { type Access, methodName } from '../interceptors/access.ts';
+import { createAuthorizer } from '../interceptors/authorize.ts';
 import { CLIENT_LIMITS } from './limits.ts';
 import { BEARER, MESH_TOKEN, startTestListener } from './listener.fixture.ts';
+import type { Routes } from './routes.ts';
 
 const prompt = (text: string) => ({ prompt: { input: { case: 'text' as const, value: text } } });
 
@@ -55,4 +60,55 @@ test('close tells running streams why and leaves no connection', async () => {
   await listener.close();
   expect(await ended).toMatchObject({ reason: 'SHUTTING_DOWN' });
   expect(seen.calls[0]?.signal.reason).toMatchObject({ reason: 'SHUTTING_DOWN' });
+});
+
+test('a watch is no work: a drain does not wait for it, and it goes on until the port closes', async () => {
+  const watching: Routes = (router) =>
+    router.service(InferenceService, {
+      async *watchEngines(_request, { signal }) {
+        yield { snapshot: true };
+        await once(signal, 'abort');
+        throw signal.reason;
+      },
+    });
+  const entries = InferenceService.methods.map((method) => [methodName(method), { kind: 'open' }] as const);
+  const authorizer = createAuthorizer({
+    table: new Map<string, Access>(entries),
+    authenticate: () => Promise.reject(new Error('open')),
+    meshToken: MESH_TOKEN,
+  });
+  const { listener } = await startTestListener({ routes: [watching], authorizer });
+  const transport = createGrpcTransport({ baseUrl: listener.url, ...CLIENT_LIMITS });
+  const stream = createClient(InferenceService, transport).watchEngines({})[Symbol.asyncIterator]();
+  await stream.next();
+  const ended = stream.next().then(
+    () => undefined,
+    (reason: unknown) => fromConnectError(reason).reason,
+  );
+  let isOver = false;
+  void ended.then(() => {
+    isOver = true;
+  });
+  expect(await listener.drain(60_000)).toBe(true);
+  await listener.endWork();
+  expect(isOver).toBe(false);
+  await listener.close();
+  expect(await ended).toBe('SHUTTING_DOWN');
+});
+
+test('work that has had its time is told why it ends; peers and the port go on', async () => {
+  const { listener, seen } = await startTestListener();
+  const transport = createGrpcTransport({ baseUrl: listener.url, ...CLIENT_LIMITS });
+  const router = createClient(RouterService, transport);
+  const running = router.generate(prompt('wait'), { headers: BEARER })[Symbol.asyncIterator]();
+  await running.next();
+  expect(await listener.drain(1)).toBe(false);
+  await listener.endWork();
+  await expect(running.next().catch((reason: unknown) => fromConnectError(reason))).resolves.toMatchObject({
+    reason: 'SHUTTING_DOWN',
+  });
+  expect(seen.calls[0]?.signal.reason).toMatchObject({ reason: 'SHUTTING_DOWN' });
+  const peer = await router.tokenize(prompt('x'), { headers: { 'mesh-token': MESH_TOKEN } });
+  expect(peer.tokenIds).toEqual([1, 2]);
+  await listener.close();
 });

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import { createContextKey } from '@connectrpc/connect';
+import { type ConnectError, createContextKey } from '@connectrpc/connect';
 
 /** A request over HTTP/1.1 or HTTP/2. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -19,6 +19,8 @@ export interface Exchange {
   bodyDueAt: number | undefined;
   /** Whether it is a caller's work, which a drain waits for. */
   isWork: boolean;
+  /** Ends the call. Unset: it is no RPC. */
+  abort?: (reason: ConnectError) => void;
 }
 
 /** The exchange of an RPC; unset in process. */

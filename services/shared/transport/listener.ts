@@ -1,5 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import net from 'node:net';
+import type { DescMethod } from '@bufbuild/protobuf';
+import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
@@ -58,9 +60,12 @@ export interface Listener {
   readonly draining: boolean;
   /**
    * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on; the fallback decides by `draining`.
-   * Resolves when no work of callers is running, or after the time, whichever is first: true when nothing runs.
+   * Resolves when no work of callers is running, or after the time, whichever is first: true when nothing runs. A watch is
+   * no work: a stream of the server without side effects, as its contract says (`idempotency_level`).
    */
   drain(timeoutMs: number): Promise<boolean>;
+  /** Aborts RPCs that are work of callers with SHUTTING_DOWN and gives them a moment to say so; watches and peers go on. */
+  endWork(): Promise<void>;
   /** Resolves when nobody is connected any more, or after the time: true when nobody is. */
   peersGone(timeoutMs: number): Promise<boolean>;
   /** Aborts what runs with SHUTTING_DOWN, gives it a moment to say so, and cuts every connection. */
@@ -137,6 +142,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     await closed;
   }
 
+  const work = () => [...state.exchanges].filter(({ isWork }) => isWork);
+
   let closing: Promise<void> | undefined;
   return {
     host,
@@ -147,7 +154,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     },
     drain(timeoutMs) {
       state.draining = true;
-      return changes.until(() => ![...state.exchanges].some((exchange) => exchange.isWork), timeoutMs);
+      return changes.until(() => work().length === 0, timeoutMs);
+    },
+    async endWork() {
+      for (const { abort } of work()) abort?.(toConnectError(shuttingDown()));
+      await changes.until(() => work().length === 0, CLOSE_GRACE_MS);
     },
     peersGone: (timeoutMs) => changes.until(() => servers.connectionCount === 0, timeoutMs),
     close() {
@@ -171,7 +182,7 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     if (isFromPeer && context.method.input.typeName !== GenerateRequestSchema.typeName) return;
     if (state.draining && !isFromPeer) throw toConnectError(shuttingDown());
     const exchange = context.values.get(exchangeKey);
-    if (exchange) exchange.isWork = true;
+    if (exchange) exchange.isWork = !isWatch(context.method);
   }
 
   const mapErrors = createErrorInterceptor(createErrorMapper(log));
@@ -186,6 +197,11 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
   if (open.length > 0) throw new Error(`methods without an entry in the authorization table: ${open.join(', ')}`);
   warmValidator(rpc.methods.map((method) => method.input));
   return rpc;
+}
+
+/** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */
+function isWatch({ methodKind, idempotency }: DescMethod): boolean {
+  return methodKind === 'server_streaming' && idempotency === IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
 function shuttingDown(): MeshError {

@@ -66,14 +66,16 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
     methods: router.handlers.map((handler) => handler.method),
     services: [...new Set(router.handlers.map((handler) => handler.service))],
     methodOf: (url) => find(url)?.method,
-    handle({ request, response }, values) {
+    handle(exchange, values) {
+      const { request, response } = exchange;
       const handler = find(request.url);
       if (!handler) return sendError(response, 404, 'Not found');
       let call: Parameters<typeof handler>[0];
       try {
         // The body by itself: when a call is refused half-way, the rest of it is discarded instead of cut off.
         const body = request.iterator({ destroyOnReturn: false });
-        call = { ...universalRequestFromNodeRequest(request, response, undefined, values), body };
+        const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+        call = { ...universal, body, signal: abortable(exchange, universal.signal) };
       } catch {
         // The only thing in it that can fail is the URL, made of the Host header.
         return sendError(response, 400, 'The Host header is missing or malformed.');
@@ -87,6 +89,14 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
         });
     },
   };
+}
+
+/** A signal that aborts with `left`, which says that the client has gone, and by the exchange's `abort`. */
+function abortable(exchange: Exchange, left: AbortSignal): AbortSignal {
+  const aborter = new AbortController();
+  left.addEventListener('abort', () => aborter.abort(left.reason), { once: true });
+  exchange.abort = (reason) => aborter.abort(reason);
+  return aborter.signal;
 }
 
 /** The client went away or its connection broke; the handler's signal has told whoever needs to know. */

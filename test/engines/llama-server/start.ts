@@ -4,7 +4,8 @@ import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_
 import { type Prompt, Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import type { EngineProbe } from '../../../services/inference/engines/engine.ts';
 import { llamaServerEngine } from '../../../services/inference/engines/llama-server.ts';
-import { type LlamaServerEntry, modelEntrySchema } from '../../../services/inference/engines/model-entry.ts';
+import type { LlamaServerEntry } from '../../../services/inference/engines/llama-server-entry.ts';
+import { modelEntrySchema } from '../../../services/inference/engines/model-entry.ts';
 import { type FaultScript, scripted } from '../kit/fault-script.ts';
 import { type EngineFolder, engineFolder, type StartedEngine, startEngine } from '../launched-engine.ts';
 

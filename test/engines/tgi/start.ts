@@ -1,7 +1,8 @@
 // Starts the fake TGI through its adapter, for tests.
 import { Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
-import { modelEntrySchema, type TgiEntry } from '../../../services/inference/engines/model-entry.ts';
+import { modelEntrySchema } from '../../../services/inference/engines/model-entry.ts';
 import { tgiEngine } from '../../../services/inference/engines/tgi.ts';
+import type { TgiEntry } from '../../../services/inference/engines/tgi-entry.ts';
 import { type FaultScript, scripted } from '../kit/fault-script.ts';
 import { type EngineFolder, engineFolder, freePorts, type StartedEngine, startEngine } from '../launched-engine.ts';
 

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/inference/v1/engine.proto.
  */
 export const file_mesh_inference_v1_engine: GenFile = /*@__PURE__*/
-  fileDesc("Ch5tZXNoL2luZmVyZW5jZS92MS9lbmdpbmUucHJvdG8SEW1lc2guaW5mZXJlbmNlLnYxIqYECgZFbmdpbmUSDAoEbmFtZRgBIAEoCRIMCgRraW5kGAIgASgJEhAKCG1vZGVsX2lkGAMgASgJEi0KBXN0YXRlGAQgASgOMh4ubWVzaC5pbmZlcmVuY2UudjEuRW5naW5lU3RhdGUSDQoFc3RhZ2UYBSABKAkSFAoHcGVyY2VudBgGIAEoDUgAiAEBEg8KB2RldmljZXMYByADKA0SEwoLZGV2aWNlX2tpbmQYCCABKAkSDwoHYWRkcmVzcxgJIAEoCRIWCg5jb250ZXh0X3Rva2VucxgKIAEoDRIXCg9tYXhfY29uY3VycmVuY3kYCyABKA0SEAoIcmVxdWlyZWQYDCABKAgSKwoEbG9hZBgNIAEoCzIdLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUxvYWQSMQoHZmFpbHVyZRgOIAEoCzIgLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUZhaWx1cmUSEAoIcmVzdGFydHMYDyABKA0SLAoIcmVhZHlfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjsKDGNhcGFiaWxpdGllcxgRIAEoCzIlLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUNhcGFiaWxpdGllcxISCgpwcm9jZXNzX2lkGBIgASgNEhEKCW9uX2RlbWFuZBgTIAEoCBIQCgh1bmxvYWRlZBgUIAEoCEIKCghfcGVyY2VudCJcCgpFbmdpbmVMb2FkEg8KB3J1bm5pbmcYASABKA0SDwoHd2FpdGluZxgCIAEoDRIaCg1rdl9jYWNoZV91c2VkGAMgASgBSACIAQFCEAoOX2t2X2NhY2hlX3VzZWQinwEKDUVuZ2luZUZhaWx1cmUSLgoFY2F1c2UYASABKA4yHy5tZXNoLmluZmVyZW5jZS52MS5GYWlsdXJlQ2F1c2USEAoIZXZpZGVuY2UYAiADKAkSDAoEaGludBgDIAEoCRIsCghyZXRyeV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYXR0ZW1wdHMYBSABKA0i1gEKEkVuZ2luZUNhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEhUKDXRva2VuX3Byb21wdHMYAiABKAgSEQoJdG9rZW5faWRzGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEg8KB2Nob2ljZXMYBSABKAgSDQoFdG9vbHMYBiABKAgSDAoEanNvbhgHIAEoCBISCgplbWJlZGRpbmdzGAggASgIEhAKCHRva2VuaXplGAkgASgIEg4KBmltYWdlcxgKIAEoCBISCgpsb2dpdF9iaWFzGAsgASgIIv8BCgZEZXZpY2USEgoFaW5kZXgYASABKA1IAIgBARIMCgR1dWlkGAIgASgJEgwKBG5hbWUYAyABKAkSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgEEhkKEW1lbW9yeV91c2VkX2J5dGVzGAUgASgEEhsKE21lbW9yeV9ib29rZWRfYnl0ZXMYBiABKAQSDwoHZW5naW5lcxgHIAMoCRIZChFmb3JlaWduX3Byb2Nlc3NlcxgIIAEoDRILCgNtaWcYCSABKAgSHAoUbWVtb3J5X2ZvcmVpZ25fYnl0ZXMYCiABKAQSEAoIZXhjbHVkZWQYCyABKAlCCAoGX2luZGV4KtACCgtFbmdpbmVTdGF0ZRIcChhFTkdJTkVfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRFTkdJTkVfU1RBVEVfUEVORElORxABEhcKE0VOR0lORV9TVEFURV9QTEFDRUQQAhIZChVFTkdJTkVfU1RBVEVfU1RBUlRJTkcQAxIWChJFTkdJTkVfU1RBVEVfUkVBRFkQBBIZChVFTkdJTkVfU1RBVEVfRFJBSU5JTkcQBRIZChVFTkdJTkVfU1RBVEVfU1RPUFBJTkcQBhIYChRFTkdJTkVfU1RBVEVfU1RPUFBFRBAHEhoKFkVOR0lORV9TVEFURV9VTkhFQUxUSFkQCBIYChRFTkdJTkVfU1RBVEVfQkFDS09GRhAJEhwKGEVOR0lORV9TVEFURV9RVUFSQU5USU5FRBAKEhkKFUVOR0lORV9TVEFURV9TTEVFUElORxALKtcDCgxGYWlsdXJlQ2F1c2USHQoZRkFJTFVSRV9DQVVTRV9VTlNQRUNJRklFRBAAEicKI0ZBSUxVUkVfQ0FVU0VfT1VUX09GX01FTU9SWV9XRUlHSFRTEAESKAokRkFJTFVSRV9DQVVTRV9PVVRfT0ZfTUVNT1JZX0tWX0NBQ0hFEAISHQoZRkFJTFVSRV9DQVVTRV9ERVZJQ0VfQlVTWRADEhoKFkZBSUxVUkVfQ0FVU0VfQkFEX0ZMQUcQBBIjCh9GQUlMVVJFX0NBVVNFX1VOU1VQUE9SVEVEX01PREVMEAUSFgoSRkFJTFVSRV9DQVVTRV9OQ0NMEAYSFgoSRkFJTFVSRV9DQVVTRV9IVU5HEAcSIAocRkFJTFVSRV9DQVVTRV9FWElURURfVU5BU0tFRBAIEh4KGkZBSUxVUkVfQ0FVU0VfT1JQSEFOX0ZPVU5EEAkSHwobRkFJTFVSRV9DQVVTRV9TVEFSVF9TVEFMTEVEEAoSHQoZRkFJTFVSRV9DQVVTRV9VTlJFQUNIQUJMRRALEiQKIEZBSUxVUkVfQ0FVU0VfRVhFQ1VUQUJMRV9NSVNTSU5HEAwSHQoZRkFJTFVSRV9DQVVTRV9XUk9OR19NT0RFTBANYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("Ch5tZXNoL2luZmVyZW5jZS92MS9lbmdpbmUucHJvdG8SEW1lc2guaW5mZXJlbmNlLnYxIqYECgZFbmdpbmUSDAoEbmFtZRgBIAEoCRIMCgRraW5kGAIgASgJEhAKCG1vZGVsX2lkGAMgASgJEi0KBXN0YXRlGAQgASgOMh4ubWVzaC5pbmZlcmVuY2UudjEuRW5naW5lU3RhdGUSDQoFc3RhZ2UYBSABKAkSFAoHcGVyY2VudBgGIAEoDUgAiAEBEg8KB2RldmljZXMYByADKA0SEwoLZGV2aWNlX2tpbmQYCCABKAkSDwoHYWRkcmVzcxgJIAEoCRIWCg5jb250ZXh0X3Rva2VucxgKIAEoDRIXCg9tYXhfY29uY3VycmVuY3kYCyABKA0SEAoIcmVxdWlyZWQYDCABKAgSKwoEbG9hZBgNIAEoCzIdLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUxvYWQSMQoHZmFpbHVyZRgOIAEoCzIgLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUZhaWx1cmUSEAoIcmVzdGFydHMYDyABKA0SLAoIcmVhZHlfYXQYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjsKDGNhcGFiaWxpdGllcxgRIAEoCzIlLm1lc2guaW5mZXJlbmNlLnYxLkVuZ2luZUNhcGFiaWxpdGllcxISCgpwcm9jZXNzX2lkGBIgASgNEhEKCW9uX2RlbWFuZBgTIAEoCBIQCgh1bmxvYWRlZBgUIAEoCEIKCghfcGVyY2VudCJcCgpFbmdpbmVMb2FkEg8KB3J1bm5pbmcYASABKA0SDwoHd2FpdGluZxgCIAEoDRIaCg1rdl9jYWNoZV91c2VkGAMgASgBSACIAQFCEAoOX2t2X2NhY2hlX3VzZWQinwEKDUVuZ2luZUZhaWx1cmUSLgoFY2F1c2UYASABKA4yHy5tZXNoLmluZmVyZW5jZS52MS5GYWlsdXJlQ2F1c2USEAoIZXZpZGVuY2UYAiADKAkSDAoEaGludBgDIAEoCRIsCghyZXRyeV9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIYXR0ZW1wdHMYBSABKA0i1gEKEkVuZ2luZUNhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEhUKDXRva2VuX3Byb21wdHMYAiABKAgSEQoJdG9rZW5faWRzGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEg8KB2Nob2ljZXMYBSABKAgSDQoFdG9vbHMYBiABKAgSDAoEanNvbhgHIAEoCBISCgplbWJlZGRpbmdzGAggASgIEhAKCHRva2VuaXplGAkgASgIEg4KBmltYWdlcxgKIAEoCBISCgpsb2dpdF9iaWFzGAsgASgIIs4CCgZEZXZpY2USEgoFaW5kZXgYASABKA1IAIgBARIMCgR1dWlkGAIgASgJEgwKBG5hbWUYAyABKAkSGgoSbWVtb3J5X3RvdGFsX2J5dGVzGAQgASgEEhkKEW1lbW9yeV91c2VkX2J5dGVzGAUgASgEEhsKE21lbW9yeV9ib29rZWRfYnl0ZXMYBiABKAQSDwoHZW5naW5lcxgHIAMoCRIZChFmb3JlaWduX3Byb2Nlc3NlcxgIIAEoDRILCgNtaWcYCSABKAgSHAoUbWVtb3J5X2ZvcmVpZ25fYnl0ZXMYCiABKAQSEAoIZXhjbHVkZWQYCyABKAkSDAoEbG9zdBgMIAEoCBI/ChRmb3JlaWduX3Byb2Nlc3NfbGlzdBgNIAMoCzIhLm1lc2guaW5mZXJlbmNlLnYxLkZvcmVpZ25Qcm9jZXNzQggKBl9pbmRleCJQCg5Gb3JlaWduUHJvY2VzcxISCgpwcm9jZXNzX2lkGAEgASgNEhkKDG1lbW9yeV9ieXRlcxgCIAEoBEgAiAEBQg8KDV9tZW1vcnlfYnl0ZXMq0AIKC0VuZ2luZVN0YXRlEhwKGEVOR0lORV9TVEFURV9VTlNQRUNJRklFRBAAEhgKFEVOR0lORV9TVEFURV9QRU5ESU5HEAESFwoTRU5HSU5FX1NUQVRFX1BMQUNFRBACEhkKFUVOR0lORV9TVEFURV9TVEFSVElORxADEhYKEkVOR0lORV9TVEFURV9SRUFEWRAEEhkKFUVOR0lORV9TVEFURV9EUkFJTklORxAFEhkKFUVOR0lORV9TVEFURV9TVE9QUElORxAGEhgKFEVOR0lORV9TVEFURV9TVE9QUEVEEAcSGgoWRU5HSU5FX1NUQVRFX1VOSEVBTFRIWRAIEhgKFEVOR0lORV9TVEFURV9CQUNLT0ZGEAkSHAoYRU5HSU5FX1NUQVRFX1FVQVJBTlRJTkVEEAoSGQoVRU5HSU5FX1NUQVRFX1NMRUVQSU5HEAsq9gMKDEZhaWx1cmVDYXVzZRIdChlGQUlMVVJFX0NBVVNFX1VOU1BFQ0lGSUVEEAASJwojRkFJTFVSRV9DQVVTRV9PVVRfT0ZfTUVNT1JZX1dFSUdIVFMQARIoCiRGQUlMVVJFX0NBVVNFX09VVF9PRl9NRU1PUllfS1ZfQ0FDSEUQAhIdChlGQUlMVVJFX0NBVVNFX0RFVklDRV9CVVNZEAMSGgoWRkFJTFVSRV9DQVVTRV9CQURfRkxBRxAEEiMKH0ZBSUxVUkVfQ0FVU0VfVU5TVVBQT1JURURfTU9ERUwQBRIWChJGQUlMVVJFX0NBVVNFX05DQ0wQBhIWChJGQUlMVVJFX0NBVVNFX0hVTkcQBxIgChxGQUlMVVJFX0NBVVNFX0VYSVRFRF9VTkFTS0VEEAgSHgoaRkFJTFVSRV9DQVVTRV9PUlBIQU5fRk9VTkQQCRIfChtGQUlMVVJFX0NBVVNFX1NUQVJUX1NUQUxMRUQQChIdChlGQUlMVVJFX0NBVVNFX1VOUkVBQ0hBQkxFEAsSJAogRkFJTFVSRV9DQVVTRV9FWEVDVVRBQkxFX01JU1NJTkcQDBIdChlGQUlMVVJFX0NBVVNFX1dST05HX01PREVMEA0SHQoZRkFJTFVSRV9DQVVTRV9ERVZJQ0VfTE9TVBAOYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Engine is one engine as it is now.
@@ -402,7 +402,7 @@ export type Device = Message<"mesh.inference.v1.Device"> & {
   engines: string[];
 
   /**
-   * foreign_processes counts processes on it that are not ours.
+   * foreign_processes counts processes on it that are not ours; `foreign_process_list` names them.
    *
    * @generated from field: uint32 foreign_processes = 8;
    */
@@ -429,6 +429,23 @@ export type Device = Message<"mesh.inference.v1.Device"> & {
    * @generated from field: string excluded = 11;
    */
   excluded: string;
+
+  /**
+   * lost is whether the driver listed it once and does not any more, although it answers. A driver that cannot be read says
+   * nothing about its devices. An engine on a device that two readings in a row no longer list is ended with DEVICE_LOST
+   * and placed anew.
+   *
+   * @generated from field: bool lost = 12;
+   */
+  lost: boolean;
+
+  /**
+   * foreign_process_list are the processes on it that are not ours, by process id. Empty also where the driver tells of no
+   * process, as in many containers; `memory_foreign_bytes` counts what they use all the same.
+   *
+   * @generated from field: repeated mesh.inference.v1.ForeignProcess foreign_process_list = 13;
+   */
+  foreignProcessList: ForeignProcess[];
 };
 
 /**
@@ -437,6 +454,34 @@ export type Device = Message<"mesh.inference.v1.Device"> & {
  */
 export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
   messageDesc(file_mesh_inference_v1_engine, 4);
+
+/**
+ * ForeignProcess is a process on a device that is not of this mesh.
+ *
+ * @generated from message mesh.inference.v1.ForeignProcess
+ */
+export type ForeignProcess = Message<"mesh.inference.v1.ForeignProcess"> & {
+  /**
+   * process_id is the process as the driver tells it.
+   *
+   * @generated from field: uint32 process_id = 1;
+   */
+  processId: number;
+
+  /**
+   * memory_bytes is what it uses of the device. Unset: the driver does not tell.
+   *
+   * @generated from field: optional uint64 memory_bytes = 2;
+   */
+  memoryBytes?: bigint | undefined;
+};
+
+/**
+ * Describes the message mesh.inference.v1.ForeignProcess.
+ * Use `create(ForeignProcessSchema)` to create a new message.
+ */
+export const ForeignProcessSchema: GenMessage<ForeignProcess> = /*@__PURE__*/
+  messageDesc(file_mesh_inference_v1_engine, 5);
 
 /**
  * EngineState is where an engine is in its life.
@@ -645,6 +690,13 @@ export const FailureCause = {
    * @generated from enum value: FAILURE_CAUSE_WRONG_MODEL = 13;
    */
   WRONG_MODEL: 13,
+
+  /**
+   * FAILURE_CAUSE_DEVICE_LOST: the driver no longer lists a device that it ran on or could run on.
+   *
+   * @generated from enum value: FAILURE_CAUSE_DEVICE_LOST = 14;
+   */
+  DEVICE_LOST: 14,
 } as const;
 
 /**
