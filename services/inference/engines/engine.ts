@@ -18,6 +18,8 @@ export interface EngineAdapter {
   readonly deviceKind: string;
   /** Whether the process is ours to start and stop. */
   readonly lifecycle: 'started' | 'attached';
+  /** Whether it can give the memory of its devices back and keep its process. Then its connections have `sleeping`. */
+  readonly canSleep?: boolean | undefined;
   /** How many loopback ports one start needs. 0: it listens on a Unix socket. */
   readonly portCount: number;
   /**
@@ -96,8 +98,26 @@ export interface EngineConnection {
    * @throws MeshError as tokenize, and UNSUPPORTED_FIELD for `dimensions` where it cannot shorten.
    */
   embed?(inputs: readonly Prompt[], dimensions: number | undefined, signal: AbortSignal): Promise<EngineEmbeddings>;
+  /** Gives the memory of the devices back and takes it again. Unset: the engine cannot. */
+  readonly sleeping?: EngineSleep | undefined;
   /** Ends everything that still runs over it. */
   close(): Promise<void>;
+}
+
+/** How an engine sleeps: its weights in host memory, its process alive. */
+export interface EngineSleep {
+  /**
+   * Gives the memory of the devices back. Nothing may run, nor is anything taken until `wake`.
+   *
+   * @throws any error when it does not sleep.
+   */
+  sleep(signal: AbortSignal): Promise<void>;
+  /**
+   * Takes the memory of the devices again.
+   *
+   * @throws any error when it is not awake.
+   */
+  wake(signal: AbortSignal): Promise<void>;
 }
 
 /** Vectors of an engine. */

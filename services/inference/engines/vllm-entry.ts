@@ -35,6 +35,11 @@ export const vllmEntrySchema = z
     /** vLLM's name of how the model marks its reasoning, e.g. "qwen3". Unset: reasoning stays in the text. */
     reasoning_parser: z.string().min(1).optional(),
     /**
+     * Whether it sleeps instead of ending when another model needs its devices: the weights stay in host memory, and to wake
+     * takes a fraction of a start. Only for an entry that comes on demand.
+     */
+    sleep_mode: z.boolean().default(false),
+    /**
      * An existing Ray cluster that runs the model, "host:port" or "auto". Unset: the processes of this host do. Then
      * `devices` are those of this host that the cluster may use for it; they are booked, an empty list books none.
      */
@@ -46,6 +51,11 @@ export const vllmEntrySchema = z
       const message = 'must name the devices of this host that the Ray cluster may use, or none: []';
       context.addIssue({ code: 'custom', path: ['devices'], message });
     }
+  })
+  .superRefine((entry, context) => {
+    if (!entry.sleep_mode || entry.load === 'on_demand') return;
+    const message = 'needs load: on_demand, else it is never sent to sleep';
+    context.addIssue({ code: 'custom', path: ['sleep_mode'], message });
   })
   .superRefine(refuseOwnSettings(VLLM_OWN_SETTINGS, ARGPARSE));
 

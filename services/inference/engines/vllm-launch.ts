@@ -40,7 +40,11 @@ export function vllmLaunch(entry: VllmEntry, place: VllmPlace): EngineLaunch {
       // Colours would end up in the log and in the evidence.
       NO_COLOR: '1',
     },
-    environment: entry.ray_address === undefined ? {} : { RAY_ADDRESS: entry.ray_address },
+    environment: {
+      ...(entry.ray_address === undefined ? {} : { RAY_ADDRESS: entry.ray_address }),
+      // Without it there are no routes to send it to sleep and to wake it.
+      ...(entry.sleep_mode ? { VLLM_SERVER_DEV_MODE: '1' } : {}),
+    },
     apiKey: { variable: 'VLLM_API_KEY', value: apiKey },
     readLine: readVllmProgress,
     failures: VLLM_FAILURES,
@@ -72,6 +76,7 @@ function engineArguments(entry: VllmEntry, { devices }: EnginePlace): string[] {
   if (entry.dtype !== undefined) args.push('--dtype', entry.dtype);
   if (entry.quantization !== undefined) args.push('--quantization', entry.quantization);
   if (entry.task === 'embed') args.push('--runner', 'pooling');
+  if (entry.sleep_mode) args.push('--enable-sleep-mode');
   if (entry.ray_address !== undefined) args.push('--distributed-executor-backend', 'ray');
   return args;
 }

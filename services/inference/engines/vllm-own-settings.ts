@@ -13,6 +13,8 @@ export const VLLM_OWN_SETTINGS: readonly OwnSetting[] = [
   useField('task', '--runner', '--task'),
   useField('tool_call_parser', '--tool-call-parser', '--enable-auto-tool-choice'),
   useField('reasoning_parser', '--reasoning-parser'),
+  // The routes of this mode obey everybody who reaches the socket.
+  useField('sleep_mode', '--enable-sleep-mode', 'VLLM_SERVER_DEV_MODE'),
   useField('devices', '--device', '--device-ids'),
   useField('tensor_parallel_size', '--tensor-parallel-size', '-tp'),
   useField('pipeline_parallel_size', '--pipeline-parallel-size', '-pp'),

@@ -14,6 +14,7 @@ import type {
   EnginePlace,
   EngineProbe,
   EngineSetting,
+  EngineSleep,
 } from './engine.ts';
 import { readMetrics, VLLM_METRICS } from './metrics-names.ts';
 import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
@@ -39,6 +40,7 @@ export function vllmEngine(entry: VllmEntry): EngineAdapter {
     modelId: entry.model,
     deviceKind: entry.devices?.length === 0 && entry.ray_address === undefined ? 'cpu' : 'cuda',
     lifecycle: 'started',
+    canSleep: entry.sleep_mode,
     portCount: 0,
     demand: () => demand(entry),
     connect: (setting, place) => connect(entry, capabilities, setting, place),
@@ -91,6 +93,7 @@ function connect(
     generate: (request, call, sink) => generate(connection, model, { request, call, sink }),
     tokenize: (prompt, signal) => tokenize(connection, model, prompt, signal),
     probe: (signal) => probe(connection, signal),
+    ...(entry.sleep_mode ? { sleeping: sleeping(connection) } : {}),
     ...(capabilities.embeddings ? { embed: embedOverOpenAi(connection, model) } : {}),
     async close() {
       await connection.close();
@@ -149,6 +152,18 @@ async function tokenize(
   const tokens = (answer as { tokens?: unknown } | undefined)?.tokens;
   if (!Array.isArray(tokens)) throw engineFailed(engine, new Error('no tokens in the answer'));
   return tokens as number[];
+}
+
+/** Level 1: the weights go to host memory, the cache is dropped. */
+function sleeping(connection: OpenAiConnection): EngineSleep {
+  return {
+    async sleep(signal) {
+      await connection.json('POST', '/sleep?level=1', signal);
+    },
+    async wake(signal) {
+      await connection.json('POST', '/wake_up', signal);
+    },
+  };
 }
 
 /** /health is only a flag that the engine died: 200 while it hangs. That is told by the metrics. */

@@ -35,6 +35,8 @@ export class ModelSlot {
   #supervised: SupervisedEngine;
   #leaving: Promise<void> | undefined;
   #begun = false;
+  /** It takes nothing new from the moment on that it is told, before its state says so. */
+  #isFallingAsleep = false;
   #unloadedByHand = false;
   #readyAtMs: number | undefined;
   #idleSinceMs: number | undefined;
@@ -69,7 +71,7 @@ export class ModelSlot {
 
   /** The way to the engine while it takes requests. */
   get connection(): EngineConnection | undefined {
-    return this.#leaving ? undefined : this.#supervised.connection;
+    return this.#leaving || this.#isFallingAsleep ? undefined : this.#supervised.connection;
   }
 
   /** The start of which processes may be there. */
@@ -92,7 +94,7 @@ export class ModelSlot {
 
   /** Where it is in coming and going. */
   get phase(): ResidentView['phase'] {
-    if (this.#leaving) return 'leaving';
+    if (this.#leaving || this.#isFallingAsleep) return 'leaving';
     if (!this.#begun) return 'absent';
     // No room is no failure of its own: it is on its way as soon as there is some.
     return this.waitsForRoom ? 'loading' : phaseOf(this.status.state);
@@ -130,9 +132,11 @@ export class ModelSlot {
     this.#adapter = engineFor(entry);
   }
 
-  /** Begins to load it. Does nothing while it is here or on the way. */
+  /** Begins to load or to wake it. Does nothing while it is here or on the way. */
   load(): void {
-    if (this.phase !== 'absent') return;
+    const { phase } = this;
+    if (phase === 'asleep') this.#supervised.wake();
+    if (phase !== 'absent') return;
     // What looked after it before has ended with it.
     if (this.#supervised.status.state !== EngineState.PENDING) this.#supervised = this.#supervise();
     this.#begun = true;
@@ -147,6 +151,14 @@ export class ModelSlot {
     if (!this.#begun && this.#supervised.status.state === EngineState.STOPPED) return Promise.resolve();
     this.#leaving ??= this.#unload(drainMs);
     return this.#leaving;
+  }
+
+  /** Makes room for another: sleeps where it can and does not yet, else goes. It runs nothing. */
+  makeRoom(): void {
+    if (this.#adapter.canSleep && this.#supervised.status.state === EngineState.READY) {
+      this.#isFallingAsleep = true;
+      this.#supervised.sleep();
+    } else void this.unload(0); // Never rejects.
   }
 
   /** Refuses requests from now on, or takes them again. */
@@ -175,6 +187,7 @@ export class ModelSlot {
   }
 
   #changed(state: EngineState): void {
+    if (state !== EngineState.READY) this.#isFallingAsleep = false;
     if (state !== EngineState.READY) this.#readyAtMs = undefined;
     else if (this.#readyAtMs === undefined) {
       this.#readyAtMs = this.#parts.clockMs();

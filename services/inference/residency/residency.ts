@@ -114,8 +114,7 @@ export class Residency {
     this.#closed = new Set(closed);
     for (const { name, why } of unload) {
       log.info({ engine: name, why }, 'model goes');
-      // Never rejects. It runs nothing.
-      void slots.get(name)?.unload(0);
+      slots.get(name)?.makeRoom();
     }
     for (const name of load) slots.get(name)?.load();
     for (const name of this.#refusedSinceMs.keys()) if (!refused.includes(name)) this.#refusedSinceMs.delete(name);

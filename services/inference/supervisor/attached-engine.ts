@@ -44,6 +44,14 @@ export class AttachedEngine implements SupervisedEngine {
     this.#probing = probeLoop(probe, listener, this.#stopping.signal, this.#parts.limits);
   }
 
+  sleep(): void {
+    throw new Error('a server elsewhere is not ours to send to sleep');
+  }
+
+  wake(): void {
+    throw new Error('a server elsewhere is not ours to wake');
+  }
+
   stop(drainMs: number): Promise<void> {
     this.#stopped ??= this.#stop(drainMs);
     return this.#stopped;

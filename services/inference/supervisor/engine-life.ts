@@ -8,8 +8,9 @@ import { type Ending, failureOf } from './failure-cause.ts';
 import { HealthWatch } from './health-watch.ts';
 import type { EngineLogLine } from './log-lines.ts';
 import type { MarkedStart } from './own-processes.ts';
+import { sleepUntilWoken } from './sleeping.ts';
 import type { StartedEngine } from './start-engine.ts';
-import type { Starting } from './starting.ts';
+import type { Ready, Starting } from './starting.ts';
 import type { ProcessSupervisorParts } from './supervised-engine.ts';
 
 /** Somebody asked it to end. */
@@ -42,6 +43,8 @@ export class EngineLife {
   readonly #starting: Starting;
   readonly #deviceLost = Promise.withResolvers<Ending>();
   readonly #leaveDevices: () => void;
+  #sleepAsked = Promise.withResolvers<{ readonly kind: 'sleep-asked' }>();
+  #wakeAsked = Promise.withResolvers<void>();
   #readyAtMs: number | undefined;
   #lastLineOfStart: EngineLogLine | undefined;
 
@@ -71,13 +74,38 @@ export class EngineLife {
     const exited = child.exited.then((exit) => ({ kind: 'exit', exit }) as const);
     const lost = Promise.race([exited, stopAsked, this.#deviceLost.promise]);
     let turn = await Promise.race([lost, this.#starting.untilReady(connection, over.signal)]);
-    if (turn.kind === 'ready') {
+    while (turn.kind === 'ready') {
       this.#becomeReady(turn.probe);
+      const awake = new AbortController();
       const watch = new HealthWatch(this.#parts, this.#status, connection);
-      turn = await Promise.race([lost, watch.untilLost(over.signal)]);
+      const next = await Promise.race([lost, watch.untilLost(awake.signal), this.#sleepAsked.promise]);
+      awake.abort();
+      turn = next.kind === 'sleep-asked' ? await Promise.race([lost, this.#sleepUntilWoken(over.signal)]) : next;
     }
     over.abort();
     return turn.kind === 'stop' ? await this.#stop(turn.drainMs) : await this.#fail(turn);
+  }
+
+  /** Sends it to sleep while it is ready. */
+  sleep(): void {
+    this.#wakeAsked = Promise.withResolvers();
+    this.#sleepAsked.resolve({ kind: 'sleep-asked' });
+  }
+
+  /** Wakes it while it sleeps. */
+  wake(): void {
+    this.#wakeAsked.resolve();
+  }
+
+  #sleepUntilWoken(signal: AbortSignal): Promise<Ready | Ending> {
+    this.#sleepAsked = Promise.withResolvers();
+    const wakeAsked = (): Promise<void> => {
+      const { promise } = this.#wakeAsked;
+      return promise.then(() => {
+        this.#wakeAsked = Promise.withResolvers();
+      });
+    };
+    return sleepUntilWoken({ parts: this.#parts, status: this.#status, engine: this.#engine, wakeAsked, signal });
   }
 
   #onDeviceChange({ kind, what, engines }: DeviceChange): void {

@@ -51,6 +51,14 @@ export class EngineProcess implements SupervisedEngine {
     });
   }
 
+  sleep(): void {
+    this.#life?.sleep();
+  }
+
+  wake(): void {
+    this.#life?.wake();
+  }
+
   async stop(drainMs: number): Promise<void> {
     this.#stopAsked.resolve({ kind: 'stop', drainMs });
     this.#stopping.abort();

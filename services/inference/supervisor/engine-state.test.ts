@@ -17,6 +17,9 @@ const WALKS: readonly (readonly EngineState[])[] = [
   [EngineState.PENDING, EngineState.BACKOFF, EngineState.BACKOFF, EngineState.PLACED, EngineState.STOPPED],
   [EngineState.READY, EngineState.UNHEALTHY, EngineState.BACKOFF, EngineState.PLACED, EngineState.STARTING],
   [EngineState.STARTING, EngineState.QUARANTINED, EngineState.STOPPED],
+  [EngineState.READY, EngineState.DRAINING, EngineState.SLEEPING, EngineState.STARTING, EngineState.READY],
+  [EngineState.SLEEPING, EngineState.STOPPING, EngineState.STOPPED],
+  [EngineState.SLEEPING, EngineState.UNHEALTHY, EngineState.BACKOFF],
 ];
 
 test.each(WALKS)('an engine may go %s → %s …', (...walk) => {

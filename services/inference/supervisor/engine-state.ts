@@ -34,7 +34,15 @@ const TRANSITIONS: Readonly<Record<number, readonly EngineState[]>> = {
     EngineState.BACKOFF,
     EngineState.QUARANTINED,
   ],
-  [EngineState.DRAINING]: [EngineState.STOPPING],
+  // On to sleep, or it fails on the way there.
+  [EngineState.DRAINING]: [EngineState.STOPPING, EngineState.SLEEPING, EngineState.UNHEALTHY],
+  [EngineState.SLEEPING]: [
+    // To itself: still no room to wake.
+    EngineState.SLEEPING,
+    EngineState.STARTING,
+    EngineState.STOPPING,
+    EngineState.UNHEALTHY,
+  ],
   [EngineState.STOPPING]: [EngineState.STOPPED],
   // From BACKOFF to itself: still no room.
   [EngineState.BACKOFF]: [EngineState.PLACED, EngineState.BACKOFF, EngineState.QUARANTINED, EngineState.STOPPED],

@@ -18,6 +18,8 @@ export type Ending =
   | { readonly kind: 'wrong-model'; readonly expected: string; readonly found: string }
   /** It was ready and could not make a single token. */
   | { readonly kind: 'warm-up'; readonly problem: string }
+  /** It was sent to sleep or woken, and was not. */
+  | { readonly kind: 'sleep'; readonly problem: string }
   /** The driver no longer lists a device that it ran on. */
   | { readonly kind: 'device-lost'; readonly problem: string }
   /** Processes of it cannot be killed. */
@@ -67,7 +69,7 @@ export function refused({ failureCause, message, hint }: StartRefusedError): End
 
 /** Hung engines and wrong models are known by what they do; old lines would only mislead. */
 function mayBeTold({ kind }: Ending): boolean {
-  return kind === 'exit' || kind === 'stalled' || kind === 'warm-up';
+  return kind === 'exit' || kind === 'stalled' || kind === 'warm-up' || kind === 'sleep';
 }
 
 function findSignature(
@@ -110,6 +112,11 @@ function untold(ending: Ending): Pick<Failure, 'cause' | 'hint'> {
       return {
         cause: FailureCause.UNSUPPORTED_MODEL,
         hint: `It loaded the model and could not make one token: ${ending.problem}`,
+      };
+    case 'sleep':
+      return {
+        cause: FailureCause.EXITED_UNASKED,
+        hint: `It could not be sent to sleep or woken: ${ending.problem}. Leave sleep_mode out if that goes on.`,
       };
     case 'device-lost':
       return {

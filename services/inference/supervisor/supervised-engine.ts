@@ -22,6 +22,10 @@ export interface SupervisedEngine {
   readonly waitsForRoom: boolean;
   /** Begins to look after it. */
   start(): void;
+  /** Sends it to sleep; it runs nothing. Only an engine whose adapter says that it can, while it is ready. */
+  sleep(): void;
+  /** Wakes it, as soon as its devices have room again. */
+  wake(): void;
   /**
    * Takes nothing new, gives what runs at most `drainMs`, then ends it. Resolves when nothing of it is left; never
    * rejects. A second call waits for the first.
