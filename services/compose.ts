@@ -28,7 +28,7 @@ import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { quotaRoutes } from './quota/routes.ts';
 import { createRouterContext, type RouterContext } from './router/context.ts';
-import { routerRoutes } from './router/routes.ts';
+import { fleetRoutes, routerRoutes } from './router/routes.ts';
 import { MeshError } from './shared/errors/mesh-error.ts';
 import { createHealth, type HealthState } from './shared/grpc/health.ts';
 import { isServing } from './shared/grpc/health-check.ts';
@@ -39,13 +39,14 @@ import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
 import { closeStore, openStore, pingStore, type Store } from './shared/store/store.ts';
-import { forwardMethods, refuseMethods } from './shared/transport/forward.ts';
+import { type Destination, forwardMethods, refuseMethods } from './shared/transport/forward.ts';
 import type { Generate } from './shared/transport/generate.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
+import { TO_NODE_HEADER } from './shared/transport/mesh-headers.ts';
 import { createPeers, type Peers, ROLES, type Role } from './shared/transport/peers.ts';
 import { remoteGenerate } from './shared/transport/remote-generate.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
-import type { Routes } from './shared/transport/routes.ts';
+import { type Routes, withoutMethods } from './shared/transport/routes.ts';
 import { tasksRoutes } from './tasks/routes.ts';
 
 /** What a process gives its services. */
@@ -95,6 +96,9 @@ const SERVICES_OF_ROLE: Readonly<Record<Role, readonly DescService[]>> = {
   tasks: [TasksService],
   facade: [],
 };
+
+/** What callers ask of InferenceService: on the public port, and on a router's, it is answered for all nodes. */
+const FLEET_METHODS = InferenceService.methods.filter(isForCallers);
 
 /** The model of a start that names none; models/demo/README.md says what it is. */
 const SHIPPED_MODEL = fileURLToPath(new URL('../models/demo/mesh-demo.gguf', import.meta.url));
@@ -242,6 +246,7 @@ function addInference(
     // A router in this process calls us as a function.
     advertisedAddress: config.roles.has('router') ? '' : advertisedUrl(config),
     dataDir: config.server.data_dir,
+    unloadDrainMs: config.server.drain_seconds * 1_000,
   });
   // For a start that fails from here on, in which no engine runs yet.
   closer.add('inference', () => context.close());
@@ -255,6 +260,7 @@ function addRouter(
   here: Generate | undefined,
 ): RouterContext {
   const remote = createRemoteNodes(meshToken);
+  const inference = peers.client('inference', InferenceService);
   closer.add('nodes', () => remote.close());
   const context = createRouterContext(config.router, {
     ...resources,
@@ -264,9 +270,10 @@ function addRouter(
       return principals.authenticate(credential, clientIp);
     },
     generateAt: (address) => (here && address === '' ? here : remote.generateAt(address)),
+    inferenceAt: (address) => (here && address === '' ? inference : remote.clientAt(address)),
   });
   closer.add('router', () => context.close(), SETTLE_MS);
-  local.set('router', [routerRoutes(context)]);
+  local.set('router', [routerRoutes(context), fleetRoutes(context)]);
   health.set(RouterService.typeName, true);
   health.set(RegistryService.typeName, true);
   return context;
@@ -277,13 +284,13 @@ async function addListener(
   store: Store | undefined,
   router: RouterContext | undefined,
 ): Promise<Listener> {
-  const { config, resources, closer, health, authorizer, local } = parts;
+  const { config, resources, closer, health, authorizer } = parts;
   const isPublic = config.roles.has('facade');
   const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
   const listener: Listener = await startListener({
     host: config.server.host,
     port: config.port,
-    routes: [...[...local.values()].flat(), ...(isPublic ? [forwardedRoutes(parts)] : [])],
+    routes: listenedRoutes(parts),
     authorizer,
     health,
     log: resources.log,
@@ -313,6 +320,7 @@ async function addFacade(
     authenticate: principals.authenticate,
     router: peers.client('router', RouterService),
     registry: peers.client('router', RegistryService),
+    inference: peers.client('router', InferenceService),
     quota: peers.client('quota', QuotaService),
     isDraining,
     // Without a store of its own the process asks the one that counts on it.
@@ -325,13 +333,34 @@ async function addFacade(
   return context;
 }
 
+function listenedRoutes(parts: Parts): Routes[] {
+  const { roles } = parts.config;
+  const routes = [...parts.local.values()].flat();
+  if (!roles.has('facade') && !roles.has('router')) return routes;
+  const ofOneNode = routes.map((route) => withoutMethods(route, (method) => FLEET_METHODS.includes(method)));
+  return [...ofOneNode, fleetMethods(parts), ...(roles.has('facade') ? [forwardedRoutes(parts)] : [])];
+}
+
+/** What concerns all nodes goes to the router, which asks each; the node of this process answers when a router asks it. */
+function fleetMethods({ local, peers, authorizer }: Parts): Routes {
+  const fleet = peers.transport('router');
+  const here = peers.transport('inference');
+  const destination: Destination = ({ requestHeader }) => {
+    const isForNode = local.has('inference') && requestHeader.has(TO_NODE_HEADER);
+    return isForNode && authorizer.isFromPeer(requestHeader) ? here : fleet;
+  };
+  return (router) => forwardMethods(router, FLEET_METHODS, destination);
+}
+
 /** The public port answers for all roles: what callers may call and lives elsewhere is passed on. */
 function forwardedRoutes({ local, peers }: Parts): Routes {
   return (router) => {
     for (const role of ROLES) {
       if (local.has(role)) continue;
       const methods = SERVICES_OF_ROLE[role].flatMap((service) => service.methods);
-      forwardMethods(router, methods.filter(isForCallers), peers.transport(role));
+      const transport = peers.transport(role);
+      const passedOn = methods.filter((method) => isForCallers(method) && !FLEET_METHODS.includes(method));
+      forwardMethods(router, passedOn, () => transport);
       refuseMethods(
         router,
         methods.filter((method) => !isForCallers(method)),

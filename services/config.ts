@@ -210,7 +210,7 @@ const NEEDS: Readonly<Record<Role, readonly Role[]>> = {
   router: ['auth', 'quota'],
   inference: ['auth', 'router'],
   tasks: ['auth'],
-  facade: ['auth', 'quota', 'router', 'inference', 'tasks'],
+  facade: ['auth', 'quota', 'router', 'tasks'],
 };
 
 function requirePossible(config: Config): void {

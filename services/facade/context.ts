@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import type { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import type { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { Generate } from '../shared/transport/generate.ts';
+import { createTellsLogprobs } from './compat/tells-logprobs.ts';
 import type { FacadeConfig } from './config.ts';
 import { createApp } from './http/app.ts';
 import { callerOptions } from './http/caller.ts';
@@ -15,7 +17,7 @@ import { createLimitBook } from './http/limit-book.ts';
 import { createSendError } from './http/send-error.ts';
 import type { Exchange } from './openai/exchange.ts';
 import { facadeRoutes } from './routes.ts';
-import { createFleetView } from './status/fleet-view.ts';
+import { createFleetView, createModelView } from './status/fleet-view.ts';
 
 /** What the facade is given. */
 export interface FacadeResources {
@@ -26,10 +28,12 @@ export interface FacadeResources {
    * Rejects with MeshError CREDENTIAL_INVALID.
    */
   readonly authenticate: (credential: string, clientIp: string | undefined) => Promise<unknown>;
-  /** Called on behalf of the caller, with the caller's credential. */
+  /** Called on behalf of the caller, with the caller's credential, and as a process of the mesh. */
   readonly router: Client<typeof RouterService>;
   /** Called as a process of the mesh. */
   readonly registry: Client<typeof RegistryService>;
+  /** The engines of all nodes. Called on behalf of the caller, with the caller's credential. */
+  readonly inference: Client<typeof InferenceService>;
   /** Called on behalf of the caller, with the caller's credential. */
   readonly quota: Client<typeof QuotaService>;
   /** The state of the store. */
@@ -70,13 +74,15 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
     clientIp,
     isDraining,
   });
+  const fleetView = createFleetView(resources.registry, now);
   facadeRoutes(app, {
     ...resources,
     limitBook,
     exchanges,
     clientIp,
     keepAliveMs: config.keep_alive_seconds * 1000,
-    fleetView: createFleetView(resources.registry, now),
+    fleetView,
+    tellsLogprobs: createTellsLogprobs(fleetView, createModelView(resources.router, now)),
   });
   await app.ready();
   return {

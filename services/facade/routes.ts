@@ -1,4 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import { type GenerateRouteContext, generateRoute } from './compat/generate.ts';
+import { type LoadRouteContext, loadModelRoute } from './compat/load-model.ts';
+import { type EngineStatusContext, engineStatusRoute } from './compat/status.ts';
+import { type UnloadRouteContext, unloadModelRoute } from './compat/unload-model.ts';
 import {
   chatDialect,
   completionDialect,
@@ -15,7 +19,13 @@ import {
 } from './status/status-routes.ts';
 
 /** What the routes of the facade need. */
-export type FacadeRouteContext = GenerationRouteContext & ModelRouteContext & StatusRouteContext;
+export type FacadeRouteContext = GenerationRouteContext &
+  ModelRouteContext &
+  StatusRouteContext &
+  GenerateRouteContext &
+  LoadRouteContext &
+  UnloadRouteContext &
+  EngineStatusContext;
 
 const open = { config: { access: 'open' } } as const;
 const caller = { config: { access: 'caller' } } as const;
@@ -32,6 +42,11 @@ export function facadeRoutes(app: FastifyInstance, context: FacadeRouteContext):
   app.post('/v1/completions', work, generationRoute(completionDialect, context));
   app.get('/v1/models', caller, listModelsRoute(context));
   app.get('/v1/models/*', caller, getModelRoute(context));
+
+  app.post('/generate', work, generateRoute(context));
+  app.post('/load_model', work, loadModelRoute(context));
+  app.post('/unload_model', caller, unloadModelRoute(context));
+  app.get('/status', caller, engineStatusRoute(context));
 
   app.get(
     '/',

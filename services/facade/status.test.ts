@@ -58,6 +58,30 @@ test.each([
     200,
     { status: 'healthy' },
   ],
+  [
+    'the only model comes on demand and is not loaded yet',
+    { fleet: fleet({ ...engine, required: false, onDemand: true, state: EngineState.STOPPED }) },
+    200,
+    { status: 'healthy', model_loaded: false, available_models: ['org/tiny-1'], backends: { chat: [] } },
+  ],
+  [
+    'an engine that comes on demand sleeps',
+    { fleet: fleet(engine, { ...vllm, onDemand: true, state: EngineState.SLEEPING }) },
+    200,
+    { status: 'healthy', model_loaded: true },
+  ],
+  [
+    'an engine that comes on demand does not start',
+    { fleet: fleet(engine, { ...vllm, onDemand: true, state: EngineState.QUARANTINED }) },
+    200,
+    { status: 'degraded' },
+  ],
+  [
+    'the only model was unloaded by hand',
+    { fleet: fleet({ ...engine, required: false, onDemand: true, unloaded: true, state: EngineState.STOPPED }) },
+    503,
+    { status: 'unhealthy', model_loaded: false, available_models: [] },
+  ],
   ['vLLM serves', { fleet: fleet(engine, { ...vllm, state: EngineState.READY }) }, 200, { vllm_status: 'connected' }],
   [
     'the default model loads',
@@ -80,6 +104,12 @@ test.each([
 test.each([
   ['all is well', { fleet: fleet(engine) }, 200, { status: 'ready' }],
   ['an engine that is not required is down', { fleet: fleet(engine, vllm) }, 200, { status: 'ready' }],
+  [
+    'the only model comes on demand',
+    { fleet: fleet({ ...engine, required: false, onDemand: true, state: EngineState.STOPPED }) },
+    200,
+    { status: 'ready' },
+  ],
   ['a required one is down', { fleet: fleet(engine, { ...vllm, required: true }) }, 503, { reason: 'model' }],
   ['nobody announced the default model yet', { fleet: { ...fleet(), defaultModel: 'chat' } }, 503, { reason: 'model' }],
   ['no node has registered yet', { fleet: {} }, 503, { reason: 'registry' }],

@@ -3,16 +3,25 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { Code, ConnectError, createClient, createRouterTransport, type HandlerContext } from '@connectrpc/connect';
+import {
+  Code,
+  ConnectError,
+  createClient,
+  createRouterTransport,
+  type HandlerContext,
+  type ServiceImpl,
+} from '@connectrpc/connect';
 import { pino } from 'pino';
 import type { GenerateRequest } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { type GenerationEvent, GenerationEventSchema } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { LimitScope, type LimitStateSchema, LimitUnit, LimitWindow } from '../../gen/mesh/quota/v1/limit_pb.ts';
 import { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { type ListNodesResponseSchema, RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import { type ModelSchema, RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { toConnectError } from '../shared/errors/connect-error.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import { createMeshClient } from '../shared/transport/client.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../shared/transport/generate.ts';
 import { type FacadeConfig, facadeConfigSchema } from './config.ts';
 import { createFacadeContext, type FacadeResources } from './context.ts';
@@ -62,6 +71,8 @@ export interface TestOptions {
   readonly resources?: Partial<FacadeResources>;
   readonly fleet?: MessageInitShape<typeof ListNodesResponseSchema>;
   readonly models?: MessageInitShape<typeof ModelSchema>[];
+  /** Plays the nodes' InferenceService. */
+  readonly inference?: Partial<ServiceImpl<typeof InferenceService>>;
   readonly protocol?: 'http1' | 'h2c';
 }
 
@@ -162,9 +173,10 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   };
 }
 
-function scriptedClients({ fleet, models }: TestOptions) {
+function scriptedClients({ fleet, models, inference }: TestOptions) {
+  // A call without a credential is the facade's own.
   const known = ({ requestHeader }: HandlerContext): void => {
-    if (requestHeader.get('authorization') !== `Bearer ${KEY}`) {
+    if ((requestHeader.get('authorization') ?? `Bearer ${KEY}`) !== `Bearer ${KEY}`) {
       throw toConnectError(new MeshError('CREDENTIAL_INVALID', 'Invalid API key'));
     }
   };
@@ -189,6 +201,10 @@ function scriptedClients({ fleet, models }: TestOptions) {
     });
   });
   return {
+    inference: createMeshClient(
+      InferenceService,
+      createRouterTransport(({ service }) => service(InferenceService, inference ?? {})),
+    ),
     router: createClient(RouterService, transport),
     quota: createClient(QuotaService, transport),
     registry: createClient(RegistryService, transport),

@@ -5,6 +5,7 @@ import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { RouterConfig } from './config.ts';
+import { Fleet, type NodeClient } from './fleet/fleet.ts';
 import { LEASE_MS, Registry } from './fleet/registry.ts';
 import { Deadlines } from './generate/deadlines.ts';
 import { Pipeline } from './generate/pipeline.ts';
@@ -18,6 +19,8 @@ export interface RouterResources {
   readonly quota: Client<typeof QuotaService>;
   /** The engines of the node at an address; "" is this process. */
   readonly generateAt: (address: string) => Generate;
+  /** The other methods of the node at an address; "" is this process. */
+  readonly inferenceAt: (address: string) => NodeClient;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Logger;
@@ -27,6 +30,8 @@ export interface RouterResources {
 export interface RouterContext {
   readonly config: RouterConfig;
   readonly registry: Registry;
+  /** The nodes, for calls that concern one of them or all. */
+  readonly fleet: Fleet;
   /** The front door. */
   readonly generate: Generate;
   readonly now: () => number;
@@ -62,6 +67,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
   return {
     config,
     registry,
+    fleet: new Fleet(registry, resources.inferenceAt),
     generate: pipeline.generate,
     now: resources.now,
     drain: (limitMs) => drain(pipeline, limitMs),

@@ -1,9 +1,30 @@
 import type { CallOptions } from '@connectrpc/connect';
+import type { FastifyRequest } from 'fastify';
+import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
+import { CLIENT_IP_HEADER, REQUEST_ID_HEADER } from '../../shared/transport/mesh-headers.ts';
 
 /** Longest wait for a unary call behind a GET, in milliseconds. */
-const CALL_TIMEOUT_MS = 5000;
+export const CALL_TIMEOUT_MS = 5000;
 
 /** Options of a unary call on behalf of the caller of an HTTP request. */
 export function callerOptions(credential: string): CallOptions {
   return { headers: { authorization: `Bearer ${credential}` }, timeoutMs: CALL_TIMEOUT_MS };
+}
+
+/**
+ * Options of a call on behalf of the caller of an HTTP request, under its id and address. Without `timeoutMs` it takes as long
+ * as it takes.
+ */
+export function requestOptions(
+  request: FastifyRequest,
+  clientIp: (request: AddressedRequest) => string | undefined,
+  limits: Pick<CallOptions, 'signal' | 'timeoutMs'>,
+): CallOptions {
+  const address = clientIp(request.raw);
+  const headers = {
+    authorization: `Bearer ${request.credential}`,
+    [REQUEST_ID_HEADER]: request.id,
+    ...(address === undefined ? {} : { [CLIENT_IP_HEADER]: address }),
+  };
+  return { ...limits, headers };
 }

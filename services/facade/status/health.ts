@@ -28,15 +28,14 @@ export interface HealthBody {
 /** Computes the body of `GET /health`. */
 export function healthBody(facts: HealthFacts): HealthBody {
   const engines = enginesOf(facts.fleet);
-  const ready = engines.filter(isReady);
   const fallback = defaultEngine(facts.fleet, engines);
   return {
-    status: statusOf(facts, engines, ready),
+    status: statusOf(facts, engines),
     version: facts.version,
     model: fallback ? modelOf(fallback) : facts.fleet?.defaultModel || null,
     backend: fallback?.kind ?? null,
     model_loaded: fallback !== undefined && isReady(fallback),
-    available_models: [...new Set(ready.map(modelOf))],
+    available_models: [...new Set(engines.filter(canServe).map(modelOf))],
     redis_connected: facts.storeAnswers,
     store: facts.storeKind,
     vllm_status: vllmStatus(engines),
@@ -57,11 +56,9 @@ export function unreadiness(facts: HealthFacts): 'draining' | 'store' | 'registr
   return engines.some((engine) => engine.required && !readyNames.has(engine.name)) ? 'model' : undefined;
 }
 
-function statusOf(facts: HealthFacts, engines: readonly Engine[], ready: readonly Engine[]): HealthBody['status'] {
-  const reason = unreadiness(facts);
-  const canServe = !facts.draining && facts.storeAnswers && ready.length > 0;
-  if (!canServe) return 'unhealthy';
-  return reason === undefined && ready.length === engines.filter(isWanted).length ? 'healthy' : 'degraded';
+function statusOf(facts: HealthFacts, engines: readonly Engine[]): HealthBody['status'] {
+  if (facts.draining || !facts.storeAnswers || !engines.some(canServe)) return 'unhealthy';
+  return unreadiness(facts) === undefined && engines.filter(isWanted).every(canServe) ? 'healthy' : 'degraded';
 }
 
 /** Engines of nodes that take work. */
@@ -72,16 +69,25 @@ function enginesOf(fleet: ListNodesResponse | undefined): Engine[] {
 /** The engine of the default model, a ready one before others. */
 function defaultEngine(fleet: ListNodesResponse | undefined, engines: readonly Engine[]): Engine | undefined {
   const named = engines.filter((engine) => engine.name === fleet?.defaultModel);
-  return named.find(isReady) ?? named[0];
+  return named.find(isReady) ?? named.find(canServe) ?? named[0];
 }
 
 function isReady(engine: Engine): boolean {
   return engine.state === EngineState.READY;
 }
 
-/** Whether an engine is meant to run; one that was stopped by hand is no fault. */
-function isWanted(engine: Engine): boolean {
-  return engine.state !== EngineState.STOPPED && engine.state !== EngineState.STOPPING;
+/** Where an engine is that does not run as it should: a request does not make it come. */
+const FAILED: ReadonlySet<EngineState> = new Set([EngineState.UNHEALTHY, EngineState.BACKOFF, EngineState.QUARANTINED]);
+
+/** Whether a request to it is answered: it is ready, or the request makes it come. */
+function canServe(engine: Engine): boolean {
+  return isReady(engine) || (engine.onDemand && !engine.unloaded && !FAILED.has(engine.state));
+}
+
+/** Whether an engine is meant to serve; one that was unloaded or stopped by hand is no fault. */
+function isWanted({ state, onDemand, unloaded }: Engine): boolean {
+  if (unloaded) return false;
+  return onDemand || (state !== EngineState.STOPPED && state !== EngineState.STOPPING);
 }
 
 function modelOf(engine: Engine): string {

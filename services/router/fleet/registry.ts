@@ -3,6 +3,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { EngineFailureSchema, EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { type Node, NodeSchema, type RegisterRequest } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { type Changes, createChanges } from '../../shared/transport/changes.ts';
 import { createSnapshot, type Naming, type Snapshot } from './snapshot.ts';
 
 /** How long a report counts, in milliseconds: a silent node is out of rotation after it. Nodes report every third of it. */
@@ -22,14 +23,19 @@ export interface Moment {
   readonly monotonicMs: number;
 }
 
-interface Entry {
+/** A node and whether it still reports. */
+export interface Member {
+  /** As it is known: of one that no longer reports no engine can take a request. */
   readonly node: Node;
+  /** Whether its lease holds. */
+  readonly live: boolean;
+}
+
+interface Entry extends Member {
   /** What it said last. */
   readonly report: RegisterRequest;
   /** When the lease ends, on the monotonic clock. */
   readonly expiresAtMs: number;
-  /** Whether the lease holds. */
-  readonly live: boolean;
 }
 
 /** The nodes that this router knows, each for as long as its lease. The one writer of the snapshot. */
@@ -39,6 +45,9 @@ export class Registry {
   readonly #drained = new Set<string>();
   readonly #naming: Naming;
   #snapshot: Snapshot;
+
+  /** Told whenever something may have become known. */
+  readonly changes: Changes = createChanges();
 
   constructor(naming: Naming) {
     this.#naming = naming;
@@ -52,7 +61,17 @@ export class Registry {
 
   /** The nodes by name. */
   nodes(): Node[] {
-    return [...this.#entries.values()].map((entry) => entry.node).sort((a, b) => (a.node < b.node ? -1 : 1));
+    return this.members().map(({ node }) => node);
+  }
+
+  /** The nodes by name, and whether each of them still reports. */
+  members(): Member[] {
+    return [...this.#entries.values()].sort((a, b) => (a.node.node < b.node.node ? -1 : 1));
+  }
+
+  /** A node by its name. Undefined: it is not known, or no more. */
+  member(name: string): Member | undefined {
+    return this.#entries.get(name);
   }
 
   /**
@@ -121,6 +140,7 @@ export class Registry {
 
   #rebuild(): void {
     this.#snapshot = createSnapshot(this.nodes(), this.#naming);
+    this.changes.notify();
   }
 }
 

@@ -45,6 +45,11 @@ export function noHealthyEngine(model: string): MeshError {
   return new MeshError('NO_HEALTHY_ENGINE', 'No healthy backends', { metadata: { model }, retryAfterMs: 1_000 });
 }
 
+/** The model exists, and was unloaded by hand. */
+export function modelNotLoaded(model: string): MeshError {
+  return new MeshError('MODEL_NOT_LOADED', 'model not loaded', { metadata: { model } });
+}
+
 function requireScope(principal: Principal, scope: Scope, name: string): void {
   if (hasScope(principal, scope)) return;
   throw new MeshError('SCOPE_MISSING', `This needs the scope '${name}'.`, { metadata: { scope: name } });

@@ -80,8 +80,8 @@ beforeEach(() => {
   settlement = new Settlement(createClient(QuotaService, quota), pino({ level: 'silent' }));
 });
 
-function report(state: EngineState): void {
-  const engines = [create(EngineSchema, { name: 'chat', modelId: 'm', state })];
+function report(state: EngineState, unloaded = false): void {
+  const engines = [create(EngineSchema, { name: 'chat', modelId: 'm', state, unloaded })];
   registry.report(create(RegisterRequestSchema, { node: 'n', epoch: 1n, engines }), { epochMs: 0, monotonicMs: 0 });
 }
 
@@ -225,6 +225,13 @@ test('no healthy engine gives the reservation back', async () => {
   report(EngineState.BACKOFF);
   await generate();
   expect(got).toEqual(['fail NO_HEALTHY_ENGINE']);
+  await expectTold('reserve', 'release');
+});
+
+test('a model that was unloaded by hand says so, and costs nothing', async () => {
+  report(EngineState.STOPPED, true);
+  await generate();
+  expect(got).toEqual(['fail MODEL_NOT_LOADED']);
   await expectTold('reserve', 'release');
 });
 

@@ -8,8 +8,8 @@ import type { Generate, GenerationCall, GenerationSink } from '../../shared/tran
 import type { Registry } from '../fleet/registry.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import type { InFlight } from '../select/in-flight.ts';
-import { select } from '../select/select.ts';
-import { admit, noHealthyEngine } from './admission.ts';
+import { areUnloaded, select } from '../select/select.ts';
+import { admit, modelNotLoaded, noHealthyEngine } from './admission.ts';
 import type { Deadlines } from './deadlines.ts';
 import { RunningGeneration } from './running-generation.ts';
 import type { Lease, Settlement } from './settle.ts';
@@ -95,8 +95,8 @@ export class Pipeline {
       inFlight: (id) => this.#parts.inFlight.count(id),
       random: Math.random,
     });
-    if (!chosen) throw noHealthyEngine(route.id);
-    return chosen;
+    if (chosen) return chosen;
+    throw areUnloaded(route.candidates, request.engine) ? modelNotLoaded(route.id) : noHealthyEngine(route.id);
   }
 
   #dispatch(

@@ -8,8 +8,10 @@ import {
   RegisterResponseSchema,
   type RegistryService,
 } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
+import { principalOf } from '../../shared/interceptors/principal.ts';
 import type { RouterContext } from '../context.ts';
 import { LEASE_MS } from '../fleet/registry.ts';
+import { visibleEngines } from '../fleet/visible.ts';
 
 /** Takes the reports of one node for as long as its stream lives. */
 export function register(context: RouterContext): MethodImpl<typeof RegistryService.method.register> {
@@ -31,8 +33,9 @@ export function register(context: RouterContext): MethodImpl<typeof RegistryServ
 
 /** Every node and its engines. */
 export function listNodes(context: RouterContext): MethodImpl<typeof RegistryService.method.listNodes> {
-  return () => {
-    const nodes = context.registry.nodes();
+  return (_request, call) => {
+    const principal = principalOf(call);
+    const nodes = context.registry.nodes().map((node) => ({ ...node, engines: visibleEngines(node, principal) }));
     const defaultModel = context.registry.snapshot.route('')?.names[0] ?? '';
     return create(ListNodesResponseSchema, { nodes, defaultModel });
   };

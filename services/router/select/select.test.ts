@@ -4,18 +4,13 @@ import { EngineSchema, EngineState } from '../../../gen/mesh/inference/v1/engine
 import type { Candidate } from '../fleet/snapshot.ts';
 import { InFlight } from './in-flight.ts';
 import { powerOfTwo } from './power-of-two.ts';
-import { select } from './select.ts';
+import { areUnloaded, select } from './select.ts';
 
-function candidate(
-  name: string,
-  init: { state?: EngineState; maxConcurrency?: number; draining?: boolean } = {},
-): Candidate {
-  const engine = create(EngineSchema, {
-    name,
-    state: init.state ?? EngineState.READY,
-    maxConcurrency: init.maxConcurrency ?? 0,
-  });
-  return { id: `n/${name}`, node: 'n', address: '', draining: init.draining ?? false, engine };
+type EngineInit = { state?: EngineState; maxConcurrency?: number; onDemand?: boolean; unloaded?: boolean };
+
+function candidate(name: string, { draining = false, ...init }: EngineInit & { draining?: boolean } = {}): Candidate {
+  const engine = create(EngineSchema, { name, state: EngineState.READY, ...init });
+  return { id: `n/${name}`, node: 'n', address: '', draining, engine };
 }
 const input = { pinned: '', inFlight: () => 0, random: Math.random };
 
@@ -29,6 +24,49 @@ test('only an engine that is ready, not draining and below its concurrency is ch
   const inFlight = (id: string) => (id === 'n/full' ? 2 : 0);
   for (let i = 0; i < 20; i += 1) expect(select(candidates, { ...input, inFlight })?.engine.name).toBe('good');
   expect(select(candidates.slice(0, 3), { ...input, inFlight })).toBeUndefined();
+});
+
+const chosen = (...candidates: Candidate[]) => select(candidates, input)?.engine.name;
+const { STARTING, STOPPED, SLEEPING, BACKOFF, UNHEALTHY, QUARANTINED, UNSPECIFIED, READY } = EngineState;
+
+test('an engine that comes on demand is chosen when none is ready, wherever it is in coming and going', () => {
+  for (const state of Object.values(EngineState)) {
+    const comes = ![UNSPECIFIED, BACKOFF, UNHEALTHY, QUARANTINED].includes(state as never);
+    expect([state, chosen(candidate('a', { state, onDemand: true }))]).toEqual([state, comes ? 'a' : undefined]);
+    expect([state, chosen(candidate('a', { state }))]).toEqual([state, state === READY ? 'a' : undefined]);
+  }
+});
+
+test('a ready engine comes before one that would have to be loaded, unless it is full', () => {
+  const asleep = candidate('asleep', { state: SLEEPING, onDemand: true });
+  for (let i = 0; i < 20; i += 1) expect(chosen(asleep, candidate('ready'))).toBe('ready');
+  const inFlight = (id: string) => (id === 'n/full' ? 1 : 0);
+  const full = candidate('full', { maxConcurrency: 1 });
+  expect(select([asleep, full], { ...input, inFlight })?.engine.name).toBe('asleep');
+});
+
+test('nothing comes that was unloaded by hand, on a node that drains, or with all that it may run waiting for it', () => {
+  const stopped = { state: STOPPED, onDemand: true };
+  expect(chosen(candidate('a', { ...stopped, unloaded: true }))).toBeUndefined();
+  expect(chosen(candidate('a', { onDemand: true, unloaded: true }))).toBeUndefined();
+  expect(chosen(candidate('a', { ...stopped, draining: true }))).toBeUndefined();
+  const full = candidate('a', { ...stopped, maxConcurrency: 1 });
+  expect(select([full], { ...input, inFlight: () => 1 })).toBeUndefined();
+});
+
+test('of several that would come one is drawn as of those that are ready', () => {
+  const candidates = ['a', 'b'].map((name) => candidate(name, { state: STARTING, onDemand: true }));
+  const inFlight = (id: string) => (id === 'n/a' ? 3 : 0);
+  for (let i = 0; i < 20; i += 1) expect(select(candidates, { ...input, inFlight })?.engine.name).toBe('b');
+});
+
+test('unloaded is a model only when every engine that is meant was unloaded by hand', () => {
+  const unloaded = candidate('a', { state: STOPPED, unloaded: true });
+  expect(areUnloaded([unloaded], '')).toBe(true);
+  expect(areUnloaded([unloaded, candidate('b', { state: BACKOFF })], '')).toBe(false);
+  expect(areUnloaded([unloaded, candidate('b', { state: BACKOFF })], 'a')).toBe(true);
+  expect(areUnloaded([unloaded], 'c')).toBe(false);
+  expect(areUnloaded([], '')).toBe(false);
 });
 
 test('a pin leaves one engine', () => {

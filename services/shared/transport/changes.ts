@@ -2,8 +2,8 @@
 export interface Changes {
   /** Says that something has changed; those who wait look again. */
   notify(): void;
-  /** Resolves to true once the condition holds, to false after the time. */
-  until(holds: () => boolean, timeoutMs: number): Promise<boolean>;
+  /** Resolves to true once the condition holds, to false after the time. Without one it waits as long as it takes. */
+  until(holds: () => boolean, timeoutMs?: number): Promise<boolean>;
 }
 
 /** Makes a notifier. */
@@ -23,7 +23,7 @@ export function createChanges(): Changes {
         const look = () => {
           if (holds()) settle(true);
         };
-        const late = setTimeout(() => settle(false), timeoutMs);
+        const late = timeoutMs === undefined ? undefined : setTimeout(() => settle(false), timeoutMs);
         waiting.add(look);
         look();
       });

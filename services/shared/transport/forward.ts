@@ -17,17 +17,20 @@ const PASSED_HEADERS = [
   'idempotency-key',
 ];
 
+/** Where a call goes on to. */
+export type Destination = (context: HandlerContext) => Transport;
+
 /**
  * Registers methods that live elsewhere: each call goes to the peer with its caller's credential, address and request id, is
  * authorized again there, and comes back unchanged, errors included. Unary and server-streaming methods.
  *
  * @throws Error for a method that streams requests
  */
-export function forwardMethods(router: ConnectRouter, methods: readonly DescMethod[], transport: Transport): void {
+export function forwardMethods(router: ConnectRouter, methods: readonly DescMethod[], destination: Destination): void {
   for (const method of methods) {
-    if (method.methodKind === 'unary') forwardUnary(router, method as DescMethodUnary, transport);
+    if (method.methodKind === 'unary') forwardUnary(router, method as DescMethodUnary, destination);
     else if (method.methodKind === 'server_streaming') {
-      forwardStream(router, method as DescMethodServerStreaming, transport);
+      forwardStream(router, method as DescMethodServerStreaming, destination);
     } else throw new Error(`${methodName(method)} streams requests and cannot be forwarded`);
   }
 }
@@ -45,24 +48,27 @@ export function refuseMethods(router: ConnectRouter, methods: readonly DescMetho
   }
 }
 
-function forwardUnary(router: ConnectRouter, method: DescMethodUnary, transport: Transport): void {
+function forwardUnary(router: ConnectRouter, method: DescMethodUnary, destination: Destination): void {
   router.rpc(method, async (request, context) => {
     const { signal } = context;
-    return (await transport.unary(method, signal, context.timeoutMs(), headersOf(context), request)).message;
+    const headers = forwardedHeaders(context);
+    return (await destination(context).unary(method, signal, context.timeoutMs(), headers, request)).message;
   });
 }
 
-function forwardStream(router: ConnectRouter, method: DescMethodServerStreaming, transport: Transport): void {
+function forwardStream(router: ConnectRouter, method: DescMethodServerStreaming, destination: Destination): void {
   router.rpc(method, async function* (request, context) {
     // The context's signal aborts at the end of the call whatever ended it, and with it the call to the peer.
     const { signal } = context;
     const input = createAsyncIterable([request]);
-    const response = await transport.stream(method, signal, context.timeoutMs(), headersOf(context), input);
+    const headers = forwardedHeaders(context);
+    const response = await destination(context).stream(method, signal, context.timeoutMs(), headers, input);
     yield* response.message;
   });
 }
 
-function headersOf(context: HandlerContext): Headers {
+/** The headers of a call that goes on to a peer on behalf of its caller. */
+export function forwardedHeaders(context: HandlerContext): Headers {
   const headers = new Headers();
   for (const name of PASSED_HEADERS) {
     const value = context.requestHeader.get(name);

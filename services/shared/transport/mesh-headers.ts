@@ -11,6 +11,9 @@ export const CLIENT_IP_HEADER = 'mesh-client-ip';
 /** Marks a peer's call as somebody else's: without a credential it is anonymous and never the peer's own. */
 export const FORWARDED_HEADER = 'mesh-forwarded';
 
+/** Marks a peer's call as meant for the node at this address alone, where others are answered for all nodes. */
+export const TO_NODE_HEADER = 'mesh-to-node';
+
 /** Names a request in logs, traces and towards the engine. */
 export const REQUEST_ID_HEADER = 'x-request-id';
 

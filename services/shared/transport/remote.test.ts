@@ -178,7 +178,7 @@ describe('forwarding', () => {
   let front: Awaited<ReturnType<typeof startTestListener>>;
   beforeAll(async () => {
     front = await startTestListener({
-      routes: [(router) => forwardMethods(router, methods, peers.transport('router'))],
+      routes: [(router) => forwardMethods(router, methods, () => peers.transport('router'))],
     });
   });
   afterAll(() => front.listener.close());
@@ -216,7 +216,7 @@ describe('forwarding', () => {
     const authorizer = { ...open, gate: async () => {} };
     const careless = await startTestListener({
       authorizer,
-      routes: [(router) => forwardMethods(router, methods, peers.transport('router'))],
+      routes: [(router) => forwardMethods(router, methods, () => peers.transport('router'))],
     });
     const url = `${careless.listener.url}/mesh.router.v1.RouterService/Tokenize`;
     const headers = { 'content-type': 'application/json' };

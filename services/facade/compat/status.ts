@@ -1,0 +1,65 @@
+import type { Client } from '@connectrpc/connect';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Engine, EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { RegistryService } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
+import type { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
+import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
+import { CALL_TIMEOUT_MS, requestOptions } from '../http/caller.ts';
+import { JSON_TYPE } from '../http/json-type.ts';
+import type { LimitBook } from '../http/limit-book.ts';
+import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
+import { deviceOf, progressOf, stateOf } from './engine-words.ts';
+
+/** What the route needs. */
+export interface EngineStatusContext {
+  /** Called on behalf of the caller: it knows which models are his to see. */
+  readonly router: Client<typeof RouterService>;
+  /** Called as a process of the mesh. */
+  readonly registry: Client<typeof RegistryService>;
+  readonly limitBook: LimitBook;
+  readonly clientIp: (request: AddressedRequest) => string | undefined;
+}
+
+/**
+ * Makes the handler of `GET /status`: whether a model is loaded, and how the engines of those models are that the caller may
+ * use. Not from memory, so that it shows a load that has just ended.
+ */
+export function engineStatusRoute(
+  context: EngineStatusContext,
+): (request: FastifyRequest, reply: FastifyReply) => Promise<string> {
+  return async (request, reply) => {
+    const timeoutMs = CALL_TIMEOUT_MS;
+    const [{ models }, { nodes }, limits] = await Promise.all([
+      context.router.listModels({}, requestOptions(request, context.clientIp, { timeoutMs })),
+      context.registry.listNodes({}, { timeoutMs }),
+      context.limitBook.of(request.credential),
+    ]);
+    const visible = new Set(models.map(({ id }) => id));
+    const engines = nodes
+      .flatMap((node) => node.engines)
+      .filter((engine) => visible.has(engine.modelId || engine.name));
+    reply.headers(rateLimitHeaders(limits)).type(JSON_TYPE).header('cache-control', 'no-store');
+    return JSON.stringify({ status: summaryOf(engines), engines: engines.map(engineBody) });
+  };
+}
+
+/** One of the three texts that clients know. Any other GPU, and a server elsewhere, counts as the first. */
+function summaryOf(engines: readonly Engine[]): string {
+  const ready = engines.filter(({ state }) => state === EngineState.READY);
+  if (ready.length === 0) return 'no model loaded';
+  const isOnCpu = ready.every(({ deviceKind }) => deviceKind === 'cpu');
+  return isOnCpu ? 'cpu: model loaded on CPU' : 'cuda: model loaded on GPU';
+}
+
+function engineBody(engine: Engine): object {
+  return {
+    model: engine.name,
+    model_id: engine.modelId || null,
+    state: stateOf(engine),
+    device: deviceOf(engine),
+    engine: engine.kind,
+    ...progressOf(engine),
+    on_demand: engine.onDemand,
+    unloaded: engine.unloaded,
+  };
+}
