@@ -8,6 +8,7 @@ import type { ModelEntry } from './engines/model-entry.ts';
 import type { InferenceResources } from './resources.ts';
 import { createRunDirectory } from './run-directory.ts';
 import { AttachedEngine } from './supervisor/attached-engine.ts';
+import { keepApart } from './supervisor/earlier-engines.ts';
 import { createEngineLog, type EngineLog } from './supervisor/engine-log.ts';
 import { EngineProcess } from './supervisor/engine-process.ts';
 import { createLeases } from './supervisor/leases.ts';
@@ -50,10 +51,14 @@ export function createNodeEngines(
   const { log, now, dataDir, environmentVariable, nodePath } = resources;
   const runDirectory = createRunDirectory(dataDir);
   const leases = createLeases(dataDir);
+  const ports = createPortPool();
   const engines = new Map<string, NodeEngine>();
   const supervised = (): SupervisedEngine[] => [...engines.values()].map((engine) => engine.supervised);
-  const own = new OwnProcesses(() => supervised().flatMap(({ marked }) => marked ?? []));
-  const devices = createDeviceBook({
+  const own = new OwnProcesses(
+    () => supervised().flatMap(({ marked }) => marked ?? []),
+    () => devices.marks,
+  );
+  const devices: DeviceBook = createDeviceBook({
     devices: config.devices,
     environmentVariable,
     log,
@@ -70,7 +75,7 @@ export function createNodeEngines(
     log,
     limits: { ...SUPERVISOR_LIMITS, ...resources.limits },
     devices,
-    ports: createPortPool(),
+    ports,
     leases,
     queue: createPlacingQueue(),
     onChange(engine: Engine) {
@@ -91,7 +96,7 @@ export function createNodeEngines(
 
   async function begin(): Promise<void> {
     try {
-      await leases.reconcile(log);
+      await keepApart(await leases.reconcile(log), { devices, ports });
     } catch (error) {
       log.error({ err: error }, 'what earlier engines left could not be looked for; their devices may be busy');
     }
