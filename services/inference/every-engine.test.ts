@@ -42,13 +42,16 @@ const engine = (name: string): Engine | undefined => context.engines().find((one
 beforeAll(() => {
   machine = createFakeMachine({ gpus: gpusOf('NVIDIA H100 80GB HBM3', 81_559, 6) });
   dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
-  const path = [join(machine.directory, 'bin'), FAKES, process.env.PATH].join(delimiter);
+  const variables: Readonly<Record<string, string>> = {
+    PATH: [join(machine.directory, 'bin'), FAKES, process.env.PATH].join(delimiter),
+    MESH_DEVICE_CLAIMS_DIR: machine.claimsDirectory,
+  };
   context = createInferenceContext(inferenceConfigSchema.parse({ node: 'here', models: MODELS }), {
     registry: undefined,
     advertisedAddress: '',
     dataDir,
     nodePath: process.execPath,
-    environmentVariable: (name) => (name === 'PATH' ? path : process.env[name]),
+    environmentVariable: (name) => variables[name] ?? process.env[name],
     log: pino({ level: 'silent' }),
     now: Date.now,
   });

@@ -7,6 +7,7 @@ import { ModelSlot } from './residency/model-slot.ts';
 import type { InferenceResources } from './resources.ts';
 import { createRunDirectory } from './run-directory.ts';
 import { AttachedEngine } from './supervisor/attached-engine.ts';
+import { keepApart } from './supervisor/earlier-engines.ts';
 import { createEngineLog } from './supervisor/engine-log.ts';
 import { EngineProcess } from './supervisor/engine-process.ts';
 import { createLeases } from './supervisor/leases.ts';
@@ -54,9 +55,13 @@ export function createNodeEngines(
   const { log, now, dataDir, environmentVariable, nodePath } = resources;
   const runDirectory = createRunDirectory(dataDir);
   const leases = createLeases(dataDir);
+  const ports = createPortPool();
   const slots = new Map<string, ModelSlot>();
-  const own = new OwnProcesses(() => [...slots.values()].flatMap(({ marked }) => marked ?? []));
-  const devices = createDeviceBook({
+  const own = new OwnProcesses(
+    () => [...slots.values()].flatMap(({ marked }) => marked ?? []),
+    () => devices.marks,
+  );
+  const devices: DeviceBook = createDeviceBook({
     devices: config.devices,
     environmentVariable,
     log,
@@ -73,7 +78,7 @@ export function createNodeEngines(
     log,
     limits: { ...SUPERVISOR_LIMITS, ...resources.limits },
     devices,
-    ports: createPortPool(),
+    ports,
     leases,
     queue: createPlacingQueue(),
   };
@@ -104,7 +109,7 @@ export function createNodeEngines(
 
   async function begin(): Promise<void> {
     try {
-      await leases.reconcile(log);
+      await keepApart(await leases.reconcile(log), { devices, ports });
     } catch (error) {
       log.error({ err: error }, 'what earlier engines left could not be looked for; their devices may be busy');
     }

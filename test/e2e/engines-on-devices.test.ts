@@ -47,7 +47,10 @@ describe.each(arrangements())('two engines on two devices, %s', (arrangement) =>
       entry('chat', 'Qwen/Qwen2.5-7B-Instruct', 1),
       entry('text2sql', 'Snowflake/Arctic-Text2SQL-R1-7B', 0),
     ];
-    const env = { PATH: [join(machine.directory, 'bin'), FAKES, process.env.PATH].join(delimiter) };
+    const env = {
+      PATH: [join(machine.directory, 'bin'), FAKES, process.env.PATH].join(delimiter),
+      MESH_DEVICE_CLAIMS_DIR: machine.claimsDirectory,
+    };
     const started = await startMesh(arrangement, { config: { inference: { models } }, args: ['--model', 'none'], env });
     mesh = started;
     return {

@@ -51,6 +51,8 @@ export interface FakeMachine {
   readonly directory: string;
   /** A value for PATH under which nvidia-smi is the fake one. */
   readonly path: string;
+  /** A value for MESH_DEVICE_CLAIMS_DIR: its meshes see each other, and not those of other tests. */
+  readonly claimsDirectory: string;
   readonly state: FakeMachineState;
   /** Changes what the driver shows from now on. */
   change(change: Partial<FakeMachineState>): void;
@@ -86,6 +88,7 @@ export function createFakeMachine(initial: Partial<FakeMachineState> = {}): Fake
   return {
     directory,
     path: `${bin}${delimiter}${process.env.PATH ?? ''}`,
+    claimsDirectory: join(directory, 'claims'),
     get state() {
       return state;
     },

@@ -12,6 +12,7 @@ const engine = spawn('sleep', ['600'], {
   stdio: 'ignore',
 });
 const processId = engine.pid ?? 0;
-const lease = { engine: 'chat', mark, processId, startTime: startTimeOf(processId) ?? '', ports: [], devices: [0] };
+const startTime = startTimeOf(processId) ?? '';
+const lease = { engine: 'chat', mark, processId, startTime, ports: [], devices: [0], memory: { 'GPU-1': 1_000 } };
 createLeases(process.argv[2] ?? '').record(lease);
 process.stdout.write(`${JSON.stringify(lease)}\n`);

@@ -46,7 +46,7 @@ export function noDevices(): DeviceBook {
   return createDeviceBook({
     devices: 'none',
     environmentVariable: () => undefined,
-    ownProcesses: () => new Set<number>(),
+    ownProcesses: () => new Map<number, string>(),
     log,
   });
 }

@@ -4,13 +4,27 @@ import type { DeviceDemand } from '../engines/engine.ts';
 import type { MemoryEstimate, ModelUse } from './vram-estimate.ts';
 import type { PlanStep } from './would-fit.ts';
 
-/** Devices that an engine may use, until they are released. */
+/** Devices that one start of an engine may use, until they are released. */
 export interface Booking {
   readonly engine: string;
+  /** The `MESH_ENGINE_MARK` of the start that it is for, by which other meshes find its processes. */
+  readonly mark: string;
   /** CUDA indices in PCI bus order. Empty: it runs on the CPU. */
   readonly devices: readonly number[];
-  /** Bytes by index. */
-  readonly bytes: ReadonlyMap<number, number>;
+  /** Bytes by the driver's name of each device. */
+  readonly bytes: ReadonlyMap<string, number>;
+}
+
+/** Looks for processes of a start that cannot be ended, and says in words what is left. Undefined: nothing is. */
+export type FindLeft = () => Promise<string | undefined>;
+
+/** What an earlier run has left of an engine that cannot be ended. */
+export interface LeftEngine {
+  readonly engine: string;
+  readonly mark: string;
+  /** Bytes that it had booked, by the driver's name of each device. */
+  readonly bytes: ReadonlyMap<string, number>;
+  readonly findLeft: FindLeft;
 }
 
 /** A device in a placement decision. */
@@ -60,19 +74,25 @@ export interface DeviceBook {
   /** Reads the devices and goes on watching them. Without it every other method works, on demand. */
   start(): void;
   /**
-   * Books the devices for a demand, after a fresh look at them.
+   * Books the devices for a demand, after a fresh look at them and at what other meshes of this host claim. Of meshes that
+   * book at the same moment never two get what only one can have.
    *
    * @returns the booking (on no device where the demand falls back to the CPU), or why there is none.
    */
   book(engine: string, demand: DeviceDemand): Promise<Booking | PlacementRefusal>;
-  /**
-   * Waits until the driver reports the memory of a booking back: as before it was booked, up to 5 % of it.
-   *
-   * @returns false: not within `limitMs` milliseconds.
-   */
-  untilBack(booking: Booking, limitMs: number): Promise<boolean>;
-  /** Gives a booking back. Does nothing the second time. */
+  /** Gives back a booking of which no process was started. Does nothing the second time. */
   release(booking: Booking): void;
+  /**
+   * Gives back the booking of a start that has ended. Its devices are free when the driver reports its memory back (as before
+   * it was booked, up to 5 % of it) and `findLeft` finds nothing; the book sees to that, also after this has resolved.
+   *
+   * @returns undefined when they are free; else, after `limitMs` milliseconds, why they are not, in words.
+   */
+  giveBack(booking: Booking, limitMs: number, findLeft: FindLeft): Promise<string | undefined>;
+  /** Blocks the devices of what an earlier run has left until it is gone. */
+  block(left: LeftEngine): Promise<void>;
+  /** The marks of the starts that are booked or not quite gone. */
+  readonly marks: readonly string[];
   /** Calls `listener` after every release until the returned function is called. */
   onRelease(listener: () => void): () => void;
   /** Calls `listener` with what the watcher notices until the returned function is called. */
@@ -94,7 +114,7 @@ export interface DeviceBook {
    * @throws ModelFilesError when they are there and cannot be read.
    */
   estimate(use: ModelUse): Promise<MemoryEstimate | undefined>;
-  /** Ends the watching. */
+  /** Ends the watching. What is not free by then stays claimed, for other meshes, as long as this process lives. */
   close(): Promise<void>;
 }
 
@@ -104,9 +124,14 @@ export interface DeviceBookOptions {
   readonly devices: 'auto' | 'none' | readonly number[];
   /** Reads one variable of the environment of the mesh. */
   readonly environmentVariable: (name: string) => string | undefined;
-  /** The ids of the processes of our engines, their children included; asked after every answer of the driver. */
-  readonly ownProcesses: () => ReadonlySet<number> | Promise<ReadonlySet<number>>;
+  /** The mark of every process of our engines, their children included, by its id; asked after every answer of the driver. */
+  readonly ownProcesses: () => ReadonlyMap<number, string> | Promise<ReadonlyMap<number, string>>;
   readonly log: Logger;
   /** Time between two looks of the watcher, in milliseconds. Default 10,000. */
   readonly pollMs?: number;
+  /**
+   * How long memory that nobody is named for must stay as it is, in milliseconds, to be others' and no longer an ended
+   * engine's. Default 60,000.
+   */
+  readonly steadyMs?: number;
 }

@@ -28,8 +28,8 @@ function aside(device: Device, chosen: boolean, why: string): PlacementCandidate
 export function currentPlace(views: readonly DeviceView[], entry: Entry): PlacementDecision<DeviceView> {
   const where = entry.booking.devices.length === 0 ? 'the CPU' : `CUDA device ${entry.booking.devices.join(', ')}`;
   const verdicts = views.map((device) => {
-    const claimBytes = entry.bytes.get(device.uuid) ?? 0;
-    const chosen = entry.bytes.has(device.uuid);
+    const claimBytes = entry.booking.bytes.get(device.uuid) ?? 0;
+    const chosen = entry.booking.bytes.has(device.uuid);
     const why = chosen ? `it has its place here: ${inWords(claimBytes)} booked` : `it has its place on ${where}`;
     return { device, chosen, why, freeBytes: freeBytes(device), claimBytes };
   });

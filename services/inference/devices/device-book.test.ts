@@ -33,14 +33,18 @@ interface Setup {
   readonly machine: FakeMachine;
   readonly book: DeviceBook;
   /** The processes that are ours. */
-  readonly own: Set<number>;
+  readonly own: Map<number, string>;
   readonly changes: DeviceChange[];
 }
 
 function setup(state: Partial<FakeMachineState>, options: Partial<DeviceBookOptions> = {}, visible?: string): Setup {
   const machine = createFakeMachine(state);
-  const own = new Set<number>();
-  const variables: Readonly<Record<string, string | undefined>> = { PATH: machine.path, CUDA_VISIBLE_DEVICES: visible };
+  const own = new Map<number, string>();
+  const variables: Readonly<Record<string, string | undefined>> = {
+    PATH: machine.path,
+    CUDA_VISIBLE_DEVICES: visible,
+    MESH_DEVICE_CLAIMS_DIR: machine.claimsDirectory,
+  };
   const book = createDeviceBook({
     devices: 'auto',
     environmentVariable: (name) => variables[name],
@@ -78,22 +82,28 @@ async function refused(book: DeviceBook, engine: string, wish: DeviceDemand): Pr
   return answer;
 }
 
-/** Waits for the memory of a booking, which is not back yet: it is looked for a second time. */
-async function waitedFor({ book, machine }: Setup, booking: Booking): Promise<{ readonly back: Promise<boolean> }> {
+const nothingLeft = async (): Promise<undefined> => undefined;
+
+/** Gives a booking back whose memory is not back yet: it is looked for a second time. */
+async function givenBack(
+  { book, machine }: Setup,
+  booking: Booking,
+): Promise<{ readonly free: Promise<string | undefined> }> {
   const looks = machine.looks;
-  const back = book.untilBack(booking, 60_000);
+  const free = book.giveBack(booking, 60_000, nothingLeft);
   await expect.poll(() => machine.looks, { timeout: 20_000 }).toBeGreaterThan(looks + 1);
-  return { back };
+  return { free };
 }
 
 const H100 = (count: number) => gpusOf('NVIDIA H100 80GB HBM3', 81_920, count);
 
 test('two engines get a device each, and a third waits until one is released', async () => {
-  const { book } = setup({ gpus: H100(2) });
+  const { book, machine } = setup({ gpus: H100(2) });
   // Asked at the same time: the second must see the first's booking.
   const [one, two] = await Promise.all([booked(book, 'a', demand(40)), booked(book, 'b', demand(40))]);
   expect([one.devices, two.devices]).toEqual([[0], [1]]);
-  expect(one.bytes).toEqual(new Map([[0, 40 * GIB]]));
+  expect(one.bytes).toEqual(new Map([[machine.state.gpus[0]?.uuid, 40 * GIB]]));
+  expect([one.mark, two.mark].map((mark) => mark.length)).toEqual([32, 32]);
   const third = await refused(book, 'c', demand(40));
   expect(third.why).toMatch(/^'c': no room for a CUDA device: 0: booked by 'a'.*1: booked by 'b'/);
   expect(third.candidates.map(({ chosen }) => chosen)).toEqual([false, false]);
@@ -116,9 +126,9 @@ test('sharing engines together never claim more than what others leave', async (
     processes: [{ processId: 4_000_001, gpus: [0], usedMiB: 20_480 }],
   });
   const shares = { shares: true };
-  await booked(book, 'a', demand(30, shares));
+  const { mark } = await booked(book, 'a', demand(30, shares));
   // The first has loaded: what it uses is within its booking and is not counted twice.
-  own.add(4_000_002);
+  own.set(4_000_002, mark);
   machine.change({ processes: [...machine.state.processes, { processId: 4_000_002, gpus: [0], usedMiB: 30_720 }] });
   await booked(book, 'b', demand(25, shares));
   expect((await refused(book, 'c', demand(10, shares))).why).toContain('only 4.9 GiB are free');
@@ -129,8 +139,8 @@ test('sharing engines together never claim more than what others leave', async (
 
 test('what programs take that the list of processes does not show, as graphics, is foreign', async () => {
   const { book, machine, own } = setup({ gpus: H100(1) });
-  await booked(book, 'a', demand(30, { shares: true }));
-  own.add(4_000_001);
+  const { mark } = await booked(book, 'a', demand(30, { shares: true }));
+  own.set(4_000_001, mark);
   const gpus = machine.state.gpus.map((gpu) => ({ ...gpu, driverMiB: 20_480 }));
   machine.change({ gpus, processes: [{ processId: 4_000_001, gpus: [0], usedMiB: 1_024 }] });
   expect((await refused(book, 'b', demand(31, { shares: true }))).why).toContain('only 30.0 GiB are free');
@@ -146,20 +156,82 @@ test('in a container, where the driver tells of no process, what was used before
   await booked(book, 'b', demand(29, shares));
 });
 
-test('memory is waited for after an engine has ended', async () => {
+test('the device of an ended engine is free when its memory is back', async () => {
   const running = { processId: 4_000_002, gpus: [0], usedMiB: 40_960 };
   const all = setup({ gpus: H100(1) });
   const { book, machine, own } = all;
   const booking = await booked(book, 'a', demand(40));
-  own.add(running.processId);
+  own.set(running.processId, booking.mark);
   machine.change({ processes: [running] });
-  expect(await book.untilBack(booking, 300)).toBe(false);
-  const { back } = await waitedFor(all, booking);
+  await book.refresh();
+  const { free } = await givenBack(all, booking);
   // 2 of 40 GiB are the 5 % that may stay.
   machine.change({ processes: [{ ...running, usedMiB: 2_000 }] });
-  expect(await back).toBe(true);
-  book.release(booking);
-  expect(await book.untilBack(booking, 60_000)).toBe(true);
+  expect(await free).toBeUndefined();
+  expect(await book.giveBack(booking, 60_000, nothingLeft)).toBeUndefined();
+  await booked(book, 'b', demand(40));
+});
+
+test('after the limit the device stays booked, says why, and is freed by the book itself', async () => {
+  const running = { processId: 4_000_002, gpus: [0], usedMiB: 30_720 };
+  const { book, machine, own } = setup({ gpus: H100(1) }, { pollMs: 100 });
+  const booking = await booked(book, 'a', demand(40, { shares: true }));
+  own.set(running.processId, booking.mark);
+  machine.change({ processes: [running] });
+  let releases = 0;
+  book.onRelease(() => {
+    releases += 1;
+  });
+  expect(await book.giveBack(booking, 100, nothingLeft)).toMatch(/not back/);
+  const inTheWay = "held by 'a', which has ended: 30.0 GiB of its memory are not back";
+  // Not even one that shares, and not the same engine again.
+  const again = await refused(book, 'a', demand(10, { shares: true }));
+  expect(again.why).toContain(inTheWay);
+  expect(book.explain(demand(1), 'a').candidates[0]?.why).toBe(inTheWay);
+  expect(book.devices()[0]).toMatchObject({ engines: ['a'], memoryBookedBytes: BigInt(40 * GIB), foreignProcesses: 0 });
+  expect([releases, book.marks]).toEqual([0, [booking.mark]]);
+  book.start();
+  machine.change({ processes: [] });
+  await expect.poll(() => releases, { timeout: 60_000 }).toBe(1);
+  expect(book.marks).toEqual([]);
+  await booked(book, 'b', demand(40));
+});
+
+test('a device is not free while processes are left that cannot be ended, whatever the driver says', async () => {
+  const { book } = setup({ gpus: H100(1) });
+  const booking = await booked(book, 'a', demand(40));
+  let left: string | undefined = 'processes 7 of it cannot be ended';
+  expect(await book.giveBack(booking, 300, async () => left)).toMatch(/not back yet|cannot be ended/);
+  const { why } = await refused(book, 'b', demand(40));
+  expect(why).toContain("held by 'a', which has ended: processes 7 of it cannot be ended");
+  left = undefined;
+  await booked(book, 'b', demand(40));
+});
+
+test('what an earlier run has left blocks its devices until it is gone', async () => {
+  const { book, machine } = setup({ gpus: H100(2) });
+  const bytes = new Map([[machine.state.gpus[1]?.uuid ?? '', 30 * GIB]]);
+  let left: string | undefined = 'processes 7 of it cannot be ended';
+  await book.block({ engine: 'old', mark: '0'.repeat(32), bytes, findLeft: async () => left });
+  expect(book.devices()[1]).toMatchObject({ engines: ['old'], memoryBookedBytes: BigInt(30 * GIB) });
+  const { why } = await refused(book, 'a', demand(1, { indices: [1], shares: true }));
+  expect(why).toContain("held by 'old', which has ended: processes 7 of it cannot be ended");
+  left = undefined;
+  await booked(book, 'a', demand(1, { indices: [1] }));
+});
+
+test('memory that nobody is named for and that stays as it is belongs to others at last', async () => {
+  const { book, machine, own } = setup({ gpus: H100(1) }, { steadyMs: 500 });
+  const booking = await booked(book, 'a', demand(10));
+  own.set(4_000_001, booking.mark);
+  machine.change({ processes: [{ processId: 4_000_001, gpus: [0], usedMiB: 10_240 }] });
+  await book.refresh();
+  const [gpu] = machine.state.gpus;
+  if (!gpu) throw new Error('no GPU');
+  machine.change({ processes: [], gpus: [{ ...gpu, driverMiB: 20_480 }] });
+  expect(await book.giveBack(booking, 60_000, nothingLeft)).toBeUndefined();
+  expect((await refused(book, 'b', demand(61))).why).toContain('others use 20.0 GiB');
+  await booked(book, 'b', demand(59));
 });
 
 test('memory counts as back beside an engine that shares, and beside foreign processes that came since', async () => {
@@ -167,18 +239,35 @@ test('memory counts as back beside an engine that shares, and beside foreign pro
   const { book, machine, own } = all;
   const one = await booked(book, 'a', demand(20, { shares: true }));
   const two = await booked(book, 'b', demand(30, { shares: true }));
-  own.add(4_000_001).add(4_000_002);
+  own.set(4_000_001, one.mark).set(4_000_002, two.mark);
   const [mine, others] = [
     { processId: 4_000_001, gpus: [0], usedMiB: 20_480 },
     { processId: 4_000_002, gpus: [0], usedMiB: 30_720 },
   ];
   const foreign = { processId: 4_000_003, gpus: [0], usedMiB: 10_240 };
   machine.change({ processes: [mine, others, foreign] });
-  const { back } = await waitedFor(all, one);
+  const { free } = await givenBack(all, one);
   machine.change({ processes: [others, foreign] });
-  expect(await back).toBe(true);
-  book.release(one);
+  expect(await free).toBeUndefined();
   book.release(two);
+});
+
+test('what a neighbour has booked and does not use hides nothing', async () => {
+  const all = setup({ gpus: H100(1) });
+  const { book, machine, own } = all;
+  const one = await booked(book, 'a', demand(30, { shares: true }));
+  const two = await booked(book, 'b', demand(40, { shares: true }));
+  own.set(4_000_001, one.mark).set(4_000_002, two.mark);
+  const neighbour = { processId: 4_000_002, gpus: [0], usedMiB: 10_240 };
+  machine.change({ processes: [{ processId: 4_000_001, gpus: [0], usedMiB: 30_720 }, neighbour] });
+  await book.refresh();
+  const [gpu] = machine.state.gpus;
+  if (!gpu) throw new Error('no GPU');
+  // Its process is gone from the list, its memory from the sum not yet.
+  machine.change({ processes: [neighbour], gpus: [{ ...gpu, driverMiB: 30_724 }] });
+  const { free } = await givenBack(all, one);
+  machine.change({ gpus: H100(1) });
+  expect(await free).toBeUndefined();
 });
 
 test('a device that falls off the bus is noticed, takes no engine, and moves no booking', async () => {
@@ -199,8 +288,7 @@ test('a device that falls off the bus is noticed, takes no engine, and moves no 
     [1, ['a'], 'gone: the driver no longer lists it'],
   ]);
   expect((await refused(book, 'c', demand(40, { indices: [1] }))).why).toContain("booked by 'b'");
-  expect(await book.untilBack(onSecond, 60_000)).toBe(true);
-  book.release(onSecond);
+  expect(await book.giveBack(onSecond, 60_000, nothingLeft)).toBeUndefined();
   book.release(onThird);
   machine.change({ gpus: H100(3) });
   await expect.poll(() => changes.at(-1)?.kind, { timeout: 20_000 }).toBe('appeared');
@@ -210,7 +298,7 @@ test('a foreign process is noticed once, ours is not', async () => {
   const { book, machine, changes, own } = setup({ gpus: H100(1) }, { pollMs: 100 });
   book.start();
   const booking = await booked(book, 'a', demand(40));
-  own.add(4_000_001);
+  own.set(4_000_001, booking.mark);
   const processes = [
     { processId: 4_000_001, gpus: [0], usedMiB: 1_000 },
     { processId: 4_000_002, gpus: [0], usedMiB: 1_000 },
@@ -232,10 +320,10 @@ test('a driver that fails is told, takes no engine, and loses no device', async 
   machine.change({ fault: { code: 255, stderr } });
   expect((await refused(book, 'b', demand(1))).why).toContain('0000:01:00.0: Unknown Error');
   expect(book.problem).toContain('0000:01:00.0');
-  const { back } = await waitedFor(all, booking);
+  const { free } = await givenBack(all, booking);
   expect(book.devices()).toMatchObject([{ index: 0, engines: ['a'], excluded: expect.stringContaining('unreadable') }]);
   machine.change({ fault: undefined });
-  expect(await back).toBe(true);
+  expect(await free).toBeUndefined();
   expect(book.problem).toBeUndefined();
   expect(changes.map(({ kind }) => kind)).toEqual(['unreadable', 'readable']);
 });
@@ -313,12 +401,11 @@ test('an engine process that ends gives its memory back, as the driver sees it',
     env: { FAKE_MACHINE: machine.directory, CUDA_VISIBLE_DEVICES: booking.devices.join(',') },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  own.add(engine.pid ?? 0);
+  own.set(engine.pid ?? 0, booking.mark);
   await once(engine.stdout as NonNullable<typeof engine.stdout>, 'data');
   await book.refresh();
   expect(book.devices().map(({ memoryUsedBytes }) => Number(memoryUsedBytes) / MIB)).toEqual([4, 30_004]);
-  const { back } = await waitedFor(all, booking);
+  const { free } = await givenBack(all, booking);
   engine.kill('SIGKILL');
-  expect(await back).toBe(true);
-  book.release(booking);
+  expect(await free).toBeUndefined();
 });

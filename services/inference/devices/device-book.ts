@@ -1,22 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Device } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { DeviceDemand } from '../engines/engine.ts';
+import { bookPlace } from './booker.ts';
 import type {
   Booking,
   DeviceBook,
   DeviceBookOptions,
   DeviceChange,
+  FindLeft,
+  LeftEngine,
   PlacementCandidate,
   PlacementExplanation,
   PlacementRefusal,
 } from './booking.ts';
 import { candidatesOf, currentPlace } from './candidates.ts';
-import { heldBytes, memoryOf } from './device-memory.ts';
-import { cpuMessage, type DeviceView, sliceMessages, viewDevices } from './device-view.ts';
-import { DeviceWatch } from './device-watch.ts';
-import { Ledger } from './ledger.ts';
+import { DeviceScene } from './device-scene.ts';
+import { cpuMessage, type DeviceView, sliceMessages } from './device-view.ts';
+import { EndedBookings } from './ended-bookings.ts';
+import { ClaimsUnusableError } from './host-claims.ts';
+import type { Ended } from './ledger.ts';
 import { type PlacementDecision, place } from './placement.ts';
-import { type Exclusion, exclusionBy } from './visible-devices.ts';
 import { estimateMemory, type MemoryEstimate, type ModelUse } from './vram-estimate.ts';
 import { type PlanStep, wouldFit } from './would-fit.ts';
 
@@ -25,87 +28,87 @@ export type * from './booking.ts';
 /** Between two looks while memory is waited for, in milliseconds. */
 const BACK_POLL_MS = 250;
 
-/** What may be left of a booking when its memory counts as back. */
-const BACK_TOLERANCE = 0.05;
+const STEADY_MS = 60_000;
 
-/** Makes the book of this node's devices. Runs nothing before it is used. */
+/**
+ * Makes the book of this node's devices. Runs nothing before it is used.
+ *
+ * @throws ConfigError when MESH_DEVICE_CLAIMS_DIR is no absolute path.
+ */
 export function createDeviceBook(options: DeviceBookOptions): DeviceBook {
   return new DriverDeviceBook(options);
 }
 
-/** The book of the devices that the driver lists. Decisions and bookings are made without an await between them. */
+/** The book of the devices that the driver lists. */
 class DriverDeviceBook implements DeviceBook {
   readonly #options: DeviceBookOptions;
-  readonly #ledger = new Ledger();
-  readonly #watch: DeviceWatch;
-  readonly #exclusion: Exclusion;
+  readonly #scene: DeviceScene;
+  readonly #ended: EndedBookings;
   readonly #releaseListeners = new Set<() => void>();
+  /** What follows the last look at the driver. */
+  #following: Promise<void> = Promise.resolve();
 
   constructor(options: DeviceBookOptions) {
+    const { steadyMs = STEADY_MS, log } = options;
     this.#options = options;
-    this.#exclusion = exclusionBy(options.devices, options.environmentVariable('CUDA_VISIBLE_DEVICES'));
-    this.#watch = new DeviceWatch(options, (uuid) => this.#ledger.on(uuid).map(({ booking }) => booking.engine));
+    this.#scene = new DeviceScene(options, () => {
+      this.#following = this.#follow();
+    });
+    const release = (booking: Booking): void => this.release(booking);
+    this.#ended = new EndedBookings({ scene: this.#scene, log, steadyMs, release });
   }
 
   start(): void {
-    this.#watch.start();
+    this.#scene.watch.start();
   }
 
   async book(engine: string, demand: DeviceDemand): Promise<Booking | PlacementRefusal> {
-    await this.#watch.fresh();
-    const views = this.#views();
-    const decision = place(views, demand);
-    if (decision.outcome === 'refused') {
-      const problem = views.length === 0 && this.problem !== undefined ? ` (${this.problem})` : '';
-      const why = `'${engine}': ${decision.why}${problem}`;
-      return { refused: true, why, candidates: this.#candidates(decision, demand) };
-    }
-    const bytes = new Map(decision.chosen.map(({ device, claimBytes }) => [device.uuid, claimBytes]));
-    const booking: Booking = {
-      engine,
-      devices: decision.chosen.map(({ device }) => device.index),
-      bytes: new Map(decision.chosen.map(({ device, claimBytes }) => [device.index, claimBytes])),
-    };
-    this.#ledger.add({ booking, shares: demand.shares, bytes }, (uuid) => this.#heldBytes(uuid) ?? 0);
-    this.#options.log.info({ engine, devices: booking.devices }, `placed ${decision.why}`);
-    return booking;
-  }
-
-  async untilBack(booking: Booking, limitMs: number): Promise<boolean> {
-    const late = new AbortController();
-    const limit = delay(limitMs, false, { signal: late.signal, ref: false }).catch(() => false);
-    const back = async (): Promise<boolean> => {
-      while (!late.signal.aborted) {
-        await this.#watch.fresh();
-        if (this.#isBack(booking)) return true;
-        await delay(BACK_POLL_MS);
-      }
-      return false;
-    };
+    await this.refresh();
     try {
-      return await Promise.race([back(), limit]);
-    } finally {
-      late.abort();
+      const { decision, booking } = await bookPlace(this.#scene, engine, demand);
+      if (!booking) return this.#refusal(engine, decision, demand);
+      this.#options.log.info({ engine, devices: booking.devices }, `placed ${decision.why}`);
+      return booking;
+    } catch (error) {
+      if (!(error instanceof ClaimsUnusableError)) throw error;
+      return { refused: true, why: `'${engine}': ${error.message}`, candidates: this.explain(demand).candidates };
     }
-  }
-
-  #isBack(booking: Booking): boolean {
-    const entry = this.#ledger.entryOf(booking);
-    if (!entry) return true;
-    // What cannot be read is not back; a device that is gone has nothing to give.
-    if (this.#watch.isSilent) return entry.bytes.size === 0;
-    return [...entry.bytes].every(([uuid, bytes]) => {
-      const held = this.#heldBytes(uuid);
-      if (held === undefined) return true;
-      const others = this.#ledger.on(uuid).filter((other) => other !== entry);
-      const othersBytes = others.reduce((sum, other) => sum + (other.bytes.get(uuid) ?? 0), 0);
-      return held <= (this.#ledger.heldBefore(uuid) ?? 0) + othersBytes + bytes * BACK_TOLERANCE;
-    });
   }
 
   release(booking: Booking): void {
-    if (!this.#ledger.remove(booking)) return;
+    if (!this.#scene.ledger.remove(booking)) return;
+    this.#scene.renew();
     for (const listener of this.#releaseListeners) listener();
+  }
+
+  async giveBack(booking: Booking, limitMs: number, findLeft: FindLeft): Promise<string | undefined> {
+    const { ledger } = this.#scene;
+    const ended: Ended = { why: 'its memory is not back yet', findLeft };
+    ledger.end(booking, ended);
+    const late = new AbortController();
+    const limit = delay(limitMs, undefined, { signal: late.signal, ref: false }).catch(() => {});
+    const free = async (): Promise<void> => {
+      while (!late.signal.aborted && ledger.has(booking)) {
+        await this.refresh();
+        if (ledger.has(booking)) await delay(BACK_POLL_MS);
+      }
+    };
+    await Promise.race([free(), limit]);
+    late.abort();
+    return ledger.has(booking) ? ended.why : undefined;
+  }
+
+  async block({ engine, mark, bytes, findLeft }: LeftEngine): Promise<void> {
+    await this.refresh();
+    const gpus = this.#scene.watch.reading.gpus.filter(({ uuid }) => bytes.has(uuid));
+    const booking: Booking = { engine, mark, devices: gpus.map(({ index }) => index), bytes };
+    const why = 'an earlier run has left it';
+    this.#scene.add({ booking, shares: false, ended: { why, findLeft } });
+    this.#scene.renew();
+  }
+
+  get marks(): readonly string[] {
+    return this.#scene.ledger.all.map(({ booking }) => booking.mark);
   }
 
   onRelease(listener: () => void): () => void {
@@ -114,25 +117,27 @@ class DriverDeviceBook implements DeviceBook {
   }
 
   onChange(listener: (change: DeviceChange) => void): () => void {
-    return this.#watch.onChange(listener);
+    return this.#scene.watch.onChange(listener);
   }
 
-  refresh(): Promise<void> {
-    return this.#watch.fresh();
+  async refresh(): Promise<void> {
+    await this.#scene.watch.fresh();
+    await this.#following;
   }
 
   get problem(): string | undefined {
-    return this.#watch.reading.problem;
+    return this.#scene.watch.reading.problem;
   }
 
   devices(): readonly Device[] {
-    const devices = [...this.#views().map(({ message }) => message), ...sliceMessages(this.#watch.reading)];
-    return devices.length === 0 ? [cpuMessage(this.#ledger.onCpu())] : devices;
+    const { watch, ledger } = this.#scene;
+    const devices = [...this.#scene.views().map(({ message }) => message), ...sliceMessages(watch.reading)];
+    return devices.length === 0 ? [cpuMessage(ledger.onCpu())] : devices;
   }
 
   explain(demand: DeviceDemand, engine?: string): PlacementExplanation {
-    const [entry] = engine === undefined ? [] : this.#ledger.of(engine);
-    const views = this.#views();
+    const entry = engine === undefined ? undefined : this.#scene.ledger.placeOf(engine);
+    const views = this.#scene.views();
     const decision = entry ? currentPlace(views, entry) : place(views, demand);
     const { outcome, why } = decision;
     return { fits: outcome !== 'refused', why, candidates: this.#candidates(decision, demand) };
@@ -147,30 +152,25 @@ class DriverDeviceBook implements DeviceBook {
   }
 
   close(): Promise<void> {
-    return this.#watch.close();
+    return this.#scene.close();
   }
 
-  #views(): DeviceView[] {
-    return viewDevices({
-      reading: this.#watch.reading,
-      ownProcesses: this.#watch.ownProcesses,
-      ledger: this.#ledger,
-      exclusion: this.#exclusion,
-      gone: this.#watch.gone,
-      goneWhy: this.#watch.isSilent ? `unreadable: ${this.problem}` : 'gone: the driver no longer lists it',
-    });
+  async #follow(): Promise<void> {
+    // What went wrong is told by the views.
+    await this.#scene.lookAtClaims().catch(() => {});
+    await this.#ended.settle();
+    this.#scene.renew();
+  }
+
+  #refusal(engine: string, decision: PlacementDecision<DeviceView>, demand: DeviceDemand): PlacementRefusal {
+    const problem = decision.verdicts.length === 0 && this.problem !== undefined ? ` (${this.problem})` : '';
+    const why = `'${engine}': ${decision.why}${problem}`;
+    return { refused: true, why, candidates: this.#candidates(decision, demand) };
   }
 
   #candidates(decision: PlacementDecision<DeviceView>, demand: DeviceDemand): PlacementCandidate[] {
-    const cpu = cpuMessage(this.#ledger.onCpu());
-    return candidatesOf(decision, {
-      slices: sliceMessages(this.#watch.reading),
-      cpu: demand.fallsBackToCpu ? cpu : undefined,
-    });
-  }
-
-  #heldBytes(uuid: string): number | undefined {
-    const gpu = this.#watch.reading.gpus.find((one) => one.uuid === uuid);
-    return gpu && heldBytes(memoryOf(gpu, this.#watch.reading, this.#watch.ownProcesses));
+    const { watch, ledger } = this.#scene;
+    const cpu = demand.fallsBackToCpu ? cpuMessage(ledger.onCpu()) : undefined;
+    return candidatesOf(decision, { slices: sliceMessages(watch.reading), cpu });
   }
 }

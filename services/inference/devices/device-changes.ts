@@ -1,12 +1,14 @@
 import type { DeviceChange } from './booking.ts';
 import type { DriverReading } from './gpu-reading.ts';
 
+type ProcessIds = Pick<ReadonlySet<number>, 'has'>;
+
 /** What two readings are compared with. */
 export interface ChangeParts {
   /** The engines that have booked a device, by its UUID. */
   readonly engines: (uuid: string) => readonly string[];
-  readonly ownBefore: ReadonlySet<number>;
-  readonly own: ReadonlySet<number>;
+  readonly ownBefore: ProcessIds;
+  readonly own: ProcessIds;
 }
 
 /** What happened between two looks at the driver. */
@@ -41,7 +43,7 @@ export function changesBetween(before: DriverReading, after: DriverReading, part
   return changes;
 }
 
-function foreignOn(uuid: string, reading: DriverReading, own: ReadonlySet<number>): Set<number> {
+function foreignOn(uuid: string, reading: DriverReading, own: ProcessIds): Set<number> {
   const processes = reading.processes.filter((process) => process.uuid === uuid && !own.has(process.processId));
   return new Set(processes.map(({ processId }) => processId));
 }

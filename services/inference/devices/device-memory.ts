@@ -12,7 +12,7 @@ export interface DeviceMemory {
 }
 
 /** Divides the memory of a device between our processes and others. */
-export function memoryOf(gpu: GpuReading, reading: DriverReading, own: ReadonlySet<number>): DeviceMemory {
+export function memoryOf(gpu: GpuReading, reading: DriverReading, own: Pick<ReadonlySet<number>, 'has'>): DeviceMemory {
   const processes = reading.processes.filter(({ uuid }) => uuid === gpu.uuid);
   const ours = processes.filter(({ processId }) => own.has(processId));
   const foreign = processes.filter(({ processId }) => !own.has(processId));

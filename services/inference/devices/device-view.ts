@@ -1,10 +1,12 @@
 import { cpus, freemem, totalmem } from 'node:os';
 import { create } from '@bufbuild/protobuf';
 import { type Device, DeviceSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import type { Booking } from './booking.ts';
 import { foreignBytes, memoryOf } from './device-memory.ts';
 import type { DriverReading, GpuReading } from './gpu-reading.ts';
+import type { ForeignClaim } from './host-claims.ts';
 import type { Ledger } from './ledger.ts';
-import type { PlaceableDevice } from './placement.ts';
+import type { DeviceClaim, PlaceableDevice } from './placement.ts';
 import type { Exclusion } from './visible-devices.ts';
 
 /** A device as placement and callers see it. */
@@ -15,8 +17,12 @@ export interface DeviceView extends PlaceableDevice {
 /** What a view is made of. */
 export interface ViewParts {
   readonly reading: DriverReading;
-  readonly ownProcesses: ReadonlySet<number>;
+  readonly ownProcesses: Pick<ReadonlySet<number>, 'has'>;
   readonly ledger: Ledger;
+  /** A booking to leave out. */
+  readonly without?: Booking | undefined;
+  /** What other meshes of this host claim. */
+  readonly claims: readonly ForeignClaim[];
   readonly exclusion: Exclusion;
   /** Devices that were there, and that the driver no longer lists. */
   readonly gone: readonly GpuReading[];
@@ -37,13 +43,18 @@ function memoryless({ totalBytes, usedBytes }: GpuReading): string | undefined {
 function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined): DeviceView {
   const { uuid, index, name } = gpu;
   const memory = memoryOf(gpu, parts.reading, parts.ownProcesses);
-  const entries = parts.ledger.on(uuid);
-  const bookings = entries.map(({ booking, bytes, shares }) => ({
+  const entries = parts.ledger.on(uuid).filter(({ booking }) => booking !== parts.without);
+  const bookings = entries.map(({ booking, shares, ended }) => ({
     engine: booking.engine,
-    bytes: bytes.get(uuid) ?? 0,
+    bytes: booking.bytes.get(uuid) ?? 0,
     shares,
+    endedWhy: ended?.why,
   }));
+  const claims = parts.claims
+    .filter(({ memory }) => memory[uuid] !== undefined)
+    .map((one) => claimOn(uuid, one, parts));
   const foreign = foreignBytes(memory, parts.ledger.heldBefore(uuid));
+  const claimants = claims.reduce((sum, { usedBytes }) => sum + usedBytes, 0);
   const totalBytes = gpu.totalBytes ?? 0;
   return {
     index,
@@ -51,9 +62,11 @@ function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined)
     name,
     totalBytes,
     usedBytes: memory.usedBytes,
-    foreignBytes: foreign,
+    // What engines of other meshes use is within what those claim.
+    foreignBytes: Math.max(0, foreign - claimants),
     foreignProcesses: memory.foreignProcesses.length,
     bookings,
+    claims,
     excluded,
     message: create(DeviceSchema, {
       index,
@@ -68,6 +81,13 @@ function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined)
       excluded: excluded ?? '',
     }),
   };
+}
+
+function claimOn(uuid: string, claim: ForeignClaim, { reading }: ViewParts): DeviceClaim & { usedBytes: number } {
+  const processes = reading.processes.filter((one) => one.uuid === uuid && claim.processIds.includes(one.processId));
+  const usedBytes = processes.reduce((sum, one) => sum + (one.usedBytes ?? 0), 0);
+  const { ownerProcessId, ownerHasEnded, shares } = claim;
+  return { ownerProcessId, ownerHasEnded, shares, usedBytes, bytes: Math.max(claim.memory[uuid] ?? 0, usedBytes) };
 }
 
 /** The MIG slices as messages; they have no index of their own, because CUDA gives them none. */

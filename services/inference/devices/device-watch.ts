@@ -11,22 +11,27 @@ export class DeviceWatch {
   readonly #options: DeviceBookOptions;
   readonly #reader: DeviceReader;
   readonly #enginesOn: (uuid: string) => readonly string[];
+  readonly #onLook: () => void;
   readonly #listeners = new Set<(change: DeviceChange) => void>();
   /** Our processes as of the last reading, and as of the look that is under way. */
-  #own: ReadonlySet<number> = new Set();
-  #ownNow: ReadonlySet<number> = new Set();
+  #own: ReadonlyMap<number, string> = new Map();
+  #ownNow: ReadonlyMap<number, string> = new Map();
   /** The last reading that was not silent, with the `problem` of the very last. */
   #before: DriverReading | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** `enginesOn` names the engines that have booked a device, by its UUID. */
-  constructor(options: DeviceBookOptions, enginesOn: (uuid: string) => readonly string[]) {
+  /** `enginesOn` names the engines that have booked a device, by its UUID. `onLook` is called after every look. */
+  constructor(options: DeviceBookOptions, enginesOn: (uuid: string) => readonly string[], onLook: () => void) {
     this.#options = options;
     this.#enginesOn = enginesOn;
+    this.#onLook = onLook;
     this.#reader = new DeviceReader(
       () => this.#look(),
-      (reading) => this.#onReading(reading),
+      (reading) => {
+        this.#onReading(reading);
+        this.#onLook();
+      },
     );
   }
 
@@ -49,8 +54,8 @@ export class DeviceWatch {
     return this.#reader.latest ?? NO_DEVICES;
   }
 
-  /** The processes of our engines as of the last reading. */
-  get ownProcesses(): ReadonlySet<number> {
+  /** The mark of every process of our engines, by its id, as of the last reading. */
+  get ownProcesses(): ReadonlyMap<number, string> {
     return this.#own;
   }
 

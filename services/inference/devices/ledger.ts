@@ -1,24 +1,39 @@
-import type { Booking } from './booking.ts';
+import type { Booking, FindLeft } from './booking.ts';
 
-/** A booking as the ledger holds it: by UUID, because indices move when a device falls off the bus. */
+/** What is known of a booking whose start has ended, and whose devices are not free yet. */
+export interface Ended {
+  /** Why they are not, in words. */
+  why: string;
+  readonly findLeft: FindLeft;
+  /** Memory that nobody is named for: how much at least, and since when no less, on the clock of the process. */
+  rest?: { readonly bytes: number; readonly sinceMs: number };
+}
+
+/** A booking as the ledger holds it. */
 export interface Entry {
   readonly booking: Booking;
   readonly shares: boolean;
-  /** Bytes by UUID. */
-  readonly bytes: ReadonlyMap<string, number>;
+  /** Unset: its start is still to come, or runs. */
+  readonly ended?: Ended;
 }
 
-/** Who has booked how much of which device. Reads no device itself. */
+/** Who has booked how much of which device, by UUID, because indices move when a device falls off the bus. Reads no device itself. */
 export class Ledger {
   readonly #entries = new Map<Booking, Entry>();
   /** What each booked device held, in bytes, before its first booking. */
   readonly #heldBefore = new Map<string, number>();
 
   add(entry: Entry, heldBytes: (uuid: string) => number): void {
-    for (const uuid of entry.bytes.keys()) {
+    for (const uuid of entry.booking.bytes.keys()) {
       if (!this.#heldBefore.has(uuid)) this.#heldBefore.set(uuid, heldBytes(uuid));
     }
     this.#entries.set(entry.booking, entry);
+  }
+
+  /** The start of a booking has ended; the devices stay booked until it is removed. */
+  end(booking: Booking, ended: Ended): void {
+    const entry = this.#entries.get(booking);
+    if (entry) this.#entries.set(booking, { ...entry, ended });
   }
 
   /** @returns whether there was such a booking. */
@@ -28,23 +43,27 @@ export class Ledger {
     return true;
   }
 
-  entryOf(booking: Booking): Entry | undefined {
-    return this.#entries.get(booking);
+  has(booking: Booking): boolean {
+    return this.#entries.has(booking);
+  }
+
+  get all(): readonly Entry[] {
+    return [...this.#entries.values()];
   }
 
   /** The bookings of a device. */
   on(uuid: string): readonly Entry[] {
-    return [...this.#entries.values()].filter(({ bytes }) => bytes.has(uuid));
+    return this.all.filter(({ booking }) => booking.bytes.has(uuid));
   }
 
-  /** The bookings of an engine. */
-  of(engine: string): readonly Entry[] {
-    return [...this.#entries.values()].filter(({ booking }) => booking.engine === engine);
+  /** The place of an engine. Undefined: it has none. */
+  placeOf(engine: string): Entry | undefined {
+    return this.all.find(({ booking, ended }) => booking.engine === engine && !ended);
   }
 
   /** The engines that run on no device. */
   onCpu(): readonly string[] {
-    return [...this.#entries.values()].filter(({ bytes }) => bytes.size === 0).map(({ booking }) => booking.engine);
+    return this.all.filter(({ booking }) => booking.bytes.size === 0).map(({ booking }) => booking.engine);
   }
 
   /** What a booked device held before its first booking, in bytes. Undefined: it is not booked. */

@@ -8,6 +8,7 @@ interface Load {
   readonly foreignGiB?: number;
   readonly excluded?: string;
   readonly bookings?: PlaceableDevice['bookings'];
+  readonly claims?: PlaceableDevice['claims'];
 }
 
 function device(index: number, totalGiB: number, load: Load = {}): PlaceableDevice {
@@ -21,6 +22,7 @@ function device(index: number, totalGiB: number, load: Load = {}): PlaceableDevi
     foreignBytes,
     foreignProcesses: foreignBytes > 0 ? 1 : 0,
     bookings: load.bookings ?? [],
+    claims: load.claims ?? [],
     excluded: load.excluded,
   };
 }
@@ -35,6 +37,10 @@ function demand(change: Partial<DeviceDemand> & { readonly share?: number; reado
 }
 
 const booked = (engine: string, gib: number, shares = false) => ({ engine, bytes: gib * GIB, shares });
+
+const claimed = (gib: number, shares = false) => {
+  return { ownerProcessId: 7, ownerHasEnded: false, bytes: gib * GIB, shares };
+};
 
 const indices = (devices: readonly PlaceableDevice[], wish: DeviceDemand) =>
   place(devices, wish).chosen.map((one) => one.device.index);
@@ -83,6 +89,31 @@ describe('where an engine goes', () => {
       [device(0, 80, { bookings: [booked('a', 10, true)] })],
       demand({ gib: 10, shares: true }),
       [0],
+    ],
+    ['not beside an engine of another mesh', [device(0, 80, { claims: [claimed(10, true)] })], demand({ gib: 10 }), []],
+    [
+      'not beside one of another mesh that is alone',
+      [device(0, 80, { claims: [claimed(10)] })],
+      demand({ gib: 10, shares: true }),
+      [],
+    ],
+    [
+      'beside one of another mesh, both sharing',
+      [device(0, 80, { claims: [claimed(10, true)] })],
+      demand({ gib: 10, shares: true }),
+      [0],
+    ],
+    [
+      'not over what another mesh claims',
+      [device(0, 80, { claims: [claimed(75, true)] })],
+      demand({ gib: 10, shares: true }),
+      [],
+    ],
+    [
+      'not where memory is not back, even sharing',
+      [device(0, 80, { bookings: [{ ...booked('a', 1, true), endedWhy: 'x' }] })],
+      demand({ gib: 10, shares: true }),
+      [],
     ],
     ['not beside one alone', [device(0, 80, { bookings: [booked('a', 10)] })], demand({ gib: 10, shares: true }), []],
     [

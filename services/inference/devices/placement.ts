@@ -1,6 +1,24 @@
 import type { DeviceDemand } from '../engines/engine.ts';
 import { inWords } from './byte-words.ts';
 
+/** What an engine of this mesh has of a device. */
+export interface DeviceBooking {
+  readonly engine: string;
+  readonly bytes: number;
+  readonly shares: boolean;
+  /** It has ended: why the device is not free all the same, in words. */
+  readonly endedWhy?: string | undefined;
+}
+
+/** What another mesh of this host has of a device. */
+export interface DeviceClaim {
+  readonly ownerProcessId: number;
+  /** Only its engine is there yet. */
+  readonly ownerHasEnded: boolean;
+  readonly bytes: number;
+  readonly shares: boolean;
+}
+
 /** A device as placement sees it. */
 export interface PlaceableDevice {
   /** CUDA index in PCI bus order. */
@@ -10,11 +28,13 @@ export interface PlaceableDevice {
   readonly totalBytes: number;
   /** What all processes use now. */
   readonly usedBytes: number;
-  /** What is used by others than the engines that have booked. */
+  /** What is used by others than the engines that have booked and those of the meshes that claim it. */
   readonly foreignBytes: number;
   /** Processes on it that are not ours. */
   readonly foreignProcesses: number;
-  readonly bookings: readonly { readonly engine: string; readonly bytes: number; readonly shares: boolean }[];
+  readonly bookings: readonly DeviceBooking[];
+  /** What other meshes of this host claim of it. */
+  readonly claims: readonly DeviceClaim[];
   /** Why no engine is ever placed on it, in words. Unset: engines are. */
   readonly excluded?: string | undefined;
 }
@@ -41,7 +61,7 @@ export interface PlacementDecision<D extends PlaceableDevice = PlaceableDevice> 
 
 /** What could be claimed of a device: what neither a booking nor, beside the bookings, anybody else takes. */
 export function freeBytes(device: PlaceableDevice): number {
-  const booked = device.bookings.reduce((sum, { bytes }) => sum + bytes, 0);
+  const booked = [...device.bookings, ...device.claims].reduce((sum, { bytes }) => sum + bytes, 0);
   return Math.max(0, device.totalBytes - Math.max(device.usedBytes, booked + device.foreignBytes));
 }
 
@@ -54,12 +74,15 @@ function claimBytes(device: PlaceableDevice, demand: DeviceDemand): number {
 /** Why a demand cannot have a device. Undefined: it can. */
 function obstacle(device: PlaceableDevice, demand: DeviceDemand): string | undefined {
   if (device.excluded !== undefined) return device.excluded;
-  const others = device.bookings.map(({ engine }) => `'${engine}'`).join(', ');
-  if (others !== '' && !demand.shares) return `booked by ${others}, and share_devices is not set`;
-  const alone = device.bookings.filter(({ shares }) => !shares).map(({ engine }) => `'${engine}'`);
-  if (alone.length > 0) return `booked by ${alone.join(', ')} alone`;
+  const ended = device.bookings.filter(({ endedWhy }) => endedWhy !== undefined);
+  if (ended.length > 0)
+    return ended.map(({ engine, endedWhy }) => `held by '${engine}', which has ended: ${endedWhy}`).join('; ');
+  const others = takersOf(device);
+  if (others.length > 0 && !demand.shares) return `${inOneLine(others)}, and share_devices is not set`;
+  const alone = others.filter(({ shares }) => !shares);
+  if (alone.length > 0) return `${inOneLine(alone)} alone`;
   const unknown = demand.claim.kind === 'bytes' && demand.claim.bytes === 0;
-  if (unknown && others !== '') return `booked by ${others}, and an engine of unknown size cannot share`;
+  if (unknown && others.length > 0) return `${inOneLine(others)}, and an engine of unknown size cannot share`;
   const free = freeBytes(device);
   const claim = claimBytes(device, demand);
   if (claim < demand.neededBytes) {
@@ -71,8 +94,36 @@ function obstacle(device: PlaceableDevice, demand: DeviceDemand): string | undef
   return undefined;
 }
 
+interface Taker {
+  /** Begins with what it did: "booked by 'chat'". */
+  readonly what: string;
+  readonly shares: boolean;
+}
+
+function takersOf({ bookings, claims }: PlaceableDevice): Taker[] {
+  return [
+    ...bookings.map(({ engine, shares }) => ({ what: `booked by '${engine}'`, shares })),
+    ...claims.map((claim) => ({
+      what: `claimed by ${claimant(claim)}, ${inWords(claim.bytes)}`,
+      shares: claim.shares,
+    })),
+  ];
+}
+
+function claimant({ ownerProcessId, ownerHasEnded }: DeviceClaim): string {
+  const ended = ownerHasEnded ? ', which has ended and whose engine has not' : '';
+  return `another mesh (process ${ownerProcessId}${ended})`;
+}
+
+function inOneLine(takers: readonly Taker[]): string {
+  return takers.map(({ what }) => what).join(' and ');
+}
+
 function takenBy(device: PlaceableDevice): string {
-  const takers = device.bookings.map(({ engine, bytes }) => `'${engine}' has booked ${inWords(bytes)}`);
+  const takers = [
+    ...device.bookings.map(({ engine, bytes }) => `'${engine}' has booked ${inWords(bytes)}`),
+    ...device.claims.map((claim) => `${claimant(claim)} claims ${inWords(claim.bytes)}`),
+  ];
   if (device.foreignBytes > 0) {
     const whose = device.foreignProcesses > 0 ? `${device.foreignProcesses} process(es) not of this mesh` : 'others';
     takers.push(`${whose} use ${inWords(device.foreignBytes)}`);

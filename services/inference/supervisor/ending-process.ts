@@ -24,26 +24,27 @@ export async function askToEnd(child: GuardedProcess, graceMs: number): Promise<
 
 /**
  * Kills what is left of a start, waits until the driver reports its memory back, and only then gives back what it held:
- * devices, ports (which rest) and its lease. Never rejects.
+ * devices, ports (which rest) and its lease. What is not back in time stays booked until it is. Never rejects.
  *
  * @returns in words, what could not be killed; its lease stays, so that the next boot tries again
  */
 export async function clearAway(started: StartedProcess, parts: ProcessSupervisorParts): Promise<string | undefined> {
   const { child, booking, ports } = started;
-  const { devices, limits, log, entry } = parts;
+  const { devices, limits, log, entry, engineLog } = parts;
   // Also after an exit: the process may be gone and its children not.
   await child.sweep();
-  const problem = await killRest(started, parts);
+  const survivors = await killRest(started, parts);
   await within(OUTPUT_PATIENCE_MS, child.outputEnded);
   if (booking) {
-    const isBack = await devices.untilBack(booking, limits.memoryBackMs);
-    if (!isBack)
-      log.warn({ engine: entry.name, devices: booking.devices }, 'the memory of an ended engine is not back');
-    devices.release(booking);
+    const why = await devices.giveBack(booking, limits.memoryBackMs, async () => await survivors?.findLeft());
+    if (why !== undefined) {
+      log.warn({ engine: entry.name, devices: booking.devices, why }, 'the devices of an ended engine stay booked');
+      engineLog.add(`its devices stay booked: ${why}`);
+    }
   }
   parts.ports.release(ports);
-  if (problem === undefined) forget(child, parts);
-  return problem;
+  if (!survivors) forget(child, parts);
+  return survivors?.message;
 }
 
 function forget({ mark }: GuardedProcess, { leases, log, entry }: ProcessSupervisorParts): void {
@@ -55,7 +56,10 @@ function forget({ mark }: GuardedProcess, { leases, log, entry }: ProcessSupervi
   }
 }
 
-async function killRest({ child, startTime }: StartedProcess, parts: ProcessSupervisorParts) {
+async function killRest(
+  { child, startTime }: StartedProcess,
+  parts: ProcessSupervisorParts,
+): Promise<SurvivorsLeftError | undefined> {
   const { limits, log, entry } = parts;
   const leader = startTime === '' ? undefined : { processId: child.processId, startTime };
   try {
@@ -66,7 +70,7 @@ async function killRest({ child, startTime }: StartedProcess, parts: ProcessSupe
   } catch (error) {
     if (!(error instanceof SurvivorsLeftError)) throw error;
     log.error({ engine: entry.name, processIds: error.processIds }, error.message);
-    return error.message;
+    return error;
   }
 }
 

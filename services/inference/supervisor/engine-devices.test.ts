@@ -29,14 +29,22 @@ afterEach(async () => {
 /** A node with so many devices, and engines that it supervises. */
 function node(gpus: number): {
   machine: FakeMachine;
+  devices: DeviceBook;
   begin: (name: string, adapter?: EngineAdapter, options?: SuperviseOptions) => Supervised;
 } {
   const machine = createFakeMachine({ gpus: gpusOf('NVIDIA GeForce RTX 4090', 24_564, gpus) });
   const running: Supervised[] = [];
-  const own = new OwnProcesses(() => running.flatMap(({ engine }) => engine.marked ?? []));
+  const own = new OwnProcesses(
+    () => running.flatMap(({ engine }) => engine.marked ?? []),
+    () => devices.marks,
+  );
+  const variables: Readonly<Record<string, string>> = {
+    PATH: machine.path,
+    MESH_DEVICE_CLAIMS_DIR: machine.claimsDirectory,
+  };
   const devices: DeviceBook = createDeviceBook({
     devices: 'auto',
-    environmentVariable: (name) => (name === 'PATH' ? machine.path : undefined),
+    environmentVariable: (name) => variables[name],
     ownProcesses: () => own.find(),
     log: pino({ level: 'silent' }),
   });
@@ -46,6 +54,7 @@ function node(gpus: number): {
   );
   return {
     machine,
+    devices,
     begin(name, adapter = fakeAdapter({}, { demand: ONE_DEVICE }), options = {}) {
       const supervised = supervise(adapter, { ...options, name, devices, onChange: () => own.note() });
       running.push(supervised);
@@ -139,13 +148,40 @@ test('its place is free only when the driver reports the memory back', async () 
   await untilState(other, EngineState.READY);
 });
 
-test('memory that does not come back is waited for no longer than the limit', async () => {
+test('memory that does not come back holds up neither the stop nor anything but its own device', async () => {
   const { begin, machine } = node(1);
   const one = begin('one', undefined, { limits: { memoryBackMs: 300 } });
   await untilState(one, EngineState.READY);
   machine.change({ processes: [{ processId: one.last().processId, gpus: [0], usedMiB: 8_000 }] });
   await one.engine.stop(0);
   expect(one.last().state).toBe(EngineState.STOPPED);
+  expect(one.engineLog.tail(10).map(({ text }) => text)).toContainEqual(
+    expect.stringMatching(/devices stay booked: .*not back/),
+  );
+  const other = begin('other', undefined, { limits: { restart: { firstDelayMs: 10, maxDelayMs: 10 } } });
+  await expect.poll(() => other.last().failure?.attempts, { timeout: 60_000 }).toBeGreaterThan(2);
+  expect(other.states).toEqual(['BACKOFF']);
+  expect(other.last().failure?.hint).toContain("held by 'one', which has ended: 7.8 GiB of its memory are not back");
+  machine.change({ processes: [] });
+  await untilState(other, EngineState.READY);
+});
+
+test('an engine that crashed starts again only when its memory is back', async () => {
+  const { begin, machine, devices } = node(1);
+  const restart = { firstDelayMs: 10, maxDelayMs: 600_000 };
+  const one = begin('one', undefined, { limits: { memoryBackMs: 300, restart } });
+  await untilState(one, EngineState.READY);
+  const { processId } = one.last();
+  machine.change({ processes: [{ processId, gpus: [0], usedMiB: 8_000 }] });
+  await devices.refresh();
+  process.kill(processId, 'SIGKILL');
+  await expect.poll(() => one.last().failure?.cause, { timeout: 60_000 }).toBe(FailureCause.DEVICE_BUSY);
+  expect(one.last()).toMatchObject({ state: EngineState.BACKOFF, restarts: 1, processId: 0 });
+  expect(one.last().failure?.hint).toContain("held by 'one', which has ended");
+  // The book sees it and wakes the engine long before its next try.
+  machine.change({ processes: [] });
+  await devices.refresh();
+  await untilState(one, EngineState.READY);
 });
 
 test('a crash gives the device back before the next start asks for it', async () => {

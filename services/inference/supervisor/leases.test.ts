@@ -49,7 +49,8 @@ function engineWith(mark: string): EngineLease {
   });
   children.push(child);
   const processId = child.pid ?? 0;
-  return { engine: 'chat', mark, processId, startTime: startTimeOf(processId) ?? '', ports: [20_001], devices: [0, 1] };
+  const startTime = startTimeOf(processId) ?? '';
+  return { engine: 'chat', mark, processId, startTime, ports: [20_001], devices: [0], memory: { 'GPU-1': 1_000 } };
 }
 
 const newMark = (): string => randomBytes(16).toString('hex');
@@ -67,7 +68,8 @@ const thisBoot = (): string => startTimeOf(process.pid)?.split(':')[0] ?? '';
 test('a lease is a private file until it is removed', () => {
   const leases = createLeases(dataDir);
   expect(existsSync(engines())).toBe(false);
-  const lease = { engine: 'chat', mark: newMark(), processId: 7, startTime: 'a:1', ports: [20_000], devices: [1] };
+  const start = { engine: 'chat', mark: newMark(), processId: 7, startTime: 'a:1' };
+  const lease = { ...start, ports: [20_000], devices: [1], memory: { 'GPU-1': 5 } };
   leases.record({ ...lease, ports: [] });
   leases.record(lease);
   const [owner = ''] = readdirSync(engines());
@@ -95,7 +97,7 @@ onLinux('what a killed mesh has left is ended at the next start; what a living o
   expect([killed, living].map(({ processId }) => isRunning(processId))).toEqual([true, true]);
 
   const found = await createLeases(dataDir).reconcile(log);
-  expect(found).toEqual([killed]);
+  expect(found).toEqual([{ lease: killed }]);
   expect([killed, living].map(({ processId }) => isRunning(processId))).toEqual([false, true]);
   expect(readdirSync(engines())).toHaveLength(1);
   expect(logged).toMatchObject([{ level: 40, engine: 'chat' }]);
@@ -119,7 +121,7 @@ onLinux('a process that has the number of an engine by now is left alone', async
   const bystander = engineWith(newMark());
   const lease = { ...bystander, mark: newMark(), startTime: `${thisBoot()}:1` };
   const directory = leaveAs(`4999999-${thisBoot()}_1`, [lease]);
-  expect(await createLeases(dataDir).reconcile(log)).toEqual([]);
+  expect(await createLeases(dataDir).reconcile(log)).toEqual([{ lease }]);
   expect(isRunning(bystander.processId)).toBe(true);
   expect(existsSync(directory)).toBe(false);
 });
@@ -128,7 +130,7 @@ onLinux("an owner whose number is another's by now is gone, and one that is aliv
   const [gone, alive] = [engineWith(newMark()), engineWith(newMark())];
   leaveAs(`${process.pid}-${thisBoot()}_1`, [gone]);
   leaveAs(`${process.pid}-${startTimeOf(process.pid)?.replace(':', '_')}`, [alive]);
-  expect(await createLeases(dataDir).reconcile(log)).toEqual([gone]);
+  expect(await createLeases(dataDir).reconcile(log)).toEqual([{ lease: gone }]);
   expect([gone, alive].map(({ processId }) => isRunning(processId))).toEqual([false, true]);
 });
 
@@ -137,6 +139,20 @@ onLinux('leases of another boot are forgotten, nothing is looked for', async () 
   const directory = leaveAs('4999999-another-boot_1', [bystander]);
   expect(await createLeases(dataDir).reconcile(log)).toEqual([]);
   expect(isRunning(bystander.processId)).toBe(true);
+  expect(existsSync(directory)).toBe(false);
+});
+
+onLinux('what cannot be ended is told, and its lease stays for the next start', async () => {
+  const lease = engineWith(newMark());
+  const directory = leaveAs(`4999999-${thisBoot()}_1`, [lease]);
+  const [found] = await createLeases(dataDir, 0).reconcile(log);
+  expect(found).toMatchObject({ lease, survivors: { name: 'SurvivorsLeftError' } });
+  expect(existsSync(directory)).toBe(true);
+  expect(logged).toMatchObject([{ level: 50, engine: 'chat', devices: [0] }]);
+  // It ends a little later all the same, which is seen without killing.
+  await expect.poll(() => found?.survivors?.findLeft()).toBeUndefined();
+  expect(isRunning(lease.processId)).toBe(false);
+  expect(await createLeases(dataDir).reconcile(log)).toEqual([{ lease }]);
   expect(existsSync(directory)).toBe(false);
 });
 

@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pid as ownProcessId } from 'node:process';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { isOfThisBoot, isSameProcess, type ProcessIdentity, startTimeOf } from './process-table.ts';
+import { isOwnerAlive, ownerName, ownerOf } from './process-owner.ts';
+import { isOfThisBoot, isSameProcess } from './process-table.ts';
 import { killSurvivors, SurvivorsLeftError } from './survivors.ts';
 
 /** How long what a predecessor has left may take to end, in milliseconds. */
@@ -16,6 +16,7 @@ const leaseSchema = z.object({
   startTime: z.string(),
   ports: z.array(z.int()),
   devices: z.array(z.int()),
+  memory: z.record(z.string(), z.number().min(0)),
 });
 
 /** What one start of an engine holds, on disk while it runs, so that a later mesh can find what is left of it. */
@@ -32,6 +33,15 @@ export interface EngineLease {
   readonly ports: readonly number[];
   /** CUDA indices that it was given. */
   readonly devices: readonly number[];
+  /** Bytes that it had booked, by the driver's names of those devices. */
+  readonly memory: Readonly<Record<string, number>>;
+}
+
+/** A lease whose mesh process is gone. */
+export interface EndedLease {
+  readonly lease: EngineLease;
+  /** What of it cannot be ended. Unset: nothing of it is left. */
+  readonly survivors?: SurvivorsLeftError | undefined;
 }
 
 /** The leases of this process: one file each, `<data>/engines/<pid>-<start>/<mark>.json`, written whole or not at all. */
@@ -49,19 +59,19 @@ export interface EngineLeases {
    * process ids that others have by now; never touches engines of another mesh process that lives. What cannot be killed
    * is logged and its lease stays. Where there is no /proc it kills nothing.
    *
-   * @returns the leases of which something was still there, or still is
+   * @returns the leases of this boot of the machine, whether anything of them was left or not
    * @throws Error of the file system
    */
-  reconcile(log: Logger): Promise<readonly EngineLease[]>;
+  reconcile(log: Logger): Promise<readonly EndedLease[]>;
 }
 
 /**
  * The leases below a data directory. Nothing is written before the first lease. Mesh processes that share a data directory
  * must see each other's processes: not from two containers.
  */
-export function createLeases(dataDir: string): EngineLeases {
+export function createLeases(dataDir: string, reapLimitMs: number = REAP_LIMIT_MS): EngineLeases {
   const root = join(dataDir, 'engines');
-  const own = join(root, ownerName({ processId: ownProcessId, startTime: startTimeOf(ownProcessId) ?? UNKNOWN_START }));
+  const own = join(root, ownerName());
   const fileOf = (mark: string): string => join(own, `${mark}.json`);
   return {
     record(lease) {
@@ -75,40 +85,45 @@ export function createLeases(dataDir: string): EngineLeases {
       removeEmpty(own);
     },
     async reconcile(log) {
-      const left: EngineLease[] = [];
+      const ended: EndedLease[] = [];
       for (const name of namesIn(root)) {
         const owner = ownerOf(name);
-        if (!owner || isAlive(owner)) continue;
+        if (!owner || isOwnerAlive(owner)) continue;
         const directory = join(root, name);
-        const reaped = await Promise.all(
-          namesIn(directory).map((file) => reap(join(directory, file), isOfThisBoot(owner.startTime), log)),
-        );
-        left.push(...reaped.filter((lease) => lease !== undefined));
+        const limitMs = isOfThisBoot(owner.startTime) ? reapLimitMs : undefined;
+        const reaped = await Promise.all(namesIn(directory).map((file) => reap(join(directory, file), limitMs, log)));
+        ended.push(...reaped.filter((one) => one !== undefined));
         removeEmpty(directory);
       }
-      return left;
+      return ended;
     },
   };
 }
 
-/** Kills what is left of a lease and forgets it. Returns it when something was left. */
-async function reap(path: string, mayRun: boolean, log: Logger): Promise<EngineLease | undefined> {
+/**
+ * Kills what is left of a lease and forgets it.
+ *
+ * @param limitMs how long that may take. Undefined: it is of another boot, so nothing of it can be left.
+ */
+async function reap(path: string, limitMs: number | undefined, log: Logger): Promise<EndedLease | undefined> {
   const mark = /([0-9a-f]{32,})\.json$/.exec(path)?.[1];
-  let killed: readonly number[] = [];
-  const lease = mark === undefined ? undefined : readLease(path, log);
-  if (mark !== undefined && mayRun) {
-    try {
-      killed = await killSurvivors(mark, REAP_LIMIT_MS, lease && isSameProcess(lease) ? lease : undefined);
-    } catch (error) {
-      if (!(error instanceof SurvivorsLeftError)) throw error;
-      log.error({ err: error, engine: lease?.engine, lease: path }, 'an engine of an earlier run cannot be ended');
-      return lease;
-    }
+  if (mark === undefined || limitMs === undefined) {
+    rmSync(path, { force: true });
+    return undefined;
+  }
+  const lease = readLease(path, log);
+  const engine = lease?.engine;
+  try {
+    const processIds = await killSurvivors(mark, limitMs, lease && isSameProcess(lease) ? lease : undefined);
+    if (processIds.length > 0) log.warn({ engine, processIds }, 'ended what an earlier run left of an engine');
+  } catch (error) {
+    if (!(error instanceof SurvivorsLeftError)) throw error;
+    const { devices } = lease ?? {};
+    log.error({ err: error, engine, devices, lease: path }, 'an engine of an earlier run cannot be ended');
+    return lease && { lease, survivors: error };
   }
   rmSync(path, { force: true });
-  if (killed.length === 0) return undefined;
-  log.warn({ engine: lease?.engine, processIds: killed }, 'ended what an earlier run left of an engine');
-  return lease;
+  return lease && { lease };
 }
 
 /** The mark is in the name, so what a broken file belongs to can be found all the same. */
@@ -118,33 +133,6 @@ function readLease(path: string, log: Logger): EngineLease | undefined {
   } catch (error) {
     log.warn({ err: error, lease: path }, 'a lease of an earlier run cannot be read; going by its mark alone');
     return undefined;
-  }
-}
-
-/** Where the platform does not tell when a process was started. */
-const UNKNOWN_START = 'unknown';
-
-function ownerName({ processId, startTime }: ProcessIdentity): string {
-  return `${processId}-${startTime.replace(':', '_')}`;
-}
-
-/** Whose directory it is. Undefined: none of ours. */
-function ownerOf(name: string): ProcessIdentity | undefined {
-  const [, processId, start] = /^([1-9]\d*)-(.+)$/.exec(name) ?? [];
-  return start === undefined ? undefined : { processId: Number(processId), startTime: start.replace('_', ':') };
-}
-
-function isAlive(owner: ProcessIdentity): boolean {
-  // Too careful is right: a lease that stays costs a file.
-  return owner.startTime === UNKNOWN_START ? isThere(owner.processId) : isSameProcess(owner);
-}
-
-function isThere(processId: number): boolean {
-  try {
-    process.kill(processId, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'; // It lives and is another user's.
   }
 }
 

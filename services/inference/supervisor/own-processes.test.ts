@@ -26,24 +26,36 @@ async function family(): Promise<{ child: GuardedProcess; grandchild: number }> 
 test.runIf(process.platform === 'linux')('finds a family by its mark, and nobody without one', async () => {
   const { child, grandchild } = await family();
   let starts: MarkedStart[] = [];
-  const own = new OwnProcesses(() => starts);
-  expect([...(await own.find())]).toEqual([]);
+  const own = new OwnProcesses(
+    () => starts,
+    () => [],
+  );
+  expect([...(await own.find()).keys()]).toEqual([]);
   starts = [child];
   const found = await own.find();
-  expect([...found]).toEqual(expect.arrayContaining([child.processId, grandchild]));
+  expect([...found.keys()]).toEqual(expect.arrayContaining([child.processId, grandchild]));
+  expect(new Set(found.values())).toEqual(new Set([child.mark]));
   expect(found.has(process.pid)).toBe(false);
 });
 
 test.runIf(process.platform === 'linux')('what has ended counts until its start is forgotten', async () => {
   const { child, grandchild } = await family();
   let starts: MarkedStart[] = [child];
-  const own = new OwnProcesses(() => starts);
+  let marks: string[] = [];
+  const own = new OwnProcesses(
+    () => starts,
+    () => marks,
+  );
   own.note();
   await expect.poll(async () => (await own.find()).has(grandchild)).toBe(true);
   process.kill(grandchild, 'SIGKILL');
   child.signal('SIGKILL');
   await expect.poll(() => [child.processId, grandchild].filter(isRunning)).toEqual([]);
-  expect([...(await own.find())]).toEqual(expect.arrayContaining([child.processId, grandchild]));
+  expect([...(await own.find()).keys()]).toEqual(expect.arrayContaining([child.processId, grandchild]));
+  // Its life is over, and its devices are not free yet.
   starts = [];
+  marks = [child.mark];
+  expect([...(await own.find()).keys()]).toEqual(expect.arrayContaining([child.processId, grandchild]));
+  marks = [];
   expect((await own.find()).size).toBe(0);
 });

@@ -7,27 +7,32 @@ export interface MarkedStart {
   readonly processId: number;
 }
 
-/** The ids of the processes of this node's engines, grandchildren in sessions of their own included. */
+/** The processes of this node's engines, grandchildren in sessions of their own included. */
 export class OwnProcesses {
   readonly #starts: () => readonly MarkedStart[];
+  readonly #marks: () => readonly string[];
   /** By mark. */
   #known = new Map<string, ReadonlySet<number>>();
   #noting = false;
 
-  constructor(starts: () => readonly MarkedStart[]) {
+  /** `marks` are those of starts that may be over and of which something may be there all the same. */
+  constructor(starts: () => readonly MarkedStart[], marks: () => readonly string[]) {
     this.#starts = starts;
+    this.#marks = marks;
   }
 
-  /** Looks for them. One that has ended counts until its start is forgotten. */
-  async find(): Promise<ReadonlySet<number>> {
+  /** Looks for them, each with the mark of its start. One that has ended counts until its start is forgotten. */
+  async find(): Promise<ReadonlyMap<number, string>> {
     const found = new Map<string, ReadonlySet<number>>();
-    for (const { mark, processId } of this.#starts()) {
+    const leaders = new Map(this.#starts().map(({ mark, processId }) => [mark, processId]));
+    for (const mark of new Set([...leaders.keys(), ...this.#marks()])) {
       const processIds = await processesWithMark(mark);
       // A process that is ending shows no environment any more and may still hold memory of a device.
-      found.set(mark, new Set([processId, ...(this.#known.get(mark) ?? []), ...processIds]));
+      const known = [leaders.get(mark) ?? [], ...(this.#known.get(mark) ?? [])].flat();
+      found.set(mark, new Set([...known, ...processIds]));
     }
     this.#known = found;
-    return new Set([...found.values()].flatMap((processIds) => [...processIds]));
+    return new Map([...found].flatMap(([mark, processIds]) => [...processIds].map((processId) => [processId, mark])));
   }
 
   /** Looks in the background, so that those are known that end before they are asked for. */

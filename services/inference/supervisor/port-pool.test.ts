@@ -46,6 +46,21 @@ test('a released port rests before it is given again', async () => {
   expect(await pool.take(1)).toEqual([port]);
 });
 
+test('a port that an earlier mesh gave rests as one of our own', async () => {
+  const [port = 0] = await createPortPool().take(1);
+  let now = 0;
+  const pool = createPortPool({ ports: { first: port, end: port + 1 }, quarantineMs: 60_000, now: () => now });
+  pool.quarantine([port]);
+  now = 59_999;
+  await expect(pool.take(1)).rejects.toThrow(NoFreePortError);
+  now = 60_000;
+  expect(await pool.take(1)).toEqual([port]);
+  // One that is taken stays so.
+  pool.quarantine([port]);
+  now = 1_000_000;
+  await expect(pool.take(1)).rejects.toThrow(NoFreePortError);
+});
+
 test('a take that cannot have all has none', async () => {
   const [port = 0] = await createPortPool().take(1);
   const pool = createPortPool({ ports: { first: port, end: port + 1 } });

@@ -33,6 +33,8 @@ export interface PortPool {
   take(count: number): Promise<readonly number[]>;
   /** Gives ports back. They rest for 60 s, so that a late request for the old engine cannot reach a new one. */
   release(ports: readonly number[]): void;
+  /** Lets ports rest that an earlier mesh gave to engines, just as those that come back. */
+  quarantine(ports: readonly number[]): void;
 }
 
 /** Surroundings of a pool, for tests. */
@@ -78,6 +80,10 @@ export function createPortPool(options: PortPoolOptions = {}): PortPool {
     },
     release(released) {
       for (const port of released) if (freeAtMs.has(port)) freeAtMs.set(port, now() + quarantineMs);
+    },
+    quarantine(used) {
+      // One that the pool has given meanwhile stays taken.
+      for (const port of used) freeAtMs.set(port, Math.max(freeAtMs.get(port) ?? 0, now() + quarantineMs));
     },
   };
 }

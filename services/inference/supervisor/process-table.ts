@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { pid as ownProcessId } from 'node:process';
@@ -5,6 +6,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** The environment variable that every process of one start of an engine carries, grandchildren included. */
 export const MARK_VARIABLE = 'MESH_ENGINE_MARK';
+
+/** A mark that nobody has: 32 hexadecimal digits. */
+export function newMark(): string {
+  return randomBytes(16).toString('hex');
+}
 
 /** A process that cannot be mistaken for a later one with the same number. */
 export interface ProcessIdentity {

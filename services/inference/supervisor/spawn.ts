@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { GUARD_DESCRIPTOR, GUARD_SHELL, guardArguments } from './guard.ts';
-import { MARK_VARIABLE } from './process-table.ts';
+import { MARK_VARIABLE, newMark } from './process-table.ts';
 
 /** Variables of the mesh's own environment that an engine gets; nothing else, above all no key or token. */
 const INHERITED_VARIABLES = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'CUDA_VISIBLE_DEVICES', 'LD_LIBRARY_PATH'];
@@ -20,6 +19,8 @@ export interface SpawnOptions {
   readonly environmentVariable: (name: string) => string | undefined;
   readonly onStdout: (piece: string) => void;
   readonly onStderr: (piece: string) => void;
+  /** The value of MESH_ENGINE_MARK, from `newMark`. Unset: a new one. */
+  readonly mark?: string | undefined;
 }
 
 /** How a process ended. */
@@ -49,7 +50,7 @@ export interface GuardedProcess {
 
 /** Starts a program under a guard: if this process ends, in whatever way, the program and its children are killed. */
 export function spawnGuarded(options: SpawnOptions): GuardedProcess {
-  const mark = randomBytes(16).toString('hex');
+  const mark = options.mark ?? newMark();
   const child = spawn(GUARD_SHELL, guardArguments(options.program, options.args), {
     detached: true,
     env: { ...scrubbedEnvironment(options), [MARK_VARIABLE]: mark },

@@ -1,10 +1,11 @@
 import type { EngineConnection, EngineLaunch } from '../engines/engine.ts';
 import type { StartedProcess } from './ending-process.ts';
 import type { StartLog } from './engine-log.ts';
+import type { EngineLease } from './leases.ts';
 import type { EngineLogLine } from './log-lines.ts';
 import type { Placing } from './placing.ts';
 import { startTimeOf } from './process-table.ts';
-import { type GuardedProcess, spawnGuarded } from './spawn.ts';
+import { spawnGuarded } from './spawn.ts';
 import type { ProcessSupervisorParts } from './supervised-engine.ts';
 
 /** An engine whose process has been started, and the way to it. */
@@ -36,29 +37,28 @@ export async function startEngine(
       environmentVariable: setting.environmentVariable,
       onStdout: log.reader(false),
       onStderr: log.reader(true),
+      mark: booking?.mark,
     });
     const startTime = startTimeOf(child.processId) ?? '';
-    writeDown(child, startTime, place.ports, place.devices, parts);
-    return { connection, launch, log, child, startTime, booking, ports: place.ports };
+    const memory = Object.fromEntries(booking?.bytes ?? []);
+    const { mark, processId } = child;
+    const { ports, devices } = place;
+    writeDown({ engine: entry.name, mark, processId, startTime, ports, devices, memory }, parts);
+    return { connection, launch, log, child, startTime, booking, ports };
   } catch (error) {
     await connection.close();
     throw error;
   }
 }
 
-function writeDown(
-  { mark, processId }: GuardedProcess,
-  startTime: string,
-  ports: readonly number[],
-  devices: readonly number[],
-  { entry, engineLog, leases, log }: ProcessSupervisorParts,
-): void {
+function writeDown(lease: EngineLease, { engineLog, leases, log }: ProcessSupervisorParts): void {
+  const { engine, processId, ports, devices } = lease;
   engineLog.add(`started: process ${processId}`);
-  log.info({ engine: entry.name, processId, devices, ports }, 'engine starting');
+  log.info({ engine, processId, devices, ports }, 'engine starting');
   try {
-    leases.record({ engine: entry.name, mark, processId, startTime, ports, devices });
+    leases.record(lease);
   } catch (error) {
     // The guard kills it with us all the same; a lease is for what even the guard misses.
-    log.error({ engine: entry.name, err: error }, 'the lease of an engine could not be written');
+    log.error({ engine, err: error }, 'the lease of an engine could not be written');
   }
 }

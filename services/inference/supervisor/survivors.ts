@@ -16,8 +16,12 @@ const EMPTY_LOOKS = 3;
 /** Processes of an engine that SIGKILL did not end in time, e.g. because they hang in a driver. */
 export class SurvivorsLeftError extends Error {
   readonly processIds: readonly number[];
+  readonly #left: readonly ProcessIdentity[];
+  readonly #leader: ProcessIdentity | undefined;
 
-  constructor(processIds: readonly number[], limitMs: number) {
+  /** `leader` is the engine's own process, when it is known. */
+  constructor(left: readonly ProcessIdentity[], limitMs: number, leader: ProcessIdentity | undefined) {
+    const processIds = left.map(({ processId }) => processId);
     const which = processIds.length > 0 ? `Processes ${processIds.join(', ')}` : 'Processes that cannot be looked at';
     super(
       `${which} of an engine are still there ${limitMs} ms after SIGKILL: they hang in the kernel, most often in the ` +
@@ -25,6 +29,19 @@ export class SurvivorsLeftError extends Error {
     );
     this.name = 'SurvivorsLeftError';
     this.processIds = processIds;
+    this.#left = left;
+    this.#leader = leader;
+  }
+
+  /**
+   * Looks whether any is there yet, and says which, in words; undefined when they are gone. All have been killed, so none
+   * gets children; asks nothing that hangs with them.
+   */
+  async findLeft(): Promise<string | undefined> {
+    const left = this.#left.filter(isSameProcess).map(({ processId }) => processId);
+    const inSession = this.#leader ? await ofItsSession(this.#leader) : [];
+    const processIds = [...new Set([...left, ...inSession])];
+    return processIds.length > 0 ? `processes ${processIds.join(', ')} of it cannot be ended` : undefined;
   }
 }
 
@@ -46,11 +63,8 @@ export async function killSurvivors(mark: string, limitMs: number, leader?: Proc
   try {
     const outcome = await Promise.race([killUntilGone(mark, leader, killed, over.signal), late]);
     if (outcome === 'late') {
-      const left = [...killed].filter(([processId, startTime]) => isSameProcess({ processId, startTime }));
-      throw new SurvivorsLeftError(
-        left.map(([processId]) => processId),
-        limitMs,
-      );
+      const all = [...killed].map(([processId, startTime]) => ({ processId, startTime }));
+      throw new SurvivorsLeftError(all.filter(isSameProcess), limitMs, leader);
     }
   } finally {
     over.abort();
