@@ -109,9 +109,16 @@ function writeState(directory: string, state: FakeMachineState): void {
   renameSync(`${file}.new`, file);
 }
 
+/** The whole memory, in MiB, of the first device that CUDA_VISIBLE_DEVICES gives. 0 without FAKE_MACHINE or devices. */
+export function visibleMemoryMiB(environment: NodeJS.ProcessEnv = process.env): number {
+  const [first] = (environment.CUDA_VISIBLE_DEVICES ?? '').split(',').filter(Boolean).map(Number);
+  if (environment.FAKE_MACHINE === undefined || first === undefined) return 0;
+  return readState(environment.FAKE_MACHINE).gpus[first]?.totalMiB ?? 0;
+}
+
 /**
- * Makes the calling process take memory of the devices that CUDA_VISIBLE_DEVICES gives it, until it ends. For fake engines;
- * does nothing without FAKE_MACHINE in the environment.
+ * Makes the calling process take so much memory of each device that CUDA_VISIBLE_DEVICES gives it, instead of what it had,
+ * until it ends. For fake engines; does nothing without FAKE_MACHINE in the environment.
  *
  * @throws Error as CUDA would, when a device has no room.
  */
@@ -119,7 +126,8 @@ export function claimGpuMemory(usedMiB: number, environment: NodeJS.ProcessEnv =
   const directory = environment.FAKE_MACHINE;
   if (directory === undefined) return;
   const gpus = (environment.CUDA_VISIBLE_DEVICES ?? '').split(',').filter(Boolean).map(Number);
-  const state = readState(directory);
+  const all = readState(directory);
+  const state = { ...all, processes: all.processes.filter(({ processId }) => processId !== process.pid) };
   for (const index of gpus) {
     const free = (state.gpus[index]?.totalMiB ?? 0) - usedOf(state, index);
     if (usedMiB > free) {
@@ -127,7 +135,10 @@ export function claimGpuMemory(usedMiB: number, environment: NodeJS.ProcessEnv =
     }
   }
   const claim: FakeGpuProcess = { processId: process.pid, gpus, usedMiB };
-  writeFileSync(join(directory, 'processes', String(process.pid)), JSON.stringify(claim));
+  // The driver may look at any moment.
+  const draft = join(directory, `claim-${process.pid}.new`);
+  writeFileSync(draft, JSON.stringify(claim));
+  renameSync(draft, join(directory, 'processes', String(process.pid)));
 }
 
 /** The state of a fake machine, the processes that run included. */

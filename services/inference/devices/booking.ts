@@ -89,6 +89,14 @@ export interface DeviceBook {
    * @returns undefined when they are free; else, after `limitMs` milliseconds, why they are not, in words.
    */
   giveBack(booking: Booking, limitMs: number, findLeft: FindLeft): Promise<string | undefined>;
+  /** The engine of a booking has fallen asleep: only what it still holds stays booked, and others may come. */
+  rest(booking: Booking): Promise<void>;
+  /**
+   * Books again all that a resting booking had, on the same devices.
+   *
+   * @returns why not, in words; then it goes on resting. Undefined: it has its devices.
+   */
+  restore(booking: Booking): Promise<string | undefined>;
   /** Blocks the devices of what an earlier run has left until it is gone. */
   block(left: LeftEngine): Promise<void>;
   /** The marks of the starts that are booked or not quite gone. */

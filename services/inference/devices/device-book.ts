@@ -20,6 +20,7 @@ import { EndedBookings } from './ended-bookings.ts';
 import { ClaimsUnusableError } from './host-claims.ts';
 import type { Ended } from './ledger.ts';
 import { type PlacementDecision, place } from './placement.ts';
+import { restBooking, restoreBooking } from './resting.ts';
 import { estimateMemory, type MemoryEstimate, type ModelUse } from './vram-estimate.ts';
 import { type PlanStep, wouldFit } from './would-fit.ts';
 
@@ -98,6 +99,23 @@ class DriverDeviceBook implements DeviceBook {
     return ledger.has(booking) ? ended.why : undefined;
   }
 
+  async rest(booking: Booking): Promise<void> {
+    await this.refresh();
+    restBooking(this.#scene, booking);
+    for (const listener of this.#releaseListeners) listener();
+  }
+
+  async restore(booking: Booking): Promise<string | undefined> {
+    await this.refresh();
+    try {
+      const { outcome, why } = await restoreBooking(this.#scene, booking);
+      return outcome === 'devices' ? undefined : why;
+    } catch (error) {
+      if (error instanceof ClaimsUnusableError) return error.message;
+      throw error;
+    }
+  }
+
   async block({ engine, mark, bytes, findLeft }: LeftEngine): Promise<void> {
     await this.refresh();
     const gpus = this.#scene.watch.reading.gpus.filter(({ uuid }) => bytes.has(uuid));
@@ -144,7 +162,7 @@ class DriverDeviceBook implements DeviceBook {
   }
 
   fits(plan: readonly PlanStep[]): boolean {
-    return wouldFit(this.#views(), plan);
+    return wouldFit(this.#scene.views(), plan);
   }
 
   estimate(use: ModelUse): Promise<MemoryEstimate | undefined> {

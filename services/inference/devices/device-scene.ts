@@ -94,10 +94,10 @@ export class DeviceScene {
     const processes = Map.groupBy(this.watch.ownProcesses, ([, mark]) => mark);
     return this.ledger.all
       .filter(({ booking }) => booking.bytes.size > 0)
-      .map(({ booking: { mark, bytes }, shares }) => ({
+      .map(({ booking: { mark, bytes }, shares, restingBytes }) => ({
         mark,
-        shares,
-        memory: Object.fromEntries(bytes),
+        shares: shares || restingBytes !== undefined,
+        memory: Object.fromEntries(restingBytes ?? bytes),
         processIds: (processes.get(mark) ?? []).map(([processId]) => processId),
       }));
   }

@@ -44,10 +44,11 @@ function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined)
   const { uuid, index, name } = gpu;
   const memory = memoryOf(gpu, parts.reading, parts.ownProcesses);
   const entries = parts.ledger.on(uuid).filter(({ booking }) => booking !== parts.without);
-  const bookings = entries.map(({ booking, shares, ended }) => ({
+  const bookings = entries.map(({ booking, shares, restingBytes, ended }) => ({
     engine: booking.engine,
-    bytes: booking.bytes.get(uuid) ?? 0,
+    bytes: (restingBytes ?? booking.bytes).get(uuid) ?? 0,
     shares,
+    sleeps: restingBytes !== undefined,
     endedWhy: ended?.why,
   }));
   const claims = parts.claims

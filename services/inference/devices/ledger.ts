@@ -13,6 +13,8 @@ export interface Ended {
 export interface Entry {
   readonly booking: Booking;
   readonly shares: boolean;
+  /** What it holds of each device while its engine sleeps, by UUID. Unset: it does not sleep. */
+  readonly restingBytes?: ReadonlyMap<string, number> | undefined;
   /** Unset: its start is still to come, or runs. */
   readonly ended?: Ended;
 }
@@ -34,6 +36,16 @@ export class Ledger {
   end(booking: Booking, ended: Ended): void {
     const entry = this.#entries.get(booking);
     if (entry) this.#entries.set(booking, { ...entry, ended });
+  }
+
+  /** The engine of a booking sleeps and holds so much by UUID; undefined: it does not sleep. */
+  rest(booking: Booking, restingBytes: ReadonlyMap<string, number> | undefined): void {
+    const entry = this.#entries.get(booking);
+    if (entry) this.#entries.set(booking, { ...entry, restingBytes });
+  }
+
+  entryOf(booking: Booking): Entry | undefined {
+    return this.#entries.get(booking);
   }
 
   /** @returns whether there was such a booking. */

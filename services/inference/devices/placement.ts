@@ -6,6 +6,8 @@ export interface DeviceBooking {
   readonly engine: string;
   readonly bytes: number;
   readonly shares: boolean;
+  /** Its engine sleeps: it keeps nobody away, apart from the little that it still holds. */
+  readonly sleeps?: boolean | undefined;
   /** It has ended: why the device is not free all the same, in words. */
   readonly endedWhy?: string | undefined;
 }
@@ -102,7 +104,9 @@ interface Taker {
 
 function takersOf({ bookings, claims }: PlaceableDevice): Taker[] {
   return [
-    ...bookings.map(({ engine, shares }) => ({ what: `booked by '${engine}'`, shares })),
+    ...bookings
+      .filter(({ sleeps }) => !sleeps)
+      .map(({ engine, shares }) => ({ what: `booked by '${engine}'`, shares })),
     ...claims.map((claim) => ({
       what: `claimed by ${claimant(claim)}, ${inWords(claim.bytes)}`,
       shares: claim.shares,

@@ -6,7 +6,17 @@ import { wouldFit } from './would-fit.ts';
 function device(index: number, bookings: PlaceableDevice['bookings'] = [], foreignBytes = 0): PlaceableDevice {
   const booked = bookings.reduce((sum, { bytes }) => sum + bytes, foreignBytes);
   const uuid = `GPU-${index}`;
-  return { index, uuid, name: 'GPU', totalBytes: 100, usedBytes: booked, foreignBytes, foreignProcesses: 0, bookings };
+  return {
+    index,
+    uuid,
+    name: 'GPU',
+    totalBytes: 100,
+    usedBytes: booked,
+    foreignBytes,
+    foreignProcesses: 0,
+    bookings,
+    claims: [],
+  };
 }
 
 function demand(bytes: number, rest: Partial<DeviceDemand> = {}): DeviceDemand {

@@ -309,8 +309,8 @@ test('whoever goes is told why', () => {
     c: idle(4, 0, { ttlMs: 2_500 }),
   });
   expect(unload).toEqual([
-    { name: 'c', why: 'idle for its ttl of 2.5 s' },
-    { name: 'b', why: "makes room for 'a'" },
+    { name: 'c', why: 'idle for its ttl of 2.5 s', isExpired: true },
+    { name: 'b', why: "makes room for 'a'", isExpired: false },
   ]);
 });
 

@@ -5,12 +5,21 @@ import { type PlannedStep, wayIn } from './way-in.ts';
 
 export type * from './resident.ts';
 
+/** Who goes. */
+export interface Departing {
+  readonly name: string;
+  /** In words. */
+  readonly why: string;
+  /** Whether nobody needs its place and it was idle for too long: it has no reason to sleep rather than to end. */
+  readonly isExpired: boolean;
+}
+
 /** Who comes and who goes. */
 export interface ResidencyDecision {
   /** To start, or to wake, now and in this order. */
   readonly load: readonly string[];
-  /** To stop, or to put to sleep, now. They run nothing and must be let run nothing from now on. `why`: in words. */
-  readonly unload: readonly { readonly name: string; readonly why: string }[];
+  /** To stop, or to put to sleep, now. They run nothing and must be let run nothing from now on. */
+  readonly unload: readonly Departing[];
   /** Ready ones that take nothing new: another one's turn has come. What runs on them goes on; their requests wait. */
   readonly closed: readonly string[];
   /** Waiting ones that would not fit even if everything that may go had gone. */
@@ -45,7 +54,11 @@ function decideAt(
   fits: Fits,
 ): Omit<ResidencyDecision, 'againAtMs'> {
   const expired = models.filter((model) => isExpired(model, nowMs));
-  const unload = expired.map(({ name, ttlMs = 0 }) => ({ name, why: `idle for its ttl of ${ttlMs / 1_000} s` }));
+  const unload: Departing[] = expired.map(({ name, ttlMs = 0 }) => ({
+    name,
+    why: `idle for its ttl of ${ttlMs / 1_000} s`,
+    isExpired: true,
+  }));
   const load: string[] = [];
   const closed = new Set<string>();
   const refused: string[] = [];
@@ -66,7 +79,7 @@ function decideAt(
     if (way.step.when === 'now') load.push(model.name);
     for (const name of way.closed) closed.add(name);
     for (const name of way.unload) {
-      unload.push({ name, why: `makes room for '${model.name}'` });
+      unload.push({ name, why: `makes room for '${model.name}'`, isExpired: false });
       going.add(name);
     }
   }

@@ -150,6 +150,44 @@ test('a model that is needed takes the place of an idle one, never of a running 
   ]);
 });
 
+test('one that can sleep keeps its process while another has its devices, and wakes in its place', async () => {
+  start([entry('a', {}, { sleep_mode: true, gpu_memory_utilization: 0.8 }), entry('b')]);
+  expect(await generate('a').sink.over).toBe('end');
+  const processId = engine('a')?.processId;
+  expect(await generate('b').sink.over).toBe('end');
+  expect(engine('a')).toMatchObject({ state: EngineState.SLEEPING, processId });
+  // What vLLM holds in its sleep stays booked.
+  const booked = Number(context?.devices.devices()[0]?.memoryBookedBytes) / 2 ** 20;
+  expect(booked).toBeGreaterThan(0.9 * 81_559 + 1_000);
+  expect(booked).toBeLessThan(81_559);
+  const back = generate('a');
+  expect(await back.sink.over).toBe('end');
+  expect(engine('a')).toMatchObject({ state: EngineState.READY, processId });
+  expect(stateOf('b')).toBe(EngineState.STOPPED);
+  expect([startsOf('a'), startsOf('b')]).toEqual([1, 1]);
+  const states = changes
+    .filter(({ name }) => name === 'a')
+    .map(({ state }) => EngineStateSchema.value[state]?.localName);
+  expect([...new Set(states.slice(states.indexOf('READY')))].join(' ')).toBe('READY DRAINING SLEEPING STARTING');
+});
+
+test('one that sleeps goes altogether when what it still holds is needed, and ends with the node', async () => {
+  start([entry('a', {}, { sleep_mode: true }), entry('b', {}, { gpu_memory_utilization: 0.999 })]);
+  expect(await generate('a').sink.over).toBe('end');
+  expect(await generate('b').sink.over).toBe('end');
+  expect(stateOf('a')).toBe(EngineState.STOPPED);
+});
+
+test('one that dies in its sleep is started again when it is needed', async () => {
+  start([entry('a', {}, { sleep_mode: true }), entry('b')]);
+  expect(await generate('a').sink.over).toBe('end');
+  expect(await generate('b').sink.over).toBe('end');
+  await expect.poll(() => stateOf('a'), WAIT).toBe(EngineState.SLEEPING);
+  process.kill(engine('a')?.processId ?? 0, 'SIGKILL');
+  await expect.poll(() => stateOf('a'), WAIT).toBe(EngineState.BACKOFF);
+  await expect.poll(() => generate('a').sink.over, WAIT).toBe('end');
+});
+
 test('an idle model goes after its time to live, and its memory is back', async () => {
   start([entry('chat', {}, { ttl_seconds: 0.2 })]);
   expect(await generate('chat').sink.over).toBe('end');

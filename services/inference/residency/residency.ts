@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { DeviceBook } from '../devices/device-book.ts';
+import type { PlanStep } from '../devices/would-fit.ts';
 import type { DeviceDemand } from '../engines/engine.ts';
 import type { ModelSlot } from './model-slot.ts';
 import {
@@ -112,9 +113,11 @@ export class Residency {
   #carryOut({ load, unload, closed, refused }: ResidencyDecision): void {
     const { slots, log } = this.#parts;
     this.#closed = new Set(closed);
-    for (const { name, why } of unload) {
+    for (const { name, why, isExpired } of unload) {
       log.info({ engine: name, why }, 'model goes');
-      slots.get(name)?.makeRoom();
+      if (isExpired)
+        void slots.get(name)?.unload(0); // Never rejects. It runs nothing.
+      else slots.get(name)?.makeRoom();
     }
     for (const name of load) slots.get(name)?.load();
     for (const name of this.#refusedSinceMs.keys()) if (!refused.includes(name)) this.#refusedSinceMs.delete(name);
@@ -192,9 +195,15 @@ export class Residency {
   #fits(plan: readonly Step[]): boolean {
     const unplaced = [...this.#parts.slots.values()].filter(({ isUnplaced }) => isUnplaced);
     const steps = [...unplaced.map(({ name }) => ({ come: name, leave: [] })), ...plan];
-    return this.#parts.devices.fits(
-      steps.map(({ come, leave }) => ({ engine: come, come: this.#demands.get(come), leave })),
-    );
+    return this.#parts.devices.fits(steps.map((step) => this.#planStep(step)));
+  }
+
+  /** One that sleeps wakes where it is, in its own place. */
+  #planStep({ come, leave }: Step): PlanStep {
+    const demand = this.#demands.get(come);
+    const slot = this.#parts.slots.get(come);
+    if (!demand || slot?.phase !== 'asleep') return { engine: come, come: demand, leave };
+    return { engine: come, come: { ...demand, indices: slot.engine.devices }, leave: [...leave, come] };
   }
 
   async #learnDemand(slot: ModelSlot): Promise<void> {

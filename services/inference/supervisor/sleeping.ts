@@ -37,7 +37,7 @@ export async function sleepUntilWoken(sleeping: SleepingParts): Promise<Ready | 
   try {
     await connection.sleeping.sleep(limited(signal));
     if (signal.aborted) return over();
-    if (booking) await parts.devices.rest(booking, parts.limits.memoryBackMs);
+    if (booking) await parts.devices.rest(booking);
     if (signal.aborted) return over();
     parts.engineLog.add('asleep');
     status.become(EngineState.SLEEPING);
@@ -54,9 +54,9 @@ export async function sleepUntilWoken(sleeping: SleepingParts): Promise<Ready | 
 async function woken({ parts, engine: { booking }, wakeAsked, signal, status }: SleepingParts): Promise<void> {
   while (!signal.aborted) {
     await wakeAsked();
-    const refusal = booking && !signal.aborted ? await parts.devices.restore(booking) : undefined;
-    if (!refusal) return;
-    parts.log.warn({ engine: parts.entry.name, why: refusal.why }, 'no room for the engine to wake');
+    const why = booking && !signal.aborted ? await parts.devices.restore(booking) : undefined;
+    if (why === undefined) return;
+    parts.log.warn({ engine: parts.entry.name, why }, 'no room for the engine to wake');
     await delay(ROOM_RETRY_MS, undefined, { signal }).catch(() => {});
     // Whoever decides about devices looks again.
     if (!signal.aborted) status.become(EngineState.SLEEPING);

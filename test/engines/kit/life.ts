@@ -20,6 +20,8 @@ export interface FakeLife {
   /** Where the real one logs. */
   readonly log: 'stdout' | 'stderr';
   readonly failures: Readonly<Record<FailedStart, FailedStartText>>;
+  /** Called when it has loaded, before it answers. */
+  readonly beforeReady?: () => void;
   /** Starts to answer. */
   readonly listen: () => Promise<void>;
 }
@@ -37,6 +39,7 @@ export async function live(life: FakeLife): Promise<void> {
   }
   if (script.failStart) await fail(life, life.failures[script.failStart]);
   if (script.invalidUtf8) process[life.log].write(Buffer.from('a line of bytes: \xff\xfe\n', 'latin1'));
+  life.beforeReady?.();
   await life.listen();
   for (const line of life.readyLines) print(life, line);
   if (script.stderrFloodBytes) await flood(script.stderrFloodBytes);

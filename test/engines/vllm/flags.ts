@@ -28,6 +28,7 @@ const FLAGS: readonly Flag[] = [
   { names: ['--runner'], choices: ['auto', 'draft', 'generate', 'pooling'] },
   { names: ['--distributed-executor-backend'], choices: ['external_launcher', 'mp', 'ray', 'uni'] },
   { names: ['--load-format'] },
+  toggle('--enable-sleep-mode'),
   toggle('--enforce-eager'),
   toggle('--trust-remote-code'),
   toggle('--enable-lora'),
