@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { InferenceConfig } from './config.ts';
 import { createDeviceBook, type DeviceBook } from './devices/device-book.ts';
+import { openVramLedger } from './devices/vram-ledger.ts';
 import type { EngineSetting } from './engines/engine.ts';
 import type { ModelEntry } from './engines/model-entry.ts';
 import { ModelSlot } from './residency/model-slot.ts';
@@ -66,6 +67,7 @@ export function createNodeEngines(
     environmentVariable,
     log,
     ownProcesses: () => own.find(),
+    vramLedger: openVramLedger({ dataDir, now, log }),
   });
   const shared = {
     setting: {

@@ -64,7 +64,7 @@ async function attemptOnce(
     bytes: new Map(decision.chosen.map(({ device, claimBytes }) => [device.uuid, claimBytes])),
   };
   // No await since the decision: whoever books next in this process sees it.
-  scene.add({ booking, shares: demand.shares });
+  scene.add({ booking, shares: demand.shares, run: demand.run });
   if (outcome === 'cpu') return { decision, booking, isOutrun: false };
   let isHeld = false;
   try {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Device } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { DeviceDemand } from '../engines/engine.ts';
 import type { MemoryEstimate, ModelUse } from './vram-estimate.ts';
+import type { VramLedger } from './vram-ledger.ts';
 import type { PlanStep } from './would-fit.ts';
 
 /** Devices that one start of an engine may use, until they are released. */
@@ -134,6 +135,8 @@ export interface DeviceBookOptions {
   readonly environmentVariable: (name: string) => string | undefined;
   /** The mark of every process of our engines, their children included, by its id; asked after every answer of the driver. */
   readonly ownProcesses: () => ReadonlyMap<number, string> | Promise<ReadonlyMap<number, string>>;
+  /** Where what engines take is remembered. Unset: nowhere. */
+  readonly vramLedger?: VramLedger;
   readonly log: Logger;
   /** Time between two looks of the watcher, in milliseconds. Default 10,000. */
   readonly pollMs?: number;

@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, expect, test, vi } from 'vitest';
 import {
@@ -17,6 +20,7 @@ import {
   type DeviceChange,
   type PlacementRefusal,
 } from './device-book.ts';
+import { openVramLedger } from './vram-ledger.ts';
 
 // Each look starts processes of Node.js, which is slow where others compute as well.
 vi.setConfig({ testTimeout: 120_000 });
@@ -195,6 +199,23 @@ test('after the limit the device stays booked, says why, and is freed by the boo
   await expect.poll(() => releases, { timeout: 60_000 }).toBe(1);
   expect(book.marks).toEqual([]);
   await booked(book, 'b', demand(40));
+});
+
+test('what a run was measured to take is booked the next time', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mesh-ledger-'));
+  const vramLedger = openVramLedger({ dataDir, now: () => 0, log: pino({ level: 'silent' }) });
+  const { book, machine, own } = setup({ gpus: H100(1) }, { vramLedger });
+  const wish = demand(40, { run: { engine: 'x', model: 'm', flags: {} } });
+  const first = await booked(book, 'a', wish);
+  own.set(4_000_001, first.mark);
+  machine.change({ processes: [{ processId: 4_000_001, gpus: [0], usedMiB: 20_480 }] });
+  await book.refresh();
+  machine.change({ processes: [] });
+  expect(await book.giveBack(first, 60_000, nothingLeft)).toBeUndefined();
+  const second = await booked(book, 'a', wish);
+  expect([...second.bytes.values()]).toEqual([20 * GIB * 1.05]);
+  expect(book.explain(demand(40)).fits).toBe(false);
+  rmSync(dataDir, { recursive: true });
 });
 
 test('a device is not free while processes are left that cannot be ended, whatever the driver says', async () => {

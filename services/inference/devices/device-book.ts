@@ -19,6 +19,8 @@ import { cpuMessage, type DeviceView, sliceMessages } from './device-view.ts';
 import { EndedBookings } from './ended-bookings.ts';
 import { ClaimsUnusableError } from './host-claims.ts';
 import type { Ended } from './ledger.ts';
+import { measuredDemand } from './measured-demand.ts';
+import { toldUse } from './memory-return.ts';
 import { type PlacementDecision, place } from './placement.ts';
 import { restBooking, restoreBooking } from './resting.ts';
 import { estimateMemory, type MemoryEstimate, type ModelUse } from './vram-estimate.ts';
@@ -63,11 +65,13 @@ class DriverDeviceBook implements DeviceBook {
     this.#scene.watch.start();
   }
 
-  async book(engine: string, demand: DeviceDemand): Promise<Booking | PlacementRefusal> {
+  async book(engine: string, wanted: DeviceDemand): Promise<Booking | PlacementRefusal> {
     await this.refresh();
+    const demand = this.#measured(wanted);
     try {
       const { decision, booking } = await bookPlace(this.#scene, engine, demand);
       if (!booking) return this.#refusal(engine, decision, demand);
+      if (demand.run) this.#options.vramLedger?.begin(demand.run);
       this.#options.log.info({ engine, devices: booking.devices }, `placed ${decision.why}`);
       return booking;
     } catch (error) {
@@ -153,7 +157,8 @@ class DriverDeviceBook implements DeviceBook {
     return devices.length === 0 ? [cpuMessage(ledger.onCpu())] : devices;
   }
 
-  explain(demand: DeviceDemand, engine?: string): PlacementExplanation {
+  explain(wanted: DeviceDemand, engine?: string): PlacementExplanation {
+    const demand = this.#measured(wanted);
     const entry = engine === undefined ? undefined : this.#scene.ledger.placeOf(engine);
     const views = this.#scene.views();
     const decision = entry ? currentPlace(views, entry) : place(views, demand);
@@ -162,7 +167,8 @@ class DriverDeviceBook implements DeviceBook {
   }
 
   fits(plan: readonly PlanStep[]): boolean {
-    return wouldFit(this.#scene.views(), plan);
+    const measured = plan.map((step) => ({ ...step, come: step.come && this.#measured(step.come) }));
+    return wouldFit(this.#scene.views(), measured);
   }
 
   estimate(use: ModelUse): Promise<MemoryEstimate | undefined> {
@@ -173,11 +179,29 @@ class DriverDeviceBook implements DeviceBook {
     return this.#scene.close();
   }
 
+  #measured(demand: DeviceDemand): DeviceDemand {
+    return demand.run ? measuredDemand(demand, this.#options.vramLedger?.measuredBytes(demand.run)) : demand;
+  }
+
   async #follow(): Promise<void> {
+    this.#measure();
     // What went wrong is told by the views.
     await this.#scene.lookAtClaims().catch(() => {});
     await this.#ended.settle();
     this.#scene.renew();
+  }
+
+  /** Remembers what engines take, by the last reading: of each the most on one of its devices. */
+  #measure(): void {
+    const { vramLedger } = this.#options;
+    const { ledger, watch } = this.#scene;
+    for (const { booking, run, ended, restingBytes } of vramLedger ? ledger.all : []) {
+      if (!run || ended || restingBytes) continue;
+      const uses = [...booking.bytes.keys()].map((uuid) =>
+        toldUse(booking.mark, uuid, watch.reading, watch.ownProcesses),
+      );
+      vramLedger?.record(run, Math.max(0, ...uses.map(({ bytes }) => bytes ?? 0)));
+    }
   }
 
   #refusal(engine: string, decision: PlacementDecision<DeviceView>, demand: DeviceDemand): PlacementRefusal {

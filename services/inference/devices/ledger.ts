@@ -1,4 +1,5 @@
 import type { Booking, FindLeft } from './booking.ts';
+import type { RunIdentity } from './vram-ledger.ts';
 
 /** What is known of a booking whose start has ended, and whose devices are not free yet. */
 export interface Ended {
@@ -13,6 +14,8 @@ export interface Ended {
 export interface Entry {
   readonly booking: Booking;
   readonly shares: boolean;
+  /** By which what it takes is remembered. */
+  readonly run?: RunIdentity | undefined;
   /** What it holds of each device while its engine sleeps, by UUID. Unset: it does not sleep. */
   readonly restingBytes?: ReadonlyMap<string, number> | undefined;
   /** Unset: its start is still to come, or runs. */

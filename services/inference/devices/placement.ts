@@ -69,7 +69,10 @@ export function freeBytes(device: PlaceableDevice): number {
 
 /** What a demand claims of a device: of one whose need is unknown (0) all that is free. */
 function claimBytes(device: PlaceableDevice, demand: DeviceDemand): number {
-  if (demand.claim.kind === 'share') return Math.ceil(demand.claim.share * device.totalBytes);
+  if (demand.claim.kind === 'share') {
+    const { share, leastBytes = 0 } = demand.claim;
+    return Math.min(device.totalBytes, Math.max(Math.ceil(share * device.totalBytes), leastBytes));
+  }
   return demand.claim.bytes === 0 ? freeBytes(device) : Math.ceil(demand.claim.bytes);
 }
 

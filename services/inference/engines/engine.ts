@@ -2,6 +2,7 @@ import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_r
 import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import type { EngineCapabilities, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import type { RunIdentity } from '../devices/vram-ledger.ts';
 
 /** A configured engine: what it can do and how to get at it. One per model entry. */
 export interface EngineAdapter {
@@ -38,13 +39,20 @@ export interface EngineAdapter {
 
 /** What an engine needs of CUDA devices. */
 export interface DeviceDemand {
+  /** By which what it took is remembered. Unset: it is not. */
+  readonly run?: RunIdentity | undefined;
   /** So many devices, with the same claim on each. At least 1. */
   readonly count: number;
   /** The indices that the entry names, `count` of them. Unset: any. */
   readonly indices?: readonly number[] | undefined;
   /** What it will take of each device: a share of the whole memory from 0 to 1, claimed whatever the model needs, or bytes. */
   readonly claim:
-    | { readonly kind: 'share'; readonly share: number }
+    | {
+        readonly kind: 'share';
+        readonly share: number;
+        /** What it was seen to take, which may be more than it was told to. */
+        readonly leastBytes?: number | undefined;
+      }
     | { readonly kind: 'bytes'; readonly bytes: number };
   /** What the model is estimated to need on each device. */
   readonly neededBytes: number;

@@ -8,7 +8,7 @@ import { deviceDemand, newEngineKey, newSocketPath, processLaunch, type StartedE
 const directory = mkdtempSync(join(tmpdir(), 'mesh-test-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-const entry: StartedEntry = { share_devices: false, env: {}, extra_args: [] };
+const entry: StartedEntry = { engine: 'vllm', model: 'some/model', share_devices: false, env: {}, extra_args: [] };
 const parts = { program: 'tool', args: ['serve'], readLine: () => undefined, failures: [] };
 
 test("the operator's variables come over defaults, never over devices, keys and what the mesh sets", () => {
@@ -47,10 +47,22 @@ test('keys and sockets are of one start alone', () => {
   expect(newSocketPath(setting)).not.toBe(newSocketPath(setting));
 });
 
+test('what a run took is remembered by what makes a difference to it, and by nothing secret', async () => {
+  const runOf = async (rest: object) =>
+    (await deviceDemand({ ...entry, ...rest }, { model: RANDOM_MODEL }, { fallsBackToCpu: true }))?.run;
+  const run = await runOf({ name: 'a', env: { HF_TOKEN: 'hf-0123456789' }, max_model_len: 64 });
+  expect(run).toEqual(await runOf({ name: 'b', required: true, devices: [3], max_model_len: 64 }));
+  expect(run).not.toEqual(await runOf({ max_model_len: 128 }));
+  expect(run).not.toEqual(await runOf({ max_model_len: 64, extra_args: ['--x'] }));
+  expect(run).not.toEqual(await runOf({ max_model_len: 64, devices: [0, 1] }));
+  expect(JSON.stringify(run)).not.toContain('hf-');
+});
+
 test('the demand: how many devices, which, and what is claimed of each', async () => {
   const use = { model: RANDOM_MODEL, contextTokens: 64 };
   const one = await deviceDemand(entry, use, { fallsBackToCpu: true });
   expect(one).toEqual({
+    run: expect.anything(),
     count: 1,
     indices: undefined,
     claim: { kind: 'bytes', bytes: one?.neededBytes },

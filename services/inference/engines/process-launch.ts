@@ -2,11 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { estimateMemory, type ModelUse } from '../devices/vram-estimate.ts';
+import type { RunIdentity } from '../devices/vram-ledger.ts';
 import type { DeviceDemand, EngineLaunch, EnginePlace, EngineSetting } from './engine.ts';
 import { secretValues } from './secret-values.ts';
 
 /** What entries of all started engines have. */
 export interface StartedEntry {
+  readonly engine: string;
+  readonly model: string;
   readonly devices?: readonly number[] | undefined;
   /** Whether it must not run on the CPU where no device has room. A caller asks for that, the configuration does not. */
   readonly cudaOnly?: boolean | undefined;
@@ -81,6 +84,7 @@ export async function deviceDemand(
   const estimate = wanted && (await estimateMemory(wanted, (name) => variableOf(entry, name)));
   const neededBytes = estimate?.perDeviceBytes ?? 0;
   return {
+    run: runOf(entry, count, estimate?.weightsBytes),
     count,
     indices: entry.devices,
     claim: share === undefined ? { kind: 'bytes', bytes: neededBytes } : { kind: 'share', share },
@@ -88,6 +92,18 @@ export async function deviceDemand(
     shares: entry.share_devices,
     fallsBackToCpu: fallsBackToCpu && entry.cudaOnly !== true,
   };
+}
+
+/** What makes no difference to how much memory a run takes, or is nobody's business. */
+const NO_FLAGS = new Set([
+  ...['name', 'engine', 'model', 'required', 'load', 'ttl_seconds', 'start_timeout_seconds'],
+  ...['devices', 'cudaOnly', 'share_devices', 'env', 'program', 'sleep_mode'],
+]);
+
+/** With the size of the weights, because other files may lie at the same path later. */
+function runOf(entry: StartedEntry, devices: number, weightsBytes: number | undefined): RunIdentity {
+  const flags = Object.entries(entry).filter(([field]) => !NO_FLAGS.has(field));
+  return { engine: entry.engine, model: entry.model, flags: { ...Object.fromEntries(flags), devices, weightsBytes } };
 }
 
 /** Where the engine itself looks for models: its own variables and the few of ours that it inherits. */

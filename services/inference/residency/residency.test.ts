@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
@@ -56,13 +56,17 @@ function start(
   limits: Partial<SupervisorLimits> = {},
 ): InferenceContext {
   const path = [join(machine.directory, 'bin'), FAKES, process.env.PATH].join(delimiter);
+  const variables = new Map([
+    ['PATH', path],
+    ['MESH_DEVICE_CLAIMS_DIR', machine.claimsDirectory],
+  ]);
   const config = { node: 'here', min_stay_seconds: 0, turn_seconds: 0, ...section, models };
   const made = createInferenceContext(inferenceConfigSchema.parse(config), {
     registry: undefined,
     advertisedAddress: '',
     dataDir: join(directory, 'data'),
     nodePath: process.execPath,
-    environmentVariable: (name) => (name === 'PATH' ? path : process.env[name]),
+    environmentVariable: (name) => variables.get(name) ?? process.env[name],
     log: pino({ level: 'silent' }),
     now: Date.now,
     limits: { restart: { ...RESTART_LIMITS, firstDelayMs: 10 }, ...limits },
@@ -106,6 +110,11 @@ test('the first request loads its model, waits for it and is told how long; the 
   expect(await first.sink.over).toBe('end');
   expect(await second.sink.over).toBe('end');
   expect(waitedMs(first.sink)).toBeGreaterThanOrEqual(300);
+  // What it takes of its device is remembered.
+  const ledger = join(directory, 'data', 'vram-ledger.json');
+  await expect.poll(() => existsSync(ledger), WAIT).toBe(true);
+  const { runs } = JSON.parse(readFileSync(ledger, 'utf8'));
+  expect(Object.values(runs)).toMatchObject([{ model: 'some/chat', bytes: Math.floor(81_559 * 0.9) * 2 ** 20 }]);
   const third = generate('chat');
   expect(await third.sink.over).toBe('end');
   expect(waitedMs(third.sink)).toBe(0);

@@ -129,6 +129,8 @@ export class EngineLife {
     this.#lastLineOfStart = this.#engine.log.tail(1)[0];
     this.#status.become(EngineState.READY, facts);
     engineLog.add('ready');
+    // What it has loaded is seen now, however short its life. Never rejects.
+    void this.#parts.devices.refresh();
     log.info({ engine: entry.name, ...facts, sequences: maxConcurrency }, 'engine ready');
   }
 
