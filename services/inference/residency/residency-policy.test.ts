@@ -174,8 +174,14 @@ rows('who makes room', [
   [
     'sleeps with requests of its own, and is younger: it loses the last that it holds',
     [10],
-    { a: wanted(9, 1), b: asleep(2, { waiting: 1, waitingSinceMs: 2 }) },
+    { a: wanted(9, 99_000), b: asleep(2, { waiting: 1, waitingSinceMs: 99_500 }) },
     { unload: ['b'] },
+  ],
+  [
+    'sleeps without requests of its own, if that will do',
+    [13],
+    { a: wanted(11, 99_000), b: asleep(2, { idleSinceMs: 1, waiting: 1, waitingSinceMs: 99_500 }), c: asleep(2) },
+    { load: ['b'], unload: ['c'] },
   ],
 ]);
 
@@ -218,6 +224,12 @@ rows('a turn', [
     [10, 10],
     { a: wanted(9, 0, { count: 2 }), b: busy(9), c: busy(9, { on: [1], readyAtMs: 99_000 }) },
     { againAtMs: 109_000 },
+  ],
+  [
+    'closes none while one that is needed is loading',
+    [10, 10],
+    { a: wanted(9, 0, { count: 2 }), b: busy(9), c: { gib: 9, phase: 'loading', on: [1] } },
+    {},
   ],
   ['waits for what is loading', [10], { a: wanted(6, 0), b: { gib: 6, phase: 'loading', on: [0] } }, {}],
   [
@@ -275,6 +287,16 @@ rows('nobody who came later', [
     'takes it because placement would put it there, though there is another place',
     [80, 80],
     { a: wanted(80, 99_000), b: busy(50), c: idle(50, 0, { on: [1], onDemand: false }), d: wanted(30, 99_001) },
+    { againAtMs: 104_000 },
+  ],
+  [
+    'wakes where it would have to make room again',
+    [10, 10],
+    {
+      a: wanted(9, 99_000, { count: 2 }),
+      b: busy(9),
+      c: asleep(2, { on: [1], waiting: 1, waitingSinceMs: 99_500 }),
+    },
     { againAtMs: 104_000 },
   ],
   [
