@@ -5,8 +5,13 @@ import { decideResidency, type ResidencyDecision, type ResidencyRules, type Resi
 const NOW_MS = 100_000;
 const RULES: ResidencyRules = { minStayMs: 10_000, turnMs: 5_000 };
 
-/** A model: what it needs, the devices that it is on, and what differs from one that is absent and on demand. */
-type Given = Need & { readonly on?: readonly number[] } & Partial<ResidentView>;
+/** A model: what it needs, where it is, and what differs from one that is absent and on demand. */
+type Given = Need & {
+  /** Devices. */
+  readonly on?: readonly number[];
+  /** What it holds of each of them. Default: what it needs. */
+  readonly heldGib?: number;
+} & Partial<ResidentView>;
 
 const wanted = (gib: number, waitingSinceMs: number, rest: Partial<Given> = {}): Given => ({
   gib,
@@ -41,11 +46,11 @@ function decide(
   rules = RULES,
 ): ResidencyDecision {
   const devices = new SimulatedDevices(sizesGib, new Map(Object.entries(models)));
-  for (const [name, { on = [], gib }] of Object.entries(models)) {
-    if (on.length > 0) devices.hold(name, new Map(on.map((device) => [device, gib])));
+  for (const [name, { on = [], gib, heldGib = gib }] of Object.entries(models)) {
+    if (on.length > 0) devices.hold(name, new Map(on.map((device) => [device, heldGib])));
   }
   const views = Object.entries(models).map(
-    ([name, { on: _on, ...given }]): ResidentView => ({
+    ([name, { on: _on, heldGib: _heldGib, ...given }]): ResidentView => ({
       name,
       onDemand: true,
       phase: 'absent',
@@ -310,6 +315,12 @@ rows('nobody who came later', [
 rows('refused is what would never fit', [
   ['on any device', [10], { a: wanted(11, 0), b: busy(6) }, { refused: ['a'] }],
   ['beside what stays', [10], { a: wanted(6, 0), b: idle(6, 0, { onDemand: false }) }, { refused: ['a'] }],
+  [
+    'where it sleeps',
+    [10, 10],
+    { a: asleep(6, { heldGib: 1, waiting: 1, waitingSinceMs: 0 }), b: idle(6, 0, { onDemand: false }) },
+    { refused: ['a'] },
+  ],
   [
     'and nobody waits behind it',
     [10],
