@@ -1,10 +1,14 @@
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EngineState } from '../../gen/mesh/inference/v1/engine_pb.ts';
+import type { LoadModelResponse } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { type FakeEngine, startFakeEngine } from '../engines/fake-engine.ts';
+import { RANDOM_MODEL } from '../fixtures/embedded-engine.ts';
 import { type FleetMesh, type FleetProcess, startFleetMesh } from '../harness/fleet-mesh.ts';
 import { eventually } from '../harness/processes.ts';
 
-const { READY, UNHEALTHY } = EngineState;
+const { READY, STOPPED, UNHEALTHY } = EngineState;
 
 type Plan = (a: object, b: object) => FleetProcess[];
 
@@ -47,7 +51,6 @@ describe.each(PLANS)('two inference nodes, %s', (_name, plan) => {
 
   async function states(): Promise<string[]> {
     const { engines } = await mesh.inference.listEngines({});
-    expect(engines).toHaveLength(3);
     return engines.map(({ node, engine: one }) => `${node} ${one?.name} ${one?.state}`);
   }
 
@@ -79,6 +82,33 @@ describe.each(PLANS)('two inference nodes, %s', (_name, plan) => {
     leaving.abort();
   });
 
+  test('a model is loaded once, on one node, unless another is named; it is unloaded on all', async () => {
+    for (const node of ['a', 'b']) {
+      const directory = join(mesh.dataDir(node), 'models');
+      mkdirSync(directory, { recursive: true });
+      copyFileSync(RANDOM_MODEL, join(directory, 'tiny.gguf'));
+    }
+    async function load(node = ''): Promise<string | undefined> {
+      let last: LoadModelResponse | undefined;
+      for await (const progress of mesh.inference.loadModel({ model: 'tiny.gguf', node })) last = progress;
+      expect(last?.engine?.state).toBe(READY);
+      return last?.node;
+    }
+    const nodesWith = async (state: EngineState) =>
+      (await states()).filter((one) => one.endsWith(`tiny.gguf ${state}`)).map((one) => one.split(' ')[0]);
+
+    const [one, other] = await Promise.all([load(), load()]);
+    expect(one).toBe(other);
+    expect(await nodesWith(READY)).toEqual([one]);
+    const second = one === 'a' ? 'b' : 'a';
+    expect(await load(second)).toBe(second);
+    expect(await nodesWith(READY)).toEqual(['a', 'b']);
+    await expect(load('c')).rejects.toThrow(/No node 'c'/);
+    const { engines } = await mesh.inference.unloadModel({ model: 'tiny.gguf' });
+    expect(engines.map(({ node }) => node)).toEqual(['a', 'b']);
+    expect(await nodesWith(STOPPED)).toEqual(['a', 'b']);
+  }, 120_000);
+
   test('a node that is killed is told as gone, watchers hear of it, and the rest goes on', async () => {
     const leaving = new AbortController();
     const seen = new Map<string, EngineState | undefined>();
@@ -87,14 +117,18 @@ describe.each(PLANS)('two inference nodes, %s', (_name, plan) => {
         for (const one of engines) seen.set(`${node} ${one.name}`, one.state);
       }
     })().catch(() => undefined);
-    await eventually('all engines were told', () => seen.size === 3);
+    await eventually('all engines were told', () => seen.size === 5);
     await mesh.processes.get('b')?.stop('SIGKILL');
     await eventually('the watcher knows', () => seen.get('b sql') === UNHEALTHY, 30_000);
     expect(seen.get('a chat')).toBe(READY);
     leaving.abort();
     await watching;
 
-    expect(await states()).toEqual([`a chat ${READY}`, `b chat ${UNHEALTHY}`, `b sql ${UNHEALTHY}`]);
+    expect((await states()).filter((state) => !state.includes('tiny'))).toEqual([
+      `a chat ${READY}`,
+      `b chat ${UNHEALTHY}`,
+      `b sql ${UNHEALTHY}`,
+    ]);
     const { devices, problems } = await mesh.inference.listDevices({});
     expect(devices.map(({ node }) => node)).toEqual(['a']);
     expect(problems).toMatchObject([{ node: 'b', what: expect.stringContaining('does not answer') }]);

@@ -26,6 +26,8 @@ export interface FleetMesh {
   readonly url: string;
   readonly adminKey: string;
   readonly processes: ReadonlyMap<string, RunningProgram>;
+  /** The data directory of a process. */
+  dataDir(name: string): string;
   /** The admin's way to all nodes, over the public port. */
   readonly inference: Client<typeof InferenceService>;
   stop(): Promise<void>;
@@ -76,7 +78,8 @@ export async function startFleetMesh(
         },
       ],
     });
-    return { url, adminKey, processes: running, inference: createClient(InferenceService, transport), stop };
+    const dataDir = (name: string): string => join(directory, name);
+    return { url, adminKey, processes: running, dataDir, inference: createClient(InferenceService, transport), stop };
   } catch (error) {
     const outputs = [...running].map(([name, program]) => `--- ${name}\n${program.output()}`).join('\n');
     await stop();

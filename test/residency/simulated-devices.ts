@@ -68,7 +68,7 @@ export class SimulatedDevices {
   readonly fits: Fits = (plan) => {
     const trial = new SimulatedDevices([], this.#needs, this);
     return plan.every(({ come, leave }) => {
-      for (const name of leave) if (name !== come) trial.give(name);
+      for (const name of leave) trial.give(name);
       return trial.take(come);
     });
   };

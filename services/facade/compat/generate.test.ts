@@ -99,6 +99,16 @@ test.each([
   expect(facade.generations[0]?.request.sampling?.logprobs).toBe(false);
 });
 
+test('a model that has just been loaded is known at once', async () => {
+  const fleet = { nodes: [{ node: 'a', engines: [] as object[] }] };
+  const models = MESH.models?.slice(0, 1) ?? [];
+  facade = await startFacade({ fleet, models, script: twoTokens });
+  await generate({ model_name: 'tiny', prompt: 'Once' });
+  fleet.nodes[0]?.engines.push(engine('tiny', 'org/tiny-1', true));
+  await generate({ model_name: 'tiny', prompt: 'Once' });
+  expect(facade.generations.map(({ request }) => request.sampling?.logprobs)).toEqual([false, true]);
+});
+
 test.each<[object, RegExp]>([
   [{ prompt: 'Once' }, /^model_name: .*parameters/],
   [{ prompt: 'Once', max_tokens: 3, model_name: null }, /^model_name: .*parameters/],

@@ -1,8 +1,8 @@
 import type { ResidencyRules, ResidentView } from './resident.ts';
 
 /**
- * How near a model is to making room. leaving: it goes anyway, when what runs on it has ended; asleep, idle: at once, and
- * nobody misses it; queued: at once, but its own requests wait; busy: when what runs has ended; settling: not before its
+ * How near a model is to making room. leaving: it goes anyway, when what runs on it has ended; asleep, idle: at once, for it
+ * serves nobody; queued: at once, but its own requests wait; busy: when what runs has ended; settling: not before its
  * stay is over; coming: when it has been loaded, or started again, and has stayed.
  */
 export type Departure = 'leaving' | 'asleep' | 'idle' | 'queued' | 'busy' | 'settling' | 'coming';
@@ -52,7 +52,7 @@ function departureOf(model: ResidentView, nowMs: number, rules: ResidencyRules):
   if (phase === 'leaving') return 'leaving';
   if (!model.onDemand || phase === 'absent') return undefined;
   if (phase === 'loading' || phase === 'failed') return 'coming';
-  if (phase === 'asleep') return waiting === 0 ? 'asleep' : 'queued';
+  if (phase === 'asleep') return 'asleep';
   if (!isStayOver(model, nowMs, rules)) return 'settling';
   if (running > 0) return 'busy';
   return waiting === 0 ? 'idle' : 'queued';
@@ -67,5 +67,6 @@ function isStayOver({ readyAtMs = 0, waiting, waitingSinceMs }: ResidentView, no
 /** The order among those that are alike. When a busy one became ready does not change while it drains, so the choice stands. */
 function sinceMs({ model, departure }: Leaver): number {
   const isIdle = departure === 'asleep' || departure === 'idle';
-  return (isIdle ? model.idleSinceMs : model.readyAtMs) ?? 0;
+  // To wait for what sleeps is to use it.
+  return (isIdle ? (model.waitingSinceMs ?? model.idleSinceMs) : model.readyAtMs) ?? 0;
 }

@@ -5,8 +5,13 @@ import { decideResidency, type ResidencyDecision, type ResidencyRules, type Resi
 const NOW_MS = 100_000;
 const RULES: ResidencyRules = { minStayMs: 10_000, turnMs: 5_000 };
 
-/** A model: what it needs, the devices that it is on, and what differs from one that is absent and on demand. */
-type Given = Need & { readonly on?: readonly number[] } & Partial<ResidentView>;
+/** A model: what it needs, where it is, and what differs from one that is absent and on demand. */
+type Given = Need & {
+  /** Devices. */
+  readonly on?: readonly number[];
+  /** What it holds of each of them. Default: what it needs. */
+  readonly heldGib?: number;
+} & Partial<ResidentView>;
 
 const wanted = (gib: number, waitingSinceMs: number, rest: Partial<Given> = {}): Given => ({
   gib,
@@ -41,11 +46,11 @@ function decide(
   rules = RULES,
 ): ResidencyDecision {
   const devices = new SimulatedDevices(sizesGib, new Map(Object.entries(models)));
-  for (const [name, { on = [], gib }] of Object.entries(models)) {
-    if (on.length > 0) devices.hold(name, new Map(on.map((device) => [device, gib])));
+  for (const [name, { on = [], gib, heldGib = gib }] of Object.entries(models)) {
+    if (on.length > 0) devices.hold(name, new Map(on.map((device) => [device, heldGib])));
   }
   const views = Object.entries(models).map(
-    ([name, { on: _on, ...given }]): ResidentView => ({
+    ([name, { on: _on, heldGib: _heldGib, ...given }]): ResidentView => ({
       name,
       onDemand: true,
       phase: 'absent',
@@ -174,8 +179,14 @@ rows('who makes room', [
   [
     'sleeps with requests of its own, and is younger: it loses the last that it holds',
     [10],
-    { a: wanted(9, 1), b: asleep(2, { waiting: 1, waitingSinceMs: 2 }) },
+    { a: wanted(9, 99_000), b: asleep(2, { waiting: 1, waitingSinceMs: 99_500 }) },
     { unload: ['b'] },
+  ],
+  [
+    'sleeps without requests of its own, if that will do',
+    [13],
+    { a: wanted(11, 99_000), b: asleep(2, { idleSinceMs: 1, waiting: 1, waitingSinceMs: 99_500 }), c: asleep(2) },
+    { load: ['b'], unload: ['c'] },
   ],
 ]);
 
@@ -218,6 +229,12 @@ rows('a turn', [
     [10, 10],
     { a: wanted(9, 0, { count: 2 }), b: busy(9), c: busy(9, { on: [1], readyAtMs: 99_000 }) },
     { againAtMs: 109_000 },
+  ],
+  [
+    'closes none while one that is needed is loading',
+    [10, 10],
+    { a: wanted(9, 0, { count: 2 }), b: busy(9), c: { gib: 9, phase: 'loading', on: [1] } },
+    {},
   ],
   ['waits for what is loading', [10], { a: wanted(6, 0), b: { gib: 6, phase: 'loading', on: [0] } }, {}],
   [
@@ -278,6 +295,16 @@ rows('nobody who came later', [
     { againAtMs: 104_000 },
   ],
   [
+    'wakes where it would have to make room again',
+    [10, 10],
+    {
+      a: wanted(9, 99_000, { count: 2 }),
+      b: busy(9),
+      c: asleep(2, { on: [1], waiting: 1, waitingSinceMs: 99_500 }),
+    },
+    { againAtMs: 104_000 },
+  ],
+  [
     'makes anybody go in vain',
     [10],
     { a: wanted(10, 99_000), b: busy(5), c: idle(5, 0), d: wanted(5, 99_001) },
@@ -288,6 +315,12 @@ rows('nobody who came later', [
 rows('refused is what would never fit', [
   ['on any device', [10], { a: wanted(11, 0), b: busy(6) }, { refused: ['a'] }],
   ['beside what stays', [10], { a: wanted(6, 0), b: idle(6, 0, { onDemand: false }) }, { refused: ['a'] }],
+  [
+    'where it sleeps',
+    [10, 10],
+    { a: asleep(6, { heldGib: 1, waiting: 1, waitingSinceMs: 0 }), b: idle(6, 0, { onDemand: false }) },
+    { refused: ['a'] },
+  ],
   [
     'and nobody waits behind it',
     [10],

@@ -69,8 +69,8 @@ function decideAt(
   const leavers = leaversOf(models, nowMs, rules);
   for (const { model, sinceMs } of wantedOf(models)) {
     asked.add(model.name);
-    // Asleep, and told to make room for one that has waited longer.
-    if (going.has(model.name)) continue;
+    // Asleep, and to make room for one that has waited longer.
+    if (plan.some(({ leave }) => leave.includes(model.name))) continue;
     const hasTurn = nowMs >= sinceMs + rules.turnMs;
     const way = wayIn(model, { fits, leavers, asked, going, plan, hasTurn });
     if (way.kind === 'never') refused.push(model.name);

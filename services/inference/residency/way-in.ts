@@ -52,7 +52,7 @@ export function wayIn({ name }: ResidentView, situation: Situation): WayIn {
   const soon = (others: readonly Leaver[]): PlannedStep => takes('soon', [...going, ...namesOf(others)]);
   if (isFree(soon([]))) return { kind: 'planned', step: soon([]), unload: [], closed: [] };
 
-  const others = leavers.filter(({ model }) => !asked.has(model.name) && !going.has(model.name));
+  const others = leavers.filter(({ model }) => !asked.has(model.name));
   const atOnce: readonly Departure[] = hasTurn ? ['asleep', 'idle', 'queued'] : ['asleep', 'idle'];
   const free = others.filter(({ departure }) => atOnce.includes(departure));
   const victims = fewest(free, (some) => isFree(soon(some)));
