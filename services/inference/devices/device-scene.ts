@@ -81,7 +81,6 @@ export class DeviceScene {
       claims: others.filter(({ mark }) => !ours.has(mark)),
       exclusion: (gpu) => this.#exclusion(gpu) ?? this.#claims.problem,
       gone: watch.gone,
-      goneWhy: watch.isSilent ? `unreadable: ${watch.reading.problem}` : 'gone: the driver no longer lists it',
     });
   }
 

@@ -20,7 +20,7 @@ function device(index: number, totalGiB: number, load: Load = {}): PlaceableDevi
     totalBytes: totalGiB * GIB,
     usedBytes: foreignBytes,
     foreignBytes,
-    foreignProcesses: foreignBytes > 0 ? 1 : 0,
+    foreignProcesses: foreignBytes > 0 ? [17] : [],
     bookings: load.bookings ?? [],
     claims: load.claims ?? [],
     excluded: load.excluded,
@@ -165,7 +165,7 @@ describe('the words', () => {
       [
         1,
         false,
-        '21.6 GiB are claimed, and of 24.0 GiB only 4.0 GiB are free (1 process(es) not of this mesh use 20.0 GiB)',
+        '21.6 GiB are claimed, and of 24.0 GiB only 4.0 GiB are free (processes not of this mesh use 20.0 GiB: 17)',
       ],
       [2, false, "booked by 'chat', and share_devices is not set"],
     ]);

@@ -80,8 +80,8 @@ export class EngineLife {
     return turn.kind === 'stop' ? await this.#stop(turn.drainMs) : await this.#fail(turn);
   }
 
-  #onDeviceChange({ kind, what, engines }: DeviceChange): void {
-    if (!engines.includes(this.#parts.entry.name)) return;
+  #onDeviceChange({ kind, what, uuid }: DeviceChange): void {
+    if (!this.#engine.booking?.bytes.has(uuid)) return;
     // Whoever follows the log sees what may have gone before a failure.
     this.#parts.engineLog.add(what);
     if (kind === 'gone') this.#deviceLost.resolve({ kind: 'device-lost', problem: what });
