@@ -235,3 +235,17 @@ describe('whatever happens', () => {
     }
   });
 });
+
+test('of many processes of others the first are named, and they are told where another device fits better', () => {
+  const ids = Array.from({ length: 17 }, (_, index) => index + 1);
+  const crowded = { ...device(0, 24, { foreignGiB: 20 }), foreignProcesses: ids };
+  const why = (gib: number) => place([crowded, device(1, 24)], demand({ gib })).verdicts[1]?.why;
+  expect(why(22)).toContain('(processes not of this mesh use 20.0 GiB: 1, 2, 3, 4, 5 and 12 more)');
+  expect(why(2)).toContain('would be left, and processes not of this mesh are on it: 1, 2, 3, 4, 5 and 12 more');
+});
+
+test('a device that another mesh shares comes after one of our own', () => {
+  const claim = { ownerProcessId: 9, ownerHasEnded: false, bytes: 10 * GIB, shares: true };
+  const devices = [device(0, 80, { claims: [claim] }), device(1, 80)];
+  expect(place(devices, demand({ gib: 20, shares: true })).chosen.map(({ device: one }) => one.index)).toEqual([1]);
+});
