@@ -17,6 +17,9 @@ import type { InferenceResources } from './resources.ts';
 import type { EngineLog } from './supervisor/engine-log.ts';
 import { modelsDirectoryOf } from './weights/model-directory.ts';
 
+/** What a timer of the platform takes, in milliseconds. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** How long streams may go on when their model is unloaded, unless told, in milliseconds. */
 const UNLOAD_DRAIN_MS = 30_000;
 
@@ -116,7 +119,8 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     clock: {
       nowMs: () => performance.now(),
       after(delayMs, call) {
-        const timer = setTimeout(call, delayMs);
+        // A longer one would fire at once.
+        const timer = setTimeout(call, Math.min(delayMs, LONGEST_TIMER_MS));
         return () => clearTimeout(timer);
       },
     },

@@ -5,6 +5,7 @@ import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import OpenAI from 'openai';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Engine, EngineState } from '../../gen/mesh/inference/v1/engine_pb.ts';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { createFakeMachine, type FakeMachine, gpusOf } from '../engines/fake-nvidia-smi.ts';
 import { type FaultScript, scripted } from '../engines/kit/fault-script.ts';
@@ -110,3 +111,41 @@ describe.each(arrangements())('two engines on two devices, %s', (arrangement) =>
     expect(performance.now() - killedAtMs).toBeLessThan(5_000);
   });
 });
+
+test('two meshes on one host never have one device at the same time, also when the first is killed', async () => {
+  const machine = createFakeMachine({ gpus: gpusOf('NVIDIA H100 80GB HBM3', 81_559, 1) });
+  const env = {
+    PATH: [join(machine.directory, 'bin'), FAKES, process.env.PATH].join(delimiter),
+    MESH_DEVICE_CLAIMS_DIR: machine.claimsDirectory,
+  };
+  const model = (required: boolean) => {
+    // Nobody leaves memory for the driver to show: the claims alone keep them apart.
+    const entry = { name: 'chat', engine: 'vllm', model: 'Qwen/Qwen2.5-7B-Instruct', required };
+    return { config: { inference: { models: [entry] } }, args: ['--model', 'none'], env };
+  };
+  const meshes: TestMesh[] = [];
+  const stateOf = async ({ url, adminKey }: TestMesh): Promise<Engine | undefined> => {
+    const transport = createConnectTransport({ baseUrl: url, httpVersion: '2' });
+    const headers = { authorization: `Bearer ${adminKey}` };
+    return (await createClient(InferenceService, transport).listEngines({}, { headers })).engines[0]?.engine;
+  };
+  try {
+    const first = await startMesh('one process', model(true));
+    meshes.push(first);
+    const second = await startMesh('one process', model(false));
+    meshes.push(second);
+    const killed = first.processes.get('all')?.child;
+    const waiting = await eventually('the second waits', async () => {
+      const engine = await stateOf(second);
+      return engine?.state === EngineState.BACKOFF ? engine : undefined;
+    });
+    expect(waiting.failure?.hint).toContain(`claimed by another mesh (process ${killed?.pid})`);
+    const before = (await stateOf(first))?.processId ?? 0;
+    killed?.kill('SIGKILL');
+    await eventually('the second has it', async () => (await stateOf(second))?.state === EngineState.READY, 60_000);
+    expect(isRunning(before)).toBe(false);
+  } finally {
+    await Promise.all(meshes.map((one) => one.stop()));
+    machine.remove();
+  }
+}, 120_000);

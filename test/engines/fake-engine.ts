@@ -13,6 +13,8 @@ export interface FakeCounts {
   readonly aborted: number;
   /** Requests answered to the end. */
   readonly served: number;
+  /** Questions for its health or its models. */
+  readonly probes: number;
   /** Answers whose reader does not take what is written. */
   readonly blocked: number;
   /** The last generation that was asked for. */

@@ -3,7 +3,7 @@
 //   node test/engines/fake-openai.ts '<script as JSON>' [--port N | --socket PATH]
 //
 // It prints {"port":N} (or {"socket":PATH}) when it listens. See FakeScript for the script; `POST /script` replaces it.
-// `GET /running` tells what is really in flight, counted by sockets: {"running","aborted","served","blocked","last"}.
+// `GET /running` tells what is really in flight, counted by sockets: {"running","aborted","served","blocked","probes","last"}.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -60,6 +60,10 @@ export interface FakeScript {
   readonly comments?: boolean;
   /** Status of /health and /v1/models. */
   readonly healthStatus?: number;
+  /** So many of the next answers of these have the status 503. */
+  readonly healthFailures?: number;
+  /** Wait before these answer, in milliseconds. */
+  readonly healthMs?: number;
   /** Ids in /v1/models. */
   readonly models?: readonly string[];
 }
@@ -67,8 +71,9 @@ export interface FakeScript {
 /** Long enough for the socket to take what was written, so that a cut loses only what comes after it. */
 const FLUSH_MS = 20;
 
-const counts = { running: 0, aborted: 0, served: 0, blocked: 0 };
+const counts = { running: 0, aborted: 0, served: 0, blocked: 0, probes: 0 };
 let script: FakeScript = JSON.parse(process.argv[2] ?? '{}');
+let healthFailures = script.healthFailures ?? 0;
 let last: unknown;
 
 const server = createServer((request, response) => {
@@ -81,14 +86,15 @@ const server = createServer((request, response) => {
 async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = `${request.method} ${request.url}`;
   if (path === 'GET /running') return json(response, 200, { ...counts, last });
-  if (path === 'GET /health') return json(response, script.healthStatus ?? 200, { status: 'ok' });
+  if (path === 'GET /health') return json(response, await health(), { status: 'ok' });
   if (path === 'GET /v1/models') {
     const data = (script.models ?? ['fake-model']).map((id) => ({ id, object: 'model', max_model_len: 4096 }));
-    return json(response, script.healthStatus ?? 200, { object: 'list', data });
+    return json(response, await health(), { object: 'list', data });
   }
   const body = await read(request);
   if (path === 'POST /script') {
     script = JSON.parse(body);
+    healthFailures = script.healthFailures ?? 0;
     return json(response, 200, {});
   }
   if (path === 'POST /tokenize') return json(response, 200, { tokens: [1, 2, 3], count: 3 });
@@ -106,6 +112,14 @@ async function route(request: IncomingMessage, response: ServerResponse): Promis
   // One token is what a supervisor asks for before it trusts an engine: that goes well, the script is for what follows.
   const fake = asked.max_tokens === 1 && !script.warmUpToo ? {} : script;
   await generate(fake, asked, request.url === '/v1/chat/completions', response);
+}
+
+/** The status of a probe. */
+async function health(): Promise<number> {
+  counts.probes++;
+  const fails = healthFailures-- > 0;
+  if (script.healthMs) await delay(script.healthMs);
+  return fails ? 503 : (script.healthStatus ?? 200);
 }
 
 async function generate(

@@ -102,7 +102,7 @@ export interface DeviceBook {
   block(left: LeftEngine): Promise<void>;
   /** The marks of the starts that are booked or not quite gone. */
   readonly marks: readonly string[];
-  /** Calls `listener` after every release until the returned function is called. */
+  /** Calls `listener` after every release, here or by another mesh of this host, until the returned function is called. */
   onRelease(listener: () => void): () => void;
   /** Calls `listener` with what the watcher notices until the returned function is called. */
   onChange(listener: (change: DeviceChange) => void): () => void;

@@ -308,6 +308,7 @@ test('a device that falls off the bus is noticed, takes no engine, and moves no 
     [1, ['b'], ''],
     [1, ['a'], 'gone: the driver no longer lists it'],
   ]);
+  expect(book.devices().map(({ lost }) => lost)).toEqual([false, false, true]);
   expect((await refused(book, 'c', demand(40, { indices: [1] }))).why).toContain("booked by 'b'");
   expect(await book.giveBack(onSecond, 60_000, nothingLeft)).toBeUndefined();
   book.release(onThird);
@@ -330,6 +331,8 @@ test('a foreign process is noticed once, ours is not', async () => {
   await book.refresh();
   expect(changes).toMatchObject([{ kind: 'foreign-process', engines: ['a'] }]);
   expect(changes[0]?.what).toContain('process 4000002');
+  const foreign = { processId: 4_000_002, memoryBytes: BigInt(1_000 * MIB) };
+  expect(book.devices()[0]).toMatchObject({ foreignProcesses: 1, foreignProcessList: [foreign] });
   book.release(booking);
 });
 
@@ -342,7 +345,8 @@ test('a driver that fails is told, takes no engine, and loses no device', async 
   expect((await refused(book, 'b', demand(1))).why).toContain('0000:01:00.0: Unknown Error');
   expect(book.problem).toContain('0000:01:00.0');
   const { free } = await givenBack(all, booking);
-  expect(book.devices()).toMatchObject([{ index: 0, engines: ['a'], excluded: expect.stringContaining('unreadable') }]);
+  const unreadable = { index: 0, engines: ['a'], excluded: expect.stringContaining('unreadable'), lost: false };
+  expect(book.devices()).toMatchObject([unreadable]);
   machine.change({ fault: undefined });
   expect(await free).toBeUndefined();
   expect(book.problem).toBeUndefined();

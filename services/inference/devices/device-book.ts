@@ -83,7 +83,7 @@ class DriverDeviceBook implements DeviceBook {
   release(booking: Booking): void {
     if (!this.#scene.ledger.remove(booking)) return;
     this.#scene.renew();
-    for (const listener of this.#releaseListeners) listener();
+    this.#tellOfRelease();
   }
 
   async giveBack(booking: Booking, limitMs: number, findLeft: FindLeft): Promise<string | undefined> {
@@ -175,8 +175,10 @@ class DriverDeviceBook implements DeviceBook {
     return estimateMemory(use, this.#options.environmentVariable);
   }
 
-  close(): Promise<void> {
-    return this.#scene.close();
+  async close(): Promise<void> {
+    await this.#scene.watch.close();
+    await this.#following;
+    this.#scene.close();
   }
 
   #measured(demand: DeviceDemand): DeviceDemand {
@@ -185,8 +187,11 @@ class DriverDeviceBook implements DeviceBook {
 
   async #follow(): Promise<void> {
     this.#measure();
-    // What went wrong is told by the views.
-    await this.#scene.lookAtClaims().catch(() => {});
+    const before = this.#scene.others;
+    // What goes wrong is told by the views.
+    const others = await this.#scene.lookAtClaims().catch(() => before);
+    const marks = new Set(others.map(({ mark }) => mark));
+    if (before.some(({ mark }) => !marks.has(mark))) this.#tellOfRelease();
     await this.#ended.settle();
     this.#scene.renew();
   }
@@ -202,6 +207,10 @@ class DriverDeviceBook implements DeviceBook {
       );
       vramLedger?.record(run, Math.max(0, ...uses.map(({ bytes }) => bytes ?? 0)));
     }
+  }
+
+  #tellOfRelease(): void {
+    for (const listener of this.#releaseListeners) listener();
   }
 
   #refusal(engine: string, decision: PlacementDecision<DeviceView>, demand: DeviceDemand): PlacementRefusal {

@@ -1,4 +1,5 @@
 import type { DeviceChange } from './booking.ts';
+import type { PresenceChange } from './device-presence.ts';
 import type { DriverReading } from './gpu-reading.ts';
 
 type ProcessIds = Pick<ReadonlySet<number>, 'has'>;
@@ -9,6 +10,7 @@ export interface ChangeParts {
   readonly engines: (uuid: string) => readonly string[];
   readonly ownBefore: ProcessIds;
   readonly own: ProcessIds;
+  readonly presence: PresenceChange;
 }
 
 /** What happened between two looks at the driver. */
@@ -20,16 +22,13 @@ export function changesBetween(before: DriverReading, after: DriverReading, part
   if (after.problem !== undefined && after.problem !== before.problem) tell('unreadable', '', after.problem);
   if (after.problem === undefined && before.problem !== undefined)
     tell('readable', '', 'the devices can be read again');
-  // A driver that tells of nothing at all says nothing about single devices.
-  const silent = after.gpus.length === 0 && after.problem !== undefined;
-  const listedBefore = new Map(before.gpus.map((gpu) => [gpu.uuid, gpu]));
-  const listedNow = new Set(after.gpus.map(({ uuid }) => uuid));
-  for (const { uuid, index, name } of silent ? [] : before.gpus) {
-    if (!listedNow.has(uuid))
-      tell('gone', uuid, `CUDA device ${index} (${name}) is gone: the driver no longer lists it`);
+  for (const { uuid, index, name } of parts.presence.gone) {
+    tell('gone', uuid, `CUDA device ${index} (${name}) is gone: the driver no longer lists it`);
+  }
+  for (const { uuid, index, name } of parts.presence.appeared) {
+    tell('appeared', uuid, `CUDA device ${index} (${name}) has appeared`);
   }
   for (const { uuid, index, name } of after.gpus) {
-    if (!listedBefore.has(uuid)) tell('appeared', uuid, `CUDA device ${index} (${name}) has appeared`);
     const foreignBefore = foreignOn(uuid, before, parts.ownBefore);
     for (const processId of foreignOn(uuid, after, parts.own)) {
       if (foreignBefore.has(processId)) continue;

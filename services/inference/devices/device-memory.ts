@@ -1,10 +1,17 @@
 import type { DriverReading, GpuReading } from './gpu-reading.ts';
 
+/** A process that is not ours. */
+export interface ForeignProcess {
+  readonly processId: number;
+  /** Of the device. Unset: the driver does not tell. */
+  readonly usedBytes: number | undefined;
+}
+
 /** What one look at the driver says about the memory of one device. */
 export interface DeviceMemory {
   readonly usedBytes: number;
-  /** Processes that are not ours. */
-  readonly foreignProcesses: readonly number[];
+  /** Processes that are not ours, by process id. */
+  readonly foreignProcesses: readonly ForeignProcess[];
   /** What those are told to use; the driver does not tell it everywhere. */
   readonly foreignProcessBytes: number;
   /** What our processes use. Unset: none of ours is listed, or the driver does not tell for each. */
@@ -19,10 +26,20 @@ export function memoryOf(gpu: GpuReading, reading: DriverReading, own: Pick<Read
   const told = ours.length > 0 && ours.every(({ usedBytes }) => usedBytes !== undefined);
   return {
     usedBytes: gpu.usedBytes ?? 0,
-    foreignProcesses: [...new Set(foreign.map(({ processId }) => processId))],
+    foreignProcesses: byProcess(foreign),
     foreignProcessBytes: sumOf(foreign),
     ownBytes: told ? sumOf(ours) : undefined,
   };
+}
+
+/** One entry per process: one that uses several MIG slices is told several times. */
+function byProcess(processes: readonly ForeignProcess[]): ForeignProcess[] {
+  return [...Map.groupBy(processes, ({ processId }) => processId)]
+    .map(([processId, rows]) => {
+      const isTold = rows.some(({ usedBytes }) => usedBytes !== undefined);
+      return { processId, usedBytes: isTold ? sumOf(rows) : undefined };
+    })
+    .sort((one, other) => one.processId - other.processId);
 }
 
 function sumOf(processes: readonly { readonly usedBytes: number | undefined }[]): number {

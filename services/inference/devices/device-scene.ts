@@ -28,6 +28,11 @@ export class DeviceScene {
     this.watch = new DeviceWatch(options, enginesOn, onLook);
   }
 
+  /** What other meshes claim, as of the last look. */
+  get others(): readonly ForeignClaim[] {
+    return this.#claims.others;
+  }
+
   /**
    * Looks at what other meshes claim; not where there is no device to claim.
    *
@@ -66,10 +71,9 @@ export class DeviceScene {
   /**
    * Every device.
    *
-   * @param others what other meshes claim; by default as of the last look
    * @param without a booking to leave out
    */
-  views(others: readonly ForeignClaim[] = this.#claims.others, without?: Booking): DeviceView[] {
+  views(others: readonly ForeignClaim[] = this.others, without?: Booking): DeviceView[] {
     const { watch, ledger } = this;
     // What an earlier run has left is blocked here by its own booking.
     const ours = new Set(ledger.all.map(({ booking }) => booking.mark));
@@ -81,12 +85,11 @@ export class DeviceScene {
       claims: others.filter(({ mark }) => !ours.has(mark)),
       exclusion: (gpu) => this.#exclusion(gpu) ?? this.#claims.problem,
       gone: watch.gone,
-      goneWhy: watch.isSilent ? `unreadable: ${watch.reading.problem}` : 'gone: the driver no longer lists it',
     });
   }
 
-  async close(): Promise<void> {
-    await this.watch.close();
+  /** What is booked stays claimed until this process ends. */
+  close(): void {
     this.#claims.close();
   }
 

@@ -26,13 +26,15 @@ export interface ViewParts {
   readonly exclusion: Exclusion;
   /** Devices that were there, and that the driver no longer lists. */
   readonly gone: readonly GpuReading[];
-  /** Why those are not listed, in words. */
-  readonly goneWhy: string;
 }
 
 /** Every device with its bookings, by index; a device that is gone stays in the list, excluded. */
 export function viewDevices(parts: ViewParts): DeviceView[] {
-  const gone = parts.gone.map((gpu) => viewOf(gpu, parts, parts.goneWhy));
+  const { isWhole, problem } = parts.reading;
+  const why = isWhole
+    ? 'gone: the driver no longer lists it'
+    : `unreadable: ${problem ?? 'there is no nvidia-smi any more'}`;
+  const gone = parts.gone.map((gpu) => viewOf(gpu, parts, why, isWhole));
   return [...parts.reading.gpus.map((gpu) => viewOf(gpu, parts, parts.exclusion(gpu) ?? memoryless(gpu))), ...gone];
 }
 
@@ -40,7 +42,7 @@ function memoryless({ totalBytes, usedBytes }: GpuReading): string | undefined {
   return totalBytes === undefined || usedBytes === undefined ? 'the driver does not tell its memory' : undefined;
 }
 
-function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined): DeviceView {
+function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined, isLost = false): DeviceView {
   const { uuid, index, name } = gpu;
   const memory = memoryOf(gpu, parts.reading, parts.ownProcesses);
   const entries = parts.ledger.on(uuid).filter(({ booking }) => booking !== parts.without);
@@ -51,9 +53,10 @@ function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined)
     sleeps: restingBytes !== undefined,
     endedWhy: ended?.why,
   }));
-  const claims = parts.claims
-    .filter(({ memory }) => memory[uuid] !== undefined)
-    .map((one) => claimOn(uuid, one, parts));
+  const claiming = parts.claims.filter((claim) => claim.memory[uuid] !== undefined);
+  const claims = claiming.map((one) => claimOn(uuid, one, parts));
+  const claimantIds = new Set(claiming.flatMap(({ processIds }) => processIds));
+  const foreignIds = memory.foreignProcesses.map(({ processId }) => processId);
   const foreign = foreignBytes(memory, parts.ledger.heldBefore(uuid));
   const claimants = claims.reduce((sum, { usedBytes }) => sum + usedBytes, 0);
   const totalBytes = gpu.totalBytes ?? 0;
@@ -65,7 +68,7 @@ function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined)
     usedBytes: memory.usedBytes,
     // What engines of other meshes use is within what those claim.
     foreignBytes: Math.max(0, foreign - claimants),
-    foreignProcesses: memory.foreignProcesses.length,
+    foreignProcesses: foreignIds.filter((processId) => !claimantIds.has(processId)),
     bookings,
     claims,
     excluded,
@@ -78,8 +81,13 @@ function viewOf(gpu: GpuReading, parts: ViewParts, excluded: string | undefined)
       memoryBookedBytes: BigInt(bookings.reduce((sum, { bytes }) => sum + bytes, 0)),
       memoryForeignBytes: BigInt(foreign),
       engines: bookings.map(({ engine }) => engine),
-      foreignProcesses: memory.foreignProcesses.length,
+      foreignProcesses: foreignIds.length,
+      foreignProcessList: memory.foreignProcesses.map(({ processId, usedBytes }) => ({
+        processId,
+        ...(usedBytes !== undefined && { memoryBytes: BigInt(usedBytes) }),
+      })),
       excluded: excluded ?? '',
+      lost: isLost,
     }),
   };
 }

@@ -1,5 +1,6 @@
 import type { DeviceBookOptions, DeviceChange } from './booking.ts';
 import { changesBetween } from './device-changes.ts';
+import { DevicePresence } from './device-presence.ts';
 import { DeviceReader } from './device-reader.ts';
 import { readDriver } from './driver.ts';
 import { type DriverReading, type GpuReading, NO_DEVICES } from './gpu-reading.ts';
@@ -12,6 +13,7 @@ export class DeviceWatch {
   readonly #reader: DeviceReader;
   readonly #enginesOn: (uuid: string) => readonly string[];
   readonly #onLook: () => void;
+  readonly #presence = new DevicePresence();
   readonly #listeners = new Set<(change: DeviceChange) => void>();
   /** Our processes as of the last reading, and as of the look that is under way. */
   #own: ReadonlyMap<number, string> = new Map();
@@ -64,11 +66,6 @@ export class DeviceWatch {
     return this.#reader.gone;
   }
 
-  /** Whether the driver told of no device and why, which says nothing about the devices. */
-  get isSilent(): boolean {
-    return this.reading.gpus.length === 0 && this.reading.problem !== undefined;
-  }
-
   onChange(listener: (change: DeviceChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -99,8 +96,11 @@ export class DeviceWatch {
     const ownBefore = this.#own;
     this.#own = this.#ownNow;
     const before = this.#before ?? { ...reading, problem: undefined };
-    const changes = changesBetween(before, reading, { engines: this.#enginesOn, ownBefore, own: this.#own });
-    this.#before = this.isSilent ? { ...before, problem: reading.problem } : reading;
+    const presence = this.#presence.see(reading);
+    const parts = { engines: this.#enginesOn, ownBefore, own: this.#own, presence };
+    const changes = changesBetween(before, reading, parts);
+    const isSilent = reading.gpus.length === 0 && reading.problem !== undefined;
+    this.#before = isSilent ? { ...before, problem: reading.problem } : reading;
     for (const change of changes) {
       const level = change.kind === 'appeared' || change.kind === 'readable' ? 'info' : 'warn';
       this.#options.log[level]({ engines: change.engines }, change.what);

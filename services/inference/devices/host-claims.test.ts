@@ -109,7 +109,7 @@ onLinux('what is no claim is passed over and told once', async () => {
   const like = (): string => join(directory, name.replace(/[0-9a-f]{32}/, newMark()));
   writeFileSync(like(), '{"shares":');
   writeFileSync(like(), '{}');
-  symlinkSync('/etc/hostname', like());
+  symlinkSync(join(directory, name), like());
   execFileSync('mkfifo', [like()]);
   writeFileSync(join(directory, 'README'), 'hello');
   const other = mesh();

@@ -20,7 +20,7 @@ function device(index: number, totalGiB: number, load: Load = {}): PlaceableDevi
     totalBytes: totalGiB * GIB,
     usedBytes: foreignBytes,
     foreignBytes,
-    foreignProcesses: foreignBytes > 0 ? 1 : 0,
+    foreignProcesses: foreignBytes > 0 ? [17] : [],
     bookings: load.bookings ?? [],
     claims: load.claims ?? [],
     excluded: load.excluded,
@@ -165,7 +165,7 @@ describe('the words', () => {
       [
         1,
         false,
-        '21.6 GiB are claimed, and of 24.0 GiB only 4.0 GiB are free (1 process(es) not of this mesh use 20.0 GiB)',
+        '21.6 GiB are claimed, and of 24.0 GiB only 4.0 GiB are free (processes not of this mesh use 20.0 GiB: 17)',
       ],
       [2, false, "booked by 'chat', and share_devices is not set"],
     ]);
@@ -234,4 +234,18 @@ describe('whatever happens', () => {
       }
     }
   });
+});
+
+test('of many processes of others the first are named, and they are told where another device fits better', () => {
+  const ids = Array.from({ length: 17 }, (_, index) => index + 1);
+  const crowded = { ...device(0, 24, { foreignGiB: 20 }), foreignProcesses: ids };
+  const why = (gib: number) => place([crowded, device(1, 24)], demand({ gib })).verdicts[1]?.why;
+  expect(why(22)).toContain('(processes not of this mesh use 20.0 GiB: 1, 2, 3, 4, 5 and 12 more)');
+  expect(why(2)).toContain('would be left, and processes not of this mesh are on it: 1, 2, 3, 4, 5 and 12 more');
+});
+
+test('a device that another mesh shares comes after one of our own', () => {
+  const claim = { ownerProcessId: 9, ownerHasEnded: false, bytes: 10 * GIB, shares: true };
+  const devices = [device(0, 80, { claims: [claim] }), device(1, 80)];
+  expect(place(devices, demand({ gib: 20, shares: true })).chosen.map(({ device: one }) => one.index)).toEqual([1]);
 });

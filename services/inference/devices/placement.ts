@@ -32,8 +32,8 @@ export interface PlaceableDevice {
   readonly usedBytes: number;
   /** What is used by others than the engines that have booked and those of the meshes that claim it. */
   readonly foreignBytes: number;
-  /** Processes on it that are not ours. */
-  readonly foreignProcesses: number;
+  /** The ids of processes on it that are neither ours nor of the meshes that claim it. */
+  readonly foreignProcesses: readonly number[];
   readonly bookings: readonly DeviceBooking[];
   /** What other meshes of this host claim of it. */
   readonly claims: readonly DeviceClaim[];
@@ -60,6 +60,9 @@ export interface PlacementDecision<D extends PlaceableDevice = PlaceableDevice> 
   /** The decision in one line. */
   readonly why: string;
 }
+
+/** How many processes of others are named in a reason. */
+const NAMED_PROCESSES = 5;
 
 /** What could be claimed of a device: what neither a booking nor, beside the bookings, anybody else takes. */
 export function freeBytes(device: PlaceableDevice): number {
@@ -132,15 +135,23 @@ function takenBy(device: PlaceableDevice): string {
     ...device.claims.map((claim) => `${claimant(claim)} claims ${inWords(claim.bytes)}`),
   ];
   if (device.foreignBytes > 0) {
-    const whose = device.foreignProcesses > 0 ? `${device.foreignProcesses} process(es) not of this mesh` : 'others';
-    takers.push(`${whose} use ${inWords(device.foreignBytes)}`);
+    const ids = foreignersOn(device);
+    const bytes = inWords(device.foreignBytes);
+    takers.push(ids === '' ? `others use ${bytes}` : `processes not of this mesh use ${bytes}: ${ids}`);
   }
   return takers.length === 0 ? '' : ` (${takers.join(', ')})`;
 }
 
+/** The ids of the processes of others on a device, e.g. "17, 18". Empty: none is known. */
+function foreignersOn({ foreignProcesses }: PlaceableDevice): string {
+  const more = foreignProcesses.length - NAMED_PROCESSES;
+  const named = foreignProcesses.slice(0, NAMED_PROCESSES).join(', ');
+  return more > 0 ? `${named} and ${more} more` : named;
+}
+
 /**
  * Decides where an engine goes: on the devices that its entry names, else on the best that have room. The best are alike,
- * without foreign processes, and have the least left afterwards; of unknown size, those with the most free.
+ * without processes of others, and have the least left afterwards; of unknown size, those with the most free.
  */
 export function place<D extends PlaceableDevice>(devices: readonly D[], demand: DeviceDemand): PlacementDecision<D> {
   const judged = devices.map((device) => {
@@ -182,10 +193,10 @@ function verdict<D extends PlaceableDevice>(judged: Judged<D>, chosen: boolean, 
 function byFit(demand: DeviceDemand): (one: Judged<PlaceableDevice>, other: Judged<PlaceableDevice>) => number {
   const left = ({ freeBytes, claimBytes }: Judged<PlaceableDevice>): number =>
     demand.neededBytes === 0 ? -freeBytes : freeBytes - claimBytes;
+  const isShared = ({ device }: Judged<PlaceableDevice>): number =>
+    Math.sign(device.foreignProcesses.length + device.claims.length);
   return (one, other) =>
-    Math.sign(one.device.foreignProcesses) - Math.sign(other.device.foreignProcesses) ||
-    left(one) - left(other) ||
-    one.device.index - other.device.index;
+    isShared(one) - isShared(other) || left(one) - left(other) || one.device.index - other.device.index;
 }
 
 function inOrder<D extends PlaceableDevice>(indices: readonly number[], fitting: readonly Judged<D>[]): Judged<D>[] {
@@ -205,7 +216,8 @@ function reasonToChoose({ freeBytes, claimBytes }: Judged<PlaceableDevice>, dema
 }
 
 function whyBehind({ device, freeBytes, claimBytes }: Judged<PlaceableDevice>): string {
-  const foreign = device.foreignProcesses > 0 ? `, and ${device.foreignProcesses} foreign process(es) are on it` : '';
+  const ids = foreignersOn(device);
+  const foreign = ids && `, and processes not of this mesh are on it: ${ids}`;
   return `has room, but another fits better: ${inWords(freeBytes - claimBytes)} would be left${foreign}`;
 }
 

@@ -138,6 +138,21 @@ onLinux('a killed mesh keeps its device until its engine is gone too', async () 
   expect(readdirSync(claims).filter((name) => name.startsWith(`${killed.child.pid}-`))).toEqual([]);
 });
 
+onLinux('who waits for a device is told when another mesh releases it', async () => {
+  const [one, other] = [book(), book()];
+  const booking = await booked(one, wish(1));
+  await refused(other, wish(1));
+  let releases = 0;
+  other.onRelease(() => {
+    releases += 1;
+  });
+  await other.refresh();
+  expect(releases).toBe(0);
+  one.release(booking);
+  await other.refresh();
+  expect(releases).toBe(1);
+});
+
 onLinux('a mesh that is killed before it has an engine keeps nothing', async () => {
   const killed = mesh();
   const { booked: mark } = await killed.ask('book');

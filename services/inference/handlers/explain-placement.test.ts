@@ -7,7 +7,12 @@ import pino from 'pino';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Engine } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { InferenceService } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
-import { createFakeMachine, type FakeMachineState, gpusOf } from '../../../test/engines/fake-nvidia-smi.ts';
+import {
+  createFakeMachine,
+  type FakeMachine,
+  type FakeMachineState,
+  gpusOf,
+} from '../../../test/engines/fake-nvidia-smi.ts';
 import { RANDOM_MODEL } from '../../../test/fixtures/embedded-engine.ts';
 import { createErrorInterceptor, createErrorMapper } from '../../shared/interceptors/errors.ts';
 import { createMeshClient } from '../../shared/transport/client.ts';
@@ -30,6 +35,7 @@ afterEach(async () => {
 type Demands = Readonly<Record<string, DeviceDemand | Error | undefined>>;
 
 interface Node {
+  readonly machine: FakeMachine;
   readonly client: Client<typeof InferenceService>;
   readonly book: DeviceBook;
   /** The folder that HF_HOME names. */
@@ -74,7 +80,7 @@ function node(state: Partial<FakeMachineState>, demands: Demands = {}): Node {
     },
     { router: { interceptors: [createErrorInterceptor(createErrorMapper(log)), createValidateInterceptor()] } },
   );
-  return { client: createMeshClient(InferenceService, transport), book, hub, modelsDirectory };
+  return { machine, client: createMeshClient(InferenceService, transport), book, hub, modelsDirectory };
 }
 
 /** A model of the hub whose weights are told by its index. */
@@ -111,8 +117,35 @@ test('ListDevices reads the devices anew and tells who uses them', async () => {
     ['here', 1, []],
   ]);
   expect(devices[0]?.device).toMatchObject({ name: 'NVIDIA L40S', memoryBookedBytes: BigInt(30 * GIB) });
-  expect(devices[1]?.device).toMatchObject({ foreignProcesses: 1, memoryForeignBytes: 1_004n * 1024n * 1024n });
+  const foreign = { processId: 4_000_001, memoryBytes: 1_000n * 1024n * 1024n };
+  expect(devices[1]?.device).toMatchObject({
+    foreignProcesses: 1,
+    foreignProcessList: [foreign],
+    memoryForeignBytes: 1_004n * 1024n * 1024n,
+  });
   expect(problems).toEqual([]);
+});
+
+test('lost devices and the processes of others are named', async () => {
+  const gpus = gpusOf('NVIDIA L40S', 46_068, 3);
+  const { client, book, machine } = node({ gpus }, { chat: demand(40) });
+  await book.refresh();
+  const processes = [4_000_001, 4_000_002].map((processId) => ({ processId, gpus: [1], usedMiB: 10_000 }));
+  machine.change({ gpus: gpus.slice(0, 2), processes });
+  const { devices } = await client.listDevices({});
+  expect(devices.map(({ device }) => [device?.index, device?.lost])).toEqual([
+    [0, false],
+    [1, false],
+    [2, true],
+  ]);
+  const named = devices[1]?.device?.foreignProcessList.map(({ processId }) => processId);
+  expect(named).toEqual([4_000_001, 4_000_002]);
+  const { candidates } = await client.explainPlacement({ model: 'chat' });
+  expect(candidates.map(({ device, why }) => [device?.index, why])).toEqual([
+    [0, expect.stringContaining('the best fit')],
+    [1, expect.stringMatching(/processes not of this mesh use 19\.5 GiB: 4000001, 4000002\)$/)],
+    [2, 'gone: the driver no longer lists it'],
+  ]);
 });
 
 test('a driver that fails is told beside the CPU', async () => {

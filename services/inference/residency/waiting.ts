@@ -17,7 +17,6 @@ export interface Waiter {
 
 interface Place {
   readonly waiter: Waiter;
-  readonly sinceMs: number;
   readonly leave: () => void;
 }
 
@@ -29,6 +28,7 @@ export class Waiting {
   readonly #model: string;
   readonly #onLeave: () => void;
   readonly #places = new Set<Place>();
+  #sinceMs: number | undefined;
 
   /** @param onLeave is called when somebody has left by himself */
   constructor(model: string, onLeave: () => void) {
@@ -40,10 +40,9 @@ export class Waiting {
     return this.#places.size;
   }
 
-  /** When the one who waits longest came, on the clock of `add`. */
+  /** Since when there has been somebody without a break, on the clock of `add`: who gives up must not cost the others' turn. */
   get sinceMs(): number | undefined {
-    for (const { sinceMs } of this.#places) return sinceMs;
-    return undefined;
+    return this.#places.size > 0 ? this.#sinceMs : undefined;
   }
 
   /** Lets somebody wait, or fails him at once. */
@@ -62,7 +61,8 @@ export class Waiting {
       waiter.fail(waiter.signal.reason as MeshError);
       this.#onLeave();
     };
-    const place: Place = { waiter, sinceMs: nowMs, leave };
+    const place: Place = { waiter, leave };
+    if (this.#places.size === 0) this.#sinceMs = nowMs;
     waiter.signal.addEventListener('abort', leave, { once: true });
     this.#places.add(place);
   }

@@ -17,6 +17,12 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
+/** Generous: the machine may do other work. */
+const PATIENCE = { timeout: 20_000 };
+
+const never = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+
 /** A server elsewhere that answers probes as told, with limits of a few milliseconds. */
 function attach(probe: (signal: AbortSignal) => Promise<EngineProbe>): { engine: AttachedEngine; states: string[] } {
   const base_url = 'http://10.0.0.7:8000/v1';
@@ -54,12 +60,12 @@ function attach(probe: (signal: AbortSignal) => Promise<EngineProbe>): { engine:
 test('a server that serves another model takes no requests until it serves the right one', async () => {
   let modelId = 'wrong';
   const { engine, states } = attach(() => Promise.resolve({ modelId, waiting: 2 }));
-  await expect.poll(() => engine.status.state).toBe(EngineState.UNHEALTHY);
+  await expect.poll(() => engine.status.state, PATIENCE).toBe(EngineState.UNHEALTHY);
   expect(engine.status.engine.failure).toMatchObject({ cause: FailureCause.WRONG_MODEL });
   expect(engine.status.engine.failure?.hint).toContain("'wrong', not 'right'");
   expect(engine.connection).toBeUndefined();
   modelId = 'right';
-  await expect.poll(() => engine.connection).toBeDefined();
+  await expect.poll(() => engine.connection, PATIENCE).toBeDefined();
   expect(engine.status.engine.load?.waiting).toBe(2);
   await engine.stop(0);
   expect(states).toEqual(['STARTING', 'UNHEALTHY', 'READY', 'STOPPING', 'STOPPED']);
@@ -70,19 +76,37 @@ test('another reason is told as such, the same one only once', async () => {
   const { engine, states } = attach(() =>
     isThere ? Promise.resolve({ modelId: 'wrong' }) : Promise.reject(new Error('refused')),
   );
-  await expect.poll(() => engine.status.engine.failure?.cause).toBe(FailureCause.UNREACHABLE);
+  await expect.poll(() => engine.status.engine.failure?.cause, PATIENCE).toBe(FailureCause.UNREACHABLE);
   isThere = true;
-  await expect.poll(() => engine.status.engine.failure?.cause).toBe(FailureCause.WRONG_MODEL);
+  await expect.poll(() => engine.status.engine.failure?.cause, PATIENCE).toBe(FailureCause.WRONG_MODEL);
   expect(states).toEqual(['STARTING', 'UNHEALTHY', 'UNHEALTHY']);
 });
 
-test('late answers are forgiven twice', async () => {
+test('late answers of a server with nothing to do are forgiven twice', async () => {
   let probes = 0;
   const { engine, states } = attach((signal) => {
     probes++;
-    if (probes === 1 || probes > 4) return Promise.resolve({ modelId: 'right' });
-    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    return probes === 1 || probes > 4 ? Promise.resolve({ modelId: 'right' }) : never(signal);
   });
-  await expect.poll(() => states, { timeout: 5_000 }).toEqual(['STARTING', 'READY', 'UNHEALTHY', 'READY']);
+  await expect.poll(() => states, PATIENCE).toEqual(['STARTING', 'READY', 'UNHEALTHY', 'READY']);
   await engine.stop(0);
+});
+
+test('tokens do not make the right one of a server that has named another model', async () => {
+  let modelId = 'right';
+  let isLate = false;
+  let probes = 0;
+  const { engine, states } = attach((signal) => {
+    // The first probe is asked within the start.
+    if (probes++ > 0) engine.status.load.events++;
+    return isLate ? never(signal) : Promise.resolve({ modelId });
+  });
+  await expect.poll(() => states, PATIENCE).toEqual(['STARTING', 'READY']);
+  modelId = 'wrong';
+  await expect.poll(() => states, PATIENCE).toEqual(['STARTING', 'READY', 'UNHEALTHY']);
+  isLate = true;
+  const before = probes;
+  await expect.poll(() => probes, PATIENCE).toBeGreaterThan(before + 3);
+  expect(engine.status.engine.failure?.cause).toBe(FailureCause.WRONG_MODEL);
+  expect(states).toEqual(['STARTING', 'READY', 'UNHEALTHY']);
 });

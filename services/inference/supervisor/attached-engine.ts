@@ -2,14 +2,15 @@ import { EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine
 import type { EngineConnection, EngineProbe } from '../engines/engine.ts';
 import { drained } from './drained.ts';
 import { type EngineFacts, EngineStatus, type Failure } from './engine-status.ts';
-import { wrongModel } from './identity.ts';
-import { describeProblem, probeLoop } from './probe-loop.ts';
+import { unknownSince } from './liveness.ts';
+import { type Finding, watchLiveness } from './liveness-watch.ts';
+import { describeProblem } from './probe-loop.ts';
 import type { SupervisedEngine, SupervisorParts } from './supervised-engine.ts';
 
-/** So many late answers in a row mean that the server is not merely busy. */
-const LATE_LIMIT = 3;
-
-/** A server that somebody else runs: asked how it is, never started or stopped. */
+/**
+ * A server that somebody else runs, never started or stopped. Its health is progress too; one that hangs takes no requests
+ * until it moves again or, when nothing of ours is left on it, answers.
+ */
 export class AttachedEngine implements SupervisedEngine {
   readonly status: EngineStatus;
   readonly #parts: SupervisorParts;
@@ -19,9 +20,8 @@ export class AttachedEngine implements SupervisedEngine {
   #stopped: Promise<void> | undefined;
   readonly marked = undefined;
   readonly waitsForRoom = false;
-  #lateInARow = 0;
-  #failuresInARow = 0;
-  #lastCause: FailureCause | undefined;
+  /** Why it takes no requests, and how many reasons there were in a row. */
+  #failure: Failure | undefined;
 
   /** @throws ConfigError as EngineAdapter.connect. */
   constructor(parts: SupervisorParts) {
@@ -36,12 +36,9 @@ export class AttachedEngine implements SupervisedEngine {
 
   start(): void {
     this.status.become(EngineState.STARTING, { stage: 'connecting' });
-    const listener = {
-      onProbe: (probe: EngineProbe) => this.#onProbe(probe),
-      onFailure: (error: unknown, late: boolean) => this.#onFailure(error, late),
-    };
-    const probe = (signal: AbortSignal): Promise<EngineProbe> => this.#connection.probe(signal);
-    this.#probing = probeLoop(probe, listener, this.#stopping.signal, this.#parts.limits);
+    const onFinding = (finding: Finding): void => this.#onFinding(finding);
+    const watched = { status: this.status, connection: this.#connection, onFinding };
+    this.#probing = watchLiveness(this.#parts, watched, unknownSince(performance.now()), this.#stopping.signal);
   }
 
   sleep(): void {
@@ -57,41 +54,51 @@ export class AttachedEngine implements SupervisedEngine {
     return this.#stopped;
   }
 
-  #onProbe(probe: EngineProbe): void {
-    const { entry, adapter } = this.#parts;
-    const mismatch = wrongModel(adapter, probe);
-    if (mismatch) {
-      const hint = `The server at ${adapter.address} serves '${mismatch.found}', not '${mismatch.expected}'.`;
-      this.#becomeUnhealthy({ cause: FailureCause.WRONG_MODEL, evidence: [], hint });
-      return;
+  #onFinding(finding: Finding): void {
+    const { address } = this.#parts.adapter;
+    switch (finding.kind) {
+      case 'well':
+        this.#becomeWell(finding.probe);
+        break;
+      case 'hung':
+        this.#becomeUnhealthy({
+          cause: FailureCause.HUNG,
+          evidence: [],
+          hint: `The server at ${address} has sent nothing for ${Math.round(finding.stillMs / 1_000)} s to requests that wait for it. If that goes on, start it again: the mesh cannot.`,
+        });
+        break;
+      case 'wrong-model': {
+        const hint = `The server at ${address} serves '${finding.found}', not '${finding.expected}'.`;
+        this.#becomeUnhealthy({ cause: FailureCause.WRONG_MODEL, evidence: [], hint });
+        break;
+      }
+      default:
+        this.#becomeUnhealthy({
+          cause: FailureCause.UNREACHABLE,
+          evidence: [describeProblem(finding.error)],
+          hint: `Check that the server at ${address} runs and takes the configured key.`,
+        });
     }
-    this.#lateInARow = 0;
-    this.#failuresInARow = 0;
-    const facts: EngineFacts = {
-      modelId: probe.modelId ?? this.status.engine.modelId,
-      contextTokens: entry.max_model_len ?? probe.contextTokens ?? 0,
-    };
-    this.status.gauges = probe;
+  }
+
+  #becomeWell(probe: EngineProbe | undefined): void {
+    this.#failure = undefined;
+    const { entry } = this.#parts;
+    const facts: EngineFacts = probe
+      ? {
+          modelId: probe.modelId ?? this.status.engine.modelId,
+          contextTokens: entry.max_model_len ?? probe.contextTokens ?? 0,
+        }
+      : {};
     if (this.status.state === EngineState.READY) this.status.learn(facts);
     else this.status.become(EngineState.READY, facts);
   }
 
-  #onFailure(error: unknown, late: boolean): void {
-    this.#lateInARow = late ? this.#lateInARow + 1 : 0;
-    if (late && this.status.state === EngineState.READY && this.#lateInARow < LATE_LIMIT) return;
-    this.#becomeUnhealthy({
-      cause: FailureCause.UNREACHABLE,
-      evidence: [describeProblem(error)],
-      hint: `Check that the server at ${this.#parts.adapter.address} runs and takes the configured key.`,
-    });
-  }
-
   #becomeUnhealthy(failure: Omit<Failure, 'attempts'>): void {
-    this.#failuresInARow++;
-    if (this.status.state === EngineState.UNHEALTHY && this.#lastCause === failure.cause) return;
-    this.#lastCause = failure.cause;
+    if (this.#failure?.cause === failure.cause) return;
+    this.#failure = { ...failure, attempts: (this.#failure?.attempts ?? 0) + 1 };
     this.#parts.log.warn({ engine: this.#parts.entry.name, ...failure }, 'engine is not well');
-    this.status.become(EngineState.UNHEALTHY, {}, { ...failure, attempts: this.#failuresInARow });
+    this.status.become(EngineState.UNHEALTHY, {}, this.#failure);
   }
 
   async #stop(drainMs: number): Promise<void> {

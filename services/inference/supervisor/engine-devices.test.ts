@@ -1,72 +1,22 @@
-import pino from 'pino';
 import { afterEach, expect, test, vi } from 'vitest';
 import { EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { fakeAdapter } from '../../../test/engines/fake-adapter.ts';
-import { createFakeMachine, type FakeMachine, gpusOf } from '../../../test/engines/fake-nvidia-smi.ts';
 import { isRunning } from '../../../test/engines/processes.ts';
-import { type Supervised, type SuperviseOptions, supervise } from '../../../test/engines/supervise.ts';
-import { createDeviceBook, type DeviceBook } from '../devices/device-book.ts';
-import type { DeviceDemand, EngineAdapter, EnginePlace } from '../engines/engine.ts';
-import { OwnProcesses } from './own-processes.ts';
-
-const GIB = 2 ** 30;
-const ONE_DEVICE: DeviceDemand = {
-  count: 1,
-  claim: { kind: 'bytes', bytes: 8 * GIB },
-  neededBytes: 8 * GIB,
-  shares: false,
-  fallsBackToCpu: false,
-};
+import { ONE_DEVICE, type SupervisedNode, superviseNode, untilState } from '../../../test/engines/supervised-node.ts';
+import type { EngineAdapter, EnginePlace } from '../engines/engine.ts';
 
 // Each start is a cold process, and each look at the devices another.
 vi.setConfig({ testTimeout: 120_000 });
 
-const closers: (() => void | Promise<void>)[] = [];
+const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-/** A node with so many devices, and engines that it supervises. */
-function node(gpus: number): {
-  machine: FakeMachine;
-  devices: DeviceBook;
-  begin: (name: string, adapter?: EngineAdapter, options?: SuperviseOptions) => Supervised;
-} {
-  const machine = createFakeMachine({ gpus: gpusOf('NVIDIA GeForce RTX 4090', 24_564, gpus) });
-  const running: Supervised[] = [];
-  const own = new OwnProcesses(
-    () => running.flatMap(({ engine }) => engine.marked ?? []),
-    () => devices.marks,
-  );
-  const variables: Readonly<Record<string, string>> = {
-    PATH: machine.path,
-    MESH_DEVICE_CLAIMS_DIR: machine.claimsDirectory,
-  };
-  const devices: DeviceBook = createDeviceBook({
-    devices: 'auto',
-    environmentVariable: (name) => variables[name],
-    ownProcesses: () => own.find(),
-    log: pino({ level: 'silent' }),
-  });
-  closers.push(
-    () => machine.remove(),
-    () => devices.close(),
-  );
-  return {
-    machine,
-    devices,
-    begin(name, adapter = fakeAdapter({}, { demand: ONE_DEVICE }), options = {}) {
-      const supervised = supervise(adapter, { ...options, name, devices, onChange: () => own.note() });
-      running.push(supervised);
-      closers.push(() => supervised.close());
-      supervised.engine.start();
-      return supervised;
-    },
-  };
-}
-
-function untilState({ engine }: Supervised, state: EngineState): Promise<void> {
-  return expect.poll(() => engine.status.state, { timeout: 60_000, interval: 10 }).toBe(state);
+function node(gpus: number): SupervisedNode {
+  const made = superviseNode(gpus);
+  closers.push(made.close);
+  return made;
 }
 
 test('is placed on a device, and started with it', async () => {

@@ -108,8 +108,8 @@ export class EngineLife {
     return sleepUntilWoken({ parts: this.#parts, status: this.#status, engine: this.#engine, wakeAsked, signal });
   }
 
-  #onDeviceChange({ kind, what, engines }: DeviceChange): void {
-    if (!engines.includes(this.#parts.entry.name)) return;
+  #onDeviceChange({ kind, what, uuid }: DeviceChange): void {
+    if (!this.#engine.booking?.bytes.has(uuid)) return;
     // Whoever follows the log sees what may have gone before a failure.
     this.#parts.engineLog.add(what);
     if (kind === 'gone') this.#deviceLost.resolve({ kind: 'device-lost', problem: what });

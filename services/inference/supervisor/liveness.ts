@@ -1,5 +1,8 @@
-/** So many late answers in a row of an engine that has nothing to do mean that it is not merely busy. */
+/** So many late answers of an engine that has nothing to do, and none in time between them, mean that it is not merely busy. */
 const LATE_LIMIT = 3;
+
+/** So many refusals and no answer between them: one may be a connection that was closed just as it was used again. */
+const FAILED_LIMIT = 2;
 
 /** Time that passed between two looks and in which we did not look (we were suspended ourselves) does not count beyond this. */
 const MAX_GAP_MS = 10_000;
@@ -31,8 +34,11 @@ export interface Sighting {
   readonly flowing: number;
 }
 
-/** How an engine is: it answers; it does not, and takes no requests; it will not come back by itself. */
-export type Health = 'well' | 'unwell' | 'hung';
+/**
+ * How an engine is: it answers or moves; it does not answer, and takes no requests; it has not answered for so long that it
+ * will not by itself; it owes progress to requests of ours and has shown none for so long.
+ */
+export type Health = 'well' | 'unwell' | 'silent' | 'hung';
 
 /** What is known of an engine's health after some sightings. */
 export interface Liveness {
@@ -42,18 +48,25 @@ export interface Liveness {
   readonly stillMs: number;
   readonly events: number;
   readonly step: number | undefined;
-  readonly lateInARow: number;
+  /** Late answers and refusals since it last answered in time or sent a token. */
+  readonly late: number;
+  readonly failed: number;
 }
 
 /** An engine that has just become ready. */
 export function aliveSince(atMs: number, events: number): Liveness {
-  return { health: 'well', atMs, stillMs: 0, events, step: undefined, lateInARow: 0 };
+  return { health: 'well', atMs, stillMs: 0, events, step: undefined, late: 0, failed: 0 };
+}
+
+/** An engine that has never answered: not well until it does. */
+export function unknownSince(atMs: number): Liveness {
+  return { ...aliveSince(atMs, 0), health: 'unwell' };
 }
 
 /**
  * Health is progress: tokens that came, steps that the engine counted, or an answer when there was nothing to do. Nothing
- * of that for `hungAfterMs` is hung, whatever its endpoint says; and as long as tokens flow a probe that fails means nothing.
- * Pure.
+ * of that for `hungAfterMs` is hung, whatever its endpoint says, until something moves again; and as long as tokens flow a
+ * probe that fails means nothing. Pure.
  */
 export function look(before: Liveness, seen: Sighting, hungAfterMs: number): Liveness {
   const { probe } = seen;
@@ -66,24 +79,16 @@ export function look(before: Liveness, seen: Sighting, hungAfterMs: number): Liv
   const moved = tokensCame || stepped || (probe.kind === 'answer' && !isBusy);
   const passedMs = Math.min(MAX_GAP_MS, Math.max(0, seen.atMs - before.atMs));
   const stillMs = moved ? 0 : before.stillMs + passedMs;
-  const lateInARow = probe.kind === 'late' ? before.lateInARow + 1 : 0;
-  const mayBeReading = (step === undefined || probe.kind === 'late') && owed > 0 && seen.flowing === 0;
+  const mayBeReading = (step === undefined || probe.kind === 'late') && isBusy && seen.flowing === 0;
   const limitMs = mayBeReading ? hungAfterMs * READING_FACTOR : hungAfterMs;
-  const next = { atMs: seen.atMs, stillMs, events: seen.events, step, lateInARow };
-  return {
-    ...next,
-    health: stillMs >= limitMs ? 'hung' : healthNow(before.health, probe, tokensCame, isBusy, lateInARow),
-  };
-}
-
-function healthNow(
-  before: Health,
-  probe: ProbeOutcome,
-  tokensCame: boolean,
-  isBusy: boolean,
-  lateInARow: number,
-): Health {
-  if (probe.kind === 'answer' || tokensCame) return 'well';
-  if (probe.kind === 'failed') return 'unwell';
-  return !isBusy && lateInARow >= LATE_LIMIT ? 'unwell' : before;
+  // A limit that is longer now, because the stream that stood still was given up, makes nothing well.
+  const isStuck = !moved && (stillMs >= limitMs || before.health === 'hung' || before.health === 'silent');
+  const answered = tokensCame || probe.kind === 'answer';
+  const late = answered ? 0 : before.late + Number(probe.kind === 'late');
+  const failed = answered ? 0 : before.failed + Number(probe.kind === 'failed');
+  const next = { atMs: seen.atMs, stillMs, events: seen.events, step, late, failed };
+  if (isStuck) return { ...next, health: isBusy && probe.kind !== 'failed' ? 'hung' : 'silent' };
+  if (answered) return { ...next, health: 'well' };
+  const isUnwell = failed >= FAILED_LIMIT || (late >= LATE_LIMIT && !isBusy);
+  return { ...next, health: isUnwell ? 'unwell' : before.health };
 }

@@ -8,6 +8,8 @@ export interface SupervisorLimits {
   readonly hungMs: number;
   /** Between two probes of a ready engine. */
   readonly probeEveryMs: number;
+  /** Between a refusal and the second look, which alone takes an engine out. */
+  readonly reprobeMs: number;
   /** One probe; after that it is late. */
   readonly probeMs: number;
   /** From SIGTERM to SIGKILL. */
@@ -24,7 +26,9 @@ export const SUPERVISOR_LIMITS: SupervisorLimits = {
   // Compiling a large model's graphs is silent for minutes.
   stallMs: 600_000,
   hungMs: 60_000,
-  probeEveryMs: 1_000,
+  // With the second look well below a second until an engine that is gone takes no more requests.
+  probeEveryMs: 500,
+  reprobeMs: 150,
   probeMs: 5_000,
   graceMs: 10_000,
   survivorsMs: 5_000,
