@@ -10,7 +10,7 @@ const device = {
   totalBytes: 1_000,
   usedBytes: 0,
   foreignBytes: 0,
-  foreignProcesses: 0,
+  foreignProcesses: [],
   bookings: [],
   claims: [],
 };

@@ -13,7 +13,7 @@ function device(index: number, bookings: PlaceableDevice['bookings'] = [], forei
     totalBytes: 100,
     usedBytes: booked,
     foreignBytes,
-    foreignProcesses: 0,
+    foreignProcesses: [],
     bookings,
     claims: [],
   };

@@ -29,13 +29,21 @@ test('what is left out has its default', () => {
     env: {},
     extra_args: [],
     start_timeout_seconds: 3_600,
+    load: 'at_start',
     task: 'generate',
+    sleep_mode: false,
   });
 });
 
 test.each([
-  [{ load: 'lazy' }, "load: 'load' is not available yet in this version"],
-  [{ ttl_seconds: 5 }, "ttl_seconds: 'ttl_seconds' is not available yet in this version"],
+  [{ load: 'lazy' }, expect.stringContaining('load: Invalid option')],
+  [{ ttl_seconds: 5 }, 'ttl_seconds: needs load: on_demand, else nothing loads it again'],
+  [{ load: 'on_demand', ttl_seconds: 0 }, expect.stringContaining('ttl_seconds: ')],
+  [
+    { load: 'on_demand', required: true },
+    'required: the mesh is ready only with it, and load: on_demand waits for a request; choose one',
+  ],
+  [{ sleep_mode: true }, 'sleep_mode: needs load: on_demand, else it is never sent to sleep'],
   [{ devices: [1, 1] }, 'devices: names a device twice'],
   [{ devices: [0, 1, 2], tensor_parallel_size: 2 }, 'devices: names 3 devices, and tensor_parallel_size asks for 2'],
   [{ devices: [0], tensor_parallel_size: 2 }, 'devices: names 1 devices, and tensor_parallel_size asks for 2'],
@@ -61,6 +69,12 @@ test.each([
     { base_url: 'http://x', devices: [0] },
     'devices: is only for an Ollama that the mesh starts, without base_url',
   ],
+  [
+    'ollama',
+    { base_url: 'http://x', load: 'on_demand' },
+    'load: is only for an Ollama that the mesh starts, without base_url',
+  ],
+  ['tgi', { load: 'on_demand', sleep_mode: true }, ': Unrecognized key: "sleep_mode"'],
   ['ollama', { api_key_env: 'KEY' }, 'api_key_env: needs base_url'],
   ['ollama', { extra_args: ['x'] }, ': Unrecognized key: "extra_args"'],
   ['abacus', {}, expect.stringMatching(/^engine: Invalid/)],
