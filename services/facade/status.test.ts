@@ -71,6 +71,12 @@ test.each([
     { status: 'healthy', model_loaded: true },
   ],
   [
+    'an engine is being unloaded by hand',
+    { fleet: fleet(engine, { ...vllm, onDemand: true, unloaded: true, state: EngineState.DRAINING }) },
+    200,
+    { status: 'healthy' },
+  ],
+  [
     'an engine that comes on demand does not start',
     { fleet: fleet(engine, { ...vllm, onDemand: true, state: EngineState.QUARANTINED }) },
     200,

@@ -41,8 +41,7 @@ const PROBE_AFTER_MS = 15_000;
 export function loadModelRoute(context: LoadRouteContext): (request: FastifyRequest, reply: FastifyReply) => void {
   return (request, reply) => {
     const body = validBody(bodySchema, request.body);
-    // HTTP/2 has pings of its own and does not let anybody at its socket.
-    if (request.raw.httpVersionMajor === 1) request.raw.socket.setKeepAlive(true, PROBE_AFTER_MS);
+    request.raw.socket.setKeepAlive(true, PROBE_AFTER_MS);
     const exchange = new Exchange(request, reply, context);
     const wantsEvents = request.headers.accept?.includes('text/event-stream') === true;
     const answer = wantsEvents ? streamLoadAnswer(exchange, context.keepAliveMs) : jsonLoadAnswer(exchange);

@@ -180,15 +180,17 @@ test('leaving a load ends the call of the node', async () => {
 
 test('the end of a load, and of an unload, is told when requests are routed by it', async () => {
   const told = Promise.withResolvers<void>();
+  const unloaded = Promise.withResolvers<void>();
   const late: NodeImpl = {
     listEngines: () => ({}),
     async *loadModel({ model }) {
       yield { engine: { name: model, state: READY }, node: 'a' };
       told.resolve();
     },
-    unloadModel: ({ model }) => ({
-      engines: [{ node: 'a', engine: { name: model, state: STOPPED, unloaded: true } }],
-    }),
+    unloadModel({ model }) {
+      unloaded.resolve();
+      return { engines: [{ node: 'a', engine: { name: model, state: STOPPED, unloaded: true } }] };
+    },
   };
   await fleet.node('a', late, [{ name: 'm', state: STARTING }]);
   let isOver = false;
@@ -202,7 +204,13 @@ test('the end of a load, and of an unload, is told when requests are routed by i
   fleet.report('a', [{ name: 'm', state: READY }]);
   await loading;
   expect(fleet.registry.snapshot.route('m')?.candidates[0]?.engine.state).toBe(READY);
-  const unloading = unload('m');
+  isOver = false;
+  const unloading = unload('m').finally(() => {
+    isOver = true;
+  });
+  await unloaded.promise;
+  await fleet.client.listEngines({}, { headers });
+  expect(isOver).toBe(false);
   fleet.report('a', [{ name: 'm', state: STOPPED, unloaded: true }]);
   await unloading;
 });
