@@ -3,8 +3,10 @@ import type { Booking, DeviceBookOptions } from './booking.ts';
 import { heldBytes, memoryOf } from './device-memory.ts';
 import { type DeviceView, viewDevices } from './device-view.ts';
 import { DeviceWatch } from './device-watch.ts';
-import { type Claim, claimsDirectory, type ForeignClaim, HostClaims } from './host-claims.ts';
+import { ForeignClaims } from './foreign-claims.ts';
+import { type Claim, claimsDirectory, type ForeignClaim } from './host-claims.ts';
 import { type Entry, Ledger } from './ledger.ts';
+import { OwnClaims } from './own-claims.ts';
 import { type Exclusion, exclusionBy } from './visible-devices.ts';
 
 /** The devices as all that is known shows them: the driver, our bookings, and what other meshes of this host claim. */
@@ -12,7 +14,8 @@ export class DeviceScene {
   readonly ledger = new Ledger();
   readonly watch: DeviceWatch;
   readonly #log: Logger;
-  readonly #claims: HostClaims;
+  readonly #ownClaims: OwnClaims;
+  readonly #foreignClaims: ForeignClaims;
   readonly #exclusion: Exclusion;
 
   /**
@@ -23,14 +26,16 @@ export class DeviceScene {
     const { environmentVariable, devices, log } = options;
     this.#log = log;
     this.#exclusion = exclusionBy(devices, environmentVariable('CUDA_VISIBLE_DEVICES'));
-    this.#claims = new HostClaims(claimsDirectory(environmentVariable), log);
+    const directory = claimsDirectory(environmentVariable);
+    this.#ownClaims = new OwnClaims(directory, log);
+    this.#foreignClaims = new ForeignClaims(directory, log, (mark) => this.#ownClaims.has(mark));
     const enginesOn = (uuid: string) => this.ledger.on(uuid).map(({ booking }) => booking.engine);
     this.watch = new DeviceWatch(options, enginesOn, onLook);
   }
 
   /** What other meshes claim, as of the last look. */
   get others(): readonly ForeignClaim[] {
-    return this.#claims.others;
+    return this.#foreignClaims.found;
   }
 
   /**
@@ -39,7 +44,7 @@ export class DeviceScene {
    * @throws ClaimsUnusableError, which the views tell from then on.
    */
   async lookAtClaims(): Promise<readonly ForeignClaim[]> {
-    return this.watch.reading.gpus.length > 0 ? await this.#claims.look() : [];
+    return this.watch.reading.gpus.length > 0 ? await this.#foreignClaims.look() : [];
   }
 
   /**
@@ -48,7 +53,7 @@ export class DeviceScene {
    * @throws ClaimsUnusableError
    */
   publish(): void {
-    this.#claims.publish(this.#ownClaims());
+    this.#ownClaims.publish(this.#claims());
   }
 
   /** Does so where nothing depends on it: what fails is logged. */
@@ -75,25 +80,23 @@ export class DeviceScene {
    */
   views(others: readonly ForeignClaim[] = this.others, without?: Booking): DeviceView[] {
     const { watch, ledger } = this;
-    // What an earlier run has left is blocked here by its own booking.
-    const ours = new Set(ledger.all.map(({ booking }) => booking.mark));
     return viewDevices({
       reading: watch.reading,
       ownProcesses: watch.ownProcesses,
       ledger,
       without,
-      claims: others.filter(({ mark }) => !ours.has(mark)),
-      exclusion: (gpu) => this.#exclusion(gpu) ?? this.#claims.problem,
+      claims: others,
+      exclusion: (gpu) => this.#exclusion(gpu) ?? this.#foreignClaims.problem,
       gone: watch.gone,
     });
   }
 
   /** What is booked stays claimed until this process ends. */
   close(): void {
-    this.#claims.close();
+    this.#ownClaims.close();
   }
 
-  #ownClaims(): Claim[] {
+  #claims(): Claim[] {
     const processes = Map.groupBy(this.watch.ownProcesses, ([, mark]) => mark);
     return this.ledger.all
       .filter(({ booking }) => booking.bytes.size > 0)

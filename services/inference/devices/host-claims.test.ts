@@ -1,27 +1,32 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { newMark } from '../supervisor/process-table.ts';
-import { type Claim, HostClaims } from './host-claims.ts';
+import { ForeignClaims } from './foreign-claims.ts';
+import { type Claim, claimOf, type ForeignClaim } from './host-claims.ts';
+import { OwnClaims } from './own-claims.ts';
 
 const onLinux = test.runIf(process.platform === 'linux');
 
 let parent = '';
 let directory = '';
 let logged: { level: number; msg: string }[] = [];
-const made: HostClaims[] = [];
+const made: OwnClaims[] = [];
 
 beforeEach(() => {
   parent = mkdtempSync(join(tmpdir(), 'claims-'));
@@ -34,10 +39,17 @@ afterEach(() => {
   rmSync(parent, { recursive: true });
 });
 
-function mesh(): HostClaims {
-  const claims = new HostClaims(directory, pino({}, { write: (line: string) => logged.push(JSON.parse(line)) }));
-  made.push(claims);
-  return claims;
+interface Mesh {
+  publish(claims: readonly Claim[]): void;
+  look(): Promise<readonly ForeignClaim[]>;
+}
+
+function mesh(): Mesh {
+  const log = pino({}, { write: (line: string) => logged.push(JSON.parse(line)) });
+  const own = new OwnClaims(directory, log);
+  made.push(own);
+  const foreign = new ForeignClaims(directory, log, (mark) => own.has(mark));
+  return { publish: (claims) => own.publish(claims), look: () => foreign.look() };
 }
 
 const claim = (gpus: Record<string, number>, processIds: number[] = []): Claim => ({
@@ -60,7 +72,6 @@ onLinux('others see what is published, and no more what is withdrawn', async () 
   const grown = { ...second, processIds: [9] };
   one.publish([grown]);
   expect(await other.look()).toEqual([asSeen(grown)]);
-  expect(other.others).toEqual([asSeen(grown)]);
   one.publish([]);
   expect(await other.look()).toEqual([]);
   expect(readdirSync(directory)).toEqual([]);
@@ -116,4 +127,27 @@ onLinux('what is no claim is passed over and told once', async () => {
   expect(await other.look()).toHaveLength(1);
   expect(await other.look()).toHaveLength(1);
   expect(logged.map(({ level }) => level)).toEqual([40, 40, 40, 40]);
+});
+
+onLinux('what keeps a claim from being read keeps us from booking', async () => {
+  const one = mesh();
+  one.publish([claim({ 'GPU-1': 5 })]);
+  const [name = ''] = readdirSync(directory);
+  // A read can fail for many reasons; with a socket it always does.
+  const server = createServer().listen(join(parent, 's'));
+  await once(server, 'listening');
+  const like = join(directory, name.replace(/[0-9a-f]{32}/, newMark()));
+  renameSync(join(parent, 's'), like);
+  await expect(mesh().look()).rejects.toThrow(/cannot be told \(ENXIO/);
+  server.close();
+  await once(server, 'close');
+  rmSync(like);
+  expect(await mesh().look()).toHaveLength(1);
+});
+
+test('the name of a file tells whose claim it is', () => {
+  const mark = newMark();
+  expect(claimOf(`12-0b5c-4d_77-${mark}.json`)).toEqual({ owner: { processId: 12, startTime: '0b5c-4d:77' }, mark });
+  for (const name of ['', `${mark}.json`, `12-a_1-${mark}.json.new`, `12-a_1-${mark}.json.processes`, '12-a_1-77.json'])
+    expect(claimOf(name)).toBeUndefined();
 });

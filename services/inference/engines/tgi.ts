@@ -8,7 +8,7 @@ import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
-import type { EngineAdapter, EngineConnection, EnginePlace, EngineSetting } from './engine.ts';
+import type { DeviceDemand, EngineAdapter, EngineConnection, EnginePlace, EngineSetting } from './engine.ts';
 import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
 import { deviceDemand, newEngineKey } from './process-launch.ts';
 import { PromptCount } from './prompt-count.ts';
@@ -34,6 +34,12 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
   tokenize: true,
 });
 
+/** Methods that make weights smaller than their files: what is needed is not in the files. */
+const QUANTIZED_WHILE_LOADING = new Set(['bitsandbytes', 'bitsandbytes-nf4', 'bitsandbytes-fp4', 'eetq', 'fp8']);
+
+/** What its own warm-up fills when it is given no length: the prompts of one batch, 4,096 tokens by default. */
+const WARM_UP_TOKENS = 4_096;
+
 /** Hugging Face's Text Generation Inference, `text-generation-launcher`. */
 export function tgiEngine(entry: TgiEntry): EngineAdapter {
   return {
@@ -44,13 +50,20 @@ export function tgiEngine(entry: TgiEntry): EngineAdapter {
     deviceKind: entry.devices?.length === 0 ? 'cpu' : 'cuda',
     lifecycle: 'started',
     portCount: TGI_PORT_COUNT,
-    demand: () => {
-      const { model, max_model_len: contextTokens, max_concurrency: concurrency, dtype } = entry;
-      const use = { model, contextTokens, concurrency, dtype };
-      return deviceDemand(entry, use, { share: tgiMemoryShare(entry), fallsBackToCpu: false });
-    },
+    demand: () => demand(entry),
     connect: (setting, place) => connect(entry, setting, place),
   };
+}
+
+/**
+ * Its cache takes what the weights leave of its share, and all requests share it: `max_concurrency` more is not needed. One
+ * sequence of the length that it is given must fit, else its web server ends; without a length it takes what fits.
+ */
+function demand(entry: TgiEntry): Promise<DeviceDemand | undefined> {
+  const { model, max_model_len: contextTokens = WARM_UP_TOKENS, dtype, quantization } = entry;
+  const shrinks = quantization !== undefined && QUANTIZED_WHILE_LOADING.has(quantization);
+  const use = shrinks ? undefined : { model, contextTokens, dtype };
+  return deviceDemand(entry, use, { share: tgiMemoryShare(entry), fallsBackToCpu: false });
 }
 
 function connect(entry: TgiEntry, setting: EngineSetting, place: EnginePlace): EngineConnection {

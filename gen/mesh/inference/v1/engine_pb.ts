@@ -539,7 +539,7 @@ export const EngineState = {
   STOPPING: 6,
 
   /**
-   * ENGINE_STATE_STOPPED: no process is left and the memory is back.
+   * ENGINE_STATE_STOPPED: it has ended. Devices of which it has not given all back stay booked; ExplainPlacement says why.
    *
    * @generated from enum value: ENGINE_STATE_STOPPED = 7;
    */
