@@ -8,9 +8,9 @@ import { create } from '@bufbuild/protobuf';
 import { GenerateRequestSchema } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { Role } from '../../gen/mesh/generation/v1/prompt_pb.ts';
 import type { EngineConnection } from '../../services/inference/engines/engine.ts';
-import type { OpenAiEntry } from '../../services/inference/engines/openai-entry.ts';
 import { modelEntrySchema } from '../../services/inference/engines/model-entry.ts';
 import { openAiEngine } from '../../services/inference/engines/openai.ts';
+import type { OpenAiEntry } from '../../services/inference/engines/openai-entry.ts';
 import { FlowControl } from '../../services/shared/transport/flow-control.ts';
 
 export interface EnginePathLoad {
