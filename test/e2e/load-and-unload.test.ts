@@ -11,6 +11,8 @@ import { eventually } from '../harness/processes.ts';
 /** A load starts a process, on a machine that may do other work. */
 const LOAD_TIMEOUT_MS = 60_000;
 
+const TOKEN = 'hf_thisMustNotBeSeen';
+
 // System E. The tests build on each other.
 describe.each(arrangements())('models that are loaded and unloaded at run time, %s', (arrangement) => {
   let mesh: TestMesh;
@@ -18,7 +20,8 @@ describe.each(arrangements())('models that are loaded and unloaded at run time, 
 
   beforeAll(async () => {
     const models = [{ name: 'tiny', engine: 'llama.cpp', model: RANDOM_MODEL, load: 'on_demand' }];
-    mesh = await startMesh(arrangement, { config: { inference: { models } }, args: ['--model', 'none'] });
+    const args = ['--model', 'none', '--log-level', 'trace'];
+    mesh = await startMesh(arrangement, { config: { inference: { models } }, args });
     const headers = { authorization: `Bearer ${mesh.adminKey}` };
     const auth = createClient(AuthService, createConnectTransport({ baseUrl: mesh.url, httpVersion: '2' }));
     userKey = (await auth.createApiKey({ name: 'user' }, { headers })).secret;
@@ -119,7 +122,7 @@ describe.each(arrangements())('models that are loaded and unloaded at run time, 
           'content-type': 'application/json',
           accept: 'text/event-stream',
         },
-        body: JSON.stringify({ model_name: 'other.gguf', device: 'cpu' }),
+        body: JSON.stringify({ model_name: 'other.gguf', device: 'cpu', hf_token: TOKEN }),
       });
       expect(response.headers.get('content-type')).toContain('text/event-stream');
       const events = (await response.text())
@@ -141,8 +144,13 @@ describe.each(arrangements())('models that are loaded and unloaded at run time, 
   test('only who may load does, and nothing outside of the model directory', async () => {
     expect(await post('/load_model', { model_name: 'tiny' }, userKey)).toMatchObject({ status: 403 });
     expect(await post('/unload_model', { model_name: 'tiny' }, userKey)).toMatchObject({ status: 403 });
-    const outside = await post('/load_model', { model_name: '../../etc/passwd.gguf' });
+    const outside = await post('/load_model', { model_name: '../../etc/passwd.gguf', hf_token: TOKEN });
     expect(outside).toMatchObject({ status: 400, body: { detail: expect.stringMatching(/^model_name: /) } });
     expectAnswered(await generate());
+  });
+
+  test('no process has printed a token of the hub', async () => {
+    expect((await post('/load_model', { model_name: 'tiny', hf_token: `${TOKEN} ` })).status).toBe(400);
+    for (const program of mesh.processes.values()) expect(program.output()).not.toContain(TOKEN);
   });
 });

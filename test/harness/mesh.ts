@@ -66,7 +66,9 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
   try {
     const url = started.urls.get('facade') ?? '';
     await eventually('the mesh is ready', () => isReady(url, started.processes), READY_TIMEOUT_MS);
-    const adminKey = readFileSync(join(dataDir('auth'), 'admin.key'), 'utf8').trim();
+    // Without a required model the mesh may be ready before the process that runs auth has made it.
+    const keyFile = join(dataDir('auth'), 'admin.key');
+    const adminKey = await eventually('there is an admin key', () => readFileSync(keyFile, 'utf8').trim());
     const { processes, urls, redis } = started;
     return { url, adminKey, processes, urls, redisUrl: redis?.url, dataDir, stop };
   } catch (error) {

@@ -17,6 +17,9 @@ import { visibleEngines } from './visible.ts';
 /** How long after a broken stream a node is asked again, in milliseconds. */
 const AGAIN_AFTER_MS = 500;
 
+/** How long the stream of a node that reports no more may still tell its end, in milliseconds. */
+const LAST_WORDS_MS = 2_000;
+
 /** What says that the caller may not watch, or no more. */
 const REFUSALS: ReadonlySet<Reason> = new Set(['CREDENTIAL_MISSING', 'CREDENTIAL_INVALID', 'SCOPE_MISSING']);
 
@@ -48,13 +51,15 @@ export class NodeWatch {
     const { fleet, signal } = this.#parts;
     const { changes } = fleet.registry;
     let last = this.#member;
+    let hasStopped = false;
     while (last && !signal.aborted) {
       if (last.live) {
         const { epoch } = last.node;
-        await this.#follow(last);
+        hasStopped = await this.#follow(last);
         await changes.until(() => signal.aborted || !this.#isAt(epoch), AGAIN_AFTER_MS);
       } else {
-        await this.#tell({ engines: visibleEngines(last.node, this.#principal) });
+        // A node that stopped in order has told how each of its engines ended.
+        if (!hasStopped) await this.#tell({ engines: visibleEngines(last.node, this.#principal) });
         await changes.until(() => signal.aborted || this.#member?.live !== false);
       }
       const now = this.#member;
@@ -73,18 +78,28 @@ export class NodeWatch {
     return member?.live === true && member.node.epoch === epoch;
   }
 
-  /** Hands the node's own stream on until it ends, or the node has gone and only its connection does not know. */
-  async #follow({ node }: Member): Promise<void> {
+  /**
+   * Hands the node's own stream on until it ends, or the node has gone and only its connection does not know.
+   *
+   * @returns whether the node ended it because it stops.
+   */
+  async #follow({ node }: Member): Promise<boolean> {
     const { fleet, call, signal } = this.#parts;
     const { changes } = fleet.registry;
     const leaving = new AbortController();
-    const isOver = (): boolean => leaving.signal.aborted || signal.aborted || !this.#isAt(node.epoch);
-    void changes.until(isOver).then(() => leaving.abort());
+    const isOver = (): boolean => leaving.signal.aborted || signal.aborted;
+    void changes
+      .until(() => isOver() || !this.#isAt(node.epoch))
+      .then(() => changes.until(isOver, LAST_WORDS_MS))
+      .then(() => leaving.abort());
     try {
       const options = { ...onBehalf(call), signal: leaving.signal };
       for await (const message of fleet.at(node).watchEngines({}, options)) await this.#tell(message);
+      return false;
     } catch (error) {
-      this.#broke(fromConnectError(error), node.address);
+      const problem = fromConnectError(error);
+      this.#broke(problem, node.address);
+      return problem.reason === 'SHUTTING_DOWN';
     } finally {
       leaving.abort();
       changes.notify();

@@ -12,7 +12,7 @@ import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { READER, startFleet, type TestFleet } from './fleet.fixture.ts';
 import { LEASE_MS } from './registry.ts';
 
-const { READY, STARTING, UNHEALTHY } = EngineState;
+const { READY, STARTING, STOPPED, UNHEALTHY } = EngineState;
 
 let fleet: TestFleet;
 const watches: AbortController[] = [];
@@ -113,6 +113,28 @@ test('a node that goes is told as it is known, is not asked any more, and begins
   fleet.lose('a');
   fleet.registry.expire(performance.now() + LEASE_MS + 600_000);
   await poll(() => seen.at(-1)).toBe('a - chat');
+});
+
+test('a node that stops in order is told to its end, and no more until it comes back', async () => {
+  let stops = Promise.withResolvers<void>();
+  const impl: NodeImpl = {
+    async *watchEngines() {
+      yield { engines: [{ name: 'chat', state: READY }] };
+      await stops.promise;
+      yield { engines: [{ name: 'chat', state: STOPPED }] };
+      throw toConnectError(new MeshError('SHUTTING_DOWN', 'bye'));
+    },
+  };
+  await fleet.node('a', impl, [{ name: 'chat', state: READY }]);
+  const { seen } = watching();
+  await poll(() => seen).toHaveLength(1);
+  // Its last words come after it is known to be gone.
+  fleet.lose('a');
+  stops.resolve();
+  await poll(() => seen).toEqual([`a chat ${READY}`, `a chat ${STOPPED}`]);
+  stops = Promise.withResolvers();
+  fleet.report('a', [{ name: 'chat', state: READY }]);
+  await poll(() => seen.slice(2)).toEqual([`a chat ${READY}`]);
 });
 
 test('a node that has started anew is watched anew', async () => {
