@@ -1,6 +1,6 @@
 // The life of a fake engine's process: its log while it starts, failed starts, signals, what it leaves behind.
 import { spawn } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import type { FailedStart, FaultScript } from './fault-script.ts';
 import { recordStart, recordSurvivor } from './record.ts';
 
@@ -66,9 +66,11 @@ async function fail(life: FakeLife, { lines, exitCode }: FailedStartText): Promi
 }
 
 async function flood(bytes: number): Promise<void> {
-  const line = Buffer.from(`${'x'.repeat(1_023)}\n`);
-  for (let written = 0; written < bytes; written += line.length) {
-    if (!process.stderr.write(line)) await new Promise((resolve) => process.stderr.once('drain', resolve));
+  const lines = Buffer.from(`${'x'.repeat(1_023)}\n`.repeat(16));
+  for (let written = 0; written < bytes; written += lines.length) {
+    if (!process.stderr.write(lines)) await new Promise((resolve) => process.stderr.once('drain', resolve));
+    // Writes to a pipe wait for its reader: without a turn in between it would answer nobody.
+    await nextTurn();
   }
 }
 
