@@ -51,8 +51,8 @@ describe('a start that cannot work says why', () => {
     ['a wrong type', 'router:\n  idle_write_seconds: soon\n', /mesh\.yaml:2: router\.idle_write_seconds: /],
     [
       'a field that is not there yet',
-      'inference:\n  models:\n    - { name: a, engine: vllm, model: m, load: on_demand }\n',
-      /mesh\.yaml:3: inference\.models\.0\.load: .*not available yet/,
+      'quota:\n  organization_defaults: { tokens_per_day: 1 }\n',
+      /mesh\.yaml:2: quota\.organization_defaults: is not implemented in this version/,
     ],
     [
       'a default model that nothing serves',
