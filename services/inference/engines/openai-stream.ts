@@ -3,12 +3,12 @@ import {
   FinishReason,
   type GenerationEvent,
   type Started,
-  type Usage,
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { TokenGroups } from '../stream/token-groups.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
-import type { OpenAiChoice, OpenAiChunk, OpenAiTimings, OpenAiToolCall, OpenAiUsage } from './openai-chunk.ts';
+import { isCount, OpenAiBill } from './openai-bill.ts';
+import type { OpenAiChoice, OpenAiChunk, OpenAiTimings, OpenAiToolCall } from './openai-chunk.ts';
 import { engineFailed, engineLost } from './openai-errors.ts';
 import { appendLogprobs } from './openai-logprobs.ts';
 import { SseDecoder } from './sse-decoder.ts';
@@ -16,8 +16,6 @@ import { codeOf, parseEngineJson } from './told-error.ts';
 
 /** The largest event that is taken, in bytes: many tokens with 20 alternatives each fit many times. */
 const FRAME_LIMIT_BYTES = 4 * 1024 * 1024;
-
-const UINT32_MAX = 2 ** 32 - 1;
 
 const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
   stop: FinishReason.STOP,
@@ -39,8 +37,7 @@ export class OpenAiStream implements AnswerDecoder {
   readonly #toldError: ErrorReader;
   /** The choices that have finished. */
   readonly #finished = new Set<number>();
-  #usage: OpenAiUsage | undefined;
-  #timings: OpenAiTimings | undefined;
+  readonly #bill: OpenAiBill;
   #complete = false;
 
   /** `toldError` says what an error in mid-stream means. Default: the engine failed. */
@@ -48,6 +45,7 @@ export class OpenAiStream implements AnswerDecoder {
     this.#toldError = toldError;
     this.#engine = started.engine;
     this.#choices = choices;
+    this.#bill = new OpenAiBill(choices, this.#groups);
     this.#groups.push({ case: 'started', value: started });
   }
 
@@ -99,31 +97,21 @@ export class OpenAiStream implements AnswerDecoder {
     const chunk = parseEngineJson(data) as OpenAiChunk | null;
     if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
     if (chunk.error) throw this.#toldError(this.#engine, chunk.error);
-    // The bill first: a server that counts as it goes sends it with the tokens that it counts.
-    const usage = chunk.usage ?? (this.#choices === 1 ? usageSoFar(chunk.timings) : undefined);
-    if (usage) this.#onUsage(usage);
-    if (chunk.timings) this.#timings = chunk.timings;
     const choices = chunk.choices ?? [];
+    // The bill first: a server that counts as it goes sends it with the tokens that it counts.
+    const counted = this.#bill.onChunk(chunk.usage, chunk.timings, choices.length);
+    const timings = choices.length === 1 && this.#choices > 1 ? chunk.timings : undefined;
     for (let index = 0; index < choices.length; index++) {
       const choice = choices[index];
-      if (choice) this.#onChoice(choice, isCount(usage?.completion_tokens));
+      if (choice) this.#onChoice(choice, counted, timings);
     }
   }
 
-  #onUsage(usage: OpenAiUsage): void {
-    const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = usage;
-    if (!isCount(promptTokens) || !isCount(completionTokens)) return;
-    this.#usage = usage;
-    this.#groups.promptTokens = promptTokens;
-    // With several choices some servers count one choice only; the final bill then corrects our own count.
-    if (this.#choices === 1) this.#groups.completionTokens = completionTokens;
-  }
-
-  #onChoice(choice: OpenAiChoice, counted: boolean): void {
+  #onChoice(choice: OpenAiChoice, counted: boolean, timings: OpenAiTimings | null | undefined): void {
     const index = choice.index ?? 0;
     if (!isCount(index) || index >= this.#choices) throw new Error('choice out of range');
     const tokens = this.#append(choice, index);
-    if (!(counted && this.#choices === 1)) this.#groups.completionTokens += tokens;
+    if (!counted) this.#bill.onTokens(index, tokens, timings);
     if (typeof choice.finish_reason === 'string') this.#onFinish(choice, index, choice.finish_reason);
   }
 
@@ -150,6 +138,7 @@ export class OpenAiStream implements AnswerDecoder {
     if (reason === 'abort') throw engineLost(this.#engine, this.completionTokens);
     const matchedStop = typeof choice.stop_reason === 'string' ? choice.stop_reason : undefined;
     this.#finished.add(index);
+    this.#bill.onFinished(index);
     this.#groups.push({
       case: 'finished',
       value: {
@@ -163,19 +152,8 @@ export class OpenAiStream implements AnswerDecoder {
 
   #end(): void {
     if (this.#finished.size < this.#choices) throw engineLost(this.#engine, this.completionTokens);
-    const usage = this.#usage;
     this.#complete = true;
-    this.#groups.push({
-      case: 'usage',
-      value: {
-        $typeName: 'mesh.generation.v1.Usage',
-        promptTokens: usage?.prompt_tokens ?? this.#groups.promptTokens,
-        completionTokens: usage?.completion_tokens ?? this.completionTokens,
-        cachedTokens: countOrZero(usage?.prompt_tokens_details?.cached_tokens),
-        reasoningTokens: countOrZero(usage?.completion_tokens_details?.reasoning_tokens),
-        ...seconds(this.#timings),
-      },
-    });
+    this.#groups.push({ case: 'usage', value: this.#bill.usage });
   }
 }
 
@@ -195,29 +173,4 @@ function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {
       ...(typeof name === 'string' ? { name } : {}),
     });
   }
-}
-
-/** The bill so far of a llama.cpp server, which tells it with the time that it took. */
-function usageSoFar(timings: OpenAiTimings | null | undefined): OpenAiUsage | undefined {
-  const { prompt_n: computed, cache_n: cached, predicted_n: predicted } = timings ?? {};
-  if (!isCount(computed) || !isCount(cached) || !isCount(predicted)) return undefined;
-  const details = { cached_tokens: cached };
-  return { prompt_tokens: computed + cached, completion_tokens: predicted, prompt_tokens_details: details };
-}
-
-function seconds(timings: OpenAiTimings | undefined): Pick<Usage, 'queueSeconds' | 'prefillSeconds' | 'decodeSeconds'> {
-  const { queue_ms: queueMs, prompt_ms: promptMs, predicted_ms: predictedMs } = timings ?? {};
-  return {
-    ...(typeof queueMs === 'number' ? { queueSeconds: queueMs / 1_000 } : {}),
-    ...(typeof promptMs === 'number' ? { prefillSeconds: promptMs / 1_000 } : {}),
-    ...(typeof predictedMs === 'number' ? { decodeSeconds: predictedMs / 1_000 } : {}),
-  };
-}
-
-function countOrZero(value: unknown): number {
-  return isCount(value) ? value : 0;
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= UINT32_MAX;
 }
