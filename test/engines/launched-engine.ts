@@ -140,6 +140,7 @@ function launched(
       return sink;
     },
     async close() {
+      await connection.close();
       child.signal('SIGTERM');
       const patience = new AbortController();
       const late = delay(2_000, undefined, { signal: patience.signal }).catch(() => {});
@@ -147,7 +148,6 @@ function launched(
       patience.abort();
       await child.sweep();
       await killSurvivors(child.mark, SURVIVOR_LIMIT_MS);
-      await connection.close();
     },
   };
 }

@@ -16,10 +16,10 @@ export interface StartedProcess {
   readonly booking: Booking | undefined;
 }
 
-/** Asks the group to end and gives the process the grace time. */
-export async function askToEnd(child: GuardedProcess, graceMs: number): Promise<void> {
+/** Asks the group to end and gives the process the grace time; returns whether it has ended. */
+export async function askToEnd(child: GuardedProcess, graceMs: number): Promise<boolean> {
   child.signal('SIGTERM');
-  await within(graceMs, child.exited);
+  return await within(graceMs, child.exited);
 }
 
 /**
@@ -74,11 +74,12 @@ async function killRest(
   }
 }
 
-/** Waits for something, at most `limitMs`. */
-async function within(limitMs: number, awaited: Promise<unknown>): Promise<void> {
+/** Waits for something, at most `limitMs`; returns whether it came. */
+async function within(limitMs: number, awaited: Promise<unknown>): Promise<boolean> {
   const over = new AbortController();
   // Rejects only because it is no longer needed.
-  const late = delay(limitMs, undefined, { signal: over.signal }).catch(() => {});
-  await Promise.race([awaited, late]);
+  const late = delay(limitMs, false, { signal: over.signal }).catch(() => false);
+  const came = await Promise.race([awaited.then(() => true), late]);
   over.abort();
+  return came;
 }

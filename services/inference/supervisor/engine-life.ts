@@ -127,7 +127,7 @@ export class EngineLife {
     };
     this.#readyAtMs = now();
     this.#lastLineOfStart = this.#engine.log.tail(1)[0];
-    this.#status.become(EngineState.READY, facts);
+    this.#status.become(EngineState.READY, { ...facts, capabilities: probe.capabilities ?? adapter.capabilities });
     engineLog.add('ready');
     // What it has loaded is seen now, however short its life. Never rejects.
     void this.#parts.devices.refresh();
@@ -141,9 +141,12 @@ export class EngineLife {
       await Promise.race([drained(this.#status.load, drainMs), child.exited]);
     }
     this.#status.become(EngineState.STOPPING);
-    await askToEnd(child, this.#parts.limits.graceMs);
+    // First, for some servers end only when their last client has left, and send a stream nothing more until then.
+    await this.#engine.connection.close();
+    const { graceMs } = this.#parts.limits;
+    const obeyed = await askToEnd(child, graceMs);
     await this.#clearAway();
-    this.#parts.engineLog.add('stopped');
+    this.#parts.engineLog.add(obeyed ? 'stopped' : `stopped: killed, for it had not ended after ${graceMs / 1_000} s`);
     return { kind: 'stopped' };
   }
 

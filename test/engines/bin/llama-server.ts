@@ -54,6 +54,7 @@ await live({
   readyLines: ['main: model loaded', `main: server is listening on ${host}`],
   log: 'stderr',
   failures: llamaServerFailures(),
+  waitsForClients: { server, state },
   listen: () => {
     loaded = true;
     return Promise.resolve();

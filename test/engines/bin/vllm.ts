@@ -48,6 +48,7 @@ await live({
   readyLines: READY_LINES,
   log: 'stderr',
   failures: FAILURES,
+  waitsForClients: { server, state },
   listen: () =>
     listen(server, socketPath === undefined ? { port: Number(args.value('--port') ?? 8_000) } : { socketPath }),
 });

@@ -1,6 +1,8 @@
 // The life of a fake engine's process: its log while it starts, failed starts, signals, what it leaves behind.
 import { spawn } from 'node:child_process';
+import type { Server } from 'node:http';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import type { FakeState } from './engine-state.ts';
 import type { FailedStart, FaultScript } from './fault-script.ts';
 import { recordStart, recordSurvivor } from './record.ts';
 
@@ -24,13 +26,18 @@ export interface FakeLife {
   readonly beforeReady?: () => void;
   /** Starts to answer. */
   readonly listen: () => Promise<void>;
+  /**
+   * Told to end, it works no more but waits until its last client has left, as uvicorn and llama-server do. Unset: it ends
+   * at once.
+   */
+  readonly waitsForClients?: { readonly server: Server; readonly state: FakeState };
 }
 
 /** Runs the fake until a signal ends it. */
 export async function live(life: FakeLife): Promise<void> {
   const { script } = life;
   recordStart();
-  obeySignals(script);
+  obeySignals(life);
   if (script.survivor) leaveSurvivor();
   const lines = script.startLines ?? life.startLines;
   for (const line of lines) {
@@ -45,9 +52,13 @@ export async function live(life: FakeLife): Promise<void> {
   if (script.stderrFloodBytes) await flood(script.stderrFloodBytes);
 }
 
-function obeySignals({ ignoreTerm }: FaultScript): void {
+function obeySignals({ script, waitsForClients }: FakeLife): void {
   const end = (): void => {
-    if (!ignoreTerm) process.exit(0);
+    if (script.ignoreTerm) return;
+    if (!waitsForClients) process.exit(0);
+    waitsForClients.state.hung = true;
+    // Also called when it does not listen yet.
+    waitsForClients.server.close(() => process.exit(0));
   };
   process.on('SIGTERM', end).on('SIGINT', end);
 }
