@@ -35,13 +35,13 @@ test.runIf(process.platform === 'linux')('ports that a mesh which was killed gav
       log: pino({ level: 'silent' }),
       now: Date.now,
     },
-    () => {},
+    { onChange() {}, onIdle() {} },
   );
   closers.push(async () => {
     await node.stop(0);
     await node.close();
   });
-  node.start();
-  const failure = () => node.engines.get('chat')?.supervised.status.engine.failure;
+  await node.start();
+  const failure = () => node.slots.get('chat')?.engine.failure;
   await expect.poll(() => failure()?.hint, { timeout: 20_000 }).toContain('No 1 free ports of 127.0.0.1');
 });

@@ -1,17 +1,10 @@
 import type { Logger } from 'pino';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { DeviceBook } from '../devices/device-book.ts';
-import type { PlanStep } from '../devices/would-fit.ts';
-import type { DeviceDemand } from '../engines/engine.ts';
 import type { ModelSlot } from './model-slot.ts';
-import {
-  decideResidency,
-  type ResidencyDecision,
-  type ResidencyRules,
-  type ResidentView,
-  type Step,
-} from './residency-policy.ts';
+import { decideResidency, type ResidencyDecision, type ResidencyRules } from './residency-policy.ts';
 import { type Waiter, Waiting } from './waiting.ts';
+import { Wants } from './wants.ts';
 
 /** The time that residency lives in. */
 export interface Clock {
@@ -38,10 +31,7 @@ const REFUSAL_STANDS_MS = 2_000;
 export class Residency {
   readonly #parts: ResidencyParts;
   readonly #waiting = new Map<string, Waiting>();
-  /** What a model that waits needs of the devices. Undefined: nothing, or that cannot be told before it runs. */
-  readonly #demands = new Map<string, DeviceDemand | undefined>();
-  /** Since when those wait for room that nobody asked for but the configuration. */
-  readonly #roomWantedSinceMs = new Map<string, number>();
+  readonly #wants: Wants;
   #closed: ReadonlySet<string> = new Set();
   #looksAgain = false;
   #stopTimer: () => void = () => {};
@@ -52,6 +42,9 @@ export class Residency {
 
   constructor(parts: ResidencyParts) {
     this.#parts = parts;
+    const { slots, devices, log } = parts;
+    const waitingFor = (name: string) => this.#waiting.get(name);
+    this.#wants = new Wants({ slots, devices, waitingFor, onLearnt: () => this.changed(), log });
   }
 
   /** Begins to decide; until then everybody waits. */
@@ -70,7 +63,7 @@ export class Residency {
     const waiting = this.#waitingFor(slot.name);
     const isFirst = waiting.count === 0;
     waiting.add(waiter, this.#parts.clock.nowMs());
-    if (isFirst && waiting.count > 0) void this.#learnDemand(slot);
+    if (isFirst && waiting.count > 0) void this.#wants.learn(slot);
   }
 
   /** Something has changed: a model's state, its last request, the devices. Decided upon in the next turn of the event loop. */
@@ -102,7 +95,7 @@ export class Residency {
     this.#answerWaiting();
     const { clock, rules } = this.#parts;
     const nowMs = clock.nowMs();
-    const decision = decideResidency(this.#views(nowMs), nowMs, rules, (plan) => this.#fits(plan));
+    const decision = decideResidency(this.#wants.views(nowMs), nowMs, rules, (plan) => this.#wants.fit(plan));
     this.#carryOut(decision);
     // Those whose turn goes on after all.
     this.#answerWaiting();
@@ -134,7 +127,7 @@ export class Residency {
       clock.after(REFUSAL_STANDS_MS, () => void devices.refresh().then(() => this.changed()));
     } else if (nowMs >= sinceMs + REFUSAL_STANDS_MS) {
       this.#refusedSinceMs.delete(name);
-      if (this.#demands.get(name)?.fallsBackToCpu) slots.get(name)?.load();
+      if (this.#wants.demandOf(name)?.fallsBackToCpu) slots.get(name)?.load();
       else this.#waiting.get(name)?.refuseAll('no-room');
     }
   }
@@ -147,76 +140,6 @@ export class Residency {
       if (slot.phase === 'failed') waiting.refuseAll('start-failed');
       else if (slot.connection && this.isOpen(name)) waiting.admitAll();
     }
-  }
-
-  #views(nowMs: number): ResidentView[] {
-    return [...this.#parts.slots.values()].filter((slot) => slot.isStarted).map((slot) => this.#view(slot, nowMs));
-  }
-
-  #view(slot: ModelSlot, nowMs: number): ResidentView {
-    const { name, entry, waitsForRoom } = slot;
-    const waiting = this.#waiting.get(name);
-    const ttlSeconds = 'ttl_seconds' in entry ? entry.ttl_seconds : undefined;
-    return {
-      name,
-      onDemand: slot.onDemand,
-      phase: waitsForRoom ? 'absent' : slot.phase,
-      ...this.#wanted(slot, waiting, nowMs),
-      running: slot.status.load.running,
-      readyAtMs: slot.readyAtMs,
-      idleSinceMs: slot.idleSinceMs,
-      ttlMs: ttlSeconds === undefined ? undefined : ttlSeconds * 1_000,
-    };
-  }
-
-  #wanted(
-    slot: ModelSlot,
-    waiting: Waiting | undefined,
-    nowMs: number,
-  ): Pick<ResidentView, 'waiting' | 'waitingSinceMs'> {
-    const { name, waitsForRoom } = slot;
-    if (!waitsForRoom) this.#roomWantedSinceMs.delete(name);
-    const count = waiting?.count ?? 0;
-    if (count > 0) {
-      // Until it is known what it needs there is nothing to decide.
-      return this.#demands.has(name)
-        ? { waiting: count, waitingSinceMs: waiting?.sinceMs }
-        : { waiting: 0, waitingSinceMs: undefined };
-    }
-    if (!waitsForRoom || slot.onDemand) return { waiting: 0, waitingSinceMs: undefined };
-    const sinceMs = this.#roomWantedSinceMs.get(name) ?? nowMs;
-    this.#roomWantedSinceMs.set(name, sinceMs);
-    if (!this.#demands.has(name)) void this.#learnDemand(slot);
-    return this.#demands.has(name)
-      ? { waiting: 1, waitingSinceMs: sinceMs }
-      : { waiting: 0, waitingSinceMs: undefined };
-  }
-
-  #fits(plan: readonly Step[]): boolean {
-    const unplaced = [...this.#parts.slots.values()].filter(({ isUnplaced }) => isUnplaced);
-    const steps = [...unplaced.map(({ name }) => ({ come: name, leave: [] })), ...plan];
-    return this.#parts.devices.fits(steps.map((step) => this.#planStep(step)));
-  }
-
-  /** One that sleeps wakes where it is, in its own place. */
-  #planStep({ come, leave }: Step): PlanStep {
-    const demand = this.#demands.get(come);
-    const slot = this.#parts.slots.get(come);
-    if (!demand || slot?.phase !== 'asleep') return { engine: come, come: demand, leave };
-    return { engine: come, come: { ...demand, indices: slot.engine.devices }, leave: [...leave, come] };
-  }
-
-  async #learnDemand(slot: ModelSlot): Promise<void> {
-    let demand: DeviceDemand | undefined;
-    try {
-      demand = await slot.demand();
-    } catch (error) {
-      // Its start will fail of the same and tell everybody why.
-      this.#parts.log.debug({ engine: slot.name, err: error }, 'what a model needs cannot be told');
-    }
-    await this.#parts.devices.refresh();
-    this.#demands.set(slot.name, demand);
-    this.changed();
   }
 
   #waitingFor(name: string): Waiting {
