@@ -171,6 +171,8 @@ export interface EngineProgress {
 export interface EngineProbe {
   readonly modelId?: string | undefined;
   readonly contextTokens?: number | undefined;
+  /** What it can honour with its model. */
+  readonly capabilities?: EngineCapabilities | undefined;
   /** Requests in the engine's own queue. */
   readonly waiting?: number | undefined;
   /** Requests that it works on, whoever sent them. */

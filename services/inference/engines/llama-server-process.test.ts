@@ -13,7 +13,8 @@ import {
 } from '../../../test/engines/llama-server/start.ts';
 import { isRunning } from '../../../test/engines/processes.ts';
 import { llamaServerEngine } from './llama-server.ts';
-import { LLAMA_SERVER_FAILURES, readLlamaServerProgress } from './llama-server-launch.ts';
+import { LLAMA_SERVER_FAILURES } from './llama-server-failures.ts';
+import { readLlamaServerProgress } from './llama-server-launch.ts';
 
 describe('the process', () => {
   test(
@@ -42,6 +43,7 @@ describe('the process', () => {
           CUDA_VISIBLE_DEVICES: '2,0',
           CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
           LLAMA_ARG_THREADS: '4',
+          LLAMA_ARG_LOG_VERBOSITY: '4',
           LLAMA_API_KEY: expect.stringMatching(/^[\w-]{32}$/),
         });
         expect(engine.connection.launch?.secrets).toContain(env.LLAMA_API_KEY);
@@ -97,6 +99,7 @@ describe('the process', () => {
         expect(await probe(engine)).toEqual({
           modelId: 'Qwen3-8B-Q4_K_M',
           contextTokens: 8192,
+          capabilities: expect.objectContaining({ chat: true, tools: true }),
           running: 0,
           waiting: 0,
           step: 0,
@@ -110,6 +113,32 @@ describe('the process', () => {
     },
     TIMEOUT_MS,
   );
+
+  test(
+    'a log that says less, as the operator wants it, still tells the device, the slots and their context',
+    async () => {
+      const folder = engineFolder();
+      const engine = start(folder, {}, { env: { LLAMA_ARG_LOG_VERBOSITY: '3' } }, [0]);
+      try {
+        await engine.untilReady();
+        expect(engine.lines.join('\n')).not.toContain('using device');
+        const learned = Object.assign({}, ...engine.progress);
+        expect(learned).toMatchObject({ deviceKind: 'cuda', maxConcurrency: 4, contextTokens: 8192 });
+      } finally {
+        await engine.close();
+        folder.remove();
+      }
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each([
+    ['srv    load_model: initializing slots, n_slots = 2', { stage: 'making slots', maxConcurrency: 2 }],
+    ['slot   load_model: id  0 | task -1 | new slot n_ctx_slot = 512', { stage: 'making slots', contextTokens: 512 }],
+    ['main: server is listening on http://127.0.0.1:8080 - starting the main loop', { stage: 'loaded' }],
+  ])('words of other versions: %s', (line, progress) => {
+    expect(readLlamaServerProgress(line)).toEqual(progress);
+  });
 
   test('lines that are no progress are none', () => {
     expect(readLlamaServerProgress('slot update_slots: id 0 | task 5 | prompt done')).toBeUndefined();
@@ -154,19 +183,67 @@ describe('the process', () => {
     );
   });
 
-  test(
-    'an unknown flag is refused in its words',
-    async () => {
+  test.each([
+    [['--no-such-flag'], 'does not know an argument'],
+    [['--flash-attn', 'maybe'], 'does not know an argument'],
+    [['--chat-template', '{% if'], 'chat template cannot be read'],
+    [['--lora', '/no/such/adapter.gguf'], 'adapter or projector'],
+  ])(
+    '%j is refused in its words',
+    async (extra_args, hint) => {
       const folder = engineFolder();
-      const engine = start(folder, {}, { extra_args: ['--no-such-flag'] });
+      const engine = start(folder, {}, { extra_args });
       expect((await engine.child.exited).code).toBe(1);
       await engine.child.outputEnded;
-      expect(failureIn(engine.lines, LLAMA_SERVER_FAILURES)?.cause).toBe(FailureCause.BAD_FLAG);
+      const failure = failureIn(engine.lines, LLAMA_SERVER_FAILURES);
+      expect(failure?.cause).toBe(FailureCause.BAD_FLAG);
+      expect(failure?.hint).toContain(hint);
       await engine.close();
       folder.remove();
     },
     TIMEOUT_MS,
   );
+
+  test.each<[string, FailureCause, string[]]>([
+    [
+      'a device that is not there',
+      FailureCause.BAD_FLAG,
+      ['error while handling argument "--device": invalid device: CUDA0', 'usage:'],
+    ],
+    [
+      'no GGUF',
+      FailureCause.UNSUPPORTED_MODEL,
+      [
+        "0.00.006.681 E gguf_init_from_reader: invalid magic characters: 'not ', expected 'GGUF'",
+        '0.00.006.868 E llama_model_load: error loading model: llama_model_loader: failed to load model from /m.gguf',
+      ],
+    ],
+    [
+      'a projector that is not there',
+      FailureCause.BAD_FLAG,
+      [
+        "0.00.922.810 E gguf_init_from_file: failed to open GGUF file '/p.gguf' (No such file or directory)",
+        "0.00.927.483 E clip_init: failed to load model '/p.gguf': clip_model_loader: failed to load CLIP model from /p.gguf. Does this file exist?",
+      ],
+    ],
+    [
+      'too many threads',
+      FailureCause.EXITED_UNASKED,
+      [
+        "terminate called after throwing an instance of 'std::system_error'",
+        '  what():  Resource temporarily unavailable',
+      ],
+    ],
+  ])('%s is known by its lines', (_, cause, lines) => {
+    expect(failureIn(lines, LLAMA_SERVER_FAILURES)?.cause).toBe(cause);
+  });
+
+  test('what a device and a limit of threads mean is said', () => {
+    const hintOf = (line: string) => failureIn([line], LLAMA_SERVER_FAILURES)?.hint;
+    expect(hintOf('error while handling argument "--device": invalid device: CUDA0')).toContain('see the device');
+    expect(hintOf('  what():  Resource temporarily unavailable')).toContain('threads');
+    expect(hintOf("terminate called after throwing an instance of 'std::bad_optional'")).toContain('line behind');
+  });
 
   test(
     'SIGTERM that it ignores: SIGKILL ends it',

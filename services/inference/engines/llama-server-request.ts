@@ -1,6 +1,7 @@
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
+import { unsupportedField } from './openai-errors.ts';
 import type { Json } from './openai-messages.ts';
 import { type OpenAiDialect, openAiRequest } from './openai-request.ts';
 
@@ -115,6 +116,7 @@ export function llamaServerRequest(
   };
   const { body, choices } = openAiRequest(request, modelId, dialect);
   checkSeed(body.seed);
+  refuseToolChoice(body, engine);
   if (isChat) return { path: '/v1/chat/completions', body: chatBody(body), choices };
   return { path: '/completion', body: nativeBody(body, choices), choices };
 }
@@ -150,4 +152,11 @@ function nativeBody(body: Json, choices: number): Json {
 function checkSeed(seed: unknown): void {
   if (typeof seed !== 'number' || (seed >= 0 && seed <= SEED_MAX)) return;
   throw invalidField('seed', `must be between 0 and ${SEED_MAX} for this engine`);
+}
+
+/** It takes any object for "auto", and forces a call only where there are tools and no other form is asked for. */
+function refuseToolChoice({ tool_choice: choice, tools, response_format: format }: Json, engine: string): void {
+  if (typeof choice === 'object') throw unsupportedField(engine, 'tool_choice', 'a named function');
+  if (choice !== 'required' || (tools !== undefined && format === undefined)) return;
+  throw unsupportedField(engine, 'tool_choice', 'a required call without tools or beside a response format');
 }

@@ -1,8 +1,10 @@
+import { request } from 'node:http';
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { GenerateRequestSchema, ToolMode } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { FinishReason, type GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { FaultScript } from '../../../test/engines/kit/fault-script.ts';
 import { engineFolder, fakeState, type StartedEngine, until } from '../../../test/engines/launched-engine.ts';
 import {
@@ -20,6 +22,12 @@ import { RecordingSink, recordingCall } from '../../../test/engines/recording-si
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { llamaServerEngine } from './llama-server.ts';
 import { LlamaServerChatStream } from './llama-server-chat-stream.ts';
+import { StartRefusedError } from './start-refused.ts';
+
+const WEATHER = { name: 'weather' };
+const JSON_TEXT = { format: { case: 'jsonObject' as const, value: true } };
+const named = { case: 'function' as const, value: 'weather' };
+const required = { case: 'mode' as const, value: ToolMode.REQUIRED };
 
 describe('generations', () => {
   const folder = engineFolder();
@@ -123,7 +131,19 @@ describe('generations', () => {
 
   test('more completions than slots: its refusal', async () => {
     const { outcome } = await engine.run({ prompt: text('a'), sampling: { choices: 5 } });
-    expect(outcome).toMatchObject({ reason: 'INVALID_FIELD' });
+    expect(outcome).toMatchObject({
+      reason: 'INVALID_FIELD',
+      message: 'n: Value must be between 1 <= value <= 4, but got 5',
+      metadata: { field: 'n', engine: 'chat' },
+    });
+  });
+
+  test('a refused engine option is named', async () => {
+    const { outcome } = await engine.run({ prompt: text('a'), engineOptions: { mirostat: 'two' } });
+    expect(outcome).toMatchObject({
+      message: 'mirostat: type must be number, but is string',
+      metadata: { field: 'mirostat' },
+    });
   });
 
   test('a stop text, wherever it ends, is told by name', async () => {
@@ -168,8 +188,8 @@ describe('generations', () => {
   test('tools', async () => {
     const sink = await engine.run({
       prompt: chat('Hi'),
-      tools: [{ name: 'weather' }],
-      toolChoice: { choice: { case: 'mode', value: ToolMode.REQUIRED } },
+      tools: [WEATHER],
+      toolChoice: { choice: required },
       sampling: { maxTokens: 2 },
     });
     const calls = sink.deltas.flatMap(({ toolCalls }) => toolCalls);
@@ -183,6 +203,12 @@ describe('generations', () => {
     ['stop_token_ids', { prompt: text('a'), sampling: { stopTokenIds: [5] } }],
     ['echo', { prompt: text('a'), echoPrompt: true }],
     ['guided_regex', { prompt: text('a'), engineOptions: { guided_regex: 'a+' } }],
+    ['tool_choice', { prompt: chat('a'), tools: [WEATHER], toolChoice: { choice: named } }],
+    ['tool_choice', { prompt: chat('a'), toolChoice: { choice: required } }],
+    [
+      'tool_choice',
+      { prompt: chat('a'), tools: [WEATHER], toolChoice: { choice: required }, responseFormat: JSON_TEXT },
+    ],
   ])('%s is refused by name before anything starts', async (field, request) => {
     const before = (await state()).served;
     const { outcome } = await engine.run(request);
@@ -221,6 +247,52 @@ describe('generations', () => {
   });
 });
 
+test(
+  'tools are refused by name where the template has none, and only there',
+  () =>
+    withFake(
+      {},
+      async (engine) => {
+        expect((await probe(engine)).capabilities).toMatchObject({ tools: false, json: true });
+        const { outcome } = await engine.run({ prompt: chat('a'), tools: [WEATHER] });
+        expect(outcome).toMatchObject({ reason: 'UNSUPPORTED_FIELD', metadata: { field: 'tools', engine: 'chat' } });
+        expect((await engine.run({ prompt: chat('a') })).outcome).toBe('end');
+      },
+      { extra_args: ['--chat-template', 'chatml'] },
+    ),
+  TIMEOUT_MS,
+);
+
+test(
+  'its key is asked for everywhere but for its health, before anything else',
+  async () => {
+    const folder = engineFolder();
+    const engine = start(folder, { startMs: 3_000 });
+    try {
+      await until(() => engine.lines.length > 0);
+      expect(await statusOf(engine, '/health')).toBe(503);
+      expect(await statusOf(engine, '/v1/models')).toBe(401);
+      await engine.untilReady();
+      expect(await statusOf(engine, '/v1/models')).toBe(401);
+    } finally {
+      await engine.close();
+      folder.remove();
+    }
+  },
+  TIMEOUT_MS,
+);
+
+/** Without the key. */
+function statusOf(engine: StartedEngine, path: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath: socketOf(engine), path }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    asked.on('error', reject).end();
+  });
+}
+
 describe('embeddings', () => {
   test(
     'vectors, and no generation',
@@ -236,8 +308,35 @@ describe('embeddings', () => {
           await expect(shorter).rejects.toMatchObject({ reason: 'UNSUPPORTED_FIELD' });
           expect((await run({ prompt: text('a') })).outcome).toMatchObject({ reason: 'UNSUPPORTED_FIELD' });
         },
-        { task: 'embed' },
+        { task: 'embed', model: '/models/Qwen3-Embedding-0.6B-Q8_0.gguf' },
       ),
+    TIMEOUT_MS,
+  );
+
+  test(
+    'a model without a pooling is refused before it is ready, unless it is told one',
+    async () => {
+      const folder = engineFolder();
+      const engine = start(folder, {}, { task: 'embed' });
+      try {
+        let refusal: unknown;
+        await until(async () => {
+          refusal = await probe(engine).catch((error: unknown) => error);
+          return refusal instanceof StartRefusedError;
+        });
+        expect(refusal).toMatchObject({
+          failureCause: FailureCause.UNSUPPORTED_MODEL,
+          hint: expect.stringContaining('--pooling'),
+        });
+      } finally {
+        await engine.close();
+        folder.remove();
+      }
+      await withFake({}, async (told) => expect(await probe(told)).toMatchObject({ contextTokens: 8192 }), {
+        task: 'embed',
+        extra_args: ['--pooling', 'mean'],
+      });
+    },
     TIMEOUT_MS,
   );
 });

@@ -10,8 +10,9 @@ import { flagMeant, LLAMA_CPP } from './command-line.ts';
 import { embedOverOpenAi } from './embeddings.ts';
 import type { DeviceDemand, EngineAdapter, EngineConnection, EnginePlace, EngineSetting } from './engine.ts';
 import { LlamaServerChatStream } from './llama-server-chat-stream.ts';
-import { llamaServerTokens, probeLlamaServer } from './llama-server-control.ts';
+import { LlamaServerControl } from './llama-server-control.ts';
 import type { LlamaServerEntry } from './llama-server-entry.ts';
+import { errorOfLlamaServer } from './llama-server-errors.ts';
 import { llamaServerLaunch } from './llama-server-launch.ts';
 import { type LlamaServerRequest, llamaServerRequest } from './llama-server-request.ts';
 import { LlamaServerStream } from './llama-server-stream.ts';
@@ -80,6 +81,7 @@ function connect(served: Served, setting: EngineSetting, place: EnginePlace): En
     { baseUrl: new URL('http://localhost/v1'), socketPath, apiKey, maxConcurrency: entry.max_concurrency },
     { engine: entry.name, capabilities, continuousUsage: false },
   );
+  const control = new LlamaServerControl(entry.name, connection, capabilities);
   const overOpenAi = embedOverOpenAi(connection, { engine: entry.name, modelId });
   const embed: typeof overOpenAi = (inputs, dimensions, embedSignal) => {
     // It takes the number and ignores it.
@@ -88,9 +90,10 @@ function connect(served: Served, setting: EngineSetting, place: EnginePlace): En
   };
   return {
     launch: llamaServerLaunch(entry, modelId, { ...place, socketPath, apiKey }),
-    generate: (request, call, sink) => generate(served, connection, { request, call, sink }),
-    tokenize: (prompt, signal) => llamaServerTokens({ engine: entry.name, capabilities }, connection, prompt, signal),
-    probe: (signal) => probeLlamaServer(connection, signal),
+    generate: (request, call, sink) =>
+      generate({ ...served, capabilities: control.capabilities }, connection, { request, call, sink }),
+    tokenize: (prompt, signal) => control.tokens(prompt, signal),
+    probe: (signal) => control.probe(signal),
     ...(capabilities.embeddings ? { embed } : {}),
     async close() {
       await connection.close();
@@ -124,5 +127,6 @@ function generate(served: Served, connection: OpenAiConnection, { request, call,
     upstream.path === '/completion'
       ? new LlamaServerStream(started, upstream.choices, asked)
       : new LlamaServerChatStream(started, upstream.choices, asked);
-  connection.exchange(upstream.path, upstream.body, { engine, contentType: EVENT_STREAM, decoder }, call, sink);
+  const form = { engine, contentType: EVENT_STREAM, decoder, errorOf: errorOfLlamaServer };
+  connection.exchange(upstream.path, upstream.body, form, call, sink);
 }

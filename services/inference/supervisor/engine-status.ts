@@ -40,6 +40,7 @@ export type EngineFacts = Partial<
     | 'maxConcurrency'
     | 'processId'
     | 'restarts'
+    | 'capabilities'
   >
 >;
 

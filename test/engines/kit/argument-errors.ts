@@ -51,7 +51,8 @@ const llamaCpp: ArgumentErrors = {
   unknown: (_tool, argument) => `error: invalid argument: ${argument}`,
   missing: (_tool, names) => `error while handling argument "${longest(names)}": expected value for argument`,
   type: (_tool, names) => `error while handling argument "${longest(names)}": stoi`,
-  choice: (_tool, names) => `error while handling argument "${longest(names)}": invalid value`,
+  choice: (_tool, names, value) =>
+    `error while handling argument "${longest(names)}": error: unknown value for ${longest(names)}: '${value}'`,
   word: (_tool, word) => `error: invalid argument: ${word}`,
 };
 

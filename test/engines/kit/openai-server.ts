@@ -20,6 +20,8 @@ export interface OpenAiRoutes {
   readonly finish?: (exchange: FakeExchange) => object;
   /** The error inside a stream. */
   readonly streamError: object;
+  /** Whether each choice has a bill of its own behind its end. Default: one bill for all in the end. */
+  readonly billsEachChoice?: boolean;
 }
 
 type Body = Readonly<Record<string, unknown>>;
@@ -96,10 +98,14 @@ async function answer(options: OpenAiRoutes, exchange: FakeExchange): Promise<vo
       return Buffer.concat(parts);
     },
     tail: () => {
-      const parts = range(choices).map((index) => chunk(finishChoice(options, exchange, index, total), total));
-      if (wantsUsage(body, 'include_usage')) {
-        parts.push(event(envelope(options, isChat, { choices: [], usage: usage(total * choices) })));
-      }
+      const ends = range(choices).map((index) => chunk(finishChoice(options, exchange, index, total), total));
+      const bill = (tokens: number): Buffer[] =>
+        wantsUsage(body, 'include_usage')
+          ? [event(envelope(options, isChat, { choices: [], usage: usage(tokens) }))]
+          : [];
+      const parts = options.billsEachChoice
+        ? ends.flatMap((end) => [end, ...bill(total)])
+        : [...ends, ...bill(total * choices)];
       return Buffer.concat([...parts, Buffer.from('data: [DONE]\n\n')]);
     },
     error: () => Buffer.concat([event(options.streamError), Buffer.from('data: [DONE]\n\n')]),

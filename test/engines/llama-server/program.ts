@@ -1,5 +1,5 @@
 // The flags, log lines and failures of llama-server, in its own words.
-import { type Flag, flag, type Tool, toggle } from '../kit/arguments.ts';
+import { type Arguments, type Flag, flag, type Tool, toggle } from '../kit/arguments.ts';
 import type { FailedStart } from '../kit/fault-script.ts';
 import type { FailedStartText } from '../kit/life.ts';
 
@@ -30,6 +30,7 @@ export const LLAMA_SERVER_TOOL: Tool = {
     toggle('--cont-batching', '-cb'),
     toggle('--log-jsonl'),
     toggle('--verbose', '-v'),
+    integer('-lv', '--verbosity', '--log-verbosity'),
     integer('-c', '--ctx-size'),
     integer('-np', '--parallel'),
     integer('-b', '--batch-size'),
@@ -70,21 +71,89 @@ export interface LlamaServerStart {
 
 const MODEL_LAYERS = 33;
 
-/** What it logs while it loads. */
-export function llamaServerLines({ model, devices, layers, slots, context }: LlamaServerStart): string[] {
+/** From this level on it tells what the libraries below it say. */
+const TRACE = 4;
+const INFO = 3;
+
+/** A line, and the level from which on it is written. */
+type LeveledLine = readonly [level: number, line: string];
+
+/** What it logs while it loads, at a verbosity; `verbosity` 3 is its own default. */
+export function llamaServerLines(start: LlamaServerStart, verbosity: number): string[] {
+  return leveled(startLines(start), verbosity);
+}
+
+function startLines({ model, devices, layers, slots, context }: LlamaServerStart): LeveledLine[] {
   return [
-    'build: 6730 (e60f01d9) with cc (Debian 12.2.0-14) 12.2.0 for x86_64-linux-gnu',
-    `srv    load_model: loading model '${model}'`,
-    ...devices.map((device) => `llama_model_load_from_file_impl: using device ${device} (NVIDIA) - 23500 MiB free`),
-    'llama_model_loader: loaded meta data with 34 key-value pairs and 291 tensors (version GGUF V3 (latest))',
-    'load_tensors: loading model tensors, this can take a while... (mmap = true)',
-    `load_tensors: offloaded ${Math.min(layers, MODEL_LAYERS)}/${MODEL_LAYERS} layers to GPU`,
-    ...devices.map((device) => `load_tensors:        ${device} model buffer size =  4095.05 MiB`),
-    'llama_context: constructing llama_context',
-    ...devices.map((device) => `llama_kv_cache:      ${device} KV buffer size =   512.00 MiB`),
-    'common_init_from_params: warming up the model with an empty run - please wait ...',
-    `srv    load_model: initializing slots, n_slots = ${slots}`,
-    `slot   load_model: id  0 | task -1 | new slot, n_ctx = ${context}`,
+    [INFO, 'srv  llama_server: initializing ...'],
+    [TRACE, 'cmn  common_param: common_params_print_info: build 11434 (sdist) with GNU 12.2.0 for Linux x86_64'],
+    [INFO, 'cmn  common_param: common_params_print_info: verbosity = 3 (adjust with the `-lv N` CLI arg)'],
+    [INFO, `srv    load_model: loading model '${model}'`],
+    [TRACE, 'cmn  common_init_: fitting params to device memory ...'],
+    ...devices.map(
+      (device): LeveledLine => [
+        TRACE,
+        `llama_prepare_model_devices: using device ${device} (NVIDIA) (0000:01:00.0) - 23500 MiB free`,
+      ],
+    ),
+    [
+      TRACE,
+      `llama_model_loader: loaded meta data with 34 key-value pairs and 291 tensors from ${model} (version GGUF V3 (latest))`,
+    ],
+    [TRACE, 'print_info: file format = GGUF V3 (latest)'],
+    [TRACE, 'load_tensors: loading model tensors, this can take a while... (load_mode = mmap)'],
+    [TRACE, `load_tensors: offloaded ${Math.min(layers, MODEL_LAYERS)}/${MODEL_LAYERS} layers to GPU`],
+    ...devices.map((device): LeveledLine => [TRACE, `load_tensors:        ${device} model buffer size =  4095.05 MiB`]),
+    [TRACE, 'llama_context: constructing llama_context'],
+    ...devices.map((device): LeveledLine => [TRACE, `llama_kv_cache:      ${device} KV buffer size =   512.00 MiB`]),
+    [INFO, 'cmn          init: llama threadpool init, n_threads = 2'],
+    [TRACE, 'cmn  common_init_: warming up the model with an empty run - please wait ... (--no-warmup to disable)'],
+    [INFO, `srv    load_model: initializing, n_slots = ${slots}, n_ctx_slot = ${context}, kv_unified = 'true'`],
+    [TRACE, `slot   load_model: id  0 | task -1 | new slot, n_ctx = ${context}`],
+  ];
+}
+
+/** What it logs when it answers. */
+export function llamaServerReadyLines(host: string, verbosity: number): string[] {
+  const lines: LeveledLine[] = [
+    [INFO, 'srv  llama_server: model loaded'],
+    [INFO, `srv  llama_server: listening on unix://${host}`],
+    [TRACE, 'srv  update_slots: all slots are idle'],
+  ];
+  return leveled(lines, verbosity);
+}
+
+function leveled(lines: readonly LeveledLine[], verbosity: number): string[] {
+  return lines.filter(([level]) => level <= verbosity).map(([, line]) => `0.00.020.631 I ${line}`);
+}
+
+/** Why it ends before it loads anything, in its words. Undefined: it goes on. */
+export function llamaServerRefusal(given: Arguments, visibleDevices: number): string | undefined {
+  const missing = devicesOf(given).find((device) => Number(device.replace('CUDA', '')) >= visibleDevices);
+  if (missing !== undefined) return `error while handling argument "--device": invalid device: ${missing}`;
+  const template = given.value('--chat-template') ?? '';
+  if (!template.includes('{%') || template.includes('%}')) return undefined;
+  return `0.00.002.491 error: the supplied chat template is not supported: ${template}`;
+}
+
+/** The CUDA devices that it was told. */
+export function devicesOf(given: Arguments): string[] {
+  return (given.value('--device') ?? '').split(',').filter((device) => device.startsWith('CUDA'));
+}
+
+const EXITS = [
+  "0.00.010.099 E srv    load_model: failed to load model, '/models/model.gguf'",
+  '0.00.013.007 E srv  llama_server: exiting due to model loading error',
+];
+
+/** What it prints when an adapter's file is not there. */
+export function missingAdapterLines(path: string): string[] {
+  return [
+    `0.00.020.552 E llama_adapter_lora_init: failed to open '${path}': No such file or directory`,
+    `0.00.020.634 E cmn  common_init_: failed to load lora adapter '${path}'`,
+    "0.00.020.660 E cmn  common_init_: failed to create context with model '/models/model.gguf'",
+    "0.00.020.687 E srv    load_model: failed to create_context with model '/models/model.gguf'",
+    ...EXITS.slice(1),
   ];
 }
 
@@ -94,10 +163,9 @@ export function llamaServerFailures(): Record<FailedStart, FailedStartText> {
     exitCode: 1,
     lines: [
       ...lines,
-      'llama_model_load_from_file_impl: failed to load model',
-      "common_init_from_params: failed to load model '/models/model.gguf'",
-      "srv    load_model: failed to load model, '/models/model.gguf'",
-      'main: exiting due to model loading error',
+      '0.00.010.066 E llama_model_load_from_file_impl: failed to load model',
+      "0.00.010.082 E cmn  common_init_: failed to load model '/models/model.gguf'",
+      ...EXITS,
     ],
   });
   const weights = [

@@ -16,15 +16,23 @@ export interface LlamaServer {
   readonly contextTokens: number;
   readonly metrics: boolean;
   readonly embeds: boolean;
+  /** Whether vectors of tokens become one. */
+  readonly pools: boolean;
+  /** Whether its template knows tools. */
+  readonly tools: boolean;
 }
 
 const STREAM_ERROR = { error: { code: 500, message: 'Compute error at /models/secret.gguf', type: 'server_error' } };
 
+/** Fields that must be numbers. */
+const NUMBERS = new Set(['temperature', 'mirostat', 'repeat_penalty']);
+
 /** All of them. */
 export function llamaServerRoutes(server: LlamaServer): Readonly<Record<string, FakeRoute>> {
-  const { state, model, contextTokens, slots, embeds } = server;
+  const { state, model, contextTokens, slots, embeds, pools, tools } = server;
   const openAi = openAiRoutes({
     ...server,
+    billsEachChoice: true,
     reasoningField: 'reasoning_content',
     tokenIds: false,
     streamError: STREAM_ERROR,
@@ -32,6 +40,9 @@ export function llamaServerRoutes(server: LlamaServer): Readonly<Record<string, 
   });
   return {
     ...openAi,
+    // Tools that its template does not know are dropped.
+    'POST /v1/chat/completions': ({ body, ...exchange }) =>
+      openAi['POST /v1/chat/completions']?.({ ...exchange, body: tools ? body : { ...body, tools: undefined } }),
     'GET /health': ({ reply }) => reply(200, { status: 'ok' }),
     'GET /v1/models': ({ reply }) =>
       reply(200, {
@@ -39,7 +50,12 @@ export function llamaServerRoutes(server: LlamaServer): Readonly<Record<string, 
         data: [{ id: model, object: 'model', owned_by: 'llamacpp', meta: { n_ctx_train: 8192 } }],
       }),
     'GET /props': ({ reply }) =>
-      reply(200, { default_generation_settings: { n_ctx: contextTokens }, total_slots: slots, model_path: model }),
+      reply(200, {
+        default_generation_settings: { n_ctx: contextTokens },
+        total_slots: slots,
+        model_path: model,
+        chat_template_caps: { supports_system_role: true, supports_tools: tools, supports_tool_calls: tools },
+      }),
     'GET /metrics': ({ reply }) =>
       server.metrics ? reply(200, metricsText(state)) : reply(501, notSupported('metrics endpoint', '--metrics')),
     'GET /slots': ({ reply }) =>
@@ -67,13 +83,18 @@ export function llamaServerRoutes(server: LlamaServer): Readonly<Record<string, 
         error: () => Buffer.from(`data: ${JSON.stringify(STREAM_ERROR)}\n\n`),
       });
     },
-    'POST /v1/embeddings': (exchange) =>
-      embeds ? embeddingsRoute(server)(exchange) : exchange.reply(501, notSupported('embeddings', '--embeddings')),
+    'POST /v1/embeddings': (exchange) => {
+      if (!embeds) exchange.reply(501, notSupported('embeddings', '--embeddings'));
+      else if (pools) return embeddingsRoute(server)(exchange);
+      else refuse(exchange, "Pooling type 'none' is not OAI compatible. Please use a different pooling type");
+    },
   };
 }
 
-function refuses({ embeds, slots, contextTokens }: LlamaServer, { body, reply }: FakeExchange): boolean {
+function refuses({ embeds, slots, contextTokens }: LlamaServer, exchange: FakeExchange): boolean {
+  const { body, reply } = exchange;
   const choices = Number(body.n_cmpl ?? body.n ?? 1);
+  const text = Object.keys(body).find((field) => NUMBERS.has(field) && typeof body[field] === 'string');
   if (embeds) {
     reply(501, {
       error: {
@@ -83,8 +104,10 @@ function refuses({ embeds, slots, contextTokens }: LlamaServer, { body, reply }:
       },
     });
   } else if (choices > slots) {
-    const message = 'n_cmpl cannot be greater than the number of slots, please increase -np';
-    reply(400, { error: { code: 400, message, type: 'invalid_request_error' } });
+    const field = body.n_cmpl === undefined ? 'n' : 'n_cmpl';
+    refuse(exchange, `Field '${field}': Value must be between 1 <= value <= ${slots}, but got ${choices}`);
+  } else if (text !== undefined) {
+    refuse(exchange, `Field '${text}': [json.exception.type_error.302] type must be number, but is string`);
   } else if (JSON.stringify(body.prompt ?? body.messages).includes('very long')) {
     reply(400, {
       error: {
@@ -97,6 +120,10 @@ function refuses({ embeds, slots, contextTokens }: LlamaServer, { body, reply }:
     });
   } else return false;
   return true;
+}
+
+function refuse({ reply }: FakeExchange, message: string): void {
+  reply(400, { error: { code: 400, message, type: 'invalid_request_error' } }, { connection: 'close' });
 }
 
 function notSupported(what: string, option: string): object {
