@@ -23,7 +23,8 @@ export async function describeWhenSettled(inference: InferenceContext): Promise<
   return inference.engines().map(describe);
 }
 
-function describe({ name, modelId, deviceKind, state, failure }: Engine): string {
+function describe({ name, modelId, deviceKind, state, failure, onDemand }: Engine): string {
   if (state === EngineState.READY) return `${modelId || name} on ${deviceKind}`;
+  if (state === EngineState.STOPPED && onDemand) return `${modelId || name}, loaded by the first request`;
   return `${modelId || name} is not ready: ${failure?.hint || 'see the log'}`;
 }

@@ -993,6 +993,8 @@ export const InferenceService: GenService<{
    *
    * Errors:
    *   NOT_FOUND / MODEL_NOT_FOUND – no such engine.
+   *   NOT_FOUND / NOT_FOUND – no such node.
+   *   INVALID_ARGUMENT / INVALID_FIELD – several nodes have the engine; name one in `node`.
    *   UNAVAILABLE / SHUTTING_DOWN – the process ends before the engine's log does – follow again after RetryInfo.retry_delay.
    *
    * @generated from rpc mesh.inference.v1.InferenceService.TailLogs
