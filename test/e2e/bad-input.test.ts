@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type FakeEngine, startFakeEngine } from '../engines/fake-engine.ts';
+import { sendUntilStored } from '../harness/answers.ts';
 import { arrangements, startMesh, type TestMesh } from '../harness/mesh.ts';
 import { eventually } from '../harness/processes.ts';
 
@@ -80,11 +81,10 @@ describe.each(arrangements())('bad input, %s', (arrangement) => {
     const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
     mesh = await startMesh(arrangement, { config: { inference: { models } } });
     // A stream that runs beside everything that follows.
-    const stream = await post({
-      body: json({ model: 'fake', messages, stream: true, max_tokens: 100_000 }),
-      status: 200,
-    });
+    const body = json({ model: 'fake', messages, stream: true, max_tokens: 100_000 });
+    const stream = await sendUntilStored(() => post({ body, status: 200 }));
     running = stream.text();
+    if (stream.status !== 200) throw new Error(`no stream: ${stream.status} ${await running}`);
   });
   afterAll(async () => {
     await engine.stop();

@@ -4,8 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { type FakeEngine, startFakeEngine } from '../engines/fake-engine.ts';
+import { sendUntilStored } from '../harness/answers.ts';
 import { type Ledger, readLedger } from '../harness/ledger.ts';
 import { arrangements, startMesh, type TestMesh } from '../harness/mesh.ts';
+import { stretched } from '../harness/patience.ts';
 import { eventually } from '../harness/processes.ts';
 
 describe.each(arrangements())('limits and bills, %s', (arrangement) => {
@@ -96,7 +98,8 @@ describe.each(arrangements())('limits and bills, %s', (arrangement) => {
   test('a client that leaves after 5 tokens pays 5 tokens', async () => {
     await engine.script({ atToken: 5, tokens: 50, fault: 'hang' });
     const controller = new AbortController();
-    const answer = await chat({ stream: true, max_tokens: 50 }, controller.signal);
+    const answer = await sendUntilStored(() => chat({ stream: true, max_tokens: 50 }, controller.signal));
+    expect(answer.status).toBe(200);
     let text = '';
     for await (const chunk of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
       text += chunk;
@@ -147,6 +150,6 @@ describe.each(arrangements())('limits and bills, %s', (arrangement) => {
     expect((await chat()).status).toBe(200);
     const headers = { authorization: `Bearer ${mesh.adminKey}` };
     await createClient(AuthService, transport()).revokeApiKey({ keyId: key.id }, { headers });
-    await eventually('the key is refused', async () => (await chat()).status === 401, 6_000);
+    await eventually('the key is refused', async () => (await chat()).status === 401, stretched(6_000));
   });
 });

@@ -3,10 +3,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { startFakeEngine } from '../engines/fake-engine.ts';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { type FakeEngine, startFakeEngine } from '../engines/fake-engine.ts';
+import type { FakeScript } from '../engines/fake-openai.ts';
+import { eventuallyBefore, sendUntilStored } from '../harness/answers.ts';
 import { readLedger } from '../harness/ledger.ts';
-import { arrangements, startMesh } from '../harness/mesh.ts';
+import { type Arrangement, arrangements, startMesh, type TestMesh } from '../harness/mesh.ts';
+import { stretched } from '../harness/patience.ts';
 import { eventually, freePort, startProgram } from '../harness/processes.ts';
 
 const main = resolve(import.meta.dirname, '../../services/main.ts');
@@ -161,83 +164,84 @@ describe('no engine outlives the mesh', () => {
     const engines = descendants(program.child.pid ?? 0);
     expect(engines.length).toBeGreaterThan(0);
     await program.stop(signal);
-    await eventually('no engine is left', () => !engines.some(lives), 5_000);
+    await eventually('no engine is left', () => !engines.some(lives), stretched(5_000));
   });
 });
 
+interface Serving {
+  readonly mesh: TestMesh;
+  readonly engine: FakeEngine;
+  /** Asks for a long stream; of one that is taken the head is here when its first token is. */
+  stream(): Promise<Response>;
+}
+
+/** A mesh in front of a fake engine with a script; both are stopped when the test is over. */
+async function serve(arrangement: Arrangement, script: FakeScript): Promise<Serving> {
+  const engine = await startFakeEngine(script);
+  onTestFinished(() => engine.stop());
+  const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
+  const mesh = await startMesh(arrangement, { config: { inference: { models }, server: { drain_seconds: 60 } } });
+  onTestFinished(() => mesh.stop());
+  const send = () =>
+    fetch(`${mesh.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 100_000 }),
+    });
+  return { mesh, engine, stream: () => sendUntilStored(send) };
+}
+
 describe.each(arrangements())('SIGTERM, %s', (arrangement) => {
   test('running streams end as they should, new work is refused, every process ends with 0', async () => {
-    const engine = await startFakeEngine({ tokens: 250, everyMs: 20 });
-    const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
-    const mesh = await startMesh(arrangement, { config: { inference: { models }, server: { drain_seconds: 20 } } });
-    const send = () =>
-      fetch(`${mesh.url}/v1/chat/completions`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 250 }),
-      });
-    const running = await send();
+    const { mesh, engine, stream } = await serve(arrangement, { tokens: 250, holdAtToken: 100 });
+    const running = await stream();
+    expect(running.status).toBe(200);
     const front = mesh.processes.get('facade') ?? mesh.processes.get('all');
     front?.child.kill('SIGTERM');
     await eventually('new work is refused', async () => {
-      const refused = await send();
+      const refused = await stream();
+      // One that was taken before the signal goes on with the first.
+      if (refused.status === 200) void refused.text().catch(() => {});
       return refused.status === 503 && refused.headers.get('retry-after') !== null;
     });
+    await engine.go();
     const text = await running.text();
     expect(text).toContain(' t249');
     expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
     const ends = await Promise.all([...mesh.processes].map(async ([role, program]) => [role, await program.stop()]));
     expect(ends).toEqual([...mesh.processes.keys()].map((role) => [role, 0]));
-    await mesh.stop();
-    await engine.stop();
   });
 
   test('all processes told at once: what runs is finished, delivered and charged', async () => {
-    const engine = await startFakeEngine({ tokens: 60, everyMs: 20 });
-    const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
-    const mesh = await startMesh(arrangement, { config: { inference: { models }, server: { drain_seconds: 20 } } });
-    const running = await fetch(`${mesh.url}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 60 }),
-    });
+    const { mesh, engine, stream } = await serve(arrangement, { tokens: 60, holdAtToken: 10 });
+    const running = await stream();
     const ends = Promise.all([...mesh.processes.values()].map((program) => program.stop()));
+    await engine.go();
     const text = await running.text();
     expect(text).toContain(' t59');
     expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
     expect(new Set(await ends)).toEqual(new Set([0]));
     const keyId = /^im_([^_]+)_/.exec(mesh.adminKey)?.[1] ?? '';
     expect(await readLedger(mesh, keyId)).toMatchObject({ requests: 1, completionTokens: 60, held: 0 });
-    await mesh.stop();
-    await engine.stop();
   });
 });
 
 test.runIf(arrangements().includes('six processes'))(
   "a killed inference process is the mesh's fault and not the caller's: an error event, or 503 before the first token",
   async () => {
-    const engine = await startFakeEngine({ tokens: 1000, everyMs: 20 });
-    const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
-    const mesh = await startMesh('six processes', { config: { inference: { models } } });
-    const chat = () =>
-      fetch(`${mesh.url}/v1/chat/completions`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${mesh.adminKey}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ messages: [{ role: 'user', content: 'hi' }], stream: true, max_tokens: 1000 }),
-      });
-    const started = await chat();
-    await engine.script({ headersMs: 60_000 });
-    const waiting = chat();
-    await eventually('both are with the engine', async () => (await engine.counts()).running === 2);
+    const { mesh, engine, stream } = await serve('six processes', { tokens: 250, holdAtToken: 100 });
+    const started = (await stream()).text();
+    await engine.script({ headersMs: 600_000 });
+    const waiting = stream();
+    const both = async () => (await engine.counts()).running === 2;
+    await eventuallyBefore({ started, waiting }, 'both are with the engine', both);
     mesh.processes.get('inference')?.child.kill('SIGKILL');
-    const text = await started.text();
+    const text = await started;
     expect(text).toMatch(/data: \{"error":\{[^}]*"type":"server_error"/);
     expect(text).not.toContain('[DONE]');
     const refused = await waiting;
     expect(refused.status).toBe(503);
     expect(refused.headers.get('retry-after')).not.toBeNull();
     expect(await refused.text()).not.toMatch(/127\.0\.0\.1|ECONN|http\/2/);
-    await mesh.stop();
-    await engine.stop();
   },
 );

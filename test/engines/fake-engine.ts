@@ -29,6 +29,8 @@ export interface FakeEngine {
   readonly child: ChildProcess;
   /** What it does from now on. */
   script(script: FakeScript): Promise<void>;
+  /** Lets go on what waits at `holdAtToken`. */
+  go(): Promise<void>;
   counts(): Promise<FakeCounts>;
   /** Kills it and waits until it is gone. */
   stop(): Promise<void>;
@@ -49,6 +51,9 @@ export async function startFakeEngine(script: FakeScript = {}, port = 0): Promis
     child,
     async script(next) {
       await fetch(`${origin}/script`, { method: 'POST', body: JSON.stringify(next) });
+    },
+    async go() {
+      await fetch(`${origin}/go`, { method: 'POST' });
     },
     async counts() {
       return (await (await fetch(`${origin}/running`)).json()) as FakeCounts;

@@ -2,7 +2,8 @@
 //
 //   node test/engines/fake-openai.ts '<script as JSON>' [--port N | --socket PATH]
 //
-// It prints {"port":N} (or {"socket":PATH}) when it listens. See FakeScript for the script; `POST /script` replaces it.
+// It prints {"port":N} (or {"socket":PATH}) when it listens. See FakeScript for the script; `POST /script` replaces it, and
+// `POST /go` lets go on what waits at its `holdAtToken`.
 // `GET /running` tells what is really in flight, counted by sockets: {"running","aborted","served","blocked","probes","last"}.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -22,6 +23,8 @@ export interface FakeScript {
   readonly firstTokenMs?: number;
   /** Wait before the headers, in milliseconds. */
   readonly headersMs?: number;
+  /** Wait before this token for `POST /go`; after it nothing waits until the next script. */
+  readonly holdAtToken?: number;
   /** Tokens per write. */
   readonly perWrite?: number;
   /** Tokens per chunk (one text, several ids). */
@@ -74,6 +77,7 @@ const FLUSH_MS = 20;
 const counts = { running: 0, aborted: 0, served: 0, blocked: 0, probes: 0 };
 let script: FakeScript = JSON.parse(process.argv[2] ?? '{}');
 let healthFailures = script.healthFailures ?? 0;
+let gate = Promise.withResolvers<void>();
 let last: unknown;
 
 const server = createServer((request, response) => {
@@ -95,6 +99,11 @@ async function route(request: IncomingMessage, response: ServerResponse): Promis
   if (path === 'POST /script') {
     script = JSON.parse(body);
     healthFailures = script.healthFailures ?? 0;
+    gate = Promise.withResolvers<void>();
+    return json(response, 200, {});
+  }
+  if (path === 'POST /go') {
+    gate.resolve();
     return json(response, 200, {});
   }
   if (path === 'POST /tokenize') return json(response, 200, { tokens: [1, 2, 3], count: 3 });
@@ -147,6 +156,7 @@ async function generate(
   if (fake.firstTokenMs) await delay(fake.firstTokenMs);
   let pending: Buffer[] = [];
   for (let token = 0; token < total; token += perChunk) {
+    if (fake.holdAtToken === token) await gate.promise;
     if (response.destroyed) return;
     if (fake.fault && token >= (fake.atToken ?? 0)) {
       if (pending.length > 0) await write(fake, response, Buffer.concat(pending));

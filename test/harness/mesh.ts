@@ -10,7 +10,7 @@ const root = resolve(import.meta.dirname, '../..');
 export type Arrangement = 'one process' | 'six processes';
 
 /** Six cold processes and their engines on a machine that may do other work. */
-const READY_TIMEOUT_MS = 50_000;
+const READY_TIMEOUT_MS = 100_000;
 
 const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
 

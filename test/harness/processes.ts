@@ -47,11 +47,14 @@ export function startProgram(
   };
 }
 
+/** Generous: six cold processes share two cores with another test. */
+const PATIENCE_MS = 60_000;
+
 /** Waits until `condition` gives a value that is not undefined or false; fails with `what` and the last error otherwise. */
 export async function eventually<T>(
   what: string,
   condition: () => Promise<T> | T,
-  timeoutMs = 20_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<NonNullable<T>> {
   const endsAtMs = performance.now() + timeoutMs;
   let lastError: unknown;
