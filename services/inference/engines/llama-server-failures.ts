@@ -25,6 +25,11 @@ export const LLAMA_SERVER_FAILURES: readonly FailureSignature[] = [
     hint: 'An adapter or projector that extra_args name cannot be read, or belongs to another model. Correct its path.',
   },
   {
+    pattern: /failed to initialize the context: (?!.*(?:allocate|reserve|memory))/,
+    cause: FailureCause.BAD_FLAG,
+    hint: 'The settings do not go together, or not with the model; the line says why. Correct max_model_len, max_concurrency or extra_args.',
+  },
+  {
     pattern: /failed to allocate buffer for kv cache|failed to (?:initialize the context|create context)/,
     cause: FailureCause.OUT_OF_MEMORY_KV_CACHE,
     hint: 'The weights fit, the cache does not. Lower max_model_len or max_concurrency, or quantize the cache (-ctk, -ctv).',
@@ -76,6 +81,11 @@ export const LLAMA_SERVER_FAILURES: readonly FailureSignature[] = [
     pattern: /what\(\): +Resource temporarily unavailable/,
     cause: FailureCause.EXITED_UNASKED,
     hint: 'It may start no more threads. Lower max_concurrency or -t, or raise the limit of tasks of this service or container.',
+  },
+  {
+    pattern: /GGML_ASSERT\(/,
+    cause: FailureCause.EXITED_UNASKED,
+    hint: 'A check in it failed: a defect of its version, or settings that it cannot combine. Where it pools vectors, max_concurrency must divide -ub (512).',
   },
   {
     pattern: /terminate called after throwing/,

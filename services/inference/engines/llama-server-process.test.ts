@@ -219,6 +219,27 @@ describe('the process', () => {
       ],
     ],
     [
+      'more sequences than it takes',
+      FailureCause.BAD_FLAG,
+      [
+        '0.00.423.291 E llama_init_from_model: failed to initialize the context: n_seq_max must be <= 256',
+        "0.00.423.323 E cmn  common_init_: failed to create context with model '/m.gguf'",
+      ],
+    ],
+    [
+      'a cache that does not fit',
+      FailureCause.OUT_OF_MEMORY_KV_CACHE,
+      [
+        '0.00.074.722 E llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache',
+        "0.00.074.776 E cmn  common_init_: failed to create context with model '/m.gguf'",
+      ],
+    ],
+    [
+      'a check of its own',
+      FailureCause.EXITED_UNASKED,
+      ['ggml/src/ggml.c:3354: GGML_ASSERT(ggml_can_mul_mat(a, b)) failed', '#2  0x000055dfa99893c8 in ggml_abort ()'],
+    ],
+    [
       'a projector that is not there',
       FailureCause.BAD_FLAG,
       [
@@ -242,6 +263,7 @@ describe('the process', () => {
     const hintOf = (line: string) => failureIn([line], LLAMA_SERVER_FAILURES)?.hint;
     expect(hintOf('error while handling argument "--device": invalid device: CUDA0')).toContain('see the device');
     expect(hintOf('  what():  Resource temporarily unavailable')).toContain('threads');
+    expect(hintOf('ggml.c:3354: GGML_ASSERT(ggml_can_mul_mat(a, b)) failed')).toContain('max_concurrency');
     expect(hintOf("terminate called after throwing an instance of 'std::bad_optional'")).toContain('line behind');
   });
 

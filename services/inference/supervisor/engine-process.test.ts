@@ -3,7 +3,12 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import { type Engine, EngineState, FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import {
+  type Engine,
+  EngineCapabilitiesSchema,
+  EngineState,
+  FailureCause,
+} from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { fakeAdapter } from '../../../test/engines/fake-adapter.ts';
 import { isRunning } from '../../../test/engines/processes.ts';
 import { RecordingSink, recordingCall } from '../../../test/engines/recording-sink.ts';
@@ -92,6 +97,14 @@ describe('a life', () => {
     const { processId } = supervised.last();
     await supervised.engine.stop(0);
     expect(isRunning(processId)).toBe(false);
+  });
+
+  test('tells what it can honour, by its probe where that knows better than its adapter', async () => {
+    const capabilities = create(EngineCapabilitiesSchema, { chat: true, tools: true });
+    const better = begin(fakeAdapter({}, { probe: () => ({ capabilities }) }));
+    const other = begin(fakeAdapter());
+    for (const supervised of [better, other]) await untilState(supervised, EngineState.READY);
+    expect([better.last(), other.last()].map((engine) => engine.capabilities?.tools)).toEqual([true, false]);
   });
 
   test('shows how far it is', async () => {
