@@ -38,9 +38,8 @@ export class OpenAiBill {
     return false;
   }
 
-  /** Counts `tokens` of a choice; `timings` are those of a chunk with this choice alone. */
-  onTokens(choice: number, tokens: number, timings: OpenAiTimings | null | undefined): void {
-    const soFar = timings?.predicted_n;
+  /** Counts `tokens` of a choice; `soFar` is what the server says that the choice has by now. */
+  onTokens(choice: number, tokens: number, soFar: number | undefined): void {
     this.#setMade(choice, isCount(soFar) ? soFar : (this.#made[choice] ?? 0) + tokens);
   }
 

@@ -90,6 +90,22 @@ test.each([
   expect(error.metadata.field).toBe(field);
 });
 
+test('what Python prints of a body that does not validate is not handed on', async () => {
+  const told = async (message: string, param: string) =>
+    await openai.failure({ status: 400, body: { error: { message, param, type: 'Bad Request', code: 400 } } });
+  const input = "'input': '<list of 5 items>'";
+  const two = `2 validation errors:\n  {'type': 'literal_error', 'loc': 'body.stop', 'msg': "Input should be 'x'", ${input}}\n  {'type': 'too_long', 'loc': 'body.stop', 'msg': 'List should have at most 4 items', ${input}}`;
+  expect(await told(two, 'body.stop')).toMatchObject({
+    reason: 'INVALID_FIELD',
+    message: "Input should be 'x'; List should have at most 4 items",
+    metadata: { field: 'stop' },
+  });
+  expect(await told("1 validation error:\n  {'type': 'x'}", 'body.messages[0].content')).toMatchObject({
+    message: 'The request is not valid.',
+    metadata: { field: 'messages.0.content' },
+  });
+});
+
 test('a field is named with dots whatever the engine writes, and not at all when it is no name', async () => {
   const field = async (param: string) =>
     (await openai.failure({ status: 400, body: { error: { message: 'bad', param } } })).metadata.field;

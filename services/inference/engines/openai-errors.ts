@@ -1,6 +1,6 @@
 import { errors } from 'undici';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
-import { loggedCause, publicMessage, readToldError, type ToldError } from './told-error.ts';
+import { codeOf, loggedCause, publicMessage, readToldError, type ToldError } from './told-error.ts';
 
 /** How long a caller shall wait when the engine does not say, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
@@ -68,6 +68,18 @@ export function errorOfResponse(engine: string, response: OpenAiAnswer): MeshErr
     metadata: { engine, ...(told.field === undefined ? {} : { field: told.field }) },
     cause,
   });
+}
+
+/**
+ * What an error means that stands in a stream under the status 200 that was sent before: as long as no token has come, what
+ * it had meant with its code as status; vLLM refuses so what only its engine can refuse.
+ */
+export function errorInStream(engine: string, error: unknown, tokens: number): MeshError {
+  const code = Number(codeOf(error));
+  if (tokens === 0 && code >= 400 && code < 600) {
+    return errorOfResponse(engine, { status: code, retryAfter: undefined, body: JSON.stringify({ error }) });
+  }
+  return engineFailed(engine, new Error(`error in mid-stream, code ${codeOf(error)}`));
 }
 
 function isContextLength(error: ToldError): boolean {

@@ -19,10 +19,9 @@ export interface OpenAiDialect {
   /** The body fields that it honours. Unset: any; it refuses by itself what it does not know. */
   readonly fields?: ReadonlySet<string>;
   /**
-   * What to ask for when a text or token prompt comes without max_tokens, whose default upstream is 16; null where that
-   * says as many as fit. Unset: nothing.
+   * What to ask for when a text or token prompt comes without max_tokens, whose default upstream is 16. Unset: nothing.
    */
-  readonly unboundedTokens?: number | null;
+  readonly unboundedTokens?: number | undefined;
   /** Whether its stream counts tokens in every chunk when asked to. */
   readonly continuousUsage: boolean;
 }

@@ -7,6 +7,16 @@ import {
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { FakeScript } from '../../../test/engines/fake-openai.ts';
 import { attachOpenAi, chatRequest, type OpenAiAttachment } from '../../../test/engines/openai-attachment.ts';
+import { OpenAiStream } from './openai-stream.ts';
+
+const started = {
+  $typeName: 'mesh.generation.v1.Started' as const,
+  requestId: 'r',
+  model: 'm',
+  modelId: 'm',
+  engine: 'chat',
+  limits: [],
+};
 
 let openai: OpenAiAttachment;
 beforeAll(async () => {
@@ -59,6 +69,31 @@ test('several tokens in a chunk are counted by their ids, else by the running bi
   expect(await counts({ continuousUsage: true })).toEqual([3, 6]);
   expect(await counts({})).toEqual([1, 2]);
   expect((await openai.run({ ...script, continuousUsage: true })).deltas[0]?.promptTokens).toBe(5);
+});
+
+test.each([
+  [
+    { message: 'bad bias', param: 'logit_bias', code: 400 },
+    { reason: 'INVALID_FIELD', metadata: { field: 'logit_bias' } },
+  ],
+  [{ message: "This model's maximum context length is 9 tokens.", code: 400 }, { reason: 'CONTEXT_LENGTH_EXCEEDED' }],
+  [{ message: 'no model', code: 404 }, { reason: 'ENGINE_FAILED' }],
+  [{ message: 'it died', code: 500 }, { reason: 'ENGINE_FAILED' }],
+  [{ message: 'it died' }, { reason: 'ENGINE_FAILED' }],
+])('an error in a stream (%j) is what its code says, until a token has come', (error, expected) => {
+  const send = (...chunks: object[]): unknown => {
+    const stream = new OpenAiStream(started, 1);
+    try {
+      for (const chunk of chunks) stream.push(Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`));
+      return undefined;
+    } catch (thrown) {
+      return thrown;
+    }
+  };
+  expect(send({ choices: [{ index: 0, delta: { role: 'assistant' } }] }, { error })).toMatchObject(expected);
+  expect(send({ choices: [{ index: 0, delta: { content: 'a' } }] }, { error })).toMatchObject({
+    reason: 'ENGINE_FAILED',
+  });
 });
 
 test('a server that sends no bill gets ours', async () => {

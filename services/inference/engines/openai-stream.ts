@@ -8,11 +8,11 @@ import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { TokenGroups } from '../stream/token-groups.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
 import { isCount, OpenAiBill } from './openai-bill.ts';
-import type { OpenAiChoice, OpenAiChunk, OpenAiTimings, OpenAiToolCall } from './openai-chunk.ts';
-import { engineFailed, engineLost } from './openai-errors.ts';
+import type { OpenAiChoice, OpenAiChunk, OpenAiToolCall } from './openai-chunk.ts';
+import { engineFailed, engineLost, errorInStream } from './openai-errors.ts';
 import { appendLogprobs } from './openai-logprobs.ts';
 import { SseDecoder } from './sse-decoder.ts';
-import { codeOf, parseEngineJson } from './told-error.ts';
+import { parseEngineJson } from './told-error.ts';
 
 /** The largest event that is taken, in bytes: many tokens with 20 alternatives each fit many times. */
 const FRAME_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -25,8 +25,16 @@ const FINISH_REASONS: Readonly<Record<string, FinishReason>> = {
   content_filter: FinishReason.CONTENT_FILTER,
 };
 
-/** What an error in mid-stream means. */
-type ErrorReader = (engine: string, error: unknown) => MeshError;
+/** What an error in a stream means after that many tokens. */
+type ErrorReader = (engine: string, error: unknown, tokens: number) => MeshError;
+
+/** How a server's streams differ. */
+export interface OpenAiStreamForm {
+  /** What an error in a stream means. Default errorInStream. */
+  readonly toldError?: ErrorReader;
+  /** Whether the usage in a chunk with tokens counts those of its choice alone. Default: it is not read with several. */
+  readonly countsEachChoice?: boolean;
+}
 
 /** The bytes of an OpenAI-compatible SSE answer → generation events. Does no I/O. */
 export class OpenAiStream implements AnswerDecoder {
@@ -34,15 +42,14 @@ export class OpenAiStream implements AnswerDecoder {
   readonly #groups = new TokenGroups();
   readonly #decoder = new SseDecoder((data) => this.#onData(data), FRAME_LIMIT_BYTES);
   readonly #choices: number;
-  readonly #toldError: ErrorReader;
+  readonly #form: OpenAiStreamForm;
   /** The choices that have finished. */
   readonly #finished = new Set<number>();
   readonly #bill: OpenAiBill;
   #complete = false;
 
-  /** `toldError` says what an error in mid-stream means. Default: the engine failed. */
-  constructor(started: Started, choices: number, toldError: ErrorReader = failedMidStream) {
-    this.#toldError = toldError;
+  constructor(started: Started, choices: number, form: OpenAiStreamForm = {}) {
+    this.#form = form;
     this.#engine = started.engine;
     this.#choices = choices;
     this.#bill = new OpenAiBill(choices, this.#groups);
@@ -96,22 +103,23 @@ export class OpenAiStream implements AnswerDecoder {
     }
     const chunk = parseEngineJson(data) as OpenAiChunk | null;
     if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
-    if (chunk.error) throw this.#toldError(this.#engine, chunk.error);
+    const { toldError = errorInStream, countsEachChoice } = this.#form;
+    if (chunk.error) throw toldError(this.#engine, chunk.error, this.completionTokens);
     const choices = chunk.choices ?? [];
     // The bill first: a server that counts as it goes sends it with the tokens that it counts.
     const counted = this.#bill.onChunk(chunk.usage, chunk.timings, choices.length);
-    const timings = choices.length === 1 && this.#choices > 1 ? chunk.timings : undefined;
+    const soFar = chunk.timings?.predicted_n ?? (countsEachChoice ? chunk.usage?.completion_tokens : undefined);
     for (let index = 0; index < choices.length; index++) {
       const choice = choices[index];
-      if (choice) this.#onChoice(choice, counted, timings);
+      if (choice) this.#onChoice(choice, counted, choices.length === 1 ? soFar : undefined);
     }
   }
 
-  #onChoice(choice: OpenAiChoice, counted: boolean, timings: OpenAiTimings | null | undefined): void {
+  #onChoice(choice: OpenAiChoice, counted: boolean, soFar: number | undefined): void {
     const index = choice.index ?? 0;
     if (!isCount(index) || index >= this.#choices) throw new Error('choice out of range');
     const tokens = this.#append(choice, index);
-    if (!counted) this.#bill.onTokens(index, tokens, timings);
+    if (!counted) this.#bill.onTokens(index, tokens, soFar);
     if (typeof choice.finish_reason === 'string') this.#onFinish(choice, index, choice.finish_reason);
   }
 
@@ -155,10 +163,6 @@ export class OpenAiStream implements AnswerDecoder {
     this.#complete = true;
     this.#groups.push({ case: 'usage', value: this.#bill.usage });
   }
-}
-
-function failedMidStream(engine: string, error: unknown): MeshError {
-  return engineFailed(engine, new Error(`error in mid-stream, code ${codeOf(error)}`));
 }
 
 function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {

@@ -77,3 +77,12 @@ test('an engine that ends at stop texts by itself is waited for: its bill comes 
   expect(cutter.take()[0]?.event).toMatchObject({ case: 'usage', value: { promptTokens: 7, completionTokens: 2 } });
   expect(cutter.complete).toBe(true);
 });
+
+test('an engine that goes on is billed for the prompt that it told with its tokens', () => {
+  const cutter = new StopCutter(new OpenAiStream(started, 1), ['END']);
+  const chunk = { choices: [{ index: 0, text: 'xEND' }], usage: { prompt_tokens: 5, completion_tokens: 2 } };
+  cutter.push(Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`));
+  const [usage] = cutter.take().flatMap(({ event }) => (event.case === 'usage' ? [event.value] : []));
+  expect(usage).toMatchObject({ promptTokens: 5, completionTokens: 2 });
+  expect(cutter.leftRunning).toBe(true);
+});

@@ -19,6 +19,7 @@ export class StopCutter implements AnswerDecoder {
   #held: Delta[] = [];
   #ready: GenerationEvent[] = [];
   #stop: string | undefined;
+  #promptTokens = 0;
   /** The engine has ended by itself: its bill follows. */
   #ended = false;
   #complete = false;
@@ -78,6 +79,7 @@ export class StopCutter implements AnswerDecoder {
   }
 
   #onDelta(delta: Delta): void {
+    this.#promptTokens = Math.max(this.#promptTokens, delta.promptTokens);
     this.#held.push(delta);
     const text = this.#held.map((held) => held.text).join('');
     const match = findStop(text, this.#stops);
@@ -118,7 +120,7 @@ export class StopCutter implements AnswerDecoder {
     this.#complete = true;
     const value = usage ?? {
       $typeName: 'mesh.generation.v1.Usage' as const,
-      promptTokens: 0,
+      promptTokens: this.#promptTokens,
       completionTokens: this.completionTokens,
       cachedTokens: 0,
       reasoningTokens: 0,

@@ -16,11 +16,10 @@ export class TgiChatStream implements AnswerDecoder {
   readonly #called = new Set<number>();
 
   constructor(started: Started) {
-    this.#inner = new OpenAiStream(
-      started,
-      1,
-      (engine, error) => errorOfTgiEvent(engine, { error }) ?? engineFailed(engine, new Error('an empty error')),
-    );
+    this.#inner = new OpenAiStream(started, 1, {
+      toldError: (engine, error) =>
+        errorOfTgiEvent(engine, { error }) ?? engineFailed(engine, new Error('an empty error')),
+    });
   }
 
   get complete(): boolean {

@@ -12,6 +12,10 @@ const CODE_NAME = /^[\w.-]{1,64}$/;
 const URLS = /\b[a-z][a-z0-9+.-]{0,20}:\/\/[^\s'"`<>]*/gi;
 const PATHS = /(?<![\w<])(?:(?:\/[^\s'"`/\\,;:()<>[\]{}|]+){2,}\/?|\/[\w-]+\.\w+|[A-Za-z]:\\[^\s'"`<>|]+)/g;
 
+/** "2 validation errors:", and what each says: `'msg': 'Input should be …'`. */
+const VALIDATION_ERRORS = /^\d+ validation errors?:\n/;
+const DICT_MESSAGE = /'msg': (?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")/g;
+
 /** What an engine says of an error. */
 export interface ToldError {
   /** As the engine says it, to be read and never handed on. */
@@ -50,7 +54,7 @@ export function readToldError(body: string): ToldError | undefined {
   const message = typeof inner === 'string' ? inner : property(error, 'message');
   if (typeof message !== 'string' || message === '') return undefined;
   return {
-    message: message.slice(0, READ_LIMIT),
+    message: withoutDicts(message.slice(0, READ_LIMIT)),
     field: fieldName(property(error, 'param')),
     code: codeOf(error),
     promptTokens: count(property(error, 'n_prompt_tokens')),
@@ -90,10 +94,17 @@ function readDetail(detail: unknown): ToldError | undefined {
   };
 }
 
-/** With dots, as the mesh writes it: "messages[0].content" → "messages.0.content". */
+/** With dots and within the body, as the mesh writes it: "messages[0].content", "body.messages.0.content" → "messages.0.content". */
 function fieldName(value: unknown): string | undefined {
   if (typeof value !== 'string' || !FIELD_NAME.test(value)) return undefined;
-  return value.replace(/\[(\w+)\]/g, '.$1');
+  return value.replace(/^body\./, '').replace(/\[(\w+)\]/g, '.$1');
+}
+
+/** vLLM's list of what does not validate, a line each with a dictionary as Python prints it → what those say. */
+function withoutDicts(message: string): string {
+  if (!VALIDATION_ERRORS.test(message)) return message;
+  const said = [...message.matchAll(DICT_MESSAGE)].map(([, single, double]) => single ?? double ?? '');
+  return said.length === 0 ? 'The request is not valid.' : [...new Set(said)].join('; ');
 }
 
 function codeName(value: unknown): string | undefined {

@@ -52,6 +52,20 @@ test.each([
   if (reason === 'ENGINE_LOST') expect(metadata.tokens_delivered).toBe('2');
 });
 
+test('an engine that dies before the first token has failed too', { timeout: TIMEOUT_MS }, async () => {
+  const engine = await startReady({ tokens: 5, errorAtToken: 0 });
+  const sink = await engine.run({ prompt: text('x') });
+  expect(sink.outcome).toMatchObject({ reason: 'ENGINE_FAILED' });
+});
+
+test('several tokens in a chunk are counted, of several choices too', { timeout: TIMEOUT_MS }, async () => {
+  const engine = await startReady({ tokens: 20, tokensPerChunk: 3, cutAtToken: 10 });
+  for (const choices of [1, 2]) {
+    const { outcome } = await engine.run({ prompt: text('x'), sampling: { choices } });
+    expect(outcome).toMatchObject({ reason: 'ENGINE_LOST', metadata: { tokens_delivered: String(9 * choices) } });
+  }
+});
+
 test('a character over two tokens and packets arrives whole, with both ids', { timeout: TIMEOUT_MS }, async () => {
   const engine = await startReady({ tokens: 6, splitUtf8: true });
   const sink = await engine.run({ prompt: chat(), sampling: { returnTokenIds: true } });

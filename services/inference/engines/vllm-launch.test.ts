@@ -30,7 +30,7 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     expect(socket).toMatch(new RegExp(`^${engine.folder.directory}/[0-9a-f]{8}\\.sock$`));
     expect(argv).toEqual([
       ...['serve', MODEL, '--uds', socket, '--served-model-name', MODEL, '--enable-request-id-headers'],
-      ...['--no-enable-log-requests', '--disable-uvicorn-access-log'],
+      ...['--enable-prompt-tokens-details', '--no-enable-log-requests', '--disable-uvicorn-access-log'],
       ...['--enable-auto-tool-choice', '--tool-call-parser', 'hermes', '--reasoning-parser', 'qwen3'],
       ...['--gpu-memory-utilization', '0.9', '--tensor-parallel-size', '2'],
       ...['--max-model-len', '4096', '--max-num-seqs', '16', '--dtype', 'bfloat16'],

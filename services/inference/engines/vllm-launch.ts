@@ -1,7 +1,8 @@
 import type { EngineLaunch, EnginePlace } from './engine.ts';
 import { processLaunch } from './process-launch.ts';
 import type { VllmEntry } from './vllm-entry.ts';
-import { readVllmProgress, VLLM_FAILURES } from './vllm-log.ts';
+import { VLLM_FAILURES } from './vllm-failures.ts';
+import { readVllmProgress } from './vllm-log.ts';
 
 /**
  * The share of each device that vLLM claims when the entry does not say. Its own default changed between versions, so it is
@@ -53,7 +54,7 @@ export function vllmLaunch(entry: VllmEntry, place: VllmPlace): EngineLaunch {
 
 /** What the server says and to whom: its log must hold no prompt, and no line per probe. */
 function serverArguments(entry: VllmEntry): string[] {
-  const args = ['--served-model-name', entry.model, '--enable-request-id-headers'];
+  const args = ['--served-model-name', entry.model, '--enable-request-id-headers', '--enable-prompt-tokens-details'];
   args.push('--no-enable-log-requests', '--disable-uvicorn-access-log');
   if (entry.tool_call_parser !== undefined) {
     args.push('--enable-auto-tool-choice', '--tool-call-parser', entry.tool_call_parser);

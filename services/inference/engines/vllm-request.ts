@@ -61,6 +61,9 @@ const CHAT_FIELDS = new Set([
 
 const TEXT_FIELDS = new Set([...COMMON_FIELDS, 'prompt', 'echo']);
 
+/** How many stop texts vLLM takes. */
+const STOP_LIMIT = 4;
+
 /** Fields of older versions, which newer ones ignore, and what they are called inside `structured_outputs`. */
 const GUIDED_FIELDS: Readonly<Record<string, string>> = {
   guided_json: 'json',
@@ -76,6 +79,14 @@ export interface VllmModel {
   readonly engine: string;
   readonly modelId: string;
   readonly capabilities: EngineCapabilities;
+  /** How long a prompt and its answer may be, in tokens. Unset: not yet known. */
+  readonly contextTokens?: number | undefined;
+}
+
+/** A request for vLLM. */
+export interface VllmRequest extends OpenAiRequest {
+  /** The stop texts beyond those that vLLM takes: the answer must be cut at them here. */
+  readonly cutAt: readonly string[];
 }
 
 /**
@@ -83,18 +94,42 @@ export interface VllmModel {
  *
  * @throws MeshError UNSUPPORTED_FIELD for what vLLM or this model cannot honour, INVALID_FIELD.
  */
-export function vllmRequest(request: GenerateRequest, { engine, modelId, capabilities }: VllmModel): OpenAiRequest {
+export function vllmRequest(request: GenerateRequest, model: VllmModel): VllmRequest {
+  const { engine, modelId, capabilities, contextTokens } = model;
   const isChat = request.prompt?.input.case === 'chat';
   if (!isChat && !capabilities.tokenPrompts) throw unsupportedField(engine, 'prompt');
-  return openAiRequest(withStructuredOutputs(request), modelId, {
+  const cutAt = request.sampling?.stop.slice(STOP_LIMIT) ?? [];
+  if (cutAt.length > 0) refuseUncuttable(request, engine);
+  const upstream = openAiRequest(withinLimits(withStructuredOutputs(request), contextTokens), modelId, {
     engine,
     capabilities,
     fields: isChat ? CHAT_FIELDS : TEXT_FIELDS,
-    // As many as the context leaves; left out it would be 16.
-    unboundedTokens: null,
+    // vLLM clips it to what the prompt leaves; left out or null it would be 16.
+    unboundedTokens: contextTokens,
     // One chunk may hold several tokens, and a stream that is cut must still be billed exactly.
     continuousUsage: true,
   });
+  return { ...upstream, cutAt };
+}
+
+/** What vLLM clips by itself goes up to the context; more it refuses, as it does more stop texts. */
+function withinLimits(request: GenerateRequest, contextTokens = Number.POSITIVE_INFINITY): GenerateRequest {
+  const { sampling } = request;
+  if (!sampling) return request;
+  const { maxTokens, stop } = sampling;
+  const clipped = maxTokens === undefined ? {} : { maxTokens: Math.min(maxTokens, contextTokens) };
+  return { ...request, sampling: { ...sampling, ...clipped, stop: stop.slice(0, STOP_LIMIT) } };
+}
+
+/** @throws MeshError UNSUPPORTED_FIELD for what only vLLM's own stop texts heed. */
+function refuseUncuttable({ sampling, engineOptions }: GenerateRequest, engine: string): void {
+  const heeded = [
+    [(sampling?.choices ?? 1) > 1, 'n'],
+    [(sampling?.minTokens ?? 0) > 0, 'min_tokens'],
+    [engineOptions?.include_stop_str_in_output === true, 'include_stop_str_in_output'],
+  ] as const;
+  const [, field] = heeded.find(([isHeeded]) => isHeeded) ?? [];
+  if (field !== undefined) throw unsupportedField(engine, 'stop', `more than ${STOP_LIMIT} stop texts with ${field}`);
 }
 
 /** @throws MeshError INVALID_FIELD when both names are used. */

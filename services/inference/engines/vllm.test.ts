@@ -14,6 +14,10 @@ import {
   type Vllm,
 } from '../../../test/engines/vllm/start.ts';
 
+const tokens = (length: number, id = 7): Shape['prompt'] & object => ({
+  input: { case: 'tokenIds', value: { ids: new Array<number>(length).fill(id) } },
+});
+
 describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
   let engine: Vllm;
   beforeAll(async () => {
@@ -41,7 +45,7 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     expect(last?.headers['x-request-id']).toBe('req_test');
     expect(last?.body).toEqual({
       model: MODEL,
-      max_tokens: null,
+      max_tokens: 4_096,
       prompt: 'Once',
       temperature: 0.5,
       top_k: 5,
@@ -49,6 +53,11 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
       stream: true,
       stream_options: { include_usage: true, continuous_usage_stats: true },
     });
+  });
+
+  test('what is asked for is clipped to the context, which vLLM in turn clips to what the prompt leaves', async () => {
+    await engine.run({ prompt: chat(), sampling: { maxTokens: 9_999 } });
+    expect((await engine.state()).last?.body.max_tokens).toBe(4_096);
   });
 
   test('continues token ids and tells those that it made', async () => {
@@ -133,18 +142,53 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
   test('what vLLM refuses names the field; the context is told', async () => {
     const wrong = await engine.run({ prompt: text('x'), sampling: { temperature: 2.5 } });
     expect(wrong.outcome).toMatchObject({ reason: 'INVALID_FIELD', metadata: { field: 'temperature' } });
-    const long = await engine.run({ prompt: text('x'), sampling: { maxTokens: 9_999 } });
-    expect(long.outcome).toMatchObject({ reason: 'CONTEXT_LENGTH_EXCEEDED', metadata: { context_tokens: '4096' } });
+    const long = async (length: number) => (await engine.run({ prompt: tokens(length) })).outcome;
+    const reason = 'CONTEXT_LENGTH_EXCEEDED';
+    expect(await long(5_000)).toMatchObject({ reason, metadata: { prompt_tokens: '5000', context_tokens: '4096' } });
+    expect(await long(4_096)).toMatchObject({ reason, metadata: { prompt_tokens: '4096', context_tokens: '4096' } });
+    expect(await long(4_095)).toBe('end');
+  });
+
+  test('what only its engine refuses, under the status 200, is refused too', async () => {
+    const refusal = async (shape: Shape) => (await engine.run(shape)).outcome;
+    const reason = 'INVALID_FIELD';
+    expect(await refusal({ prompt: tokens(1, 999_999) })).toMatchObject({
+      reason,
+      message: 'Token id 999999 is out of vocabulary',
+    });
+    expect(await refusal({ prompt: text('x'), sampling: { logitBias: { 999999: 1 } } })).toMatchObject({
+      reason,
+      metadata: { field: 'logit_bias', engine: 'chat' },
+    });
+  });
+
+  test('stop texts beyond the four that it takes are looked for here', async () => {
+    const sink = await engine.run({ prompt: text('x'), sampling: { stop: ['a', 'b', 'c', 'd', '€ E'] } });
+    expect(sink.text()).toBe(' ä ');
+    expect(sink.finished).toMatchObject([{ reason: FinishReason.STOP, matchedStop: '€ E' }]);
+    expect(sink.usage).toMatchObject({ promptTokens: 5 });
+    expect((await engine.state()).last?.body.stop).toEqual(['a', 'b', 'c', 'd']);
+    for (const sampling of [{ choices: 2 }, { minTokens: 3 }]) {
+      const { outcome } = await engine.run({ prompt: text('x'), sampling: { stop: [...'abcde'], ...sampling } });
+      expect(outcome).toMatchObject({ reason: 'UNSUPPORTED_FIELD', metadata: { field: 'stop' } });
+    }
   });
 
   test('tokenizes text and chats', async () => {
-    const tokens = (shape: Shape['prompt'] & object) =>
+    const tokenize = (shape: Shape['prompt'] & object) =>
       engine.connection.tokenize(create(PromptSchema, shape), signal());
-    expect(await tokens(text('one two three'))).toEqual([1, 2, 3]);
-    expect((await tokens(chat())).length).toBeGreaterThan(0);
-    expect(await tokens({ input: { case: 'tokenIds', value: { ids: [9] } } })).toEqual([9]);
+    expect(await tokenize(text('one two three'))).toEqual([1, 2, 3]);
+    expect((await tokenize(chat())).length).toBeGreaterThan(0);
+    expect(await tokenize({ input: { case: 'tokenIds', value: { ids: [9] } } })).toEqual([9]);
     expect(engine.connection.embed).toBeUndefined();
   });
+});
+
+test('a text without a limit goes on to its own end', { timeout: TIMEOUT_MS }, async () => {
+  const engine = await startReady({ tokens: 40 });
+  const sink = await engine.run({ prompt: text('x') });
+  expect(sink.finished).toMatchObject([{ reason: FinishReason.STOP }]);
+  expect(sink.usage).toMatchObject({ completionTokens: 40 });
 });
 
 test('without a parser tools are refused by name', { timeout: TIMEOUT_MS }, async () => {

@@ -1,11 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
-import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { type EngineCapabilities, EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
-import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
-import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { embedOverOpenAi } from './embeddings.ts';
 import type {
   DeviceDemand,
@@ -17,15 +14,14 @@ import type {
   EngineSleep,
 } from './engine.ts';
 import { readMetrics, VLLM_METRICS } from './metrics-names.ts';
-import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
+import { OpenAiConnection } from './openai-connection.ts';
 import { engineFailed } from './openai-errors.ts';
 import { openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
-import type { OpenAiRequest } from './openai-request.ts';
-import { OpenAiStream } from './openai-stream.ts';
 import { deviceDemand, newEngineKey, newSocketPath } from './process-launch.ts';
 import type { VllmEntry } from './vllm-entry.ts';
+import { generateOverVllm } from './vllm-generation.ts';
 import { vllmLaunch, vllmMemoryShare, vllmSpread } from './vllm-launch.ts';
-import { type VllmModel, vllmRequest } from './vllm-request.ts';
+import type { VllmModel } from './vllm-request.ts';
 
 /** Methods that make weights smaller than their files: what is needed is not in the files. */
 const QUANTIZED_WHILE_LOADING = new Set(['fp8', 'ptpc_fp8', 'bitsandbytes', 'torchao', 'experts_int8', 'rtn', 'mxfp8']);
@@ -83,44 +79,29 @@ function connect(
 ): EngineConnection {
   const socketPath = newSocketPath(setting);
   const apiKey = newEngineKey();
-  const model: VllmModel = { engine: entry.name, modelId: entry.model, capabilities };
+  let contextTokens = entry.max_model_len;
+  const named = { engine: entry.name, modelId: entry.model, capabilities };
+  const model = (): VllmModel => ({ ...named, contextTokens });
   const connection = new OpenAiConnection(
     { baseUrl: new URL('http://localhost/v1'), socketPath, apiKey },
     { engine: entry.name, capabilities, continuousUsage: true },
   );
   return {
     launch: vllmLaunch(entry, { ...place, socketPath, apiKey }),
-    generate: (request, call, sink) => generate(connection, model, { request, call, sink }),
-    tokenize: (prompt, signal) => tokenize(connection, model, prompt, signal),
-    probe: (signal) => probe(connection, signal),
+    generate: (request, call, sink) => generateOverVllm(connection, model(), { request, call, sink }),
+    tokenize: (prompt, signal) => tokenize(connection, named, prompt, signal),
+    async probe(signal) {
+      const probed = await probe(connection, signal);
+      contextTokens = probed.contextTokens ?? contextTokens;
+      return probed;
+    },
     ...(entry.sleep_mode ? { sleeping: sleeping(connection) } : {}),
-    ...(capabilities.embeddings ? { embed: embedOverOpenAi(connection, model) } : {}),
+    ...(capabilities.embeddings ? { embed: embedOverOpenAi(connection, named) } : {}),
     async close() {
       await connection.close();
       await rm(socketPath, { force: true });
     },
   };
-}
-
-interface Generation {
-  readonly request: GenerateRequest;
-  readonly call: GenerationCall;
-  readonly sink: GenerationSink;
-}
-
-function generate(connection: OpenAiConnection, model: VllmModel, { request, call, sink }: Generation): void {
-  let upstream: OpenAiRequest;
-  try {
-    upstream = vllmRequest(request, model);
-  } catch (error) {
-    sink.fail(asMeshError(error));
-    return;
-  }
-  const { engine } = model;
-  const started = startedEvent(request, model, call);
-  const decoder = (): OpenAiStream => new OpenAiStream(started, upstream.choices);
-  const form = { engine, contentType: EVENT_STREAM, decoder };
-  connection.exchange(connection.path(upstream.path), upstream.body, form, call, sink);
 }
 
 async function tokenize(

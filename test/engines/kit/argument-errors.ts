@@ -26,7 +26,7 @@ const argparse: ArgumentErrors = {
   type: (tool, names, value, is) =>
     `${usage(tool)}${tool}: error: argument ${names.join('/')}: invalid ${is === 'integer' ? 'int' : 'float'} value: '${value}'`,
   choice: (tool, names, value, choices) =>
-    `${usage(tool)}${tool}: error: argument ${names.join('/')}: invalid choice: '${value}' (choose from ${choices.join(', ')})`,
+    `${usage(tool)}${tool}: error: argument ${names.join('/')}: invalid choice: '${value}' (choose from ${choices.map((one) => `'${one}'`).join(', ')})`,
   word: (tool, word) => `${usage(tool)}${tool.split(' ')[0]}: error: unrecognized arguments: ${word}`,
 };
 

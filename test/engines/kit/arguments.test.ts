@@ -39,7 +39,7 @@ test.each([
 
 test.each([
   [['--size', 'big'], "argument --size/-s: invalid int value: 'big'"],
-  [['--kind', 'c'], "argument --kind: invalid choice: 'c' (choose from a, b)"],
+  [['--kind', 'c'], "argument --kind: invalid choice: 'c' (choose from 'a', 'b')"],
   [['--name', '--on'], 'argument --name: expected one argument'],
   [['m', 'n'], 'unrecognized arguments: n'],
 ])('%j is refused', (argv, words) => {

@@ -9,6 +9,8 @@ export interface FaultScript {
   readonly tokens?: number;
   /** The text of each token, by turns. Default " t0", " t1", …. */
   readonly texts?: readonly string[];
+  /** How many tokens leave in one event, as when the reader is slower than the engine. Default 1. */
+  readonly tokensPerChunk?: number;
   /** Pause between two tokens, in milliseconds. Default 0. */
   readonly everyMs?: number;
   /** How long a start takes, spread over its log lines, in milliseconds. Default 0. */

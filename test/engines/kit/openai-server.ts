@@ -10,14 +10,8 @@ export interface OpenAiRoutes {
   readonly state: FakeState;
   /** The model's name in every answer. */
   readonly model: string;
-  /** The name of reasoning text, for a request whose body has `chat_template_kwargs.enable_thinking`. */
-  readonly reasoningField: 'reasoning' | 'reasoning_content';
-  /** Whether `return_token_ids` adds the ids. */
-  readonly tokenIds: boolean;
   /** What a body with an error means; answers by itself and returns true for one that the engine refuses. */
   readonly refuse?: (exchange: FakeExchange) => boolean;
-  /** Fields added to the end of a choice, e.g. `stop_reason`. */
-  readonly finish?: (exchange: FakeExchange) => object;
   /** The error inside a stream. */
   readonly streamError: object;
   /** Whether each choice has a bill of its own behind its end. Default: one bill for all in the end. */
@@ -29,7 +23,6 @@ type Body = Readonly<Record<string, unknown>>;
 const DEFAULT_TOKENS = 8;
 const PROMPT_TOKENS = 5;
 const CREATED_SECONDS = 1_700_000_000;
-const FIRST_ID = 1_000;
 
 /** The routes for text and chat, streaming as the mesh always does. */
 export function openAiRoutes(options: OpenAiRoutes): Readonly<Record<string, FakeRoute>> {
@@ -86,50 +79,50 @@ async function answer(options: OpenAiRoutes, exchange: FakeExchange): Promise<vo
   const told = (tokens: number): object | undefined =>
     wantsUsage(body, 'continuous_usage_stats') ? usage(tokens) : undefined;
   const chunk = (choice: object, tokens: number): Buffer =>
-    event(envelope(options, isChat, { choices: [choice], usage: told(tokens) }));
+    sseEvent(envelope(options, isChat, { choices: [choice], usage: told(tokens) }));
   const role = (index: number): Buffer =>
     chunk({ index, delta: { role: 'assistant', content: '' }, finish_reason: null }, 0);
   await streamTokens(response, script, state, {
     total,
     token: (at, text) => {
       const parts = isChat && at === 0 ? range(choices).map(role) : [];
-      for (const index of range(choices))
-        parts.push(chunk(tokenChoice(options, exchange, { index, at, text }), at + 1));
+      for (const index of range(choices)) parts.push(chunk(tokenChoice(exchange, { index, at, text }), at + 1));
       return Buffer.concat(parts);
     },
     tail: () => {
-      const ends = range(choices).map((index) => chunk(finishChoice(options, exchange, index, total), total));
+      const ends = range(choices).map((index) => chunk(finishChoice(exchange, index, total), total));
       const bill = (tokens: number): Buffer[] =>
         wantsUsage(body, 'include_usage')
-          ? [event(envelope(options, isChat, { choices: [], usage: usage(tokens) }))]
+          ? [sseEvent(envelope(options, isChat, { choices: [], usage: usage(tokens) }))]
           : [];
       const parts = options.billsEachChoice
         ? ends.flatMap((end) => [end, ...bill(total)])
         : [...ends, ...bill(total * choices)];
       return Buffer.concat([...parts, Buffer.from('data: [DONE]\n\n')]);
     },
-    error: () => Buffer.concat([event(options.streamError), Buffer.from('data: [DONE]\n\n')]),
+    error: () => Buffer.concat([sseEvent(options.streamError), Buffer.from('data: [DONE]\n\n')]),
   });
 }
 
 function tokenChoice(
-  { reasoningField, tokenIds }: OpenAiRoutes,
   { path, body }: FakeExchange,
   { index, at, text }: { readonly index: number; readonly at: number; readonly text: string },
 ): object {
   const thinks = Boolean((body.chat_template_kwargs as Body | undefined)?.enable_thinking);
   const calls = Array.isArray(body.tools) && body.tool_choice !== 'none';
-  const delta = calls ? { tool_calls: [toolCall(body, at, text)] } : { [thinks ? reasoningField : 'content']: text };
+  const delta = calls
+    ? { tool_calls: [openAiToolCall(body, at, text)] }
+    : { [thinks ? 'reasoning_content' : 'content']: text };
   return {
     index,
     ...(path === '/v1/chat/completions' ? { delta } : { text }),
-    logprobs: logprobs(body, at, text),
+    logprobs: openAiLogprobs(body, at, [text]),
     finish_reason: null,
-    ...(tokenIds && body.return_token_ids ? { token_ids: [FIRST_ID + at] } : {}),
   };
 }
 
-function toolCall({ tools }: Body, at: number, text: string): object {
+/** A fragment of the call of the first tool; the one at 0 has its name. */
+export function openAiToolCall({ tools }: Body, at: number, text: string): object {
   const [first] = tools as { function: { name: string } }[];
   const begin = { id: 'chatcmpl-tool-1', type: 'function', index: 0 };
   return at === 0
@@ -137,24 +130,29 @@ function toolCall({ tools }: Body, at: number, text: string): object {
     : { index: 0, function: { arguments: text } };
 }
 
-/** Chat and completions have forms of their own. */
-function logprobs(body: Body, at: number, text: string): object | null {
-  const bytes = [...Buffer.from(text)];
+/** The log-probabilities of tokens in the form of a chat or, where `logprobs` is a number, of completions. */
+export function openAiLogprobs(body: Body, at: number, texts: readonly string[]): object | null {
   if (body.logprobs === true) {
     const top = range(Number(body.top_logprobs ?? 0)).map((rank) => ({
       token: `alt${rank}`,
       logprob: -1 - rank,
       bytes: [97],
     }));
-    return { content: [{ token: text, logprob: -0.5, bytes, top_logprobs: top }] };
+    return {
+      content: texts.map((token) => ({ token, logprob: -0.5, bytes: [...Buffer.from(token)], top_logprobs: top })),
+    };
   }
   if (typeof body.logprobs !== 'number') return null;
   const top = Object.fromEntries(range(body.logprobs).map((rank) => [`alt${rank}`, -1 - rank]));
-  return { text_offset: [at], token_logprobs: [-0.5], tokens: [text], top_logprobs: [{ [text]: -0.5, ...top }] };
+  return {
+    text_offset: texts.map((_, index) => at + index),
+    token_logprobs: texts.map(() => -0.5),
+    tokens: texts,
+    top_logprobs: texts.map((token) => ({ [token]: -0.5, ...top })),
+  };
 }
 
-function finishChoice(options: OpenAiRoutes, exchange: FakeExchange, index: number, total: number): object {
-  const { body, path } = exchange;
+function finishChoice({ body, path }: FakeExchange, index: number, total: number): object {
   const calls = Array.isArray(body.tools) && body.tool_choice !== 'none';
   const reason = calls ? 'tool_calls' : Number(body.max_tokens) === total ? 'length' : 'stop';
   return {
@@ -162,7 +160,6 @@ function finishChoice(options: OpenAiRoutes, exchange: FakeExchange, index: numb
     ...(path === '/v1/chat/completions' ? { delta: {} } : { text: '' }),
     logprobs: null,
     finish_reason: reason,
-    ...options.finish?.(exchange),
   };
 }
 
@@ -189,7 +186,8 @@ function wantsUsage({ stream_options: options }: Body, field: string): boolean {
   return Boolean((options as Body | undefined)?.[field]);
 }
 
-function event(data: object): Buffer {
+/** One event of a stream. */
+export function sseEvent(data: object): Buffer {
   return Buffer.from(`data: ${JSON.stringify(data)}\n\n`);
 }
 

@@ -33,8 +33,6 @@ export function llamaServerRoutes(server: LlamaServer): Readonly<Record<string, 
   const openAi = openAiRoutes({
     ...server,
     billsEachChoice: true,
-    reasoningField: 'reasoning_content',
-    tokenIds: false,
     streamError: STREAM_ERROR,
     refuse: (exchange) => refuses(server, exchange),
   });

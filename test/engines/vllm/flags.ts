@@ -11,6 +11,7 @@ const FLAGS: readonly Flag[] = [
   { names: ['--api-key'], takes: 'values' },
   { names: ['--served-model-name'], takes: 'values' },
   toggle('--enable-request-id-headers'),
+  toggle('--enable-prompt-tokens-details'),
   toggle('--enable-log-requests'),
   toggle('--no-enable-log-requests'),
   toggle('--disable-uvicorn-access-log'),

@@ -3,7 +3,8 @@ import type { Arguments } from '../kit/arguments.ts';
 import type { FakeState } from '../kit/engine-state.ts';
 import type { FaultScript } from '../kit/fault-script.ts';
 import type { FakeExchange, FakeRoute } from '../kit/http-server.ts';
-import { embeddingsRoute, openAiRoutes } from '../kit/openai-server.ts';
+import { embeddingsRoute } from '../kit/openai-server.ts';
+import { generationRoutes } from './answers.ts';
 
 const CONTEXT_TOKENS = 4_096;
 const CACHE_TOKENS = 64_000;
@@ -15,21 +16,12 @@ export function vllmRoutes(options: VllmServer): Readonly<Record<string, FakeRou
   const work =
     args.value('--runner') === 'pooling'
       ? { 'POST /v1/embeddings': embeddingsRoute({ state, model }) }
-      : openAiRoutes({
-          ...options,
-          reasoningField: 'reasoning',
-          tokenIds: true,
-          refuse: (exchange) => refuses(options, context, exchange),
-          finish: ({ body }) => ({ stop_reason: Array.isArray(body.stop) ? body.stop[0] : null }),
-          streamError: {
-            error: { message: 'EngineCore encountered an issue.', type: 'InternalServerError', param: null, code: 500 },
-          },
-        });
+      : generationRoutes(options, context);
   return {
     ...work,
     // A flag that the engine died; it hangs as well behind a 200.
     'GET /health': ({ reply }) => reply(200, ''),
-    'GET /version': ({ reply }) => reply(200, { version: '0.30.0' }),
+    'GET /version': ({ reply }) => reply(200, { version: '0.32.0' }),
     'GET /v1/models': ({ reply }) => {
       const id = options.script.wrongModel ?? model;
       reply(200, {
@@ -60,26 +52,6 @@ export function refusesKey(key: string | undefined, { path, headers, reply }: Fa
   if (key === undefined || !path.startsWith('/v1') || headers.authorization === `Bearer ${key}`) return false;
   reply(401, { error: 'Unauthorized' });
   return true;
-}
-
-function refuses({ model, args }: VllmServer, context: number, { body, reply }: FakeExchange): boolean {
-  const refuse = (status: number, message: string, type: string, param: string | null): true => {
-    reply(status, { error: { message, type, param, code: status } });
-    return true;
-  };
-  if (body.model !== model) return refuse(404, `The model \`${body.model}\` does not exist.`, 'NotFoundError', 'model');
-  if (Number(body.temperature) > 2) {
-    return refuse(400, 'temperature must be at most 2.', 'BadRequestError', 'temperature');
-  }
-  if (body.tool_choice === 'auto' && !args.has('--enable-auto-tool-choice')) {
-    const message = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set';
-    return refuse(400, message, 'BadRequestError', null);
-  }
-  if (Number(body.max_tokens) > context) {
-    const message = `You passed 5 input tokens and requested ${body.max_tokens} output tokens. However, the model's context length is only ${context} tokens, resulting in a maximum input length of 0 tokens. Please reduce the length of the input prompt.`;
-    return refuse(400, message, 'BadRequestError', 'input_tokens');
-  }
-  return false;
 }
 
 /** Prometheus' text of the newest version; the names of 0.9 are tested without a server. */
