@@ -16,6 +16,7 @@ import type {
   EngineSetting,
   FailureSignature,
 } from '../../services/inference/engines/engine.ts';
+import { createLineReader } from '../../services/inference/supervisor/line-reader.ts';
 import { createPortPool } from '../../services/inference/supervisor/port-pool.ts';
 import { type GuardedProcess, spawnGuarded } from '../../services/inference/supervisor/spawn.ts';
 import { killSurvivors } from '../../services/inference/supervisor/survivors.ts';
@@ -29,6 +30,9 @@ const BIN = join(import.meta.dirname, 'bin');
 const PATIENCE_MS = 60_000;
 
 const SURVIVOR_LIMIT_MS = 10_000;
+
+/** In characters. */
+const LINE_LIMIT = 64 * 1024;
 
 /** Where a fake is started; `env` of the entry should name `recordFile`. */
 export interface EngineFolder {
@@ -97,16 +101,12 @@ function launched(
   const lines: string[] = [];
   const progress: EngineProgress[] = [];
   const reader = (fromStderr: boolean) => {
-    let partial = '';
-    return (piece: string): void => {
-      const parts = (partial + piece).split('\n');
-      partial = parts.pop() ?? '';
-      for (const line of parts) {
-        lines.push(line);
-        const read = launch.readLine(line, fromStderr);
-        if (read) progress.push(read);
-      }
+    const line = (text: string): void => {
+      lines.push(text);
+      const read = launch.readLine(text, fromStderr);
+      if (read) progress.push(read);
     };
+    return createLineReader({ line, dropped: () => {} }, LINE_LIMIT).read;
   };
   const child = spawnGuarded({
     ...launch,

@@ -5,6 +5,8 @@ import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { EngineConnection, EngineEmbeddings, EngineLaunch, EngineProbe } from './engine.ts';
+import { OllamaAbilities } from './ollama-abilities.ts';
+import { ollamaError } from './ollama-errors.ts';
 import { notPulled } from './ollama-failures.ts';
 import { OllamaLoad } from './ollama-load.ts';
 import { isSameModel } from './ollama-names.ts';
@@ -12,6 +14,7 @@ import { type OllamaRequest, ollamaRequest } from './ollama-request.ts';
 import { NDJSON, OllamaStream } from './ollama-stream.ts';
 import { OpenAiConnection, startedEvent } from './openai-connection.ts';
 import { engineFailed, unsupportedField } from './openai-errors.ts';
+import type { AnswerForm } from './openai-exchange.ts';
 
 /** What Ollama can do; whether its model can is the server's to say. */
 export const OLLAMA_CAPABILITIES = create(EngineCapabilitiesSchema, {
@@ -41,6 +44,7 @@ export interface OllamaEndpoint {
 /** What /api/tags and /api/ps list. Nothing here is certain. */
 interface ListedModel {
   readonly name?: string;
+  readonly digest?: string;
   readonly capabilities?: readonly string[] | null;
   readonly context_length?: number;
 }
@@ -55,7 +59,7 @@ export class OllamaConnection implements EngineConnection {
   readonly #endpoint: OllamaEndpoint;
   readonly #connection: OpenAiConnection;
   readonly #load: OllamaLoad;
-  #abilities: ReadonlySet<string> | undefined;
+  readonly #abilities: OllamaAbilities;
 
   constructor(endpoint: OllamaEndpoint) {
     this.#endpoint = endpoint;
@@ -66,11 +70,12 @@ export class OllamaConnection implements EngineConnection {
       continuousUsage: false,
     });
     this.#load = new OllamaLoad(this.#connection, endpoint.model);
+    this.#abilities = new OllamaAbilities(this.#connection, endpoint.model);
   }
 
   generate(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): void {
     const { engine, model, contextTokens, launch } = this.#endpoint;
-    const target = { engine, model, contextTokens, shared: launch === undefined, abilities: this.#abilities };
+    const target = { engine, model, contextTokens, shared: launch === undefined, abilities: this.#abilities.known };
     let upstream: OllamaRequest;
     try {
       upstream = ollamaRequest(request, target);
@@ -80,7 +85,8 @@ export class OllamaConnection implements EngineConnection {
     }
     const decoder = (): OllamaStream => new OllamaStream(startedEvent(request, { modelId: model, engine }, call));
     const path = this.#connection.path(upstream.path);
-    this.#connection.exchange(path, upstream.body, { engine, contentType: NDJSON, decoder }, call, sink);
+    const errorOf: AnswerForm['errorOf'] = (name, answer) => ollamaError(name, answer, upstream.thinkField);
+    this.#connection.exchange(path, upstream.body, { engine, contentType: NDJSON, decoder, errorOf }, call, sink);
   }
 
   tokenize(): Promise<readonly number[]> {
@@ -92,8 +98,8 @@ export class OllamaConnection implements EngineConnection {
     const { model, launch } = this.#endpoint;
     const listed = find(await this.#models('/api/tags', signal), model);
     if (!listed) throw notPulled(model);
-    if (listed.capabilities) this.#abilities = new Set(listed.capabilities);
-    if (launch) this.#load.require(this.#abilities);
+    const abilities = await this.#abilities.learn(listed, signal);
+    if (launch) this.#load.require(abilities);
     const running = find(await this.#models('/api/ps', signal), model);
     return { modelId: model, contextTokens: running?.context_length };
   }

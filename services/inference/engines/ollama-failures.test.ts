@@ -16,6 +16,7 @@ test.each([
     "llama_model_load: error loading model: error loading model architecture: unknown model architecture: 'new'",
     FailureCause.UNSUPPORTED_MODEL,
   ],
+  ['unable to load model: /models/blobs/sha256-ab', FailureCause.UNSUPPORTED_MODEL],
   ['Error: listen tcp 127.0.0.1:11434: bind: address already in use', FailureCause.DEVICE_BUSY],
   ['Error: unknown flag: --port', FailureCause.BAD_FLAG],
 ])('%s', (line, cause) => {
@@ -39,6 +40,19 @@ test.each([
     'time=2026-08-21T10:00:00.000Z level=INFO source=routes.go:1999 msg="Listening on 127.0.0.1:4000 (version 0.14.0)"',
     'server up',
   ],
+  [
+    'time=… level=INFO source=server.go:431 msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --port 37297"',
+    undefined,
+  ],
+  [
+    'time=… level=INFO source=server.go:431 msg="starting runner" cmd="/usr/bin/ollama runner --model /models/blobs/sha256-ab --port 41553"',
+    'loading weights',
+  ],
+  [
+    'time=… level=INFO source=server.go:431 msg="starting runner" cmd="/usr/bin/ollama runner --ollama-engine --model /models/blobs/sha256-ab --port 41553"',
+    'loading weights',
+  ],
+  ['time=… level=INFO source=server.go:1388 msg="llama runner started in 0.28 seconds"', 'loaded'],
   [
     'time=… level=INFO source=llama_server.go:433 msg="starting llama-server" cmd="/usr/lib/ollama/llama-server --port 1"',
     'loading weights',

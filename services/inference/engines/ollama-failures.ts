@@ -2,7 +2,7 @@ import { FailureCause } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { EngineProgress, FailureSignature } from './engine.ts';
 import { StartRefusedError } from './start-refused.ts';
 
-/** The texts by which Ollama's failures are known, its llama-server's included; the most telling first. */
+/** The texts by which Ollama's failures are known, its runner's or llama-server's included; the most telling first. */
 export const OLLAMA_FAILURES: readonly FailureSignature[] = [
   {
     pattern: /failed to allocate buffer for kv cache|failed to initialize the context/i,
@@ -11,13 +11,13 @@ export const OLLAMA_FAILURES: readonly FailureSignature[] = [
   },
   {
     pattern:
-      /cudaMalloc failed|hipMalloc failed|out of (?:device )?memory|unable to allocate \w+ buffer|not enough memory|requires more system memory/i,
+      /cudaMalloc failed|hipMalloc failed|out of (?:device )?memory|memory layout cannot be allocated|unable to allocate \w+ buffer|not enough memory|requires more system memory/i,
     cause: FailureCause.OUT_OF_MEMORY_WEIGHTS,
     hint: 'Take a smaller or more strongly quantized model, or give it more devices.',
   },
   {
     pattern:
-      /unknown model architecture|error loading model|invalid file magic|unsupported model|does not support generate/i,
+      /unknown model architecture|error loading model|invalid file magic|unsupported model|unable to load model|does not support generate/i,
     cause: FailureCause.UNSUPPORTED_MODEL,
     hint: 'Check the model with `ollama show`, or update Ollama.',
   },
@@ -50,10 +50,13 @@ export function notPulled(model: string): StartRefusedError {
   );
 }
 
+const LOADING: EngineProgress = { stage: 'loading weights' };
+
 const STAGES: readonly (readonly [RegExp, EngineProgress])[] = [
   [/msg="Listening on /, { stage: 'server up' }],
-  [/msg="(?:loading model via llama-server|starting (?:llama-server|runner))/, { stage: 'loading weights' }],
-  [/\bCUDA\d+ model buffer size/, { stage: 'loading weights', deviceKind: 'cuda' }],
+  // Without a model a runner looks for devices only.
+  [/msg="(?:loading model via llama-server|starting llama-server|starting runner" cmd=".* --model )/, LOADING],
+  [/\bCUDA\d+ model buffer size|msg="model weights" device=CUDA\d/, { stage: 'loading weights', deviceKind: 'cuda' }],
   [/\bKV buffer size/, { stage: 'allocating KV cache' }],
   [/(?:llama-server|runner) started in/, { stage: 'loaded', percent: 100 }],
 ];

@@ -1,7 +1,11 @@
+import type { Abilities } from './ollama-abilities.ts';
 import { loadFailure, notPulled } from './ollama-failures.ts';
 import { NO_SHIFT } from './ollama-request.ts';
 import type { OpenAiConnection } from './openai-connection.ts';
-import { readToldError } from './told-error.ts';
+import type { OpenAiAnswer } from './openai-errors.ts';
+import { publicMessage, readToldError } from './told-error.ts';
+
+const EMBEDS_ONLY = /does not support generate/;
 
 /**
  * Loads a model once, in the background: Ollama gives a load up when whoever asked for it leaves, and a probe does not
@@ -24,7 +28,7 @@ export class OllamaLoad {
    *
    * @throws StartRefusedError when it cannot be loaded, an Error while it is being loaded.
    */
-  require(abilities: ReadonlySet<string> | undefined): void {
+  require(abilities: Abilities): void {
     this.#loading ??= this.#load(abilities).then(
       () => {
         this.#state = 'loaded';
@@ -43,16 +47,21 @@ export class OllamaLoad {
     await this.#loading;
   }
 
-  async #load(abilities: ReadonlySet<string> | undefined): Promise<void> {
+  async #load(abilities: Abilities): Promise<void> {
     const model = this.#model;
-    const embeds = abilities?.has('embedding') && !abilities.has('completion');
     // No prompt and no input: nothing but the load.
-    const [name, body] = embeds
-      ? ['/api/embed', { model, input: [] }]
-      : ['/api/generate', { model, stream: false, ...NO_SHIFT }];
-    const path = this.#connection.path(name);
-    const answer = await this.#connection.answer('POST', path, this.#closing.signal, body);
+    const embeds = abilities?.has('completion') === false && abilities.has('embedding');
+    let answer = embeds ? undefined : await this.#ask('/api/generate', { model, stream: false, ...NO_SHIFT });
+    // A server that does not say what the model can do says now what it cannot.
+    if (!answer || (answer.status === 400 && EMBEDS_ONLY.test(answer.body))) {
+      answer = await this.#ask('/api/embed', { model, input: [] });
+    }
     if (answer.status === 404) throw notPulled(model);
-    if (answer.status !== 200) throw loadFailure(readToldError(answer.body)?.message ?? `status ${answer.status}`);
+    if (answer.status === 200) return;
+    throw loadFailure(publicMessage(readToldError(answer.body)?.message ?? `status ${answer.status}`));
+  }
+
+  #ask(name: string, body: unknown): Promise<OpenAiAnswer> {
+    return this.#connection.answer('POST', this.#connection.path(name), this.#closing.signal, body);
   }
 }

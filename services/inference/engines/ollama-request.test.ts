@@ -32,7 +32,8 @@ function refusal(shape: Shape, target?: Partial<OllamaTarget>): object {
 const plain = { model: 'm:1b', stream: true, truncate: false, shift: false, options: {} };
 
 test('a text goes raw, without the chat template', () => {
-  expect(translate({ prompt: text })).toEqual({ path: '/api/generate', body: { ...plain, prompt: 'Once', raw: true } });
+  expect(translate({ prompt: text })).toMatchObject({ path: '/api/generate' });
+  expect(translate({ prompt: text }).body).toEqual({ ...plain, prompt: 'Once', raw: true });
 });
 
 test('the context is asked for only where it is given', () => {
@@ -177,7 +178,31 @@ test('images are refused where the server says that the model has no eyes', () =
     { role: Role.USER, parts: [{ part: { case: 'imageUrl', value: 'data:image/png;base64,AA' } }] },
   ]);
   expect(refusal({ prompt }, { abilities: new Set(['completion']) })).toMatchObject({ field: 'messages' });
-  expect(translate({ prompt }, { abilities: new Set(['vision']) }).path).toBe('/api/chat');
+  expect(translate({ prompt }, { abilities: new Set(['completion', 'vision']) }).path).toBe('/api/chat');
+});
+
+test.each([
+  ['tools', { tools: [{ name: 'f' }] }, ['completion']],
+  ['reasoning_effort', { sampling: { reasoningEffort: 'high' } }, ['completion']],
+  [
+    'chat_template_kwargs.enable_thinking',
+    { prompt: chat([{ role: Role.USER, parts: [say('x')] }], { enable_thinking: true }) },
+    ['completion'],
+  ],
+  ['messages', {}, ['embedding']],
+  ['prompt', { prompt: text }, ['embedding']],
+] as [string, Shape, string[]][])('%s is refused where the server says that the model cannot', (field, shape, told) => {
+  expect(refusal({ prompt: hello, ...shape }, { abilities: new Set(told) })).toEqual({
+    reason: 'UNSUPPORTED_FIELD',
+    field,
+  });
+  const all = new Set(['completion', 'tools', 'thinking']);
+  expect(translate({ prompt: hello, ...shape }, { abilities: all }).path).toMatch(/^\/api/);
+});
+
+test('no reasoning is no demand on the model', () => {
+  const none = { prompt: hello, sampling: { reasoningEffort: 'none' } };
+  expect(translate(none, { abilities: new Set(['completion']) }).body).toMatchObject({ think: false });
 });
 
 test.each([

@@ -6,6 +6,7 @@ import {
 } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Chat } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
+import type { Abilities } from './ollama-abilities.ts';
 import { hasImages, ollamaMessages } from './ollama-messages.ts';
 import { ollamaOptions, refuseUnsupportedSampling } from './ollama-sampling.ts';
 import { unsupportedField } from './openai-errors.ts';
@@ -22,13 +23,15 @@ export interface OllamaTarget {
   /** Whether others use the server too, with its defaults. */
   readonly shared?: boolean | undefined;
   /** What the server says the model can do, e.g. "vision". Unset: it does not say. */
-  readonly abilities?: ReadonlySet<string> | undefined;
+  readonly abilities?: Abilities;
 }
 
 /** A request for Ollama's own API. */
 export interface OllamaRequest {
   readonly path: '/api/chat' | '/api/generate';
   readonly body: Json;
+  /** The request's field that asks for reasoning, for errors. */
+  readonly thinkField: string;
 }
 
 /**
@@ -49,6 +52,12 @@ export function ollamaRequest(request: GenerateRequest, target: OllamaTarget): O
   refuseUnsupportedSampling(request.sampling, engine);
   const input = request.prompt?.input;
   const think = thinkOf(request, input?.case === 'chat' ? input.value : undefined, engine);
+  const thinkField = request.sampling?.reasoningEffort === undefined ? THINK_OPTION : 'reasoning_effort';
+  const { abilities } = target;
+  if (think && isUnable(abilities, 'thinking')) throw unsupportedField(engine, thinkField);
+  if (isUnable(abilities, 'completion')) {
+    throw unsupportedField(engine, input?.case === 'chat' ? 'messages' : 'prompt', 'generation');
+  }
   const { logprobs, topLogprobs } = request.sampling ?? {};
   const body = {
     model,
@@ -62,19 +71,20 @@ export function ollamaRequest(request: GenerateRequest, target: OllamaTarget): O
   };
   switch (input?.case) {
     case 'chat':
-      if (target.abilities?.has('vision') === false && hasImages(input.value)) {
+      if (isUnable(abilities, 'vision') && hasImages(input.value)) {
         throw unsupportedField(engine, 'messages', 'images');
       }
       if (request.echoPrompt) throw unsupportedField(engine, 'echo');
       return {
         path: '/api/chat',
-        body: { ...body, messages: ollamaMessages(input.value, engine), ...tools(request, engine) },
+        body: { ...body, messages: ollamaMessages(input.value, engine), ...tools(request, target) },
+        thinkField,
       };
     case 'text':
       if (request.tools.length > 0) throw unsupportedField(engine, 'tools', 'tools without messages');
       if (request.echoPrompt) throw unsupportedField(engine, 'echo');
       // Raw: without it the model's chat template would be put around the text.
-      return { path: '/api/generate', body: { ...body, prompt: input.value, raw: true } };
+      return { path: '/api/generate', body: { ...body, prompt: input.value, raw: true }, thinkField };
     case 'tokenIds':
       throw unsupportedField(engine, 'prompt', 'token ids');
     default:
@@ -82,16 +92,22 @@ export function ollamaRequest(request: GenerateRequest, target: OllamaTarget): O
   }
 }
 
+/** Whether the server says what the model can do, and not that. */
+function isUnable(abilities: Abilities, ability: string): boolean {
+  return abilities?.has(ability) === false;
+}
+
 function contextOf({ contextTokens }: OllamaTarget): Json {
   return contextTokens === undefined ? {} : { num_ctx: contextTokens };
 }
 
 /** Without a tool choice of its own, "none" is to offer no tools. */
-function tools({ tools, toolChoice }: GenerateRequest, engine: string): Json {
+function tools({ tools, toolChoice }: GenerateRequest, { engine, abilities }: OllamaTarget): Json {
   const choice = toolChoice?.choice;
   const forced = choice?.case === 'function' || choice?.value === ToolMode.REQUIRED;
   if (forced) throw unsupportedField(engine, 'tool_choice', 'a forced tool call');
   if (tools.length === 0 || choice?.value === ToolMode.NONE) return {};
+  if (isUnable(abilities, 'tools')) throw unsupportedField(engine, 'tools');
   return { tools: tools.map((tool, index) => ollamaTool(tool, index, engine)) };
 }
 
@@ -111,14 +127,18 @@ function format({ format }: ResponseFormat): unknown {
   return format.case === 'jsonSchema' ? (format.value.schema ?? {}) : 'json';
 }
 
+/** The template option that most reasoning models know. */
+const THINK_OPTION = 'chat_template_kwargs.enable_thinking';
+
 const EFFORTS = new Set(['low', 'medium', 'high', 'max']);
 
-/** From `reasoning_effort`, or from the template option that most reasoning models know. Unset: the model's default. */
+/** From `reasoning_effort`, or from the template option. Unset: the model's default. */
 function thinkOf({ sampling }: GenerateRequest, chat: Chat | undefined, engine: string): unknown {
   let think: unknown;
   for (const [option, value] of Object.entries(chat?.templateOptions ?? {})) {
-    if (option !== 'enable_thinking' || typeof value !== 'boolean') {
-      throw unsupportedField(engine, `chat_template_kwargs.${option}`);
+    const field = `chat_template_kwargs.${option}`;
+    if (field !== THINK_OPTION || typeof value !== 'boolean') {
+      throw unsupportedField(engine, field);
     }
     think = value;
   }

@@ -22,7 +22,13 @@ const LINE_LIMIT_BYTES = 4 * 1024 * 1024;
 
 const NANOSECONDS_PER_SECOND = 1e9;
 
-/** The JSON lines of Ollama's own API → generation events of its one choice. Does no I/O. */
+/**
+ * The JSON lines of Ollama's own API → generation events of its one choice. Does no I/O.
+ *
+ * The bill of a whole answer is the server's. Until then a line counts as one token, and of a stream that is cut the count is
+ * a lower bound: a line may hold several, and what comes of no text makes none. Log-probabilities would tell, asked for or
+ * not, but Ollama computes them over the whole vocabulary for each token, and drops some of reasoning.
+ */
 export class OllamaStream implements AnswerDecoder {
   readonly #started: Started;
   readonly #groups = new TokenGroups();

@@ -9,6 +9,7 @@ import {
   type EngineOnPort,
   generate,
   type PromptShape,
+  type RequestShape,
   startOnPort,
   text,
 } from '../../../test/engines/engine-on-port.ts';
@@ -30,7 +31,7 @@ interface EntryFields {
 const MODEL = 'qwen3:8b';
 const TIMEOUT_MS = 60_000;
 
-const folder = ollamaFolder(MODEL, 'nomic-embed-text:latest');
+const folder = ollamaFolder(MODEL, 'plain:latest', 'nomic-embed-text:latest');
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const closers: (() => Promise<void>)[] = [];
@@ -58,7 +59,7 @@ async function startOne(...parameters: Parameters<typeof start>): Promise<Engine
 const isRefused = (error: unknown): boolean => error instanceof StartRefusedError;
 
 const loads = ({ lines }: EngineOnPort): number =>
-  lines.filter((line) => line.includes('starting llama-server')).length;
+  lines.filter((line) => /starting (?:llama-server|runner" cmd=.* --model )/.test(line)).length;
 const prompts = (...texts: string[]) => texts.map((value) => create(PromptSchema, text(value)));
 
 describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
@@ -139,7 +140,7 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     const prompt: PromptShape = {
       input: { case: 'chat', value: { messages: [{ role: Role.USER, parts: [image] }] } },
     };
-    // Known from what /api/tags says that the model can do.
+    // Known from what /api/show says that the model can do.
     expect(await generate(engine, { prompt }).sink.over).toMatchObject({ reason: 'UNSUPPORTED_FIELD' });
     await expect(
       engine.connection.tokenize(create(PromptSchema, text('x')), AbortSignal.timeout(1_000)),
@@ -147,9 +148,53 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     expect((await engine.state()).last).toEqual(before.last);
   });
 
-  test('all of that was one load', () => {
+  test('all of that was one load, and one question what the model can do', () => {
     expect(loads(engine)).toBe(1);
+    expect(engine.lines.filter((line) => line.includes('"/api/show"'))).toHaveLength(1);
   });
+});
+
+test('what its model cannot do is refused by name, known or told', { timeout: TIMEOUT_MS }, async () => {
+  const engine = await startOne({}, { model: 'plain' });
+  await engine.ready();
+  // One that was not asked yet what the model can do, as of somebody else's server.
+  const entry = entryOf({ model: 'plain', base_url: `http://127.0.0.1:${engine.port}` });
+  const unasked = ollamaEngine(entry).connect(fakeSetting(''), { devices: [], ports: [] });
+  closers.push(() => unasked.close());
+  for (const { connection } of [engine, { connection: unasked }]) {
+    const refusal = async (shape: RequestShape): Promise<unknown> => generate({ connection }, shape).sink.over;
+    const named = (field: string) => ({ reason: 'UNSUPPORTED_FIELD', metadata: { field, engine: 'chat' } });
+    expect(await refusal({ prompt: chat(), tools: [{ name: 'weather' }] })).toMatchObject(named('tools'));
+    const thinking = named('chat_template_kwargs.enable_thinking');
+    expect(await refusal({ prompt: chat({ enable_thinking: true }) })).toMatchObject(thinking);
+    const sampling = { reasoningEffort: 'high' };
+    expect(await refusal({ prompt: chat(), sampling })).toMatchObject(named('reasoning_effort'));
+    expect(await refusal({ prompt: chat({ enable_thinking: false }) })).toBe('end');
+  }
+  expect((await engine.state()).served).toBe(2);
+});
+
+test('of a stream that is cut the count is a lower bound, of a whole one exact', { timeout: TIMEOUT_MS }, async () => {
+  const whole = await startOne({ tokens: 6, splitUtf8: true });
+  await whole.ready();
+  const { sink } = generate(whole, { prompt: text('x') });
+  expect(await sink.over).toBe('end');
+  expect(sink.usage).toMatchObject({ completionTokens: 6 });
+  const cut = await startOne({ tokens: 6, splitUtf8: true, cutAtToken: 4 });
+  await cut.ready();
+  const broken = generate(cut, { prompt: text('x') }).sink;
+  expect(await broken.over).toMatchObject({ reason: 'ENGINE_LOST', metadata: { tokens_delivered: '2' } });
+});
+
+test('a version with a llama-server below', { timeout: TIMEOUT_MS }, async () => {
+  const engine = await startOne({}, { max_model_len: 64, env: { FAKE_LLAMA_SERVER: '1' } });
+  await engine.ready();
+  expect(engine.progress.map(({ stage }) => stage)).toEqual([
+    ...['server up', 'loading weights', 'loading weights', 'allocating KV cache', 'loaded'],
+  ]);
+  expect(engine.lines.join('\n')).not.toContain('/api/show');
+  const { sink } = generate(engine, { prompt: text('word '.repeat(100)) });
+  expect(await sink.over).toMatchObject({ reason: 'CONTEXT_LENGTH_EXCEEDED' });
 });
 
 test('its devices are those of its place', { timeout: TIMEOUT_MS }, async () => {
@@ -187,6 +232,14 @@ test('a model that embeds only is loaded, and embeds', { timeout: TIMEOUT_MS }, 
   });
   const ids = create(PromptSchema, { input: { case: 'tokenIds', value: { ids: [1] } } });
   await expect(connection.embed?.([ids], undefined, signal)).rejects.toMatchObject({ metadata: { field: 'input.0' } });
+  expect(loads(engine)).toBe(1);
+});
+
+test('one that embeds only is loaded though the server does not say what it can do', {
+  timeout: TIMEOUT_MS,
+}, async () => {
+  const engine = await startOne({}, { model: 'nomic-embed-text', env: { FAKE_TELLS_NOTHING: '1' } });
+  expect(await engine.ready()).toMatchObject({ modelId: 'nomic-embed-text' });
   expect(loads(engine)).toBe(1);
 });
 
@@ -252,7 +305,9 @@ test.each([
   { timeout: TIMEOUT_MS },
   async (failStart, failureCause) => {
     const engine = await startOne({ failStart });
-    await expect(engine.ready(isRefused)).rejects.toMatchObject({ failureCause });
+    const refused = (await engine.ready(isRefused).catch((error: unknown) => error)) as StartRefusedError;
+    expect(refused).toMatchObject({ failureCause });
+    expect(refused.message).not.toContain('/blobs');
     expect(loads(engine)).toBe(1);
   },
 );

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
+import { invalidField } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
 import type { EngineConnection, EngineLaunch, EngineProbe } from './engine.ts';
@@ -12,6 +13,7 @@ import { OpenAiStream } from './openai-stream.ts';
 import { StopCutter } from './stop-cutter.ts';
 import { parseEngineJson, readToldError } from './told-error.ts';
 import type { TransformersEntry } from './transformers-entry.ts';
+import { samplingConfiguration } from './transformers-sampling.ts';
 
 /** Whether it calls tools and tells reasoning apart depends on the model's template. */
 export const TRANSFORMERS_CAPABILITIES = create(EngineCapabilitiesSchema, { chat: true, tools: true });
@@ -27,7 +29,10 @@ const SAMPLING_FIELDS = ['temperature', 'top_p'];
 
 const BATCHING_FLAG = '--continuous-batching';
 
-/** A way to one `transformers serve`. */
+/**
+ * A way to one `transformers serve`. It has no context limit of its own and no way to count a prompt's tokens, so nothing
+ * here refuses one that is longer than the model was trained for.
+ */
 export class TransformersConnection implements EngineConnection {
   readonly launch: EngineLaunch;
   readonly #entry: TransformersEntry;
@@ -51,13 +56,16 @@ export class TransformersConnection implements EngineConnection {
     let upstream: OpenAiRequest;
     try {
       const dialect = { engine, capabilities: TRANSFORMERS_CAPABILITIES, fields: this.#fields, continuousUsage: false };
+      // It would stumble: status 500.
+      if (request.sampling?.maxTokens === 0) throw invalidField('max_tokens', 'must be at least 1');
       upstream = openAiRequest(request, modelId, dialect);
     } catch (error) {
       sink.fail(asMeshError(error));
       return;
     }
     // The bill comes unasked, and some versions refuse to be asked.
-    const { stream_options: _, ...body } = upstream.body;
+    const { stream_options: _, ...asked } = upstream.body;
+    const body = { ...asked, ...samplingConfiguration(asked) };
     const stops = request.sampling?.stop ?? [];
     const decoder = (): AnswerDecoder => {
       const stream = new OpenAiStream(startedEvent(request, { modelId, engine }, call), upstream.choices);
@@ -73,10 +81,9 @@ export class TransformersConnection implements EngineConnection {
 
   /** The port opens when the model is loaded. */
   async probe(signal: AbortSignal): Promise<EngineProbe> {
-    const health = await this.#connection.answer('GET', '/health', signal);
-    // Versions without that route have this one, which lists what is on the disk.
-    const { status } = health.status === 404 ? await this.#connection.answer('GET', '/v1/models', signal) : health;
-    if (status !== 200) throw engineFailed(this.#entry.name, new Error(`/health: status ${status}`));
+    const { status } = await this.#connection.answer('GET', '/health', signal);
+    // Some versions do not have that route, and /v1/models lists the hub's folder on the disk, or stumbles without one.
+    if (status !== 200 && status !== 404) throw engineFailed(this.#entry.name, new Error(`/health: status ${status}`));
     this.#pinned ??= { modelId: await this.#servedModel(signal) };
     return { modelId: this.#pinned.modelId };
   }

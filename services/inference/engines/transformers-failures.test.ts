@@ -7,7 +7,9 @@ test.each([
     'torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.96 GiB. GPU 0 has a total capacity of 23.68 GiB',
     FailureCause.OUT_OF_MEMORY_WEIGHTS,
   ],
+  ["Error: No such option '--max-model-len'.", FailureCause.BAD_FLAG],
   ['│ No such option: --max-model-len                  │', FailureCause.BAD_FLAG],
+  ["Error: Invalid value for '--cb-block-size': 'abc' is not a valid integer.", FailureCause.BAD_FLAG],
   ['│ Got unexpected extra argument (x)                │', FailureCause.BAD_FLAG],
   ["ValueError: Unsupported quantization method: 'awq'. Must be 'bnb-4bit' or 'bnb-8bit'.", FailureCause.BAD_FLAG],
   [
@@ -17,6 +19,22 @@ test.each([
   [
     'importlib.metadata.PackageNotFoundError: No package metadata was found for bitsandbytes',
     FailureCause.EXECUTABLE_MISSING,
+  ],
+  [
+    'ImportError: Using `bitsandbytes` 4-bit quantization requires bitsandbytes: `pip install -U bitsandbytes>=0.46.1`',
+    FailureCause.EXECUTABLE_MISSING,
+  ],
+  [
+    'RuntimeError: Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU',
+    FailureCause.BAD_FLAG,
+  ],
+  [
+    "OSError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '/models/none'. Use `repo_type` argument if needed.",
+    FailureCause.UNSUPPORTED_MODEL,
+  ],
+  [
+    "OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them in the cached files.",
+    FailureCause.UNSUPPORTED_MODEL,
   ],
   [
     'ValueError: The checkpoint you are trying to load has model type `new` but Transformers does not recognize this architecture.',
@@ -31,6 +49,7 @@ test.each([
 });
 
 test.each([
+  ['[transformers] Loading a/b@main', { stage: 'loading' }],
   ['Loading a/b@main', { stage: 'loading' }],
   ['Fetching 4 files:  25%|██▌       | 1/4 [00:01<00:03,  1.01s/it]', { stage: 'downloading', percent: 25 }],
   ['Loading weights:  45%|████▌     | 131/290 [00:02<00:03, 52.10it/s]', { stage: 'loading weights', percent: 45 }],
@@ -39,7 +58,7 @@ test.each([
     { stage: 'loading weights', percent: 100 },
   ],
   ['INFO:     Uvicorn running on http://127.0.0.1:4000 (Press CTRL+C to quit)', { stage: 'server up', percent: 100 }],
-  ['[Request received] Model: a/b@main, CB: False', undefined],
+  ['[transformers] [Request received] Model: a/b@main, CB: False', undefined],
 ])('%s', (line, progress) => {
   expect(readTransformersLine(line)).toEqual(progress);
 });

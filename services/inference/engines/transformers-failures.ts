@@ -10,7 +10,7 @@ export const TRANSFORMERS_FAILURES: readonly FailureSignature[] = [
   },
   {
     pattern:
-      /No such option: |Got unexpected extra argument|Invalid value for |Unsupported (?:dtype|quantization method|attention implementation): /,
+      /No such option:? |Got unexpected extra argument|Invalid value for |Unsupported (?:dtype|quantization method|attention implementation): /,
     cause: FailureCause.BAD_FLAG,
     hint: 'Correct the entry or its extra_args; `transformers serve --help` lists what the installed version takes.',
   },
@@ -25,15 +25,25 @@ export const TRANSFORMERS_FAILURES: readonly FailureSignature[] = [
     hint: 'quantization needs the package bitsandbytes beside Transformers.',
   },
   {
+    pattern: /Found no NVIDIA driver on your system|Torch not compiled with CUDA enabled/,
+    cause: FailureCause.BAD_FLAG,
+    hint: 'There is no CUDA here: set devices to [] for the CPU, or install the driver and a PyTorch with CUDA.',
+  },
+  {
+    pattern: /couldn't connect to '\S+' to load the files/i,
+    cause: FailureCause.UNSUPPORTED_MODEL,
+    hint: 'The model is not on this machine and the hub is not reachable: fetch it before, or correct its name or path.',
+  },
+  {
     pattern:
-      /does not recognize this architecture|Unrecognized model in |Unknown modality for|is not a valid model identifier|not the path to a directory containing a file named config\.json/,
+      /does not recognize this architecture|Repo id must be in the form|Unrecognized model in |Unknown modality for|is not a valid model identifier|not the path to a directory containing a file named config\.json/,
     cause: FailureCause.UNSUPPORTED_MODEL,
     hint: 'Check the name or path of the model, or update Transformers.',
   },
 ];
 
 const STAGES: readonly (readonly [RegExp, EngineProgress])[] = [
-  [/^Loading \S+@\S+$/, { stage: 'loading' }],
+  [/^(?:\[transformers\] )?Loading .+@\S+$/, { stage: 'loading' }],
   [/Application startup complete|Uvicorn running on/, { stage: 'server up', percent: 100 }],
 ];
 

@@ -31,9 +31,14 @@ function entryOf(fields: object): TransformersEntry {
   return entry;
 }
 
-function start(script: FaultScript, fields: object = {}, devices: readonly number[] = []): Promise<EngineOnPort> {
-  const own = { HF_HOME: '/models', HF_TOKEN: 'hf_secret_value' };
-  return startOnPort((env) => transformersEngine(entryOf({ env: { ...own, ...env }, ...fields })), script, devices);
+interface EntryFields {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly [field: string]: unknown;
+}
+
+function start(script: FaultScript, fields: EntryFields = {}, devices: readonly number[] = []): Promise<EngineOnPort> {
+  const own = { HF_HOME: '/models', HF_TOKEN: 'hf_secret_value', ...fields.env };
+  return startOnPort((env) => transformersEngine(entryOf({ ...fields, env: { ...own, ...env } })), script, devices);
 }
 
 async function startOne(...parameters: Parameters<typeof start>): Promise<EngineOnPort> {
@@ -92,6 +97,23 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
       path: '/v1/completions',
       body: { model: MODEL, prompt: 'Once', max_tokens: 4, temperature: 0.5, top_p: 0.9, seed: 3, stream: true },
     });
+  });
+
+  test('samples where it is asked to, whatever the model is configured for', async () => {
+    const configured = async (sampling: NonNullable<RequestShape['sampling']>): Promise<unknown> => {
+      expect(await generate(engine, { prompt: text('Once'), sampling }).sink.over).toBe('end');
+      const { generation_config: told } = (await engine.state()).last?.body ?? {};
+      return told === undefined ? undefined : JSON.parse(String(told));
+    };
+    expect(await configured({ temperature: 0.5, seed: 3n })).toEqual({ do_sample: true, max_new_tokens: 1_024 });
+    expect(await configured({ topP: 0.5, maxTokens: 3 })).toEqual({ do_sample: true, max_new_tokens: 3 });
+    expect(engine.lines.join('\n')).not.toContain('may be ignored');
+    expect(await configured({ temperature: 0 })).toBeUndefined();
+  });
+
+  test('max_tokens of 0 is refused by name', async () => {
+    const { sink } = generate(engine, { prompt: text('x'), sampling: { maxTokens: 0 } });
+    expect(await sink.over).toMatchObject({ reason: 'INVALID_FIELD', metadata: { field: 'max_tokens' } });
   });
 
   test('a stop text ends the answer and is not part of it; the bill is the engine’s', async () => {
@@ -164,6 +186,23 @@ test('another model on its port is told by its name', { timeout: TIMEOUT_MS }, a
   expect(await engine.ready()).toEqual({ modelId: 'some/other' });
 });
 
+test('a version without /health is known by what it is pinned to', { timeout: TIMEOUT_MS }, async () => {
+  const engine = await startOne({}, { env: { FAKE_OLDER: '1' } });
+  expect(await engine.ready()).toEqual({ modelId: MODEL });
+  expect(engine.progress[0]).toEqual({ stage: 'loading' });
+});
+
+test('told to end, it finishes what runs and ends by the signal', { timeout: TIMEOUT_MS }, async () => {
+  const engine = await startOne({ tokens: 20, everyMs: 20 });
+  await engine.ready();
+  const { sink } = generate(engine, { prompt: text('x') });
+  await expect.poll(() => sink.deltas.length).toBeGreaterThan(1);
+  engine.child.signal('SIGTERM');
+  expect(await sink.over).toBe('end');
+  expect(sink.usage).toMatchObject({ completionTokens: 20 });
+  await expect(engine.child.exited).resolves.toMatchObject({ signal: 'SIGTERM' });
+});
+
 test('a caller who leaves ends the generation in the engine', { timeout: TIMEOUT_MS }, async () => {
   const engine = await startOne({ tokens: 100_000, everyMs: 5 });
   await engine.ready();
@@ -213,5 +252,5 @@ test.each([
 test('an argument that it does not know is refused in its own words', { timeout: TIMEOUT_MS }, async () => {
   const engine = await startOne({}, { extra_args: ['--max-model-len', '9'] });
   await expect(engine.child.exited).resolves.toMatchObject({ code: 2 });
-  await expect.poll(() => engine.lines.join('\n')).toContain('No such option: --max-model-len');
+  await expect.poll(() => engine.lines.join('\n')).toContain("No such option '--max-model-len'");
 });

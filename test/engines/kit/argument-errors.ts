@@ -70,22 +70,22 @@ const cobra: ArgumentErrors = {
   word: (tool, word) => `Error: unknown command "${word}" for "${tool}"`,
 };
 
-/** Python's click below typer: transformers. */
+/** Python's click below the hub's command line: transformers. Below typer, in versions before, the same words stand in a box. */
 const click: ArgumentErrors = {
   exitCode: 2,
-  unknown: (tool, argument) => boxed(tool, `No such option: ${argument.split('=')[0]}`),
-  missing: (tool, names) => boxed(tool, `Option '${longest(names)}' requires an argument.`),
+  unknown: (tool, argument) => clicked(tool, `No such option '${argument.split('=')[0]}'.`),
+  missing: (tool, names) => clicked(tool, `Option '${longest(names)}' requires an argument.`),
   type: (tool, names, value, is) =>
-    boxed(
+    clicked(
       tool,
       `Invalid value for '${longest(names)}': '${value}' is not a valid ${is === 'integer' ? 'integer' : 'float'}.`,
     ),
   choice: (tool, names, value, choices) =>
-    boxed(
+    clicked(
       tool,
       `Invalid value for '${longest(names)}': '${value}' is not one of ${choices.map((one) => `'${one}'`).join(', ')}.`,
     ),
-  word: (tool, word) => boxed(tool, `Got unexpected extra argument (${word})`),
+  word: (tool, word) => clicked(tool, `Got unexpected extra argument (${word})`),
 };
 
 /** Every library by its name. */
@@ -99,6 +99,6 @@ function placeholder(names: readonly string[]): string {
   return longest(names).replace(/^-+/, '').replaceAll('-', '_').toUpperCase();
 }
 
-function boxed(tool: string, problem: string): string {
-  return `Usage: ${tool} [OPTIONS]\nTry '${tool} --help' for help.\n╭─ Error ──────────────────────────╮\n│ ${problem} │\n╰──────────────────────────────────╯`;
+function clicked(tool: string, problem: string): string {
+  return `Usage: ${tool} [OPTIONS]\nTry '${tool} --help' for help.\n\nError: ${problem}`;
 }

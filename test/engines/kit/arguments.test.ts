@@ -32,7 +32,7 @@ test.each([
   ['clap', "error: unexpected argument '--colour' found"],
   ['llamaCpp', 'error: invalid argument: --colour=red'],
   ['cobra', 'Error: unknown flag: --colour'],
-  ['click', 'No such option: --colour'],
+  ['click', "No such option '--colour'."],
 ] as const)('%s refuses an unknown flag in its own words', (library, words) => {
   expect(() => parse(tool(library), ['--colour=red'])).toThrow(words);
 });

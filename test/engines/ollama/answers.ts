@@ -16,19 +16,20 @@ export interface Generating {
   readonly script: FaultScript;
   readonly state: FakeState;
   readonly contextTokens: number;
+  /** What a prompt that does not fit is answered. */
+  readonly tooLong: string;
 }
 
 /** Answers a generation, or refuses one that does not fit. */
 export async function answerGeneration(
   exchange: FakeExchange,
-  { script, state, contextTokens }: Generating,
+  { script, state, contextTokens, tooLong }: Generating,
 ): Promise<void> {
   const { body, path, response } = exchange;
   const options = (body.options ?? {}) as Body;
   const context = Number(options.num_ctx ?? contextTokens);
   if (body.truncate === false && promptTokens(body) > context) {
-    const error = 'the request exceeds the available context size, try increasing it';
-    return exchange.reply(400, { error });
+    return exchange.reply(400, { error: tooLong });
   }
   const asked = Number(options.num_predict ?? DEFAULT_TOKENS);
   const total = tokensOf(script, asked);
@@ -44,7 +45,9 @@ export async function answerGeneration(
   };
   await streamTokens(response, script, state, {
     total,
-    token: (_index, text) => line({ ...content(text), done: false, ...logprobs(body, text) }),
+    // Half a character makes no line: its token is in the next one.
+    token: (_index, text) =>
+      text === '' ? Buffer.alloc(0) : line({ ...content(text), done: false, ...logprobs(body, text) }),
     tail: () =>
       Buffer.concat([
         ...toolCalls(body).map((calls) =>

@@ -6,7 +6,7 @@ import type { FakeExchange, FakeRoute } from '../kit/http-server.ts';
 import { fakeVector } from '../kit/openai-server.ts';
 import { answerGeneration } from './answers.ts';
 import { modelsFolder, pulledModels } from './models.ts';
-import { ABORTED_LINE, FAILURES, LOAD_LINES, LOADED_LINE } from './texts.ts';
+import { ABORTED_LINE, FAILURES, ollamaForm } from './texts.ts';
 
 const BUSY = 'server busy, please try again.  maximum pending requests exceeded';
 const DEFAULT_CONTEXT = 4_096;
@@ -23,6 +23,7 @@ interface Loaded {
 export class FakeOllama {
   readonly #script: FaultScript;
   readonly #state: FakeState;
+  readonly #form = ollamaForm();
   readonly #contextTokens = Number(process.env.OLLAMA_CONTEXT_LENGTH ?? DEFAULT_CONTEXT);
   readonly #parallel = Number(process.env.OLLAMA_NUM_PARALLEL ?? 1);
   readonly #queue = Number(process.env.OLLAMA_MAX_QUEUE ?? DEFAULT_QUEUE);
@@ -36,9 +37,16 @@ export class FakeOllama {
   get routes(): Readonly<Record<string, FakeRoute>> {
     return {
       'GET /': ({ reply }) => reply(200, 'Ollama is running'),
-      'GET /api/version': ({ reply }) => reply(200, { version: '0.14.0' }),
-      'GET /api/tags': ({ reply }) => reply(200, { models: this.#pulled().map(listed) }),
+      'GET /api/version': ({ reply }) => reply(200, { version: '0.17.4' }),
+      'GET /api/tags': ({ reply }) => reply(200, { models: this.#pulled().map((name) => this.#listed(name)) }),
       'GET /api/ps': ({ reply }) => reply(200, { models: this.#loaded ? [running(this.#loaded)] : [] }),
+      'POST /api/show': ({ body, reply }) => {
+        const model = this.#find(body.model);
+        if (model === undefined) return reply(404, { error: `model '${body.model}' not found` });
+        const shown = { template: '', details: { format: 'gguf' }, model_info: {} };
+        const tells = process.env.FAKE_TELLS_NOTHING === undefined;
+        reply(200, tells ? { ...shown, capabilities: abilitiesOf(model) } : shown);
+      },
       'POST /api/generate': (exchange) => this.#generate(exchange, exchange.body.prompt),
       'POST /api/chat': (exchange) => this.#generate(exchange, exchange.body.messages),
       'POST /api/embed': (exchange) => this.#embed(exchange),
@@ -50,15 +58,26 @@ export class FakeOllama {
     return wrongModel === undefined ? pulledModels(modelsFolder()) : [wrongModel];
   }
 
+  #find(name: unknown): string | undefined {
+    return this.#pulled().find((model) => model === name || model === `${name}:latest`);
+  }
+
+  #listed(name: string): object {
+    const model = { name, model: name, size: 5_000_000_000, digest: 'ab', details: { format: 'gguf' } };
+    return this.#form.listsAbilities ? { ...model, capabilities: abilitiesOf(name) } : model;
+  }
+
   async #generate(exchange: FakeExchange, prompt: unknown): Promise<void> {
     const { body, reply } = exchange;
-    if (isEmbedding(String(body.model))) return reply(400, { error: `"${body.model}" does not support generate` });
+    const refusal = refusalOf(exchange);
+    if (refusal !== undefined) return reply(400, { error: refusal });
     if (!(await this.#isLoaded(exchange))) return;
     if (prompt === undefined || prompt === '')
       return reply(200, { model: body.model, done: true, done_reason: 'load' });
     if (this.#state.running >= this.#parallel + this.#queue) return reply(503, { error: BUSY });
     const contextTokens = this.#contextTokens;
-    await answerGeneration(exchange, { script: this.#script, state: this.#state, contextTokens });
+    const { tooLong } = this.#form;
+    await answerGeneration(exchange, { script: this.#script, state: this.#state, contextTokens, tooLong });
   }
 
   async #embed(exchange: FakeExchange): Promise<void> {
@@ -75,7 +94,7 @@ export class FakeOllama {
 
   /** Loads where the loaded model is another one or was loaded for other options, as the real one does. */
   async #isLoaded({ body, reply, response }: FakeExchange): Promise<boolean> {
-    const model = this.#pulled().find((name) => name === body.model || name === `${body.model}:latest`);
+    const model = this.#find(body.model);
     if (model === undefined) {
       reply(404, { error: `model '${body.model}' not found` });
       return false;
@@ -84,31 +103,38 @@ export class FakeOllama {
     const wanted = { model, contextTokens: options.num_ctx ?? this.#contextTokens, shift: body.shift !== false };
     if (JSON.stringify(this.#loaded) === JSON.stringify(wanted)) return true;
     this.#loaded = undefined;
-    for (const line of LOAD_LINES) {
-      await delay((this.#script.startMs ?? 0) / LOAD_LINES.length);
+    const { loadLines, loadedLine, failedLoad } = this.#form;
+    for (const line of loadLines) {
+      await delay((this.#script.startMs ?? 0) / loadLines.length);
       process.stderr.write(`${response.destroyed ? ABORTED_LINE : line}\n`);
       if (response.destroyed) return false;
     }
     const failure = this.#script.failStart && FAILURES[this.#script.failStart];
     if (failure?.at === 'load') {
       process.stderr.write(`${failure.lines.join('\n')}\n`);
-      reply(500, { error: `llama-server process has terminated: exit status 1: ${failure.lines.at(-1)}` });
+      reply(500, { error: failedLoad(failure.lines.at(-1) ?? '') });
       return false;
     }
-    process.stderr.write(`${LOADED_LINE}\n`);
+    process.stderr.write(`${loadedLine}\n`);
     this.#loaded = wanted;
     return true;
   }
 }
 
 /** By its name: what the model is for is in its file, of which a fake has none. */
-function isEmbedding(model: string): boolean {
-  return model.includes('embed');
+function abilitiesOf(model: string): readonly string[] {
+  if (model.includes('embed')) return ['embedding'];
+  return model.includes('plain') ? ['completion'] : ['completion', 'tools', 'thinking'];
 }
 
-function listed(name: string): object {
-  const abilities = isEmbedding(name) ? ['embedding'] : ['completion', 'tools', 'thinking'];
-  return { name, model: name, size: 5_000_000_000, digest: 'ab', details: { format: 'gguf' }, capabilities: abilities };
+function refusalOf({ path, body }: FakeExchange): string | undefined {
+  const model = String(body.model);
+  const abilities = abilitiesOf(model);
+  if (body.think && !abilities.includes('thinking')) return `"${model}" does not support thinking`;
+  if (!abilities.includes('completion'))
+    return `"${model}" does not support ${path === '/api/chat' ? 'chat' : 'generate'}`;
+  if (!Array.isArray(body.tools) || abilities.includes('tools')) return undefined;
+  return `registry.ollama.ai/library/${model} does not support tools`;
 }
 
 function running({ model, contextTokens }: Loaded): object {

@@ -3,11 +3,13 @@ import type { FakeState } from '../kit/engine-state.ts';
 import type { FaultScript } from '../kit/fault-script.ts';
 import { countGeneration, type FakeExchange } from '../kit/http-server.ts';
 import { streamTokens, textOf, tokensOf } from '../kit/token-stream.ts';
+import { ignoredFlagsLine } from './texts.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
-/** What a generation makes when it is not told how much. */
+/** What a generation makes when it is not told how much, and when a whole configuration came with it that does not say. */
 const DEFAULT_TOKENS = 1_024;
+const DEFAULT_CONFIGURED_TOKENS = 20;
 const PROMPT_TOKENS = 5;
 const CREATED_SECONDS = 1_700_000_000;
 
@@ -36,7 +38,10 @@ export async function answerGeneration(exchange: FakeExchange, generating: Gener
   const refusal = refusalOf(exchange, generating.pinned);
   if (refusal) return exchange.reply(refusal.status, { detail: refusal.detail });
   const { script, state } = generating;
-  const asked = Number(body.max_tokens ?? DEFAULT_TOKENS);
+  const configured = configurationOf(body);
+  const asked = Number(body.max_tokens ?? configured.max_new_tokens ?? DEFAULT_TOKENS);
+  if (asked < 1) return exchange.reply(500, 'Internal Server Error');
+  sampleOrSay(body, configured);
   const { total, stopped } = untilStop(script, tokensOf(script, asked), body.stop);
   countGeneration(state, exchange);
   state.promptTokens += PROMPT_TOKENS;
@@ -70,6 +75,18 @@ function refusalOf({ path, body }: FakeExchange, pinned: string): { status: numb
   return { status: 400, detail: `Server is pinned to '${pinned}'; requested '${body.model}'.` };
 }
 
+/** What the request puts in the place of the model's own configuration. */
+function configurationOf({ generation_config: told }: Body): Body {
+  return typeof told === 'string' ? { max_new_tokens: DEFAULT_CONFIGURED_TOKENS, ...JSON.parse(told) } : {};
+}
+
+/** The model's own configuration does not sample, and a temperature alone changes nothing about that. */
+function sampleOrSay(body: Body, configured: Body): void {
+  const flags = ['temperature', 'top_p'].filter((name) => body[name] !== undefined);
+  if (configured.do_sample === true || flags.length === 0) return;
+  process.stderr.write(`${ignoredFlagsLine(flags)}\n`);
+}
+
 /** Stop texts end a generation with the token that completes one; the text is part of the answer. */
 function untilStop(script: FaultScript, total: number, stop: unknown): { total: number; stopped: boolean } {
   let text = '';
@@ -100,7 +117,9 @@ function toolCall({ tools }: Body): object {
 function envelope({ path }: FakeExchange, { pinned }: Generating, choice: object, rest: object): object {
   const object = path === '/v1/chat/completions' ? 'chat.completion.chunk' : 'text_completion';
   const model = pinned.includes('@') ? pinned : `${pinned}@main`;
-  return { id: 'req', object, created: CREATED_SECONDS, model, choices: [{ index: 0, ...choice }], ...rest };
+  const fingerprint = path === '/v1/chat/completions' ? { system_fingerprint: '' } : {};
+  const choices = [{ index: 0, ...choice }];
+  return { id: 'req', object, created: CREATED_SECONDS, model, choices, ...fingerprint, ...rest };
 }
 
 function usage(tokens: number): object {

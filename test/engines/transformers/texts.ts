@@ -2,21 +2,33 @@
 import type { FailedStart } from '../kit/fault-script.ts';
 import type { FailedStartText } from '../kit/life.ts';
 
-/** What loading says; the bars are those of a terminal, one line each. */
-export function loadLines(model: string): string[] {
+/** How Transformers 5 begins the lines of its own; earlier versions do not. */
+const OWN_LINE = '[transformers] ';
+
+/** What loading says; the bars are those of a terminal, over and over in one line. */
+export function loadLines(model: string, isOlder: boolean): string[] {
   return [
-    `Loading ${model.includes('@') ? model : `${model}@main`}`,
+    `${isOlder ? '' : OWN_LINE}Loading ${model.includes('@') ? model : `${model}@main`}`,
     'Fetching 2 files:  50%|█████     | 1/2 [00:01<00:01,  1.01s/it]',
-    'Loading weights:   0%|          | 0/290 [00:00<?, ?it/s]',
-    'Loading weights:  45%|████▌     | 131/290 [00:02<00:03, 52.10it/s]',
-    'Loading weights: 100%|██████████| 290/290 [00:05<00:00, 52.10it/s]',
+    [
+      'Loading weights:   0%|          | 0/290 [00:00<?, ?it/s]',
+      'Loading weights:  45%|████▌     | 131/290 [00:02<00:03, 52.10it/s]',
+      'Loading weights: 100%|██████████| 290/290 [00:05<00:00, 52.10it/s]',
+    ].join('\r'),
   ];
+}
+
+/** What it says of a request whose sampling it leaves aside, because nothing says that it shall sample. */
+export function ignoredFlagsLine(flags: readonly string[]): string {
+  const list = flags.map((flag) => `'${flag}'`).join(', ');
+  return `${OWN_LINE}The following generation flags are not valid and may be ignored: [${list}]. Set \`TRANSFORMERS_VERBOSITY=info\` for more details.`;
 }
 
 /** What uvicorn says; only then it answers. */
 export function readyLines(port: number): string[] {
   return [
     'INFO:     Started server process [4711]',
+    'INFO:     Waiting for application startup.',
     'INFO:     Application startup complete.',
     `INFO:     Uvicorn running on http://127.0.0.1:${port} (Press CTRL+C to quit)`,
   ];
@@ -40,9 +52,8 @@ export const FAILURES: Readonly<Record<FailedStart, FailedStartText>> = {
     lines: [
       'Usage: transformers serve [OPTIONS] [FORCE_MODEL]',
       "Try 'transformers serve --help' for help.",
-      '╭─ Error ──────────────────────────╮',
-      '│ No such option: --no-such-flag   │',
-      '╰──────────────────────────────────╯',
+      '',
+      "Error: No such option '--no-such-flag'.",
     ],
     exitCode: 2,
   },
