@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Client, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -7,6 +9,7 @@ import { type PromptSchema, Role } from '../../gen/mesh/generation/v1/prompt_pb.
 import { type Engine, EngineState } from '../../gen/mesh/inference/v1/engine_pb.ts';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
+import { MESH_TOKEN_HEADER } from '../../services/shared/transport/mesh-headers.ts';
 import type { TestMesh } from '../harness/mesh.ts';
 import { eventually } from '../harness/processes.ts';
 
@@ -48,8 +51,11 @@ export class Caller {
   readonly router: Client<typeof RouterService>;
   readonly inference: Client<typeof InferenceService>;
   readonly headers: { authorization: string };
+  /** What only other processes of the mesh may ask. */
+  readonly asPeer: { readonly [MESH_TOKEN_HEADER]: string };
 
-  constructor({ url, adminKey }: TestMesh) {
+  constructor({ url, adminKey, dataDir }: TestMesh) {
+    this.asPeer = { [MESH_TOKEN_HEADER]: readFileSync(join(dataDir('inference'), 'mesh.token'), 'utf8').trim() };
     const transport = createGrpcTransport({ baseUrl: url });
     this.router = createClient(RouterService, transport);
     this.inference = createClient(InferenceService, transport);

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FailureCause } from '../../gen/mesh/inference/v1/engine_pb.ts';
 import { DEMO_MODEL, modelPlaces, OLLAMA_MODEL, ollamaEnvironment } from './models.ts';
 import type { RealEngine, RealKind, Target } from './present-engines.ts';
 
@@ -90,7 +89,7 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
       },
       missingModel: 'no-such-model',
       takesArguments: false,
-      worker: /ollama runner/,
+      worker: / runner /,
       manyTokens: 1_000,
     }),
     'llama.cpp': () => ({
@@ -102,9 +101,3 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
   };
   return traits[kind]();
 }
-
-/** Why a model that is not there, or an argument that it does not know, ends a start. */
-export const EXPECTED_CAUSES = {
-  missingModel: FailureCause.UNSUPPORTED_MODEL,
-  badArgument: FailureCause.BAD_FLAG,
-} as const;

@@ -69,7 +69,7 @@ function versioned(kind: InstallableEngine, program: string): RealEngine {
   const { status, stdout, stderr, error } = ask(program, VERSION_ARGUMENTS[kind]);
   if (status !== 0) return { kind, absent: `${program} does not run: ${error?.message ?? stderr.trim().slice(-500)}` };
   const told = `${stdout}\n${stderr}`;
-  const version = /(?:^|version(?: is|:)? )v?(\d[\w.+-]*)/m.exec(told)?.[1] ?? told.trim();
+  const version = /(?:^|version(?: is|:)? )v?(\d.*)/m.exec(told)?.[1] ?? told.trim();
   return { kind, program, version };
 }
 
