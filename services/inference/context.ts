@@ -131,6 +131,10 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
   const loads = new Loads({
     slots,
     addSlot: (entry) => nodeEngines.add(entry),
+    async removeSlot(slot) {
+      await nodeEngines.remove(slot);
+      registration?.changed();
+    },
     residency,
     stopping: stopping.signal,
     drainMs: resources.unloadDrainMs ?? UNLOAD_DRAIN_MS,
@@ -172,7 +176,8 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
       stopping.signal.throwIfAborted();
       const entryOf = (name: string) => config.models.find((entry) => entry.name === name);
       // What is here needs nothing of what it once came from.
-      const load = loads.current(request.model) ?? loads.load(await modelSource(request, { entryOf, ...resources }));
+      const named = { ...request, model: loads.nameOf(request.model) };
+      const load = loads.current(named.model) ?? loads.load(await modelSource(named, { entryOf, ...resources }));
       yield* load.follow(signal);
     },
     unload: async (model) => (await loads.unload(model)).map(({ engine }) => engine),

@@ -32,6 +32,8 @@ export interface NodeEngines {
   readonly devices: DeviceBook;
   /** Makes room for a model that is not configured; nothing is loaded yet. */
   add(entry: ModelEntry): ModelSlot;
+  /** Forgets a model that was added, after stopping what is left of it. */
+  remove(slot: ModelSlot): Promise<void>;
   /**
    * Reaps what a killed predecessor left, then starts the engines, those that come on demand aside. Resolves when they have
    * been told to start; never rejects.
@@ -128,6 +130,11 @@ export function createNodeEngines(
     slots,
     devices,
     add,
+    async remove(slot) {
+      await slot.unload(0);
+      slots.delete(slot.name);
+      await slot.log.close();
+    },
     start() {
       began ??= begin();
       return began;

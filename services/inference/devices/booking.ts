@@ -90,6 +90,8 @@ export interface DeviceBook {
    * @returns undefined when they are free; else, after `limitMs` milliseconds, why they are not, in words.
    */
   giveBack(booking: Booking, limitMs: number, findLeft: FindLeft): Promise<string | undefined>;
+  /** The engine of a booking has loaded: what it takes from now on is remembered. Never rejects. */
+  loaded(booking: Booking): Promise<void>;
   /** The engine of a booking has fallen asleep: only what it still holds stays booked, and others may come. */
   rest(booking: Booking): Promise<void>;
   /**

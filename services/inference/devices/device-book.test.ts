@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
@@ -208,8 +208,12 @@ test('what a run was measured to take is booked the next time', async () => {
   const wish = demand(40, { run: { engine: 'x', model: 'm', flags: {} } });
   const first = await booked(book, 'a', wish);
   own.set(4_000_001, first.mark);
-  machine.change({ processes: [{ processId: 4_000_001, gpus: [0], usedMiB: 20_480 }] });
+  // While it loads, what it has taken is not what it needs.
+  machine.change({ processes: [{ processId: 4_000_001, gpus: [0], usedMiB: 2_048 }] });
   await book.refresh();
+  expect(existsSync(join(dataDir, 'vram-ledger.json'))).toBe(false);
+  machine.change({ processes: [{ processId: 4_000_001, gpus: [0], usedMiB: 20_480 }] });
+  await book.loaded(first);
   machine.change({ processes: [] });
   expect(await book.giveBack(first, 60_000, nothingLeft)).toBeUndefined();
   const second = await booked(book, 'a', wish);
@@ -433,4 +437,21 @@ test('an engine process that ends gives its memory back, as the driver sees it',
   const { free } = await givenBack(all, booking);
   engine.kill('SIGKILL');
   expect(await free).toBeUndefined();
+});
+
+test('what sleeps gets back what it had of each device, alike or not', async () => {
+  const [big] = gpusOf('NVIDIA H100 80GB HBM3', 81_920, 1);
+  const [small] = gpusOf('NVIDIA L4', 24_576, 1, 1);
+  if (!big || !small) throw new Error('no GPU');
+  const { book, machine, own } = setup({ gpus: [big, small] });
+  const claim = { kind: 'share', share: 0.9 } as const;
+  const booking = await booked(book, 'a', { ...demand(20), count: 2, claim });
+  own.set(4_000_001, booking.mark);
+  machine.change({ processes: [{ processId: 4_000_001, gpus: [0, 1], usedMiB: 1_024 }] });
+  await book.rest(booking);
+  const guest = await booked(book, 'b', demand(40));
+  expect(await book.restore(booking)).toMatch(/booked by 'b'/);
+  book.release(guest);
+  expect(await book.restore(booking)).toBeUndefined();
+  expect((await refused(book, 'c', demand(1))).why).toContain("booked by 'a'");
 });

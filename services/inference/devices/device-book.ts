@@ -71,7 +71,6 @@ class DriverDeviceBook implements DeviceBook {
     try {
       const { decision, booking } = await bookPlace(this.#scene, engine, demand);
       if (!booking) return this.#refusal(engine, decision, demand);
-      if (demand.run) this.#options.vramLedger?.begin(demand.run);
       this.#options.log.info({ engine, devices: booking.devices }, `placed ${decision.why}`);
       return booking;
     } catch (error) {
@@ -103,6 +102,14 @@ class DriverDeviceBook implements DeviceBook {
     return ledger.has(booking) ? ended.why : undefined;
   }
 
+  async loaded(booking: Booking): Promise<void> {
+    const { ledger } = this.#scene;
+    const run = ledger.entryOf(booking)?.run;
+    if (run) this.#options.vramLedger?.begin(run);
+    ledger.setLoaded(booking);
+    await this.refresh();
+  }
+
   async rest(booking: Booking): Promise<void> {
     await this.refresh();
     restBooking(this.#scene, booking);
@@ -112,8 +119,7 @@ class DriverDeviceBook implements DeviceBook {
   async restore(booking: Booking): Promise<string | undefined> {
     await this.refresh();
     try {
-      const { outcome, why } = await restoreBooking(this.#scene, booking);
-      return outcome === 'devices' ? undefined : why;
+      return await restoreBooking(this.#scene, booking);
     } catch (error) {
       if (error instanceof ClaimsUnusableError) return error.message;
       throw error;
@@ -200,8 +206,9 @@ class DriverDeviceBook implements DeviceBook {
   #measure(): void {
     const { vramLedger } = this.#options;
     const { ledger, watch } = this.#scene;
-    for (const { booking, run, ended, restingBytes } of vramLedger ? ledger.all : []) {
-      if (!run || ended || restingBytes) continue;
+    for (const { booking, run, hasLoaded, ended, restingBytes } of vramLedger ? ledger.all : []) {
+      // While it loads it has taken only a part.
+      if (!run || !hasLoaded || ended || restingBytes) continue;
       const uses = [...booking.bytes.keys()].map((uuid) =>
         toldUse(booking.mark, uuid, watch.reading, watch.ownProcesses),
       );

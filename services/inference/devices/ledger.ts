@@ -16,6 +16,8 @@ export interface Entry {
   readonly shares: boolean;
   /** By which what it takes is remembered. */
   readonly run?: RunIdentity | undefined;
+  /** Whether its engine has loaded: what it takes then is what such a run takes. */
+  readonly hasLoaded?: boolean | undefined;
   /** What it holds of each device while its engine sleeps, by UUID. Unset: it does not sleep. */
   readonly restingBytes?: ReadonlyMap<string, number> | undefined;
   /** Unset: its start is still to come, or runs. */
@@ -45,6 +47,12 @@ export class Ledger {
   rest(booking: Booking, restingBytes: ReadonlyMap<string, number> | undefined): void {
     const entry = this.#entries.get(booking);
     if (entry) this.#entries.set(booking, { ...entry, restingBytes });
+  }
+
+  /** The engine of a booking has loaded. */
+  setLoaded(booking: Booking): void {
+    const entry = this.#entries.get(booking);
+    if (entry) this.#entries.set(booking, { ...entry, hasLoaded: true });
   }
 
   entryOf(booking: Booking): Entry | undefined {

@@ -15,8 +15,8 @@ const device = {
   claims: [],
 };
 
-function claimed(claim: DeviceDemand['claim'], measuredBytes: number | undefined): number | undefined {
-  const demand = { count: 1, claim, neededBytes: 0, shares: false, fallsBackToCpu: false };
+function claimed(claim: DeviceDemand['claim'], measuredBytes: number | undefined, growsWithUse = false) {
+  const demand = { count: 1, claim, neededBytes: 0, growsWithUse, shares: false, fallsBackToCpu: false };
   return place([device], measuredDemand(demand, measuredBytes)).chosen[0]?.claimBytes;
 }
 
@@ -30,3 +30,14 @@ test.each([
 ] as const)('%s', (_name, claim, measuredBytes, expected) => {
   expect(claimed(claim, measuredBytes)).toBe(expected);
 });
+
+test.each([
+  [300, 100, 300],
+  [300, 400, 420],
+  [0, 100, 1_000],
+])(
+  'one that grows with use and was estimated to %s is never booked below that, measured %s',
+  (bytes, measured, expected) => {
+    expect(claimed({ kind: 'bytes', bytes }, measured, true)).toBe(expected);
+  },
+);

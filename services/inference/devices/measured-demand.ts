@@ -10,6 +10,9 @@ const HEADROOM = 1.05;
 export function measuredDemand(demand: DeviceDemand, measuredBytes: number | undefined): DeviceDemand {
   if (measuredBytes === undefined) return demand;
   if (demand.claim.kind === 'share') return { ...demand, claim: { ...demand.claim, leastBytes: measuredBytes } };
-  const bytes = Math.ceil(measuredBytes * HEADROOM);
+  // Of one that is unknown and grows nobody can say how far.
+  if (demand.growsWithUse && demand.claim.bytes === 0) return demand;
+  const roomy = Math.ceil(measuredBytes * HEADROOM);
+  const bytes = demand.growsWithUse ? Math.max(demand.claim.bytes, roomy) : roomy;
   return { ...demand, claim: { kind: 'bytes', bytes }, neededBytes: bytes };
 }

@@ -54,6 +54,8 @@ export interface DeviceDemand {
         readonly leastBytes?: number | undefined;
       }
     | { readonly kind: 'bytes'; readonly bytes: number };
+  /** Whether it takes more with use than it has taken by its first token: then the estimate is never undercut. */
+  readonly growsWithUse?: boolean | undefined;
   /** What the model is estimated to need on each device. */
   readonly neededBytes: number;
   /** Whether other engines may be on the same devices. */

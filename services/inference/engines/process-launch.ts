@@ -76,7 +76,7 @@ export function newSocketPath(setting: Pick<EngineSetting, 'runDirectory'>): str
 export async function deviceDemand(
   entry: StartedEntry,
   use: ModelUse | undefined,
-  { share, fallsBackToCpu }: { readonly share?: number | undefined; readonly fallsBackToCpu: boolean },
+  { share, fallsBackToCpu, growsWithUse }: Claiming,
 ): Promise<DeviceDemand | undefined> {
   const count = entry.devices?.length ?? entry.tensor_parallel_size ?? 1;
   if (count === 0) return undefined;
@@ -89,9 +89,19 @@ export async function deviceDemand(
     indices: entry.devices,
     claim: share === undefined ? { kind: 'bytes', bytes: neededBytes } : { kind: 'share', share },
     neededBytes,
+    growsWithUse,
     shares: entry.share_devices,
     fallsBackToCpu: fallsBackToCpu && entry.cudaOnly !== true,
   };
+}
+
+/** How one kind of engine claims devices. */
+export interface Claiming {
+  /** What it claims of each device whatever the model needs, from 0 to 1. Unset: what the model needs. */
+  readonly share?: number | undefined;
+  readonly fallsBackToCpu: boolean;
+  /** Whether it takes memory for its cache as that fills. */
+  readonly growsWithUse?: boolean | undefined;
 }
 
 /** What makes no difference to how much memory a run takes, or is nobody's business. */

@@ -16,7 +16,11 @@ export function transformersEngine(entry: TransformersEntry): EngineAdapter {
     portCount: 1,
     demand: () => {
       const { model, dtype, max_model_len: contextTokens, max_concurrency: concurrency } = entry;
-      return deviceDemand(entry, { model, dtype, contextTokens, concurrency }, { fallsBackToCpu: true });
+      return deviceDemand(
+        entry,
+        { model, dtype, contextTokens, concurrency },
+        { fallsBackToCpu: true, growsWithUse: true },
+      );
     },
     connect: (_setting, place) => start(entry, place),
   };

@@ -19,6 +19,8 @@ export interface LoadsParts {
   readonly slots: ReadonlyMap<string, ModelSlot>;
   /** Makes room for a model that is not configured. */
   readonly addSlot: (entry: ModelEntry) => ModelSlot;
+  /** Forgets such a model; nothing of it is here. */
+  readonly removeSlot: (slot: ModelSlot) => Promise<void>;
   readonly residency: Residency;
   /** Aborts with a MeshError when the node stops. */
   readonly stopping: AbortSignal;
@@ -38,6 +40,13 @@ export class Loads {
   /** A model of the node has changed. */
   changed(slot: ModelSlot): void {
     this.#running.get(slot.name)?.progress(slot.engine);
+  }
+
+  /** The name of the model that is meant by a name or by an underlying id; of several the one that came first. */
+  nameOf(model: string): string {
+    const { slots } = this.#parts;
+    if (slots.has(model)) return model;
+    return [...slots.values()].find(({ engine }) => engine.modelId === model)?.name ?? model;
   }
 
   /** The load of a model that is under way, or one that is over because the model takes requests. Unset: it is not here. */
@@ -76,6 +85,7 @@ export class Loads {
    * one is loaded.
    */
   async unload(model: string): Promise<ModelSlot[]> {
+    if (this.#running.has(model)) throw stillLoading(model);
     const slots = model === '' ? [this.#onlyLoaded()] : this.#named(model);
     for (const slot of slots) this.#requireUnloadable(slot);
     const error = notLoaded(model);
@@ -90,19 +100,22 @@ export class Loads {
   }
 
   async #run(source: LoadSource, known: ModelSlot | undefined, load: Load): Promise<void> {
-    const { stopping, addSlot } = this.#parts;
+    const { stopping, addSlot, removeSlot } = this.#parts;
+    let slot = known;
     try {
       const draft = known?.engine ?? create(EngineSchema, { name: source.name, state: EngineState.PENDING });
       const entry = await source.entry(stopping, (stage, percent) =>
         load.progress(withProgress(draft, stage, percent)),
       );
-      const slot = known ?? addSlot(entry);
+      slot ??= addSlot(entry);
       if (slot.isStarted) await this.#prepare(slot, entry);
       load.progress(slot.engine);
       await this.#untilReady(slot);
       load.end(slot.engine);
     } catch (error) {
       load.fail(error);
+      // Nobody configured it, so nobody is told to mend it: the next load begins from nothing.
+      if (slot && !known && !stopping.aborted) await removeSlot(slot);
     }
   }
 
@@ -111,8 +124,9 @@ export class Loads {
     const { state } = slot.engine;
     const hasFailed = state === EngineState.QUARANTINED || (state === EngineState.BACKOFF && slot.phase === 'failed');
     if (hasFailed) await slot.unload(0);
-    if (slot.phase === 'absent') slot.configure(entry);
-    slot.setUnloadedByHand(false);
+    if (slot.phase !== 'absent') return;
+    slot.configure(entry);
+    this.#parts.residency.forget(slot.name);
   }
 
   #untilReady(slot: ModelSlot): Promise<void> {
@@ -122,7 +136,11 @@ export class Loads {
     return new Promise((resolve, reject) => {
       residency.wait(slot, {
         signal: stopping,
-        ready: resolve,
+        ready() {
+          // Not before: a load that fails leaves it as it was.
+          slot.setUnloadedByHand(false);
+          resolve();
+        },
         refused: (why) => reject(doesNotCome(slot, why)),
         fail: reject,
       });
@@ -148,7 +166,7 @@ export class Loads {
   #requireUnloadable(slot: ModelSlot): void {
     if (!slot.isStarted) throw busy(slot, 'is a server elsewhere, which is not ours to stop');
     const isLoading = slot.phase === 'loading' && !slot.waitsForRoom;
-    if (isLoading || this.#running.has(slot.name)) throw busy(slot, 'is loading');
+    if (isLoading || this.#running.has(slot.name)) throw stillLoading(slot.name);
   }
 }
 
@@ -165,6 +183,11 @@ function withProgress(engine: Engine, stage: string, percent: number | undefined
 function busy({ name, phase }: ModelSlot, problem: string): MeshError {
   const metadata = { kind: 'engine', id: name, state: phase };
   return new MeshError('CONFLICT', `The model '${name}' ${problem}.`, { metadata });
+}
+
+function stillLoading(model: string): MeshError {
+  const metadata = { kind: 'engine', id: model, state: 'loading' };
+  return new MeshError('CONFLICT', `The model '${model}' is loading.`, { metadata });
 }
 
 function doesNotCome({ name, engine: { failure } }: ModelSlot, why: Refusal): MeshError {

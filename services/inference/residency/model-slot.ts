@@ -107,7 +107,7 @@ export class ModelSlot {
 
   /** Whether it has been told to load and waits for room on the devices. */
   get waitsForRoom(): boolean {
-    return this.#supervised.waitsForRoom;
+    return this.#begun && !this.#leaving && this.#supervised.waitsForRoom;
   }
 
   /** When it last became ready, on the monotonic clock. */
@@ -135,7 +135,7 @@ export class ModelSlot {
   /** Begins to load or to wake it. Does nothing while it is here or on the way. */
   load(): void {
     const { phase } = this;
-    if (phase === 'asleep') this.#supervised.wake();
+    if (phase === 'asleep' || this.waitsForRoom) this.#supervised.wake();
     if (phase !== 'absent') return;
     // What looked after it before has ended with it.
     if (this.#supervised.status.state !== EngineState.PENDING) this.#supervised = this.#supervise();

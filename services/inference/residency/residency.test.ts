@@ -278,6 +278,53 @@ test('a stream that outlasts the drain time of an unload is cut', async () => {
   expect(await stream.sink.over).toMatchObject({ reason: 'ENGINE_LOST' });
 });
 
+test('one that waited for room and was unloaded by hand does not come when there is some', async () => {
+  const context = start([
+    entry('first', {}, { load: 'at_start' }),
+    entry('late', {}, { load: 'at_start' }),
+    entry('next', {}),
+  ]);
+  await expect.poll(() => [stateOf('first'), stateOf('late')], WAIT).toContain(EngineState.READY);
+  const [there, waits] = stateOf('first') === EngineState.READY ? ['first', 'late'] : ['late', 'first'];
+  await expect.poll(() => stateOf(waits), WAIT).toBe(EngineState.BACKOFF);
+  await context.unload(waits);
+  await context.unload(there);
+  // The room goes to who asks for it.
+  expect(await generate('next').sink.over).toBe('end');
+  expect(startsOf(waits)).toBe(0);
+  expect(engine(waits)).toMatchObject({ state: EngineState.STOPPED, unloaded: true });
+});
+
+test('a model is loaded by its underlying id as by its name', async () => {
+  const context = start([entry('chat')]);
+  await load('some/chat');
+  await load('chat');
+  expect(context.engines().map(({ name }) => name)).toEqual(['chat']);
+  expect(startsOf('chat')).toBe(1);
+});
+
+test('a load that is refused leaves a model unloaded, and one that nobody configured is forgotten', async () => {
+  const context = start([entry('guest'), entry('host', {}, { load: 'at_start' })]);
+  await expect.poll(() => stateOf('host'), WAIT).toBe(EngineState.READY);
+  await context.unload('guest');
+  await expect(load('guest')).rejects.toMatchObject({ reason: 'CONFLICT' });
+  expect(engine('guest')?.unloaded).toBe(true);
+  expect(await generate('guest').sink.over).toMatchObject({ reason: 'MODEL_NOT_LOADED' });
+  await expect(load('other/model')).rejects.toMatchObject({ reason: 'CONFLICT', metadata: { state: 'NO_ROOM' } });
+  expect(context.engines().map(({ name }) => name)).toEqual(['guest', 'host']);
+});
+
+test('one that crashed and nobody waits for does not come back for room that others left', async () => {
+  const restart = { ...RESTART_LIMITS, firstDelayMs: 2_000 };
+  start([entry('a', { exitAtToken: { token: 3, code: 0 } }), entry('b', {}, { ttl_seconds: 6 })], {}, { restart });
+  expect(await generate('a', 10).sink.over).toMatchObject({ reason: 'ENGINE_LOST' });
+  await expect.poll(() => stateOf('a'), WAIT).toBe(EngineState.BACKOFF);
+  expect(await generate('b').sink.over).toBe('end');
+  await expect.poll(() => stateOf('a'), WAIT).toBe(EngineState.STOPPED);
+  await expect.poll(() => stateOf('b'), WAIT).toBe(EngineState.STOPPED);
+  expect(startsOf('a')).toBe(1);
+});
+
 test('what is loading cannot be unloaded, and what nobody knows neither', async () => {
   const context = start([entry('chat', { startMs: 2_000 })]);
   const loaded = load('chat');

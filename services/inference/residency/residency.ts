@@ -37,6 +37,7 @@ export class Residency {
   #stopTimer: () => void = () => {};
   /** Since when there is no room for a model. What just came or went shows late in what the devices tell. */
   readonly #refusedSinceMs = new Map<string, number>();
+  readonly #stopTimers = new Set<() => void>();
   #isRunning = false;
   #isStopped = false;
 
@@ -63,7 +64,12 @@ export class Residency {
     const waiting = this.#waitingFor(slot.name);
     const isFirst = waiting.count === 0;
     waiting.add(waiter, this.#parts.clock.nowMs());
-    if (isFirst && waiting.count > 0) void this.#wants.learn(slot);
+    if (waiting.count > 0 && (isFirst || !this.#wants.knows(slot.name))) void this.#wants.learn(slot);
+  }
+
+  /** What a model needs has changed: it is learnt anew. */
+  forget(name: string): void {
+    this.#wants.forget(name);
   }
 
   /** Something has changed: a model's state, its last request, the devices. Decided upon in the next turn of the event loop. */
@@ -87,6 +93,7 @@ export class Residency {
     this.#isStopped = true;
     this.#isRunning = false;
     this.#stopTimer();
+    for (const stopTimer of this.#stopTimers) stopTimer();
     for (const waiting of this.#waiting.values()) waiting.failAll(error);
   }
 
@@ -112,9 +119,15 @@ export class Residency {
         void slots.get(name)?.unload(0); // Never rejects. It runs nothing.
       else slots.get(name)?.makeRoom();
     }
+    for (const slot of slots.values()) if (this.#isUnwanted(slot)) void slot.unload(0); // Never rejects. It has no process.
     for (const name of load) slots.get(name)?.load();
     for (const name of this.#refusedSinceMs.keys()) if (!refused.includes(name)) this.#refusedSinceMs.delete(name);
     for (const name of refused) this.#refuseForRoom(name);
+  }
+
+  /** One that comes on demand must not take room later that nobody waits for any more. */
+  #isUnwanted({ name, onDemand, waitsForRoom }: ModelSlot): boolean {
+    return onDemand && waitsForRoom && (this.#waiting.get(name)?.count ?? 0) === 0;
   }
 
   /** A demand that may fall back to the CPU does so when the devices are not to be had. */
@@ -124,7 +137,11 @@ export class Residency {
     const sinceMs = this.#refusedSinceMs.get(name);
     if (sinceMs === undefined) {
       this.#refusedSinceMs.set(name, nowMs);
-      clock.after(REFUSAL_STANDS_MS, () => void devices.refresh().then(() => this.changed()));
+      const stopTimer = clock.after(REFUSAL_STANDS_MS, () => {
+        this.#stopTimers.delete(stopTimer);
+        void devices.refresh().then(() => this.changed());
+      });
+      this.#stopTimers.add(stopTimer);
     } else if (nowMs >= sinceMs + REFUSAL_STANDS_MS) {
       this.#refusedSinceMs.delete(name);
       if (this.#wants.demandOf(name)?.fallsBackToCpu) slots.get(name)?.load();

@@ -35,6 +35,15 @@ export class Wants {
     return this.#demands.get(name);
   }
 
+  /** Whether it is known what a model needs. */
+  knows(name: string): boolean {
+    return this.#demands.has(name);
+  }
+
+  forget(name: string): void {
+    this.#demands.delete(name);
+  }
+
   /** Every model that is ours to start, as the policy sees it. */
   views(nowMs: number): ResidentView[] {
     return [...this.#parts.slots.values()].filter((slot) => slot.isStarted).map((slot) => this.#view(slot, nowMs));

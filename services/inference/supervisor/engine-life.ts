@@ -129,8 +129,8 @@ export class EngineLife {
     this.#lastLineOfStart = this.#engine.log.tail(1)[0];
     this.#status.become(EngineState.READY, { ...facts, capabilities: probe.capabilities ?? adapter.capabilities });
     engineLog.add('ready');
-    // What it has loaded is seen now, however short its life. Never rejects.
-    void this.#parts.devices.refresh();
+    const { booking } = this.#engine;
+    if (booking) void this.#parts.devices.loaded(booking); // Never rejects.
     log.info({ engine: entry.name, ...facts, sequences: maxConcurrency }, 'engine ready');
   }
 

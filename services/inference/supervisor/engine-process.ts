@@ -12,6 +12,9 @@ import { startEngine } from './start-engine.ts';
 import { Starting } from './starting.ts';
 import type { ProcessSupervisorParts, SupervisedEngine } from './supervised-engine.ts';
 
+/** How long to wait before devices are asked again that should have room by now, in milliseconds. */
+const HOPE_PAUSE_MS = 1_000;
+
 /** What is no longer true of an engine without a process. */
 const NOWHERE = { processId: 0, devices: [] };
 
@@ -27,6 +30,7 @@ export class EngineProcess implements SupervisedEngine {
   #life: EngineLife | undefined;
   #loop: Promise<void> | undefined;
   #waitsForRoom = false;
+  #roomHoped = Promise.withResolvers<void>();
 
   constructor(parts: ProcessSupervisorParts) {
     this.#parts = parts;
@@ -56,7 +60,8 @@ export class EngineProcess implements SupervisedEngine {
   }
 
   wake(): void {
-    this.#life?.wake();
+    if (this.#waitsForRoom) this.#roomHoped.resolve();
+    else this.#life?.wake();
   }
 
   async stop(drainMs: number): Promise<void> {
@@ -124,7 +129,10 @@ export class EngineProcess implements SupervisedEngine {
     log.warn({ engine: entry.name, why: failure.hint, retryMs: delayMs }, 'no room for the engine');
     this.#waitsForRoom = true;
     this.status.become(EngineState.BACKOFF, NOWHERE, { ...failure, attempts: refusals, retryAtMs: now() + delayMs });
-    await Promise.race([this.#pause(delayMs), room]);
+    this.#roomHoped = Promise.withResolvers();
+    // Whoever hopes for room may be wrong, and each look at the devices takes its time.
+    const hoped = this.#roomHoped.promise.then(() => this.#pause(HOPE_PAUSE_MS));
+    await Promise.race([this.#pause(delayMs), room, hoped]);
   }
 
   async #afterCrash(crashes: CrashHistory, { ending, failure }: FailedLife): Promise<void> {

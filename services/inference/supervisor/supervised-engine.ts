@@ -24,7 +24,7 @@ export interface SupervisedEngine {
   start(): void;
   /** Sends it to sleep; it runs nothing. Only an engine whose adapter says that it can, while it is ready. */
   sleep(): void;
-  /** Wakes it, as soon as its devices have room again. */
+  /** Wakes it, or places it if it waits for room: there should be some. */
   wake(): void;
   /**
    * Takes nothing new, gives what runs at most `drainMs`, then ends it. Resolves when nothing of it is left; never

@@ -181,7 +181,7 @@ export const TokenizeResponseSchema: GenMessage<TokenizeResponse> = /*@__PURE__*
  */
 export type LoadModelRequest = Message<"mesh.inference.v1.LoadModelRequest"> & {
   /**
-   * model is a configured name, the path of a GGUF file under the model directory (`<data-dir>/models`, absolute or relative
+   * model is a configured name, its underlying id, the path of a GGUF file under the model directory (`<data-dir>/models`, absolute or relative
    * to it), `hf:<user>/<repo>[:<quant>]` or a Hugging Face id `<user>/<repo>`. A configured name is looked for first. What
    * is not configured becomes an engine of that name.
    *
@@ -191,7 +191,7 @@ export type LoadModelRequest = Message<"mesh.inference.v1.LoadModelRequest"> & {
 
   /**
    * device is "auto" (as configured, else what fits best), "cpu", "cuda" or "cuda:<index>". Empty: "auto". Without effect
-   * on what is loaded already.
+   * on what is loaded, loading or asleep.
    *
    * @generated from field: string device = 2;
    */
@@ -893,8 +893,8 @@ export const InferenceService: GenService<{
    *   NOT_FOUND / NOT_FOUND – no such node.
    *   FAILED_PRECONDITION / CONFLICT – no device has room, and nothing that may go would make enough (ExplainPlacement says
    *     why); or it is being unloaded by hand: try again when that is done.
-   *   UNAVAILABLE / NO_HEALTHY_ENGINE – it failed to start; the message has the cause and what to change. What may pass
-   *     is tried again by itself.
+   *   UNAVAILABLE / NO_HEALTHY_ENGINE – it failed to start; the message has the cause and what to change. Of what is
+   *     configured, what may pass is tried again by itself; what is not configured is forgotten.
    *   UNAVAILABLE / SHUTTING_DOWN – the node stops.
    *
    * @generated from rpc mesh.inference.v1.InferenceService.LoadModel
