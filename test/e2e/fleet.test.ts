@@ -40,9 +40,10 @@ describe.each(PLANS)('two inference nodes, %s', (_name, plan) => {
     engine = await startFakeEngine({ tokens: 3 });
     const entry = (name: string) => ({ name, engine: 'openai', base_url: engine.baseUrl, required: true });
     mesh = await startFleetMesh(plan({ models: [entry('chat')] }, { models: [entry('chat'), entry('sql')] }));
-    await eventually('all engines are ready', async () =>
-      (await states()).every((state) => state.endsWith(` ${READY}`)),
-    );
+    await eventually('all engines are ready', async () => {
+      const all = await states();
+      return all.length === 3 && all.every((state) => state.endsWith(` ${READY}`));
+    });
   }, 120_000);
   afterAll(async () => {
     await mesh?.stop();

@@ -22,8 +22,10 @@ describe.each(arrangements())('whoever watches when a process ends, %s', (arrang
     mesh = started;
     const headers = { authorization: `Bearer ${started.adminKey}` };
     const client = createClient(InferenceService, createGrpcTransport({ baseUrl: started.url }));
-    const { engines } = await client.listEngines({}, { headers });
-    const engine = engines[0]?.engine?.name ?? '';
+    const engine = await eventually('its engine is known', async () => {
+      const { engines } = await client.listEngines({}, { headers });
+      return engines[0]?.engine?.name;
+    });
     const reasonOf = (error: unknown) => fromConnectError(error).reason;
 
     const states: string[] = [];
