@@ -190,25 +190,35 @@ describe.each(plan.engines)('$kind', (real) => {
       expectWhole(await caller.generate('chat', greedy(text('hello'), 4)), 4);
     });
 
-    test('is started again when the process that computes is killed', async () => {
+    /** Kills a process while a stream runs on the engine; returns the processes that there were. */
+    async function killInStream(pattern: RegExp | undefined): Promise<number[]> {
       const family = await familyOf(engine.processId);
-      const [victim] = traits.worker ? withCommand(family, traits.worker) : family;
-      if (victim === undefined) return expect.fail('no process that computes');
-      const running = caller.generate('chat', greedy(text('hello'), traits.manyTokens), () =>
-        process.kill(victim, 'SIGKILL'),
+      const [victim] = pattern ? withCommand(family, pattern) : family;
+      if (victim === undefined) return expect.fail(`no process is ${pattern}`);
+      const kill = (): void => void (isRunning(victim) && process.kill(victim, 'SIGKILL'));
+      await expect(caller.generate('chat', greedy(text('hello'), traits.manyTokens), kill)).rejects.toThrow(
+        ConnectError,
       );
-      await expect(running).rejects.toThrow(ConnectError);
-      const again = await eventually(
-        'it was started again',
-        async () => {
-          const now = await caller.engine('chat');
-          return now.restarts > 0 && now.state === EngineState.READY ? now : undefined;
-        },
-        START_TIMEOUT_MS,
-      );
+      return family;
+    }
+
+    test('goes on when it replaces a process of its own that is killed', async ({ skip }) => {
+      const { replaced } = traits;
+      if (!replaced) return skip('it replaces none');
+      await killInStream(replaced);
+      expectWhole(await caller.generate('chat', greedy(text('hello'), 4)), 4);
+      expect(await caller.engine('chat')).toMatchObject({ restarts: 0, processId: engine.processId });
+    });
+
+    test('is started again when the process that computes is killed', async () => {
+      const family = await killInStream(traits.worker);
+      const isBack = async (): Promise<Engine | undefined> => {
+        const now = await caller.engine('chat');
+        return now.restarts > 0 && now.state === EngineState.READY ? now : undefined;
+      };
+      engine = await eventually('it was started again', isBack, START_TIMEOUT_MS);
       expect(family.filter(isRunning)).toEqual([]);
       expectWhole(await caller.generate('chat', greedy(text('hello'), 4)), 4);
-      engine = again;
     });
 
     test('is unloaded by hand, and nothing of it is left', async () => {

