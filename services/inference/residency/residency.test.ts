@@ -144,6 +144,7 @@ test('a model that is needed takes the place of an idle one, never of a running 
     return running() === before;
   };
   await expect.poll(isHeldBack, WAIT).toBe(true);
+  expect(long.sink.outcome).toBeUndefined();
   expect(await waiting.sink.over).toBe('end');
   expect(long.sink.outcome).toBe('end');
   expect(long.sink.usage?.completionTokens).toBe(300);
