@@ -54,13 +54,13 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
       entry: { ...common, model: tiny, max_concurrency: 1, env: python },
       missingModel: missingFolder,
       takesArguments: true,
-      manyTokens: 1_900,
+      manyTokens: 16_000,
     }),
     vllm: () => ({
       entry: {
         ...common,
         model: tiny,
-        max_model_len: 2_048,
+        max_model_len: 16_384,
         max_concurrency: 4,
         env: devices.length === 0 ? { ...python, VLLM_CPU_KVCACHE_SPACE: '1' } : python,
         extra_args: ['--enforce-eager'],
@@ -71,7 +71,7 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
       takesArguments: true,
       metrics: { running: 'vllm:num_requests_running', generated: 'vllm:generation_tokens_total' },
       worker: /VLLM::EngineCore/,
-      manyTokens: 1_900,
+      manyTokens: 16_000,
     }),
     'llama-server': () => ({
       entry: { ...common, ...arguments_, model: DEMO_MODEL, max_model_len: 1_024, max_concurrency: 2 },

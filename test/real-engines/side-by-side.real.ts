@@ -34,8 +34,7 @@ describe.skipIf(present.length < 2)(`side by side: ${present.map(({ kind }) => k
   test('all answer at the same time', async () => {
     const sampling = { maxTokens: 16, temperature: 0 };
     const ask = async ({ kind }: (typeof present)[number]): Promise<void> => {
-      const answers = await Promise.all([1, 2].map(() => caller.generate(kind, { prompt: chat('hello'), sampling })));
-      for (const answer of answers) expect(answer.finished).toHaveLength(1);
+      expect((await caller.generate(kind, { prompt: chat('hello'), sampling })).finished).toHaveLength(1);
     };
     await Promise.all(present.map(ask));
   });

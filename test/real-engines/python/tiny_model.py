@@ -11,7 +11,8 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen2Config,
 from transformers.utils.logging import disable_progress_bar
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-CONTEXT = 2048
+# So long that an answer is still being made when a test has seen its beginning, also on a busy machine.
+CONTEXT = 16384
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
