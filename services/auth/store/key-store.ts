@@ -22,6 +22,12 @@ export interface KeyRecord {
   readonly lastUsedAtMs?: number | undefined;
 }
 
+/** A key and what its user's state says of it. */
+export interface FoundKey extends KeyRecord {
+  /** When its user was disabled. Unset: there is none, or an active one. */
+  readonly userDisabledAtMs?: number | undefined;
+}
+
 /** A page of keys. */
 export interface KeyPage {
   readonly records: readonly KeyRecord[];
@@ -41,7 +47,8 @@ export interface KeyQuery {
 
 /** Keys. Every method rejects with MeshError STORE_UNAVAILABLE when the store does not answer. */
 export interface KeyStore {
-  find(keyId: string): Promise<KeyRecord | undefined>;
+  /** The key and the state of its user in one read. */
+  find(keyId: string): Promise<FoundKey | undefined>;
   /** Adds a key. Adding the same record again changes nothing. Resolves to false when another key has the id. */
   add(record: KeyRecord): Promise<boolean>;
   /** Adds the first key of the store; resolves to false when another one was the first. */

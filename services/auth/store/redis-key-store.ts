@@ -1,10 +1,8 @@
-import { type RedisStore, redisError } from '../../shared/store/redis.ts';
+import type { RedisStore } from '../../shared/store/redis.ts';
 import { redisScript, runScript } from '../../shared/store/redis-script.ts';
-import type { KeyPage, KeyQuery, KeyRecord, KeyStore } from './key-store.ts';
+import type { FoundKey, KeyPage, KeyQuery, KeyRecord, KeyStore } from './key-store.ts';
 import { formatCursor, parseCursor } from './page-cursor.ts';
-
-/** All keys of auth. One hash tag keeps them on one node of a cluster. */
-const AUTH_KEYS = 'mesh:auth:{auth}:';
+import { AUTH_KEYS, DISABLED_USERS } from './redis-names.ts';
 
 /** Members "<creation time, 15 digits>-<key id>", all with score 0: their order is that of creation. */
 const ALL = `${AUTH_KEYS}index`;
@@ -32,6 +30,12 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call(ARGV[3] == '1' and 'HSETNX' or 'HSET', KEYS[1], ARGV[1], ARGV[2])
 end
 return redis.call('HMGET', KEYS[1], 'record', 'revoked', 'used')`);
+
+/** KEYS: the record, the disabled users. Returns its fields, and last when its user was disabled. */
+const FIND = redisScript(`
+local fields = redis.call('HMGET', KEYS[1], 'record', 'revoked', 'used')
+fields[4] = fields[1] and redis.call('HGET', KEYS[2], cjson.decode(fields[1]).userId)
+return fields`);
 
 /** KEYS: an index. ARGV: the member before the first, how many. Returns members and their records. */
 const LIST = redisScript(`
@@ -63,12 +67,10 @@ export function createRedisKeyStore(store: RedisStore): KeyStore {
   }
 
   return {
-    async find(keyId) {
-      try {
-        return recordOf(await store.redis.hmget(recordKey(keyId), 'record', 'revoked', 'used'));
-      } catch (error) {
-        throw redisError(error);
-      }
+    async find(keyId): Promise<FoundKey | undefined> {
+      const fields = (await runScript(store, FIND, [recordKey(keyId), DISABLED_USERS], [])) as Fields;
+      const record = recordOf(fields);
+      return record && { ...record, userDisabledAtMs: fields[3] ? Number(fields[3]) : undefined };
     },
     add: (record) => add(record, false),
     addFirst: (record) => add(record, true),

@@ -1,7 +1,7 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import { migrateSqlite } from '../../shared/store/sqlite-migrations.ts';
-import type { KeyRecord, KeyStore } from './key-store.ts';
+import type { FoundKey, KeyRecord, KeyStore } from './key-store.ts';
 import { formatCursor, parseCursor } from './page-cursor.ts';
 import { AUTH_MIGRATIONS } from './sqlite-schema.ts';
 
@@ -16,9 +16,11 @@ export function createSqliteKeyStore(store: SqliteStore): KeyStore {
   migrateSqlite(store, 'auth', AUTH_MIGRATIONS);
   const statements = prepare(store);
 
-  function find(keyId: string): KeyRecord | undefined {
+  function find(keyId: string): FoundKey | undefined {
     const row = statements.find.get(keyId);
-    return row && recordOf(row);
+    if (!row) return undefined;
+    const { disabled_at_ms: atMs } = row;
+    return { ...recordOf(row), userDisabledAtMs: typeof atMs === 'number' ? atMs : undefined };
   }
 
   function add(record: KeyRecord): boolean {
@@ -59,7 +61,9 @@ export function createSqliteKeyStore(store: SqliteStore): KeyStore {
 function prepare({ database }: SqliteStore) {
   const page = '(created_at_ms, key_id) < (?, ?) ORDER BY created_at_ms DESC, key_id DESC LIMIT ?';
   return {
-    find: database.prepare('SELECT * FROM auth_keys WHERE key_id = ?'),
+    find: database.prepare(
+      `SELECT * FROM auth_keys LEFT JOIN auth_disabled_users ON user_id = record ->> '$.userId' WHERE key_id = ?`,
+    ),
     add: database.prepare('INSERT INTO auth_keys VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING'),
     claimFirst: database.prepare('INSERT INTO auth_first_key VALUES (1, ?) ON CONFLICT DO NOTHING'),
     first: database.prepare('SELECT key_id FROM auth_first_key'),

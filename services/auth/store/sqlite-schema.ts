@@ -14,4 +14,22 @@ export const AUTH_MIGRATIONS: readonly string[] = [
 
    -- One row: the key that was made with the store.
    CREATE TABLE auth_first_key (one INTEGER PRIMARY KEY CHECK (one = 1), key_id TEXT NOT NULL);`,
+  `CREATE TABLE auth_users (
+     user_id TEXT PRIMARY KEY,
+     organization_id TEXT NOT NULL,
+     password_hash TEXT NOT NULL,
+     password_changed_at_ms INTEGER NOT NULL,
+     -- The rest of the record as JSON; it never changes.
+     record TEXT NOT NULL
+   ) WITHOUT ROWID;
+   CREATE INDEX auth_users_by_organization ON auth_users (organization_id, user_id);
+
+   -- Apart from the users, because those of the configuration stand in no table.
+   CREATE TABLE auth_disabled_users (user_id TEXT PRIMARY KEY, disabled_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+
+   CREATE TABLE auth_organizations (
+     organization_id TEXT PRIMARY KEY,
+     tier TEXT NOT NULL,
+     created_at_ms INTEGER NOT NULL
+   ) WITHOUT ROWID;`,
 ];
