@@ -18,8 +18,12 @@ const log = pino({ level: 'silent' });
 const tiers = new Set(['standard', 'premium', 'unlimited']);
 
 const IMPORTED = 'sk-imported-from-elsewhere';
+const IMPORTED_OF_USER = 'sk-imported-with-its-user';
 const config = authConfigSchema.parse({
-  api_keys: [{ hash: hashKey(IMPORTED, pepper).toString('hex'), user: 'dev', organization: 'acme' }],
+  api_keys: [
+    { hash: hashKey(IMPORTED, pepper).toString('hex'), organization: 'acme' },
+    { hash: hashKey(IMPORTED_OF_USER, pepper).toString('hex'), user: 'dev', organization: 'acme' },
+  ],
 });
 
 /** The service as `caller` sees it, without the listener in between. */
@@ -78,10 +82,12 @@ describeStores('auth', (stores) => {
       expect(cacheFor?.seconds).toBe(5n);
     });
 
-    test('tells who presents a key of the configuration, without the store', async () => {
-      await closeStore(store);
-      const { principal } = await admin.authenticate({ credential: IMPORTED });
+    test('tells who presents a key of the configuration, without the store when it has no user', async () => {
+      const { principal } = await admin.authenticate({ credential: IMPORTED_OF_USER });
       expect(principal).toMatchObject({ userId: 'dev', organizationId: 'acme', tier: 'standard', models: ['*'] });
+      await closeStore(store);
+      expect((await admin.authenticate({ credential: IMPORTED })).principal).toMatchObject({ userId: '' });
+      expect(await reasonOf(admin.authenticate({ credential: IMPORTED_OF_USER }))).toBe('STORE_UNAVAILABLE');
     });
 
     test('answers malformed, unknown, wrong, revoked and expired keys alike', async () => {

@@ -5,7 +5,9 @@ import type { AuthConfig } from './config.ts';
 import { configuredKeys } from './configured-keys.ts';
 import { createKeyService, type KeyService } from './key-service.ts';
 import { createRedisKeyStore } from './store/redis-key-store.ts';
+import { createRedisUserStore } from './store/redis-user-store.ts';
 import { createSqliteKeyStore } from './store/sqlite-key-store.ts';
+import { createSqliteUserStore } from './store/sqlite-user-store.ts';
 
 /** What auth needs from outside. */
 export interface AuthResources {
@@ -41,8 +43,9 @@ export interface AuthContext {
 export function createAuthContext(config: AuthConfig, resources: AuthResources): AuthContext {
   const { store, pepper, now, log, tiers } = resources;
   const keys = store.kind === 'sqlite' ? createSqliteKeyStore(store) : createRedisKeyStore(store);
+  const users = store.kind === 'sqlite' ? createSqliteUserStore(store) : createRedisUserStore(store);
   return {
-    authenticate: createAuthenticator({ configured: configuredKeys(config), keys, pepper, now, log }),
+    authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, pepper, now, log }),
     keys: createKeyService({ keys, pepper, now, tiers }),
     close: async () => undefined,
   };

@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { describeStores } from '../../../test/harness/stores.ts';
 import type { Store } from '../../shared/store/store.ts';
+import type { KeyRecord } from './key-store.ts';
 import { createRedisKeyStore } from './redis-key-store.ts';
 import { createRedisUserStore } from './redis-user-store.ts';
 import { createSqliteKeyStore } from './sqlite-key-store.ts';
@@ -78,7 +79,7 @@ describeStores('users', (stores) => {
 
   test('a key is found with the state of its user', async () => {
     const keys = store.kind === 'sqlite' ? createSqliteKeyStore(store) : createRedisKeyStore(store);
-    const key = {
+    const key: KeyRecord = {
       ...{ keyId: 'k1', hash: 'ab', name: '', userId: 'ann', organizationId: 'acme', tier: 'standard' },
       ...{ scopes: [1], models: [], allowedIpRanges: [], createdAtMs: 1 },
     };
