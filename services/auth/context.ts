@@ -3,11 +3,18 @@ import type { Store } from '../shared/store/store.ts';
 import { type Authenticated, createAuthenticator } from './authenticate.ts';
 import type { AuthConfig } from './config.ts';
 import { configuredKeys } from './configured-keys.ts';
+import { configuredTiers } from './configured-tiers.ts';
+import { configuredUsers } from './configured-users.ts';
+import { createHashQueue } from './hash-queue.ts';
 import { createKeyService, type KeyService } from './key-service.ts';
-import { createRedisKeyStore } from './store/redis-key-store.ts';
-import { createRedisUserStore } from './store/redis-user-store.ts';
-import { createSqliteKeyStore } from './store/sqlite-key-store.ts';
-import { createSqliteUserStore } from './store/sqlite-user-store.ts';
+import { createVerifyLogin, type VerifyLogin } from './login.ts';
+import { createLoginLimit } from './login-limit.ts';
+import { createOrganizationService, type OrganizationService } from './organization-service.ts';
+import { createPasswords } from './password.ts';
+import type { Revocations } from './revocations.ts';
+import { createAuthStores } from './store/auth-stores.ts';
+import { createUserDirectory } from './user-directory.ts';
+import { createUserService, type UserService } from './user-service.ts';
 
 /** What auth needs from outside. */
 export interface AuthResources {
@@ -31,9 +38,20 @@ export interface AuthContext {
    */
   readonly authenticate: (credential: string, clientIp: string) => Promise<Authenticated>;
   readonly keys: KeyService;
-  /** Nothing to end yet; for the common shape of contexts. */
+  readonly users: UserService;
+  readonly organizations: OrganizationService;
+  readonly verifyLogin: VerifyLogin;
+  /** What reaches every cache of verified principals. */
+  readonly revocations: Revocations;
+  /** Ends the watches of revocations. */
   close(): Promise<void>;
 }
+
+/**
+ * Half of libuv's four threads, which file and name look-ups share; with argon2id it takes 38 MiB, and a full queue waits
+ * about a second.
+ */
+const HASH_QUEUE = { running: 2, waiting: 64 };
 
 /**
  * Builds auth.
@@ -42,12 +60,20 @@ export interface AuthContext {
  */
 export function createAuthContext(config: AuthConfig, resources: AuthResources): AuthContext {
   const { store, pepper, now, log, tiers } = resources;
-  const keys = store.kind === 'sqlite' ? createSqliteKeyStore(store) : createRedisKeyStore(store);
-  const users = store.kind === 'sqlite' ? createSqliteUserStore(store) : createRedisUserStore(store);
+  const { keys, users, organizations: organizationStore, revocations } = createAuthStores(store);
+  const configured = configuredTiers(config);
+  const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
+  const directory = createUserDirectory(configuredUsers(config), users);
+  const passwords = createPasswords(createHashQueue(HASH_QUEUE));
+  const verifyLogin = createVerifyLogin({ users: directory, passwords, limit: createLoginLimit(now), log });
   return {
     authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, pepper, now, log }),
-    keys: createKeyService({ keys, pepper, now, tiers }),
-    close: async () => undefined,
+    keys: createKeyService({ keys, organizations, revocations, pepper, now, tiers }),
+    users: createUserService({ users, directory, passwords, verifyLogin, organizations, revocations, now, tiers }),
+    organizations,
+    verifyLogin,
+    revocations,
+    close: async () => revocations.close(),
   };
 }
 

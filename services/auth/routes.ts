@@ -3,6 +3,8 @@ import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import type { AuthContext } from './context.ts';
 import { createApiKey, listApiKeys, revokeApiKey } from './handlers/api-keys.ts';
 import { authenticate } from './handlers/authenticate.ts';
+import { createOrganization } from './handlers/organizations.ts';
+import { createUser, disableUser, listUsers, setPassword } from './handlers/users.ts';
 
 /** The service of auth. Methods that are left out answer UNIMPLEMENTED. */
 export function authRoutes(context: AuthContext): (router: ConnectRouter) => void {
@@ -12,6 +14,11 @@ export function authRoutes(context: AuthContext): (router: ConnectRouter) => voi
       createApiKey: createApiKey(context),
       listApiKeys: listApiKeys(context),
       revokeApiKey: revokeApiKey(context),
+      createUser: createUser(context),
+      setPassword: setPassword(context),
+      disableUser: disableUser(context),
+      listUsers: listUsers(context),
+      createOrganization: createOrganization(context),
     });
   };
 }
