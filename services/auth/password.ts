@@ -62,7 +62,8 @@ export function createPasswords(queue: HashQueue, derive: Derive = deriveArgon2i
 
 const argon2Async = promisify(argon2);
 
-const deriveArgon2id: Derive = (password, { memoryKib, passes, lanes, salt }, bytes) =>
+/** With node:crypto. */
+export const deriveArgon2id: Derive = (password, { memoryKib, passes, lanes, salt }, bytes) =>
   argon2Async('argon2id', {
     ...{ message: password, nonce: salt, memory: memoryKib, passes, parallelism: lanes, tagLength: bytes },
   });
