@@ -3,8 +3,10 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Logger } from 'pino';
 import { CredentialKind, type Principal, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
-import { hashKey, isSameHash, parseKey } from './api-key.ts';
+import { hashKey, parseKey } from './api-key.ts';
+import { createFailedCredentials } from './failed-credentials.ts';
 import { isInRanges } from './ip-ranges.ts';
+import { endOfSecret } from './secret-end.ts';
 import type { FoundKey, KeyRecord, KeyStore } from './store/key-store.ts';
 import type { UserStore } from './store/user-store.ts';
 
@@ -29,13 +31,11 @@ export interface Authenticated {
   readonly cacheForMs: number;
 }
 
-/** The longest reuse of an answer, in milliseconds: a revocation that nobody pushes takes effect within it. */
-const CACHE_MS = 5_000;
+/** The longest reuse of an answer, in milliseconds, by whoever watches revocations; others reuse none for so long. */
+const CACHE_MS = 60_000;
 
 /** How exact the last use of a key is, in milliseconds; a finer one would cost a write per request. */
 const LAST_USE_MS = 60_000;
-
-const NO_HASH = new Uint8Array(32);
 
 /**
  * Makes the check of credentials. It costs at most one read of the store.
@@ -47,6 +47,7 @@ export function createAuthenticator(
   parts: AuthenticatorParts,
 ): (credential: string, clientIp: string) => Promise<Authenticated> {
   const { configured, keys, users, pepper, now, log } = parts;
+  const failed = createFailedCredentials(now);
 
   function noteUse({ keyId, lastUsedAtMs = 0 }: KeyRecord, nowMs: number): void {
     if (nowMs - lastUsedAtMs < LAST_USE_MS) return;
@@ -64,33 +65,43 @@ export function createAuthenticator(
       return { principal, cacheForMs: CACHE_MS };
     }
     if (!parsed) throw invalidCredential();
-    const record = await keys.find(parsed.keyId);
-    // An unknown id costs a comparison too.
-    const isSame = isSameHash(record ? Buffer.from(record.hash, 'hex') : NO_HASH, hash);
-    const nowMs = now();
-    if (!record || !isSame || !isUsable(record, clientIp, nowMs)) throw invalidCredential();
-    noteUse(record, nowMs);
-    return { principal: principalOfRecord(record), cacheForMs: cacheForMs(record, nowMs) };
+    const found = await failed.lookUp(clientIp, hash.toString('hex'), () => find(parsed.keyId, hash, clientIp));
+    if (!found) throw invalidCredential();
+    noteUse(found.record, now());
+    return answerOf(found, now());
   };
+
+  async function find(keyId: string, hash: Uint8Array, clientIp: string): Promise<Found | undefined> {
+    const record = await keys.find(keyId);
+    const endsAtMs = endOfSecret(record, hash);
+    if (!record || endsAtMs === undefined || !isUsable(record, clientIp, endsAtMs, now())) return undefined;
+    return { record, endsAtMs };
+  }
+}
+
+/** A usable key, and when the secret that was presented ends, in milliseconds since the epoch. */
+interface Found {
+  readonly record: KeyRecord;
+  readonly endsAtMs: number;
 }
 
 function invalidCredential(): MeshError {
   return new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
 }
 
-function isUsable(record: FoundKey, clientIp: string, nowMs: number): boolean {
-  if (record.revokedAtMs !== undefined || record.userDisabledAtMs !== undefined) return false;
-  if (record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs) return false;
+function isUsable(record: FoundKey, clientIp: string, endsAtMs: number, nowMs: number): boolean {
+  if (record.revokedAtMs !== undefined || record.userDisabledAtMs !== undefined || endsAtMs <= nowMs) return false;
   return record.allowedIpRanges.length === 0 || isInRanges(clientIp, record.allowedIpRanges);
 }
 
-function cacheForMs(record: KeyRecord, nowMs: number): number {
+function answerOf({ record, endsAtMs }: Found, nowMs: number): Authenticated {
   // Whoever caches may not look at the address, so an answer about a bound key holds for one call.
-  if (record.allowedIpRanges.length > 0) return 0;
-  return Math.min(CACHE_MS, (record.expiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs);
+  const isBound = record.allowedIpRanges.length > 0;
+  const cacheForMs = isBound ? 0 : Math.min(CACHE_MS, endsAtMs - nowMs);
+  return { principal: principalOf(record, endsAtMs), cacheForMs };
 }
 
-function principalOfRecord(record: KeyRecord): Principal {
+function principalOf(record: KeyRecord, endsAtMs: number): Principal {
   return create(PrincipalSchema, {
     keyId: record.keyId,
     userId: record.userId,
@@ -99,6 +110,6 @@ function principalOfRecord(record: KeyRecord): Principal {
     scopes: [...record.scopes],
     models: [...record.models],
     kind: CredentialKind.API_KEY,
-    ...(record.expiresAtMs === undefined ? {} : { expiresAt: timestampFromMs(record.expiresAtMs) }),
+    ...(endsAtMs === Number.POSITIVE_INFINITY ? {} : { expiresAt: timestampFromMs(endsAtMs) }),
   });
 }

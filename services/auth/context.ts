@@ -6,6 +6,7 @@ import { configuredKeys } from './configured-keys.ts';
 import { configuredTiers } from './configured-tiers.ts';
 import { configuredUsers } from './configured-users.ts';
 import { createHashQueue } from './hash-queue.ts';
+import { createKeyLifecycle, type KeyLifecycle } from './key-lifecycle.ts';
 import { createKeyService, type KeyService } from './key-service.ts';
 import { createVerifyLogin, type VerifyLogin } from './login.ts';
 import { createLoginLimit } from './login-limit.ts';
@@ -38,6 +39,7 @@ export interface AuthContext {
    */
   readonly authenticate: (credential: string, clientIp: string) => Promise<Authenticated>;
   readonly keys: KeyService;
+  readonly lifecycle: KeyLifecycle;
   readonly users: UserService;
   readonly organizations: OrganizationService;
   readonly verifyLogin: VerifyLogin;
@@ -68,7 +70,8 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const verifyLogin = createVerifyLogin({ users: directory, passwords, limit: createLoginLimit(now), log });
   return {
     authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, pepper, now, log }),
-    keys: createKeyService({ keys, organizations, revocations, pepper, now, tiers }),
+    keys: createKeyService({ keys, organizations, pepper, now, tiers }),
+    lifecycle: createKeyLifecycle({ keys, revocations, pepper, now }),
     users: createUserService({ users, directory, passwords, verifyLogin, organizations, revocations, now, tiers }),
     organizations,
     verifyLogin,

@@ -78,6 +78,18 @@ export function requireMayRevoke(caller: Principal, record: KeyRecord): void {
 }
 
 /**
+ * Checks that a caller may give a key that it sees a new secret: whoever does gets all that the key can do.
+ *
+ * @throws MeshError SCOPE_MISSING.
+ */
+export function requireMayRotate(caller: Principal, { scopes, tier, models }: KeyRecord): void {
+  if (hasScope(caller, Scope.ADMIN)) return;
+  for (const scope of scopes) requireScope(caller, scope);
+  const hasModels = grantsAll(caller.models) || (!grantsAll(models) && models.every((m) => caller.models.includes(m)));
+  if ((tier !== caller.tier && tier !== DEFAULT_TIER) || !hasModels) requireScope(caller, Scope.ADMIN);
+}
+
+/**
  * Checks that a caller has a right.
  *
  * @throws MeshError SCOPE_MISSING.

@@ -1,10 +1,11 @@
 import type { ConnectRouter } from '@connectrpc/connect';
 import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import type { AuthContext } from './context.ts';
-import { createApiKey, listApiKeys, revokeApiKey } from './handlers/api-keys.ts';
+import { createApiKey, listApiKeys, revokeApiKey, rotateApiKey } from './handlers/api-keys.ts';
 import { authenticate } from './handlers/authenticate.ts';
 import { createOrganization } from './handlers/organizations.ts';
 import { createUser, disableUser, listUsers, setPassword } from './handlers/users.ts';
+import { watchRevocations } from './handlers/watch-revocations.ts';
 
 /** The service of auth. Methods that are left out answer UNIMPLEMENTED. */
 export function authRoutes(context: AuthContext): (router: ConnectRouter) => void {
@@ -14,6 +15,8 @@ export function authRoutes(context: AuthContext): (router: ConnectRouter) => voi
       createApiKey: createApiKey(context),
       listApiKeys: listApiKeys(context),
       revokeApiKey: revokeApiKey(context),
+      rotateApiKey: rotateApiKey(context),
+      watchRevocations: watchRevocations(context),
       createUser: createUser(context),
       setPassword: setPassword(context),
       disableUser: disableUser(context),

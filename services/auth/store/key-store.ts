@@ -5,6 +5,8 @@ export interface KeyRecord {
   readonly keyId: string;
   /** HMAC-SHA-256 of the whole key, in hex. */
   readonly hash: string;
+  /** Secrets from before rotations that may still be valid. */
+  readonly previous: readonly PreviousSecret[];
   readonly name: string;
   /** Empty: none. */
   readonly userId: string;
@@ -20,6 +22,14 @@ export interface KeyRecord {
   readonly revokedAtMs?: number | undefined;
   /** To the minute. */
   readonly lastUsedAtMs?: number | undefined;
+}
+
+/** A secret that a rotation replaced. */
+export interface PreviousSecret {
+  /** HMAC-SHA-256 of the whole key, in hex. */
+  readonly hash: string;
+  /** When it ends, in milliseconds since the epoch. */
+  readonly validUntilMs: number;
 }
 
 /** A key and what its user's state says of it. */
@@ -57,6 +67,11 @@ export interface KeyStore {
   list(query: KeyQuery): Promise<KeyPage>;
   /** Ends a key, once; resolves to what is known of it, undefined when there is none. */
   revoke(keyId: string, atMs: number): Promise<KeyRecord | undefined>;
+  /**
+   * Replaces the hash `from`. Doing the same again changes nothing. Resolves to false when there is no such key, or its hash
+   * is another one meanwhile.
+   */
+  rotate(keyId: string, from: string, to: Pick<KeyRecord, 'hash' | 'previous'>): Promise<boolean>;
   /** Notes that a key was used. */
   touch(keyId: string, atMs: number): Promise<void>;
 }

@@ -32,4 +32,7 @@ export const AUTH_MIGRATIONS: readonly string[] = [
      tier TEXT NOT NULL,
      created_at_ms INTEGER NOT NULL
    ) WITHOUT ROWID;`,
+  `-- Both are null until the first rotation; the hash of the record is that of the first secret.
+   ALTER TABLE auth_keys ADD COLUMN hash TEXT;
+   ALTER TABLE auth_keys ADD COLUMN previous TEXT;`,
 ];

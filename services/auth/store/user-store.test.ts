@@ -15,7 +15,7 @@ function userStore(store: Store): UserStore {
 function record(userId: string, changes: Partial<UserRecord> = {}): UserRecord {
   return {
     ...{ userId, organizationId: 'acme', tier: 'standard', scopes: [1], passwordHash: '$argon2id$first' },
-    ...{ createdAtMs: 1_000, passwordChangedAtMs: 1_000 },
+    ...{ previous: [], createdAtMs: 1_000, passwordChangedAtMs: 1_000 },
     ...changes,
   };
 }
@@ -81,7 +81,7 @@ describeStores('users', (stores) => {
     const keys = store.kind === 'sqlite' ? createSqliteKeyStore(store) : createRedisKeyStore(store);
     const key: KeyRecord = {
       ...{ keyId: 'k1', hash: 'ab', name: '', userId: 'ann', organizationId: 'acme', tier: 'standard' },
-      ...{ scopes: [1], models: [], allowedIpRanges: [], createdAtMs: 1 },
+      ...{ scopes: [1], models: [], allowedIpRanges: [], createdAtMs: 1, previous: [] },
     };
     await keys.add(key);
     await keys.add({ ...key, keyId: 'k2', userId: '' });
