@@ -1,6 +1,5 @@
-import { type Changes, createChanges } from '../shared/transport/changes.ts';
-import { createAttemptLimit } from './attempt-limit.ts';
 import { networkOf } from './ip-ranges.ts';
+import { createPendingAttempts } from './pending-attempts.ts';
 
 /**
  * Keeps a flood of wrong credentials away from the store: each address has so many failures, after which only credentials
@@ -24,16 +23,9 @@ const PER_ADDRESS = { burst: 20, perMinute: 20 };
 /** The most good credentials that are remembered, least recently looked up out first. */
 const MAX_GOOD = 10_000;
 
-/** The lookups of one address whose outcome is not known yet. */
-interface Undecided {
-  count: number;
-  readonly changes: Changes;
-}
-
 /** Makes the limit; `now` in milliseconds since the epoch. */
 export function createFailedCredentials(now: () => number): FailedCredentials {
-  const failures = createAttemptLimit(PER_ADDRESS);
-  const undecided = new Map<string, Undecided>();
+  const attempts = createPendingAttempts(PER_ADDRESS, now);
   // A Set iterates in insertion order, so the first entry is the one that was looked up longest ago.
   const good = new Set<string>();
 
@@ -43,37 +35,15 @@ export function createFailedCredentials(now: () => number): FailedCredentials {
     if (good.size > MAX_GOOD) good.delete(good.keys().next().value ?? '');
   }
 
-  /** Takes an attempt. What is under way may give one back, so whoever finds none waits for it and is not refused. */
-  async function admit(network: string): Promise<Undecided | undefined> {
-    while (!failures.allows(network, now())) {
-      const pending = undecided.get(network);
-      if (!pending) return undefined;
-      await pending.changes.until(() => pending.count === 0 || failures.allows(network, now()));
-    }
-    failures.take(network, now());
-    const own = undecided.get(network) ?? { count: 0, changes: createChanges() };
-    own.count += 1;
-    undecided.set(network, own);
-    return own;
-  }
-
-  function decide(network: string, own: Undecided, hasFailed: boolean): void {
-    if (!hasFailed) failures.giveBack(network, now());
-    own.count -= 1;
-    if (own.count === 0) undecided.delete(network);
-    own.changes.notify();
-  }
-
   return {
     async lookUp(clientIp, hash, find) {
-      const network = networkOf(clientIp);
       if (good.has(hash)) {
         const found = await find();
         remember(hash, found !== undefined);
         return found;
       }
-      const own = await admit(network);
-      if (!own) return undefined;
+      const decide = await attempts.admit(networkOf(clientIp));
+      if (!decide) return undefined;
       let hasFailed = false;
       try {
         const found = await find();
@@ -81,7 +51,7 @@ export function createFailedCredentials(now: () => number): FailedCredentials {
         remember(hash, !hasFailed);
         return found;
       } finally {
-        decide(network, own, hasFailed);
+        decide(hasFailed);
       }
     },
   };

@@ -1,5 +1,5 @@
-import { createAttemptLimit } from './attempt-limit.ts';
 import { networkOf } from './ip-ranges.ts';
+import { createPendingAttempts, type Decide } from './pending-attempts.ts';
 
 /**
  * Limits guesses of passwords by user name, known or not, and by address. It counts in this process alone: with several
@@ -7,31 +7,35 @@ import { networkOf } from './ip-ranges.ts';
  */
 export interface LoginLimit {
   /**
-   * Takes an attempt, before anything is looked up or computed. Returns what gives it back when it was no wrong guess;
-   * undefined when the name or the address has none left.
+   * Takes an attempt, before anything is looked up or computed. Resolves to what must be told whether it was a wrong guess,
+   * once; undefined when the name or the address has none left.
    */
-  admit(username: string, clientIp: string): (() => void) | undefined;
+  admit(username: string, clientIp: string): Promise<Decide | undefined>;
 }
 
-/** Failed logins: a burst, and so many per minute. */
+/** Wrong guesses: a burst, and so many per minute. */
 const PER_USER = { burst: 10, perMinute: 10 };
 const PER_ADDRESS = { burst: 20, perMinute: 20 };
 
 /** Makes the limit; `now` in milliseconds since the epoch. */
 export function createLoginLimit(now: () => number): LoginLimit {
-  const users = createAttemptLimit(PER_USER);
-  const addresses = createAttemptLimit(PER_ADDRESS);
+  const users = createPendingAttempts(PER_USER, now);
+  const addresses = createPendingAttempts(PER_ADDRESS, now);
   return {
-    admit(username, clientIp) {
-      const network = networkOf(clientIp);
-      const nowMs = now();
-      if (!addresses.allows(network, nowMs) || !users.allows(username, nowMs)) return undefined;
-      addresses.take(network, nowMs);
-      users.take(username, nowMs);
-      return () => {
-        addresses.giveBack(network, now());
-        users.giveBack(username, now());
-      };
+    async admit(username, clientIp) {
+      // The address first: one that has none left takes none from the users that it names.
+      const decideAddress = await addresses.admit(networkOf(clientIp));
+      if (!decideAddress) return undefined;
+      const decideUser = await users.admit(username);
+      // Nothing was tried, so whoever shares the address with a user under attack is not locked out too.
+      if (!decideUser) decideAddress(false);
+      return (
+        decideUser &&
+        ((hasFailed) => {
+          decideUser(hasFailed);
+          decideAddress(hasFailed);
+        })
+      );
     },
   };
 }

@@ -63,20 +63,20 @@ export function createVerifyLogin(parts: LoginParts): VerifyLogin {
 
   return async (username, password, clientIp) => {
     const startedMs = performance.now();
-    const giveBack = limit.admit(username, clientIp);
-    if (!giveBack) throw invalidLogin();
+    const decide = await limit.admit(username, clientIp);
+    if (!decide) throw invalidLogin();
     let user: UserRecord | undefined;
     try {
       user = await check(username, password);
     } catch (error) {
-      giveBack();
+      decide(false);
       throw error;
     }
+    decide(!user);
     if (!user) {
       await delay(Math.max(0, startedMs + wrongLoginMs - performance.now()));
       throw invalidLogin();
     }
-    giveBack();
     await upgrade(user, password);
     return user;
   };
