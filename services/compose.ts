@@ -35,6 +35,7 @@ import { isServing } from './shared/grpc/health-check.ts';
 import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
 import { createPrincipalCache, type PrincipalCache } from './shared/interceptors/principal-cache.ts';
+import { watchRevocations } from './shared/interceptors/revocation-watch.ts';
 import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
@@ -143,6 +144,7 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
   if (roles.has('tasks')) parts.local.set('tasks', [tasksRoutes()]);
   const listener = await addListener(parts, store, router);
+  addRevocationWatch(parts, listener, router);
   if (inference) {
     // Closed before the port: who watches the engines sees them stop.
     closer.add('engines', () => inference.close(), STOP_LIMIT_MS);
@@ -170,6 +172,27 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
       await closer.close();
     },
   };
+}
+
+/** Verified callers are cached wherever auth can be asked, so revocations must be heard there. */
+function addRevocationWatch(
+  { config, resources, closer, principals, peers }: Parts,
+  listener: Listener,
+  router: RouterContext | undefined,
+): void {
+  if (!config.roles.has('auth') && !config.peers.has('auth')) return;
+  const close = watchRevocations({
+    auth: peers.client('auth', AuthService),
+    onWatched: principals.setWatched,
+    onRevoked(revocation) {
+      principals.forget(revocation);
+      if (!revocation.cutRunningStreams) return;
+      router?.cut(revocation);
+      listener.cut(revocation);
+    },
+    log: resources.log,
+  });
+  closer.add('revocation watch', close);
 }
 
 function createParts(config: Config, resources: MeshResources, closer: Closer): Parts {
