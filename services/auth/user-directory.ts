@@ -48,15 +48,13 @@ export function createUserDirectory(configured: ReadonlyMap<string, UserRecord>,
           (after === undefined || compare(userId, after) > 0) &&
           (until === undefined || compare(userId, until) <= 0),
       );
-      const shadowed = stored.records.filter(({ userId }) => !configured.has(userId));
-      const all = [...fromFile, ...shadowed].sort((a, b) => compare(a.userId, b.userId));
+      const fromStore = stored.records.filter(({ userId }) => !configured.has(userId));
+      const all = [...fromFile, ...fromStore].sort((a, b) => compare(a.userId, b.userId));
       const records = all.slice(0, query.limit);
       const last = records.at(-1);
-      const isLast = all.length <= query.limit && stored.next === undefined;
-      const next = isLast ? undefined : all.length <= query.limit ? stored.next : last && formatNameCursor(last.userId);
       return {
         records: await Promise.all(records.map((user) => (configured.has(user.userId) ? withState(user) : user))),
-        next,
+        next: all.length > query.limit && last ? formatNameCursor(last.userId) : stored.next,
       };
     },
   };
