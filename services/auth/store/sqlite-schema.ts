@@ -35,4 +35,19 @@ export const AUTH_MIGRATIONS: readonly string[] = [
   `-- Both are null until the first rotation; the hash of the record is that of the first secret.
    ALTER TABLE auth_keys ADD COLUMN hash TEXT;
    ALTER TABLE auth_keys ADD COLUMN previous TEXT;`,
+  `-- One row: all signing keys as JSON, private ones sealed.
+   CREATE TABLE auth_signing_keys (
+     one INTEGER PRIMARY KEY CHECK (one = 1),
+     version INTEGER NOT NULL,
+     keys TEXT NOT NULL
+   );
+
+   CREATE TABLE auth_token_families (
+     family_id TEXT PRIMARY KEY,
+     user_id TEXT NOT NULL,
+     password_changed_at_ms INTEGER NOT NULL,
+     expires_at_ms INTEGER NOT NULL,
+     hash TEXT NOT NULL
+   ) WITHOUT ROWID;
+   CREATE INDEX auth_token_families_by_end ON auth_token_families (expires_at_ms);`,
 ];
