@@ -12,7 +12,6 @@ import type { Generate } from '../shared/transport/generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
 import type { FacadeConfig } from './config.ts';
 import { createApp } from './http/app.ts';
-import { callerOptions } from './http/caller.ts';
 import { createLimitBook } from './http/limit-book.ts';
 import { createSendError } from './http/send-error.ts';
 import type { Exchange } from './openai/exchange.ts';
@@ -63,10 +62,9 @@ export interface FacadeContext {
  */
 export async function createFacadeContext(config: FacadeConfig, resources: FacadeResources): Promise<FacadeContext> {
   const { quota, now, log, isDraining } = resources;
-  const loadLimits = async (credential: string) => (await quota.getLimits({}, callerOptions(credential))).limits;
-  const limitBook = createLimitBook(loadLimits, now);
   const exchanges = new Set<Exchange>();
   const clientIp = createClientIp(resources.trustedProxies);
+  const limitBook = createLimitBook({ quota, clientIp, now });
   const app = createApp({
     body: { maxBytes: config.max_body_bytes, timeoutMs: config.body_timeout_seconds * 1000 },
     sendError: createSendError(limitBook, log),
