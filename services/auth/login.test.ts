@@ -91,7 +91,8 @@ describeStores('logins', (stores) => {
     for (const name of ['imported', 'ann', 'nobody']) {
       const startedMs = performance.now();
       expect(await outcome(slow(name, 'wrong', HOME))).toBe(WRONG);
-      expect(performance.now() - startedMs).toBeGreaterThanOrEqual(299);
+      // Timers may be a little early.
+      expect(performance.now() - startedMs).toBeGreaterThan(280);
     }
   });
 

@@ -11,6 +11,7 @@ import { clientAs, maker, reasonOf } from './auth.fixture.ts';
 import { authConfigSchema } from './config.ts';
 import { type AuthContext, createAuthContext } from './context.ts';
 import type { Revocation } from './revocations.ts';
+import { createAuthStores } from './store/auth-stores.ts';
 
 const pepper = Buffer.alloc(32, 1);
 const log = pino({ level: 'silent' });
@@ -223,6 +224,24 @@ describeStores('users', (stores) => {
     const ofAcme = await admin.listUsers({ organizationId: 'acme' });
     expect(ofAcme.users.map(({ userId, createdAt }) => [userId, createdAt])).toEqual([['operator', undefined]]);
     expect(await reasonOf(admin.listUsers({ pageToken: '!' }))).toBe('INVALID_FIELD');
+  });
+
+  test('a user of the store whose name the configuration took stays out of its organisation, and out of the order', async () => {
+    const userConfig = [...config.users, { ...config.users[0], name: 'yves', organization: 'default' }];
+    const taken = authConfigSchema.parse({ users: userConfig });
+    for (const userId of ['ann', 'paul', 'zoe']) await admin.createUser({ userId, password: PASSWORD });
+    const times = { createdAtMs: 1, passwordChangedAtMs: 1 };
+    const shadowed = { userId: 'operator', organizationId: 'default', tier: 'free', scopes: [Scope.GENERATE] };
+    await createAuthStores(store).users.add({ ...shadowed, passwordHash: HASH, ...times });
+    const client = clientAs(createAuthContext(taken, { store, pepper, now: () => nowMs, log }), PEER_PRINCIPAL);
+    const names: string[] = [];
+    let pageToken = '';
+    do {
+      const page = await client.listUsers({ organizationId: 'default', pageSize: 1, pageToken });
+      names.push(...page.users.map(({ userId }) => userId));
+      pageToken = page.nextPageToken;
+    } while (pageToken);
+    expect(names).toEqual(['ann', 'paul', 'yves', 'zoe']);
   });
 
   describe('organisations', () => {
