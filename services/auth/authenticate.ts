@@ -3,12 +3,14 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Logger } from 'pino';
 import { CredentialKind, type Principal, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import { type AccessToken, canBeValid, hasTokenForm } from './access-token.ts';
 import { hashKey, parseKey } from './api-key.ts';
 import { createFailedCredentials } from './failed-credentials.ts';
 import { isInRanges } from './ip-ranges.ts';
 import { endOfSecret } from './secret-end.ts';
 import type { FoundKey, KeyRecord, KeyStore } from './store/key-store.ts';
 import type { UserStore } from './store/user-store.ts';
+import type { TokenService } from './token-service.ts';
 
 /** What a check of credentials needs. */
 export interface AuthenticatorParts {
@@ -17,6 +19,8 @@ export interface AuthenticatorParts {
   readonly keys: KeyStore;
   /** Tells whether the user of a configured key is disabled. */
   readonly users: Pick<UserStore, 'disabledAtMs'>;
+  /** Never asked about a credential of another form, as the keys are never asked about one of this form. */
+  readonly tokens: Pick<TokenService, 'verify'>;
   /** What keys are hashed with. */
   readonly pepper: Uint8Array;
   /** Milliseconds since the epoch. */
@@ -38,7 +42,8 @@ const CACHE_MS = 60_000;
 const LAST_USE_MS = 60_000;
 
 /**
- * Makes the check of credentials. It costs at most one read of the store.
+ * Makes the check of credentials. A key costs at most one read of the store, a token one of each: its signing key, its user,
+ * its login.
  *
  * @throws MeshError CREDENTIAL_INVALID, the same for malformed, unknown, expired, revoked, of a disabled user and used from a
  * wrong address; STORE_UNAVAILABLE.
@@ -46,7 +51,7 @@ const LAST_USE_MS = 60_000;
 export function createAuthenticator(
   parts: AuthenticatorParts,
 ): (credential: string, clientIp: string) => Promise<Authenticated> {
-  const { configured, keys, users, pepper, now, log } = parts;
+  const { configured, keys, users, tokens, pepper, now, log } = parts;
   const failed = createFailedCredentials(now);
 
   function noteUse({ keyId, lastUsedAtMs = 0 }: KeyRecord, nowMs: number): void {
@@ -64,12 +69,21 @@ export function createAuthenticator(
       if (principal.userId && (await users.disabledAtMs(principal.userId)) !== undefined) throw invalidCredential();
       return { principal, cacheForMs: CACHE_MS };
     }
+    if (hasTokenForm(credential)) return await checkToken(credential, hash.toString('hex'), clientIp);
     if (!parsed) throw invalidCredential();
     const found = await failed.lookUp(clientIp, hash.toString('hex'), () => find(parsed.keyId, hash, clientIp));
     if (!found) throw invalidCredential();
     noteUse(found.record, now());
     return answerOf(found, now());
   };
+
+  async function checkToken(credential: string, hash: string, clientIp: string): Promise<Authenticated> {
+    // One that has expired is no attempt at guessing, and its user shares the address with others.
+    if (!canBeValid(credential, now())) throw invalidCredential();
+    const token = await failed.lookUp(clientIp, hash, () => tokens.verify(credential));
+    if (!token) throw invalidCredential();
+    return { principal: principalOfToken(token), cacheForMs: Math.min(CACHE_MS, token.expiresAtMs - now()) };
+  }
 
   async function find(keyId: string, hash: Uint8Array, clientIp: string): Promise<Found | undefined> {
     const record = await keys.find(keyId);
@@ -111,5 +125,23 @@ function principalOf(record: KeyRecord, endsAtMs: number): Principal {
     models: [...record.models],
     kind: CredentialKind.API_KEY,
     ...(endsAtMs === Number.POSITIVE_INFINITY ? {} : { expiresAt: timestampFromMs(endsAtMs) }),
+  });
+}
+
+function principalOfToken({
+  tokenId,
+  userId,
+  organizationId,
+  tier,
+  scopes,
+  models,
+  expiresAtMs,
+}: AccessToken): Principal {
+  return create(PrincipalSchema, {
+    ...{ keyId: tokenId, userId, organizationId, tier },
+    scopes: [...scopes],
+    models: [...(models ?? [])],
+    kind: CredentialKind.ACCESS_TOKEN,
+    expiresAt: timestampFromMs(expiresAtMs),
   });
 }

@@ -59,7 +59,10 @@ export const authConfigSchema = z.strictObject({
       error: 'two users have one name',
     })
     .default([]),
-  open_registration: z.literal(false, { error: 'is not implemented in this version' }).default(false),
+  /** What the tokens of users are signed with; a change takes effect when the new key has been published long enough. */
+  token_algorithm: z.enum(['EdDSA', 'ES256']).default('EdDSA'),
+  /** Whether anyone may make a key with POST /generate_apikey; else that needs the scope `admin`. */
+  open_registration: z.boolean().default(false),
 });
 
 /** What auth is told. */

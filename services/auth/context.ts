@@ -12,8 +12,12 @@ import { createVerifyLogin, type VerifyLogin } from './login.ts';
 import { createLoginLimit } from './login-limit.ts';
 import { createOrganizationService, type OrganizationService } from './organization-service.ts';
 import { createPasswords } from './password.ts';
+import { createRegistration, type Register } from './registration.ts';
 import type { Revocations } from './revocations.ts';
+import { createSigningKeySeal } from './signing-key-seal.ts';
+import { createSigningKeys, type SigningKeys } from './signing-keys.ts';
 import { createAuthStores } from './store/auth-stores.ts';
+import { createTokenService, type TokenService } from './token-service.ts';
 import { createUserDirectory } from './user-directory.ts';
 import { createUserService, type UserService } from './user-service.ts';
 
@@ -40,9 +44,12 @@ export interface AuthContext {
   readonly authenticate: (credential: string, clientIp: string) => Promise<Authenticated>;
   readonly keys: KeyService;
   readonly lifecycle: KeyLifecycle;
+  readonly register: Register;
   readonly users: UserService;
   readonly organizations: OrganizationService;
   readonly verifyLogin: VerifyLogin;
+  readonly tokens: TokenService;
+  readonly signingKeys: SigningKeys;
   /** What reaches every cache of verified principals. */
   readonly revocations: Revocations;
   /** Ends the watches of revocations. */
@@ -62,19 +69,33 @@ const HASH_QUEUE = { running: 2, waiting: 64 };
  */
 export function createAuthContext(config: AuthConfig, resources: AuthResources): AuthContext {
   const { store, pepper, now, log, tiers } = resources;
-  const { keys, users, organizations: organizationStore, revocations } = createAuthStores(store);
+  const stores = createAuthStores(store);
+  const { keys, users, organizations: organizationStore, refreshTokens, revocations } = stores;
   const configured = configuredTiers(config);
   const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
   const directory = createUserDirectory(configuredUsers(config), users);
+  const keyService = createKeyService({ keys, organizations, pepper, now, tiers });
   const passwords = createPasswords(createHashQueue(HASH_QUEUE));
   const verifyLogin = createVerifyLogin({ users: directory, passwords, limit: createLoginLimit(now), log });
+  const signingKeys = createSigningKeys({
+    store: stores.signingKeys,
+    seal: createSigningKeySeal(pepper),
+    algorithm: config.token_algorithm,
+    ...{ revocations, now },
+  });
+  const tokens = createTokenService({
+    ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, now },
+  });
   return {
-    authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, pepper, now, log }),
-    keys: createKeyService({ keys, organizations, pepper, now, tiers }),
+    authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, tokens, pepper, now, log }),
+    keys: keyService,
+    register: createRegistration({ isOpen: config.open_registration, keys: keyService, now }),
     lifecycle: createKeyLifecycle({ keys, revocations, pepper, now }),
     users: createUserService({ users, directory, passwords, verifyLogin, organizations, revocations, now, tiers }),
     organizations,
     verifyLogin,
+    tokens,
+    signingKeys,
     revocations,
     close: async () => revocations.close(),
   };
