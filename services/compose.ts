@@ -322,6 +322,7 @@ async function addFacade(
     router: peers.client('router', RouterService),
     registry: peers.client('router', RegistryService),
     inference: peers.client('router', InferenceService),
+    auth: peers.client('auth', AuthService),
     quota: peers.client('quota', QuotaService),
     isDraining,
     // Without a store of its own the process asks the one that counts on it.

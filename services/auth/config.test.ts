@@ -78,7 +78,6 @@ test.each([
     },
     /one name/,
   ],
-  ['open registration', { open_registration: true }, /not implemented/],
 ])('%s is refused', (_what, section, message) => {
   expect(() => authConfigSchema.parse(section)).toThrow(message);
 });

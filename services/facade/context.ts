@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import type { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import type { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
@@ -33,6 +34,8 @@ export interface FacadeResources {
   readonly registry: Client<typeof RegistryService>;
   /** The engines of all nodes. Called on behalf of the caller, with the caller's credential. */
   readonly inference: Client<typeof InferenceService>;
+  /** Called on behalf of the caller, with the caller's credential where there is one. */
+  readonly auth: Client<typeof AuthService>;
   /** Called on behalf of the caller, with the caller's credential. */
   readonly quota: Client<typeof QuotaService>;
   /** The state of the store. */

@@ -6,10 +6,13 @@ import {
   ApiKeySchema,
   type AuthService,
   CreateApiKeyResponseSchema,
+  GenerateApiKeyResponseSchema,
   ListApiKeysResponseSchema,
   RevokeApiKeyResponseSchema,
   RotateApiKeyResponseSchema,
 } from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { clientIpKey } from '../../shared/interceptors/client-ip.ts';
+import { credentialOf } from '../../shared/interceptors/credential.ts';
 import { principalOf } from '../../shared/interceptors/principal.ts';
 import type { AuthContext } from '../context.ts';
 import type { KeyRecord } from '../store/key-store.ts';
@@ -22,6 +25,17 @@ export function createApiKey(context: AuthContext): MethodImpl<typeof AuthServic
     const draft = { name, userId, organizationId, tier, scopes, models, allowedIpRanges, expiresAtMs };
     const { record, secret } = await context.keys.create(draft, principalOf(call));
     return create(CreateApiKeyResponseSchema, { apiKey: describe(record), secret });
+  };
+}
+
+/** Makes a key for whoever is named. Open to all in the authorisation table, so the caller is looked up here. */
+export function generateApiKey(context: AuthContext): MethodImpl<typeof AuthService.method.generateApiKey> {
+  return async ({ username }, { requestHeader, values }) => {
+    const clientIp = values.get(clientIpKey) ?? '';
+    const credential = credentialOf(requestHeader);
+    const caller = credential === undefined ? undefined : await context.authenticate(credential, clientIp);
+    const { record, secret } = await context.register(username, caller?.principal, clientIp);
+    return create(GenerateApiKeyResponseSchema, { apiKey: describe(record), secret });
   };
 }
 

@@ -17,7 +17,7 @@ export function requestOptions(
 ): CallOptions {
   const address = clientIp(request.raw);
   const headers = {
-    authorization: `Bearer ${request.credential}`,
+    ...(request.credential ? { authorization: `Bearer ${request.credential}` } : {}),
     [REQUEST_ID_HEADER]: request.id,
     ...(address === undefined ? {} : { [CLIENT_IP_HEADER]: address }),
   };
