@@ -1,4 +1,6 @@
 import type { FastifyInstance } from 'fastify';
+import { type JwksRouteContext, jwksRoute } from './auth/jwks.ts';
+import { type LoginRouteContext, loginRoute } from './auth/login.ts';
 import { type GenerateRouteContext, generateRoute } from './compat/generate.ts';
 import { type GenerateApiKeyContext, generateApiKeyRoute } from './compat/generate-api-key.ts';
 import { type LoadRouteContext, loadModelRoute } from './compat/load-model.ts';
@@ -27,6 +29,8 @@ export type FacadeRouteContext = GenerationRouteContext &
   LoadRouteContext &
   UnloadRouteContext &
   GenerateApiKeyContext &
+  LoginRouteContext &
+  JwksRouteContext &
   EngineStatusContext;
 
 const open = { config: { access: 'open' } } as const;
@@ -51,6 +55,9 @@ export function facadeRoutes(app: FastifyInstance, context: FacadeRouteContext):
   app.post('/load_model', work, loadModelRoute(context));
   app.post('/unload_model', caller, unloadModelRoute(context));
   app.get('/status', caller, engineStatusRoute(context));
+
+  app.post('/auth/login', open, loginRoute(context));
+  app.get('/.well-known/jwks.json', open, jwksRoute(context));
 
   app.get(
     '/',
