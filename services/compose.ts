@@ -2,7 +2,6 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
-import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { Logger } from 'pino';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import { AuthService } from '../gen/mesh/auth/v1/auth_service_pb.ts';
@@ -29,12 +28,11 @@ import { createQuotaContext } from './quota/context.ts';
 import { quotaRoutes } from './quota/routes.ts';
 import { createRouterContext, type RouterContext } from './router/context.ts';
 import { fleetRoutes, routerRoutes } from './router/routes.ts';
-import { MeshError } from './shared/errors/mesh-error.ts';
 import { createHealth, type HealthState } from './shared/grpc/health.ts';
 import { isServing } from './shared/grpc/health-check.ts';
 import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
-import { createPrincipalCache, type PrincipalCache } from './shared/interceptors/principal-cache.ts';
+import { createPrincipals, type Principals } from './shared/interceptors/principals.ts';
 import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
@@ -80,7 +78,7 @@ interface Parts {
   readonly closer: Closer;
   readonly health: HealthState;
   readonly meshToken: string;
-  readonly principals: PrincipalCache;
+  readonly principals: Principals;
   readonly authorizer: Authorizer;
   readonly peers: Peers;
   /** The services that run here, filled role by role. */
@@ -105,9 +103,6 @@ const SHIPPED_MODEL = fileURLToPath(new URL('../models/demo/mesh-demo.gguf', imp
 
 /** How often the store is asked whether it answers, in milliseconds. */
 const STORE_CHECK_MS = 1_000;
-
-/** How long auth has to answer, in milliseconds; its store gives up long before. */
-const AUTHENTICATE_MS = 2_000;
 
 /** How long settlements may take at the end, in milliseconds; what is left then is settled when its lease expires. */
 const SETTLE_MS = 10_000;
@@ -143,6 +138,7 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
   if (roles.has('tasks')) parts.local.set('tasks', [tasksRoutes()]);
   const listener = await addListener(parts, store, router);
+  addRevocationWatch(parts, listener, router);
   if (inference) {
     // Closed before the port: who watches the engines sees them stop.
     closer.add('engines', () => inference.close(), STOP_LIMIT_MS);
@@ -172,21 +168,26 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   };
 }
 
+/** Verified callers are cached wherever auth can be asked, so revocations must be heard there. */
+function addRevocationWatch(
+  { config, closer, principals }: Parts,
+  listener: Listener,
+  router: RouterContext | undefined,
+): void {
+  if (!config.roles.has('auth') && !config.peers.has('auth')) return;
+  const close = principals.watch((revocation) => {
+    router?.cut(revocation);
+    listener.cut(revocation);
+  });
+  closer.add('revocation watch', close);
+}
+
 function createParts(config: Config, resources: MeshResources, closer: Closer): Parts {
   const { log, now } = resources;
   const meshToken =
     config.server.mesh_token ?? readSecret(join(config.server.data_dir, 'mesh.token'), { create: true });
   const local = new Map<Role, Routes[]>();
-  const principals = createPrincipalCache({
-    now,
-    async authenticate(credential, clientIp) {
-      const answer = await peers
-        .client('auth', AuthService)
-        .authenticate({ credential, clientIp: clientIp ?? '' }, { timeoutMs: AUTHENTICATE_MS });
-      if (!answer.principal) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
-      return { principal: answer.principal, cacheForMs: answer.cacheFor ? durationMs(answer.cacheFor) : 0 };
-    },
-  });
+  const principals = createPrincipals({ auth: () => peers.client('auth', AuthService), now, log });
   const authorizer = createAuthorizer({ table: authorizationTable, authenticate: principals.authenticate, meshToken });
   const peers = createPeers({ local, remote: config.peers, meshToken, authorizer, log });
   closer.add('peers', () => peers.close());
@@ -321,6 +322,7 @@ async function addFacade(
     router: peers.client('router', RouterService),
     registry: peers.client('router', RegistryService),
     inference: peers.client('router', InferenceService),
+    auth: peers.client('auth', AuthService),
     quota: peers.client('quota', QuotaService),
     isDraining,
     // Without a store of its own the process asks the one that counts on it.

@@ -26,9 +26,8 @@ const CHECKSUM_LENGTH = 6;
 
 const SHAPE = new RegExp(`^im_([0-9A-Za-z]{${ID_LENGTH}})_[0-9A-Za-z]{${SECRET_LENGTH + CHECKSUM_LENGTH}}$`);
 
-/** Makes a key, `im_<public id>_<secret><checksum>`. */
-export function createKey(): NewKey {
-  const keyId = randomText(ID_LENGTH);
+/** Makes a key, `im_<public id>_<secret><checksum>`; with a given id, it is a new secret for that key. */
+export function createKey(keyId = randomText(ID_LENGTH)): NewKey {
   const body = `im_${keyId}_${randomText(SECRET_LENGTH)}`;
   return { keyId, secret: body + checksum(body) };
 }

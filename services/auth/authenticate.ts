@@ -3,15 +3,24 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Logger } from 'pino';
 import { CredentialKind, type Principal, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
-import { hashKey, isSameHash, parseKey } from './api-key.ts';
+import { type AccessToken, canBeValid, hasTokenForm } from './access-token.ts';
+import { hashKey, parseKey } from './api-key.ts';
+import { createFailedCredentials } from './failed-credentials.ts';
 import { isInRanges } from './ip-ranges.ts';
-import type { KeyRecord, KeyStore } from './store/key-store.ts';
+import { endOfSecret } from './secret-end.ts';
+import type { FoundKey, KeyRecord, KeyStore } from './store/key-store.ts';
+import type { UserStore } from './store/user-store.ts';
+import type { TokenService } from './token-service.ts';
 
 /** What a check of credentials needs. */
 export interface AuthenticatorParts {
   /** Keys of the configuration, by the hex digits of their hash. */
   readonly configured: ReadonlyMap<string, Principal>;
   readonly keys: KeyStore;
+  /** Tells whether the user of a configured key is disabled. */
+  readonly users: Pick<UserStore, 'disabledAtMs'>;
+  /** Never asked about a credential of another form, as the keys are never asked about one of this form. */
+  readonly tokens: Pick<TokenService, 'verify'>;
   /** What keys are hashed with. */
   readonly pepper: Uint8Array;
   /** Milliseconds since the epoch. */
@@ -26,24 +35,24 @@ export interface Authenticated {
   readonly cacheForMs: number;
 }
 
-/** The longest reuse of an answer, in milliseconds: a revocation that nobody pushes takes effect within it. */
-const CACHE_MS = 5_000;
+/** The longest reuse of an answer, in milliseconds, by whoever watches revocations; others reuse none for so long. */
+const CACHE_MS = 60_000;
 
 /** How exact the last use of a key is, in milliseconds; a finer one would cost a write per request. */
 const LAST_USE_MS = 60_000;
 
-const NO_HASH = new Uint8Array(32);
-
 /**
- * Makes the check of credentials.
+ * Makes the check of credentials. A key costs at most one read of the store, a token one of each: its signing key, its user,
+ * its login.
  *
- * @throws MeshError CREDENTIAL_INVALID, the same for malformed, unknown, expired, revoked and used from a wrong address;
- * STORE_UNAVAILABLE.
+ * @throws MeshError CREDENTIAL_INVALID, the same for malformed, unknown, expired, revoked, of a disabled user and used from a
+ * wrong address; STORE_UNAVAILABLE.
  */
 export function createAuthenticator(
   parts: AuthenticatorParts,
 ): (credential: string, clientIp: string) => Promise<Authenticated> {
-  const { configured, keys, pepper, now, log } = parts;
+  const { configured, keys, users, tokens, pepper, now, log } = parts;
+  const failed = createFailedCredentials(now);
 
   function noteUse({ keyId, lastUsedAtMs = 0 }: KeyRecord, nowMs: number): void {
     if (nowMs - lastUsedAtMs < LAST_USE_MS) return;
@@ -56,35 +65,57 @@ export function createAuthenticator(
     if (parsed === 'malformed') throw invalidCredential();
     const hash = hashKey(credential, pepper);
     const principal = configured.get(hash.toString('hex'));
-    if (principal) return { principal, cacheForMs: CACHE_MS };
+    if (principal) {
+      if (principal.userId && (await users.disabledAtMs(principal.userId)) !== undefined) throw invalidCredential();
+      return { principal, cacheForMs: CACHE_MS };
+    }
+    if (hasTokenForm(credential)) return await checkToken(credential, hash.toString('hex'), clientIp);
     if (!parsed) throw invalidCredential();
-    const record = await keys.find(parsed.keyId);
-    // An unknown id costs a comparison too.
-    const isSame = isSameHash(record ? Buffer.from(record.hash, 'hex') : NO_HASH, hash);
-    const nowMs = now();
-    if (!record || !isSame || !isUsable(record, clientIp, nowMs)) throw invalidCredential();
-    noteUse(record, nowMs);
-    return { principal: principalOfRecord(record), cacheForMs: cacheForMs(record, nowMs) };
+    const found = await failed.lookUp(clientIp, hash.toString('hex'), () => find(parsed.keyId, hash, clientIp));
+    if (!found) throw invalidCredential();
+    noteUse(found.record, now());
+    return answerOf(found, now());
   };
+
+  async function checkToken(credential: string, hash: string, clientIp: string): Promise<Authenticated> {
+    // One that has expired is no attempt at guessing, and its user shares the address with others.
+    if (!canBeValid(credential, now())) throw invalidCredential();
+    const token = await failed.lookUp(clientIp, hash, () => tokens.verify(credential));
+    if (!token) throw invalidCredential();
+    return { principal: principalOfToken(token), cacheForMs: Math.min(CACHE_MS, token.expiresAtMs - now()) };
+  }
+
+  async function find(keyId: string, hash: Uint8Array, clientIp: string): Promise<Found | undefined> {
+    const record = await keys.find(keyId);
+    const endsAtMs = endOfSecret(record, hash);
+    if (!record || endsAtMs === undefined || !isUsable(record, clientIp, endsAtMs, now())) return undefined;
+    return { record, endsAtMs };
+  }
+}
+
+/** A usable key, and when the secret that was presented ends, in milliseconds since the epoch. */
+interface Found {
+  readonly record: KeyRecord;
+  readonly endsAtMs: number;
 }
 
 function invalidCredential(): MeshError {
   return new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
 }
 
-function isUsable(record: KeyRecord, clientIp: string, nowMs: number): boolean {
-  if (record.revokedAtMs !== undefined) return false;
-  if (record.expiresAtMs !== undefined && record.expiresAtMs <= nowMs) return false;
+function isUsable(record: FoundKey, clientIp: string, endsAtMs: number, nowMs: number): boolean {
+  if (record.revokedAtMs !== undefined || record.userDisabledAtMs !== undefined || endsAtMs <= nowMs) return false;
   return record.allowedIpRanges.length === 0 || isInRanges(clientIp, record.allowedIpRanges);
 }
 
-function cacheForMs(record: KeyRecord, nowMs: number): number {
+function answerOf({ record, endsAtMs }: Found, nowMs: number): Authenticated {
   // Whoever caches may not look at the address, so an answer about a bound key holds for one call.
-  if (record.allowedIpRanges.length > 0) return 0;
-  return Math.min(CACHE_MS, (record.expiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs);
+  const isBound = record.allowedIpRanges.length > 0;
+  const cacheForMs = isBound ? 0 : Math.min(CACHE_MS, endsAtMs - nowMs);
+  return { principal: principalOf(record, endsAtMs), cacheForMs };
 }
 
-function principalOfRecord(record: KeyRecord): Principal {
+function principalOf(record: KeyRecord, endsAtMs: number): Principal {
   return create(PrincipalSchema, {
     keyId: record.keyId,
     userId: record.userId,
@@ -93,6 +124,24 @@ function principalOfRecord(record: KeyRecord): Principal {
     scopes: [...record.scopes],
     models: [...record.models],
     kind: CredentialKind.API_KEY,
-    ...(record.expiresAtMs === undefined ? {} : { expiresAt: timestampFromMs(record.expiresAtMs) }),
+    ...(endsAtMs === Number.POSITIVE_INFINITY ? {} : { expiresAt: timestampFromMs(endsAtMs) }),
+  });
+}
+
+function principalOfToken({
+  tokenId,
+  userId,
+  organizationId,
+  tier,
+  scopes,
+  models,
+  expiresAtMs,
+}: AccessToken): Principal {
+  return create(PrincipalSchema, {
+    ...{ keyId: tokenId, userId, organizationId, tier },
+    scopes: [...scopes],
+    models: [...(models ?? [])],
+    kind: CredentialKind.ACCESS_TOKEN,
+    expiresAt: timestampFromMs(expiresAtMs),
   });
 }

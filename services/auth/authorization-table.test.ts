@@ -37,11 +37,12 @@ test.each([
   expect(peerOnly.sort()).toEqual(expected.sort());
 });
 
-test('only login, token renewal, public keys, health and reflection are open', () => {
+test('only login, token renewal, registration, public keys, health and reflection are open', () => {
   const open = [...authorizationTable].filter(([, { kind }]) => kind === 'open').map(([name]) => name);
   expect(open.filter((name) => !name.startsWith('grpc.'))).toEqual([
     'mesh.auth.v1.AuthService/Login',
     'mesh.auth.v1.AuthService/RefreshToken',
+    'mesh.auth.v1.AuthService/GenerateApiKey',
     'mesh.auth.v1.AuthService/GetJwks',
   ]);
 });

@@ -31,6 +31,8 @@ export const authorizationTable: AuthorizationTable = new Map([
     refreshToken: OPEN,
     authenticate: PEER,
     createApiKey: KEYS_MANAGE,
+    // The handler asks for `admin`, unless the configuration opens registration.
+    generateApiKey: OPEN,
     listApiKeys: KEYS_MANAGE,
     rotateApiKey: KEYS_MANAGE,
     revokeApiKey: KEYS_MANAGE,

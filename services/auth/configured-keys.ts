@@ -1,11 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { CredentialKind, type Principal, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import type { AuthConfig } from './config.ts';
+import { configuredTiers } from './configured-tiers.ts';
 import { SCOPES } from './scope-names.ts';
 
 /** The keys of the configuration file, by the hex digits of their hash. They live in memory and end with their entry. */
 export function configuredKeys(config: AuthConfig): ReadonlyMap<string, Principal> {
-  const tiers = new Map(config.organizations.map(({ id, tier }) => [id, tier]));
+  const tiers = configuredTiers(config);
   return new Map(
     config.api_keys.map((key) => [
       key.hash,

@@ -3,9 +3,23 @@ import type { Store } from '../shared/store/store.ts';
 import { type Authenticated, createAuthenticator } from './authenticate.ts';
 import type { AuthConfig } from './config.ts';
 import { configuredKeys } from './configured-keys.ts';
+import { configuredTiers } from './configured-tiers.ts';
+import { configuredUsers } from './configured-users.ts';
+import { createHashQueue } from './hash-queue.ts';
+import { createKeyLifecycle, type KeyLifecycle } from './key-lifecycle.ts';
 import { createKeyService, type KeyService } from './key-service.ts';
-import { createRedisKeyStore } from './store/redis-key-store.ts';
-import { createSqliteKeyStore } from './store/sqlite-key-store.ts';
+import { createVerifyLogin, type VerifyLogin } from './login.ts';
+import { createLoginLimit } from './login-limit.ts';
+import { createOrganizationService, type OrganizationService } from './organization-service.ts';
+import { createPasswords } from './password.ts';
+import { createRegistration, type Register } from './registration.ts';
+import type { Revocations } from './revocations.ts';
+import { createSigningKeySeal } from './signing-key-seal.ts';
+import { createSigningKeys, type SigningKeys } from './signing-keys.ts';
+import { createAuthStores } from './store/auth-stores.ts';
+import { createTokenService, type TokenService } from './token-service.ts';
+import { createUserDirectory } from './user-directory.ts';
+import { createUserService, type UserService } from './user-service.ts';
 
 /** What auth needs from outside. */
 export interface AuthResources {
@@ -29,9 +43,24 @@ export interface AuthContext {
    */
   readonly authenticate: (credential: string, clientIp: string) => Promise<Authenticated>;
   readonly keys: KeyService;
-  /** Nothing to end yet; for the common shape of contexts. */
+  readonly lifecycle: KeyLifecycle;
+  readonly register: Register;
+  readonly users: UserService;
+  readonly organizations: OrganizationService;
+  readonly verifyLogin: VerifyLogin;
+  readonly tokens: TokenService;
+  readonly signingKeys: SigningKeys;
+  /** What reaches every cache of verified principals. */
+  readonly revocations: Revocations;
+  /** Ends the watches of revocations. */
   close(): Promise<void>;
 }
+
+/**
+ * Half of libuv's four threads, which file and name look-ups share; with argon2id it takes 38 MiB, and a full queue waits
+ * about a second.
+ */
+const HASH_QUEUE = { running: 2, waiting: 64 };
 
 /**
  * Builds auth.
@@ -40,11 +69,35 @@ export interface AuthContext {
  */
 export function createAuthContext(config: AuthConfig, resources: AuthResources): AuthContext {
   const { store, pepper, now, log, tiers } = resources;
-  const keys = store.kind === 'sqlite' ? createSqliteKeyStore(store) : createRedisKeyStore(store);
+  const stores = createAuthStores(store);
+  const { keys, users, organizations: organizationStore, refreshTokens, revocations } = stores;
+  const configured = configuredTiers(config);
+  const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
+  const directory = createUserDirectory(configuredUsers(config), users);
+  const keyService = createKeyService({ keys, organizations, pepper, now, tiers });
+  const passwords = createPasswords(createHashQueue(HASH_QUEUE));
+  const verifyLogin = createVerifyLogin({ users: directory, passwords, limit: createLoginLimit(now), log });
+  const signingKeys = createSigningKeys({
+    store: stores.signingKeys,
+    seal: createSigningKeySeal(pepper),
+    algorithm: config.token_algorithm,
+    ...{ revocations, now },
+  });
+  const tokens = createTokenService({
+    ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, now },
+  });
   return {
-    authenticate: createAuthenticator({ configured: configuredKeys(config), keys, pepper, now, log }),
-    keys: createKeyService({ keys, pepper, now, tiers }),
-    close: async () => undefined,
+    authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, tokens, pepper, now, log }),
+    keys: keyService,
+    register: createRegistration({ isOpen: config.open_registration, keys: keyService, now }),
+    lifecycle: createKeyLifecycle({ keys, revocations, pepper, now }),
+    users: createUserService({ users, directory, passwords, verifyLogin, organizations, revocations, now, tiers }),
+    organizations,
+    verifyLogin,
+    tokens,
+    signingKeys,
+    revocations,
+    close: async () => revocations.close(),
   };
 }
 

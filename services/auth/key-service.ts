@@ -2,12 +2,14 @@ import { type Principal, Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { hasScope } from '../shared/interceptors/principal.ts';
 import { createKey, hashKey } from './api-key.ts';
-import { completeDraft, type KeyDraft, maySee, requireMayMake, requireMayRevoke, requireScope } from './key-policy.ts';
+import { completeDraft, type KeyDraft, organizationOf, requireMayMake, requireScope } from './key-policy.ts';
+import type { OrganizationService } from './organization-service.ts';
 import type { KeyPage, KeyRecord, KeyStore } from './store/key-store.ts';
 
 /** What keys are made with. */
 export interface KeyServiceParts {
   readonly keys: KeyStore;
+  readonly organizations: Pick<OrganizationService, 'tierOf'>;
   readonly pepper: Uint8Array;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -15,14 +17,12 @@ export interface KeyServiceParts {
   readonly tiers: ReadonlySet<string> | undefined;
 }
 
-/** Makes, lists and ends keys for a caller. */
+/** Makes and lists keys for a caller. */
 export interface KeyService {
   /** @throws MeshError SCOPE_MISSING, INVALID_FIELD, STORE_UNAVAILABLE. */
   create(draft: KeyDraft, maker: Principal): Promise<{ record: KeyRecord; secret: string }>;
   /** @throws MeshError SCOPE_MISSING, INVALID_FIELD, STORE_UNAVAILABLE. */
   list(query: { organizationId: string; limit: number; after: string }, caller: Principal): Promise<KeyPage>;
-  /** @throws MeshError NOT_FOUND, SCOPE_MISSING, STORE_UNAVAILABLE. */
-  revoke(keyId: string, caller: Principal): Promise<KeyRecord>;
   /** Makes the admin key of a new store; undefined when it was made before, here or in another process. */
   createFirst(): Promise<{ record: KeyRecord; secret: string } | undefined>;
 }
@@ -34,17 +34,18 @@ const PAGE_SIZE = 100;
 const FIRST_KEY_ATTEMPTS = 3;
 
 /** Builds it. */
-export function createKeyService({ keys, pepper, now, tiers }: KeyServiceParts): KeyService {
+export function createKeyService({ keys, organizations, pepper, now, tiers }: KeyServiceParts): KeyService {
   function make(draft: KeyDraft): { record: KeyRecord; secret: string } {
     const { keyId, secret } = createKey();
     const hash = hashKey(secret, pepper).toString('hex');
-    return { secret, record: { ...draft, keyId, hash, createdAtMs: now() } };
+    return { secret, record: { ...draft, keyId, hash, previous: [], createdAtMs: now() } };
   }
 
   return {
     async create(asked, maker) {
-      const draft = completeDraft(asked, maker);
-      requireMayMake(draft, maker, now(), tiers);
+      const organizationTier = await organizations.tierOf(organizationOf(asked, maker));
+      const draft = completeDraft(asked, maker, organizationTier);
+      requireMayMake(draft, maker, organizationTier, now(), tiers);
       const made = make(draft);
       if (!(await keys.add(made.record))) throw new MeshError('INTERNAL', 'The key id is in use. Try again.');
       return made;
@@ -54,12 +55,6 @@ export function createKeyService({ keys, pepper, now, tiers }: KeyServiceParts):
       if (organizationId && organizationId !== caller.organizationId) requireScope(caller, Scope.ADMIN);
       const which = organizationId || (isAdmin ? undefined : caller.organizationId);
       return await keys.list({ organizationId: which, limit: limit || PAGE_SIZE, after: after || undefined });
-    },
-    async revoke(keyId, caller) {
-      const found = await keys.find(keyId);
-      if (!found || !maySee(caller, found)) throw noSuchKey(keyId);
-      requireMayRevoke(caller, found);
-      return (await keys.revoke(keyId, now())) ?? found;
     },
     async createFirst() {
       const made = make(FIRST_KEY);
@@ -77,10 +72,6 @@ const FIRST_KEY: KeyDraft = {
   models: [],
   allowedIpRanges: [],
 };
-
-function noSuchKey(keyId: string): MeshError {
-  return new MeshError('NOT_FOUND', 'There is no such key.', { metadata: { kind: 'key', id: keyId } });
-}
 
 /** The same record again, so that a lost reply does not leave a store whose first key nobody was told. */
 async function repeated(addFirst: () => Promise<boolean>): Promise<boolean> {

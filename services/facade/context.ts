@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import type { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import type { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
@@ -12,7 +13,6 @@ import type { Generate } from '../shared/transport/generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
 import type { FacadeConfig } from './config.ts';
 import { createApp } from './http/app.ts';
-import { callerOptions } from './http/caller.ts';
 import { createLimitBook } from './http/limit-book.ts';
 import { createSendError } from './http/send-error.ts';
 import type { Exchange } from './openai/exchange.ts';
@@ -34,6 +34,8 @@ export interface FacadeResources {
   readonly registry: Client<typeof RegistryService>;
   /** The engines of all nodes. Called on behalf of the caller, with the caller's credential. */
   readonly inference: Client<typeof InferenceService>;
+  /** Called on behalf of the caller, with the caller's credential where there is one. */
+  readonly auth: Client<typeof AuthService>;
   /** Called on behalf of the caller, with the caller's credential. */
   readonly quota: Client<typeof QuotaService>;
   /** The state of the store. */
@@ -63,10 +65,9 @@ export interface FacadeContext {
  */
 export async function createFacadeContext(config: FacadeConfig, resources: FacadeResources): Promise<FacadeContext> {
   const { quota, now, log, isDraining } = resources;
-  const loadLimits = async (credential: string) => (await quota.getLimits({}, callerOptions(credential))).limits;
-  const limitBook = createLimitBook(loadLimits, now);
   const exchanges = new Set<Exchange>();
   const clientIp = createClientIp(resources.trustedProxies);
+  const limitBook = createLimitBook({ quota, clientIp, now });
   const app = createApp({
     body: { maxBytes: config.max_body_bytes, timeoutMs: config.body_timeout_seconds * 1000 },
     sendError: createSendError(limitBook, log),

@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import { type JwksRouteContext, jwksRoute } from './auth/jwks.ts';
+import { type LoginRouteContext, loginRoute } from './auth/login.ts';
 import { type GenerateRouteContext, generateRoute } from './compat/generate.ts';
+import { type GenerateApiKeyContext, generateApiKeyRoute } from './compat/generate-api-key.ts';
 import { type LoadRouteContext, loadModelRoute } from './compat/load-model.ts';
 import { type EngineStatusContext, engineStatusRoute } from './compat/status.ts';
 import { type UnloadRouteContext, unloadModelRoute } from './compat/unload-model.ts';
@@ -25,10 +28,14 @@ export type FacadeRouteContext = GenerationRouteContext &
   GenerateRouteContext &
   LoadRouteContext &
   UnloadRouteContext &
+  GenerateApiKeyContext &
+  LoginRouteContext &
+  JwksRouteContext &
   EngineStatusContext;
 
 const open = { config: { access: 'open' } } as const;
 const caller = { config: { access: 'caller' } } as const;
+const knownOrAnonymous = { config: { access: 'known-or-anonymous' } } as const;
 const work = { config: { access: 'caller', startsWork: true } } as const;
 
 /** Adds every route to the application. */
@@ -44,9 +51,13 @@ export function facadeRoutes(app: FastifyInstance, context: FacadeRouteContext):
   app.get('/v1/models/*', caller, getModelRoute(context));
 
   app.post('/generate', work, generateRoute(context));
+  app.post('/generate_apikey', knownOrAnonymous, generateApiKeyRoute(context));
   app.post('/load_model', work, loadModelRoute(context));
   app.post('/unload_model', caller, unloadModelRoute(context));
   app.get('/status', caller, engineStatusRoute(context));
+
+  app.post('/auth/login', open, loginRoute(context));
+  app.get('/.well-known/jwks.json', open, jwksRoute(context));
 
   app.get(
     '/',

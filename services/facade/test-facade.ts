@@ -12,6 +12,7 @@ import {
   type ServiceImpl,
 } from '@connectrpc/connect';
 import { pino } from 'pino';
+import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import type { GenerateRequest } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { type GenerationEvent, GenerationEventSchema } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
@@ -73,6 +74,8 @@ export interface TestOptions {
   readonly models?: MessageInitShape<typeof ModelSchema>[];
   /** Plays the nodes' InferenceService. */
   readonly inference?: Partial<ServiceImpl<typeof InferenceService>>;
+  /** Plays AuthService. */
+  readonly auth?: Partial<ServiceImpl<typeof AuthService>>;
   readonly protocol?: 'http1' | 'h2c';
 }
 
@@ -173,7 +176,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   };
 }
 
-function scriptedClients({ fleet, models, inference }: TestOptions) {
+function scriptedClients({ fleet, models, inference, auth }: TestOptions) {
   // A call without a credential is the facade's own.
   const known = ({ requestHeader }: HandlerContext): void => {
     if ((requestHeader.get('authorization') ?? `Bearer ${KEY}`) !== `Bearer ${KEY}`) {
@@ -204,6 +207,10 @@ function scriptedClients({ fleet, models, inference }: TestOptions) {
     inference: createMeshClient(
       InferenceService,
       createRouterTransport(({ service }) => service(InferenceService, inference ?? {})),
+    ),
+    auth: createMeshClient(
+      AuthService,
+      createRouterTransport(({ service }) => service(AuthService, auth ?? {})),
     ),
     router: createClient(RouterService, transport),
     quota: createClient(QuotaService, transport),

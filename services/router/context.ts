@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import type { Revocation } from '../shared/interceptors/revocation.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { RouterConfig } from './config.ts';
 import { Fleet, type NodeClient } from './fleet/fleet.ts';
@@ -37,6 +38,8 @@ export interface RouterContext {
   readonly now: () => number;
   /** Takes nothing new and waits for what runs, at most `limitMs`; then ends the rest. */
   drain(limitMs: number): Promise<void>;
+  /** Ends the generations that a revocation is about; what was delivered is charged. */
+  cut(revocation: Revocation): void;
   /** Waits for settlements that are under way. */
   close(): Promise<void>;
 }
@@ -71,6 +74,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     generate: pipeline.generate,
     now: resources.now,
     drain: (limitMs) => drain(pipeline, limitMs),
+    cut: (revocation) => pipeline.cut(revocation),
     async close() {
       clearInterval(expiry);
       await settlement.idle();

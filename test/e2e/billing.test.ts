@@ -146,6 +146,31 @@ describe.each(arrangements())('limits and bills, %s', (arrangement) => {
     expect(await settled()).toMatchObject({ requests: 3 });
   });
 
+  test('a key that is bound to addresses works from there on every route, and its limits are told', async () => {
+    await engine.script({ tokens: 1 });
+    const headers = { authorization: `Bearer ${mesh.adminKey}` };
+    const request = { tier: 'standard', allowedIpRanges: ['192.0.2.0/24'] };
+    const { secret } = await createClient(AuthService, transport()).createApiKey(request, { headers });
+    // The test is a proxy that is believed, because it is on this machine.
+    const from = (address: string, path: string, body?: object) =>
+      fetch(mesh.url + path, {
+        headers: { 'x-api-key': secret, 'x-forwarded-for': address, 'content-type': 'application/json' },
+        ...(body ? { method: 'POST', body: JSON.stringify(body) } : {}),
+      });
+    const good = { model: 'fake', messages: [{ role: 'user', content: 'hi' }] };
+    for (const [path, body, status] of [
+      ['/v1/models', undefined, 200],
+      ['/v1/models/fake', undefined, 200],
+      ['/status', undefined, 200],
+      ['/v1/chat/completions', good, 200],
+      ['/v1/chat/completions', { ...good, temperature: 9 }, 400],
+    ] as const) {
+      const answer = await from('192.0.2.7', path, body);
+      expect([path, answer.status, answer.headers.has('x-ratelimit-remaining-minute')]).toEqual([path, status, true]);
+      expect((await from('198.51.100.7', path, body)).status).toBe(401);
+    }
+  });
+
   test('a revoked key is refused within the time that answers may be cached', async () => {
     expect((await chat()).status).toBe(200);
     const headers = { authorization: `Bearer ${mesh.adminKey}` };

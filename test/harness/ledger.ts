@@ -12,12 +12,15 @@ export interface Ledger {
   readonly held: number;
 }
 
+/** Where the ledger of a mesh lies. */
+export type LedgerStore = Pick<TestMesh, 'redisUrl' | 'dataDir'>;
+
 /** Reads the usage ledger past all services, so that a test does not ask the accused. */
-export function readLedger(mesh: TestMesh, keyId: string): Promise<Ledger> {
+export function readLedger(mesh: LedgerStore, keyId: string): Promise<Ledger> {
   return mesh.redisUrl === undefined ? fromSqlite(mesh, keyId) : fromRedis(mesh.redisUrl, keyId);
 }
 
-async function fromSqlite(mesh: TestMesh, keyId: string): Promise<Ledger> {
+async function fromSqlite(mesh: LedgerStore, keyId: string): Promise<Ledger> {
   const database = new DatabaseSync(join(mesh.dataDir('quota'), 'mesh.db'), { readOnly: true });
   try {
     const sums = database

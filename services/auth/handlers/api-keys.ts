@@ -1,15 +1,18 @@
 import { create } from '@bufbuild/protobuf';
-import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { durationMs, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { MethodImpl } from '@connectrpc/connect';
 import {
   type ApiKey,
   ApiKeySchema,
   type AuthService,
   CreateApiKeyResponseSchema,
+  GenerateApiKeyResponseSchema,
   ListApiKeysResponseSchema,
   RevokeApiKeyResponseSchema,
+  RotateApiKeyResponseSchema,
 } from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
-import { notImplemented } from '../../shared/errors/mesh-error.ts';
+import { clientIpKey } from '../../shared/interceptors/client-ip.ts';
+import { credentialOf } from '../../shared/interceptors/credential.ts';
 import { principalOf } from '../../shared/interceptors/principal.ts';
 import type { AuthContext } from '../context.ts';
 import type { KeyRecord } from '../store/key-store.ts';
@@ -25,6 +28,17 @@ export function createApiKey(context: AuthContext): MethodImpl<typeof AuthServic
   };
 }
 
+/** Makes a key for whoever is named. Open to all in the authorisation table, so the caller is looked up here. */
+export function generateApiKey(context: AuthContext): MethodImpl<typeof AuthService.method.generateApiKey> {
+  return async ({ username }, { requestHeader, values }) => {
+    const clientIp = values.get(clientIpKey) ?? '';
+    const credential = credentialOf(requestHeader);
+    const caller = credential === undefined ? undefined : await context.authenticate(credential, clientIp);
+    const { record, secret } = await context.register(username, caller?.principal, clientIp);
+    return create(GenerateApiKeyResponseSchema, { apiKey: describe(record), secret });
+  };
+}
+
 /** Lists keys, newest first. */
 export function listApiKeys(context: AuthContext): MethodImpl<typeof AuthService.method.listApiKeys> {
   return async ({ organizationId, pageSize, pageToken }, call) => {
@@ -37,11 +51,17 @@ export function listApiKeys(context: AuthContext): MethodImpl<typeof AuthService
 /** Ends a key. */
 export function revokeApiKey(context: AuthContext): MethodImpl<typeof AuthService.method.revokeApiKey> {
   return async ({ keyId, cutRunningStreams }, call) => {
-    // Said before anything happens, so that nobody believes that streams were cut.
-    if (cutRunningStreams) throw notImplemented('cut_running_streams');
-    return create(RevokeApiKeyResponseSchema, {
-      apiKey: describe(await context.keys.revoke(keyId, principalOf(call))),
-    });
+    const revoked = await context.lifecycle.revoke(keyId, cutRunningStreams, principalOf(call));
+    return create(RevokeApiKeyResponseSchema, { apiKey: describe(revoked) });
+  };
+}
+
+/** Gives a key a new secret and shows it once. */
+export function rotateApiKey(context: AuthContext): MethodImpl<typeof AuthService.method.rotateApiKey> {
+  return async ({ keyId, grace }, call) => {
+    const graceMs = grace && durationMs(grace);
+    const { record, secret } = await context.lifecycle.rotate(keyId, graceMs, principalOf(call));
+    return create(RotateApiKeyResponseSchema, { apiKey: describe(record), secret });
   };
 }
 

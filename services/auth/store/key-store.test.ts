@@ -12,7 +12,7 @@ function keyStore(store: Store): KeyStore {
 function record(keyId: string, changes: Partial<KeyRecord> = {}): KeyRecord {
   return {
     ...{ keyId, hash: 'ab'.repeat(32), name: 'n', userId: 'u', organizationId: 'acme', tier: 'standard' },
-    ...{ scopes: [1], models: ['chat'], allowedIpRanges: [], createdAtMs: 1_000 },
+    ...{ scopes: [1], models: ['chat'], allowedIpRanges: [], createdAtMs: 1_000, previous: [] },
     ...changes,
   };
 }
@@ -71,6 +71,27 @@ describeStores('keys', (stores) => {
     expect((await keys.find('k1'))?.revokedAtMs).toBe(7_000);
     expect(await keys.revoke('none', 1)).toBeUndefined();
     expect(await keys.find('none')).toBeUndefined();
+  });
+
+  test('gets another hash, if it still has the one that is replaced', async () => {
+    await keys.add(record('k1'));
+    const [first, second, third] = ['ab', 'cd', 'ef'].map((hex) => hex.repeat(32)) as [string, string, string];
+    const to = (hash: string, ...hashes: string[]) => ({
+      hash,
+      previous: hashes.map((previous) => ({ hash: previous, validUntilMs: 9_000 })),
+    });
+    expect(await keys.rotate('k1', first, to(second, first))).toBe(true);
+    expect(await keys.rotate('k1', first, to(second, first))).toBe(true);
+    expect(await keys.rotate('k1', first, to(third, first))).toBe(false);
+    expect(await keys.find('k1')).toEqual(record('k1', to(second, first)));
+    expect((await keys.list({ limit: 1 })).records).toEqual([record('k1', to(second, first))]);
+    expect(await keys.rotate('k1', second, to(third))).toBe(true);
+    expect(await keys.find('k1')).toEqual(record('k1', to(third)));
+    expect(await keys.rotate('none', first, to(second))).toBe(false);
+    expect(await keys.find('none')).toBeUndefined();
+    // Adding what was added is still no change.
+    expect(await keys.add(record('k1'))).toBe(true);
+    expect((await keys.find('k1'))?.hash).toBe(third);
   });
 
   test('remembers the last use, of keys that exist', async () => {

@@ -5,6 +5,8 @@ export interface KeyRecord {
   readonly keyId: string;
   /** HMAC-SHA-256 of the whole key, in hex. */
   readonly hash: string;
+  /** Secrets from before rotations that may still be valid. */
+  readonly previous: readonly PreviousSecret[];
   readonly name: string;
   /** Empty: none. */
   readonly userId: string;
@@ -20,6 +22,20 @@ export interface KeyRecord {
   readonly revokedAtMs?: number | undefined;
   /** To the minute. */
   readonly lastUsedAtMs?: number | undefined;
+}
+
+/** A secret that a rotation replaced. */
+export interface PreviousSecret {
+  /** HMAC-SHA-256 of the whole key, in hex. */
+  readonly hash: string;
+  /** When it ends, in milliseconds since the epoch. */
+  readonly validUntilMs: number;
+}
+
+/** A key and what its user's state says of it. */
+export interface FoundKey extends KeyRecord {
+  /** When its user was disabled. Unset: there is none, or an active one. */
+  readonly userDisabledAtMs?: number | undefined;
 }
 
 /** A page of keys. */
@@ -41,7 +57,8 @@ export interface KeyQuery {
 
 /** Keys. Every method rejects with MeshError STORE_UNAVAILABLE when the store does not answer. */
 export interface KeyStore {
-  find(keyId: string): Promise<KeyRecord | undefined>;
+  /** The key and the state of its user in one read. */
+  find(keyId: string): Promise<FoundKey | undefined>;
   /** Adds a key. Adding the same record again changes nothing. Resolves to false when another key has the id. */
   add(record: KeyRecord): Promise<boolean>;
   /** Adds the first key of the store; resolves to false when another one was the first. */
@@ -50,6 +67,11 @@ export interface KeyStore {
   list(query: KeyQuery): Promise<KeyPage>;
   /** Ends a key, once; resolves to what is known of it, undefined when there is none. */
   revoke(keyId: string, atMs: number): Promise<KeyRecord | undefined>;
+  /**
+   * Replaces the hash `from`. Doing the same again changes nothing. Resolves to false when there is no such key, or its hash
+   * is another one meanwhile.
+   */
+  rotate(keyId: string, from: string, to: Pick<KeyRecord, 'hash' | 'previous'>): Promise<boolean>;
   /** Notes that a key was used. */
   touch(keyId: string, atMs: number): Promise<void>;
 }

@@ -21,3 +21,19 @@ export function parseCursor(text: string): Cursor {
   if (!match) throw invalidField('page_token', 'is not one that this service gave out');
   return { createdAtMs: Number(match[1]), keyId: match[2] ?? '' };
 }
+
+/** A page of names that ended with this one, as the opaque text that callers get. */
+export function formatNameCursor(name: string): string {
+  return Buffer.from(name).toString('base64url');
+}
+
+/**
+ * The reverse of formatNameCursor.
+ *
+ * @throws MeshError INVALID_FIELD for anything else.
+ */
+export function parseNameCursor(text: string): string {
+  const name = Buffer.from(text, 'base64url').toString();
+  if (formatNameCursor(name) !== text) throw invalidField('page_token', 'is not one that this service gave out');
+  return name;
+}

@@ -32,7 +32,7 @@ export function engineStatusRoute(
     const [{ models }, { nodes }, limits] = await Promise.all([
       context.router.listModels({}, requestOptions(request, context.clientIp, { timeoutMs })),
       context.registry.listNodes({}, { timeoutMs }),
-      context.limitBook.of(request.credential),
+      context.limitBook.of(request),
     ]);
     const visible = new Set(models.map(({ id }) => id));
     const engines = nodes

@@ -47,7 +47,7 @@ export function createApp(options: AppOptions): FastifyInstance {
       request.credential = credentialIfClear(request);
       return done(unknownRoute(request, allowed));
     }
-    if (request.routeOptions.config.access !== 'caller') return done(refusalOf(request, options));
+    if ((request.routeOptions.config.access ?? 'open') === 'open') return done(refusalOf(request, options));
     admit(request, options).then(
       () => done(refusalOf(request, options)),
       (error: unknown) => done(error instanceof Error ? error : new Error('not admitted', { cause: error })),
@@ -59,6 +59,7 @@ export function createApp(options: AppOptions): FastifyInstance {
 /** Finds out who calls. Costs no turn of the event loop while the credential is known. */
 async function admit(request: FastifyRequest, { authenticate, clientIp }: AppOptions): Promise<void> {
   const credential = credentialOfRequest(request.raw);
+  if (credential === undefined && request.routeOptions.config.access === 'known-or-anonymous') return;
   if (credential === undefined) throw new MeshError('CREDENTIAL_MISSING', 'Invalid API key');
   request.credential = credential;
   await authenticate(credential, clientIp(request.raw));

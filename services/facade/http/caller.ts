@@ -6,14 +6,9 @@ import { CLIENT_IP_HEADER, REQUEST_ID_HEADER } from '../../shared/transport/mesh
 /** Longest wait for a unary call behind a GET, in milliseconds. */
 export const CALL_TIMEOUT_MS = 5000;
 
-/** Options of a unary call on behalf of the caller of an HTTP request. */
-export function callerOptions(credential: string): CallOptions {
-  return { headers: { authorization: `Bearer ${credential}` }, timeoutMs: CALL_TIMEOUT_MS };
-}
-
 /**
- * Options of a call on behalf of the caller of an HTTP request, under its id and address. Without `timeoutMs` it takes as long
- * as it takes.
+ * Options of a call on behalf of the caller of an HTTP request, under its id and address: a key may be bound to addresses.
+ * Without `timeoutMs` it takes as long as it takes.
  */
 export function requestOptions(
   request: FastifyRequest,
@@ -22,7 +17,7 @@ export function requestOptions(
 ): CallOptions {
   const address = clientIp(request.raw);
   const headers = {
-    authorization: `Bearer ${request.credential}`,
+    ...(request.credential ? { authorization: `Bearer ${request.credential}` } : {}),
     [REQUEST_ID_HEADER]: request.id,
     ...(address === undefined ? {} : { [CLIENT_IP_HEADER]: address }),
   };

@@ -2,13 +2,13 @@ import 'fastify';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may call: anyone, or callers with a credential. */
-    access?: 'open' | 'caller';
+    /** Who may call: anyone; callers with a credential; or anyone whose credential, if there is one, is valid. */
+    access?: 'open' | 'caller' | 'known-or-anonymous';
     /** Whether the route starts work, which a draining process refuses. */
     startsWork?: boolean;
   }
   interface FastifyRequest {
-    /** The caller's API key or token; empty on open routes. */
+    /** The caller's API key or token; empty on open routes and for anonymous callers. */
     credential: string;
   }
 }

@@ -23,7 +23,7 @@ export function createSendError(limitBook: LimitBook, log: Logger): SendError {
     }
     if (problem.status === 401 || !request.credential) return send(problem, undefined, request, reply);
     if (problem.limits.length > 0) return send(problem, problem.limits, request, reply);
-    limitBook.of(request.credential).then(
+    limitBook.of(request).then(
       (limits) => send(problem, limits, request, reply),
       (lookupError: unknown) => {
         const refusal = problemOf(lookupError);

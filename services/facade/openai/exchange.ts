@@ -62,13 +62,13 @@ export class Exchange {
   /** Notes what the router told about the caller. */
   started({ limits }: Started): void {
     this.#limits = limits;
-    this.#limitBook.remember(this.request.credential, limits);
+    this.#limitBook.remember(this.request, limits);
   }
 
   /** Looks the caller's limits up when the router did not tell them yet. Never rejects: the answer matters more. */
   async lookUpLimits(): Promise<void> {
     if (this.#limits) return;
-    const limits = await this.#limitBook.of(this.request.credential).catch(() => undefined);
+    const limits = await this.#limitBook.of(this.request).catch(() => undefined);
     this.#limits ??= limits;
   }
 

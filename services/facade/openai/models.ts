@@ -3,7 +3,8 @@ import type { Client } from '@connectrpc/connect';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Model, RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
-import { callerOptions } from '../http/caller.ts';
+import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
+import { CALL_TIMEOUT_MS, requestOptions } from '../http/caller.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
 import type { LimitBook } from '../http/limit-book.ts';
 import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
@@ -12,6 +13,7 @@ import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
 export interface ModelRouteContext {
   readonly router: Client<typeof RouterService>;
   readonly limitBook: LimitBook;
+  readonly clientIp: (request: AddressedRequest) => string | undefined;
 }
 
 type Handler<R extends FastifyRequest = FastifyRequest> = (request: R, reply: FastifyReply) => Promise<string>;
@@ -40,13 +42,13 @@ export function getModelRoute(context: ModelRouteContext): Handler {
 }
 
 async function modelsOf(
-  { router, limitBook }: ModelRouteContext,
-  { credential }: FastifyRequest,
+  { router, limitBook, clientIp }: ModelRouteContext,
+  request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<readonly Model[]> {
   const [{ models }, limits] = await Promise.all([
-    router.listModels({}, callerOptions(credential)),
-    limitBook.of(credential),
+    router.listModels({}, requestOptions(request, clientIp, { timeoutMs: CALL_TIMEOUT_MS })),
+    limitBook.of(request),
   ]);
   reply.headers(rateLimitHeaders(limits)).type(JSON_TYPE);
   return models;

@@ -32,6 +32,8 @@ let refuse: MeshError | undefined;
 let onReserve: () => void;
 let settlementFailures: number;
 let controller: AbortController;
+/** What happens while it is found out who calls. */
+let onAuthenticate: (pipeline: Pipeline) => void;
 let inFlight: InFlight;
 let registry: Registry;
 let settlement: Settlement;
@@ -53,6 +55,7 @@ beforeEach(() => {
   engine = undefined;
   refuse = undefined;
   onReserve = () => {};
+  onAuthenticate = () => {};
   settlementFailures = 0;
   controller = new AbortController();
   inFlight = new InFlight();
@@ -89,8 +92,11 @@ function report(state: EngineState, unloaded = false): void {
 async function generate(
   init: { model?: string; engine?: string; limits?: { totalMs: number }; broken?: true } = {},
 ): Promise<Pipeline> {
-  const pipeline = new Pipeline({
-    authenticate: async () => principal,
+  const pipeline: Pipeline = new Pipeline({
+    authenticate: async () => {
+      onAuthenticate(pipeline);
+      return principal;
+    },
     settlement,
     registry,
     inFlight,
@@ -263,6 +269,40 @@ test('a time limit ends the generation at its engine', async () => {
   await generate({ limits: { totalMs: 1 } });
   await expect.poll(() => got).toEqual(['fail DEADLINE_EXCEEDED']);
   expect(atEngine().call.signal.aborted).toBe(true);
+});
+
+const REVOKED = { kind: 'key', id: 'k', cutRunningStreams: true } as const;
+
+test('a running generation of a key that is cut ends and is charged what was delivered; others go on', async () => {
+  const pipeline = await generate();
+  atEngine().sink.event(started());
+  atEngine().sink.event(delta(5));
+  pipeline.cut({ ...REVOKED, id: 'another' });
+  pipeline.cut({ ...REVOKED, kind: 'user' });
+  pipeline.cut({ ...REVOKED, kind: 'signing-key' });
+  expect(got.at(-1)).toBe('delta');
+  pipeline.cut(REVOKED);
+  expect(atEngine().call.signal.aborted).toBe(true);
+  expect(got.at(-1)).toBe('fail CREDENTIAL_INVALID');
+  expect(pipeline.runningCount).toBe(0);
+  await expectTold('reserve', 'settle 2+5');
+});
+
+test('a generation of a key that is cut before it runs does not run, and costs nothing', async () => {
+  onAuthenticate = (pipeline) => pipeline.cut(REVOKED);
+  await generate();
+  expect(got).toEqual(['fail CREDENTIAL_INVALID']);
+  await expectTold();
+});
+
+test('nor does one of a key that is cut while quota is asked', async () => {
+  onAuthenticate = (pipeline) => {
+    onReserve = () => pipeline.cut(REVOKED);
+  };
+  await generate();
+  expect(engine).toBeUndefined();
+  expect(got).toEqual(['fail CREDENTIAL_INVALID']);
+  await expectTold('reserve', 'release');
 });
 
 test('a draining router refuses what is new and ends what is told to end', async () => {

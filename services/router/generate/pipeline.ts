@@ -4,12 +4,14 @@ import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { Revocation } from '../../shared/interceptors/revocation.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Registry } from '../fleet/registry.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import type { InFlight } from '../select/in-flight.ts';
 import { areUnloaded, select } from '../select/select.ts';
 import { admit, modelNotLoaded, noHealthyEngine } from './admission.ts';
+import { type Caller, Callers } from './callers.ts';
 import type { Deadlines } from './deadlines.ts';
 import { RunningGeneration } from './running-generation.ts';
 import type { Lease, Settlement } from './settle.ts';
@@ -35,6 +37,7 @@ const SETTLE_MARGIN_MS = 60_000;
 export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #running = new Set<RunningGeneration>();
+  readonly #callers = new Callers();
   #draining = false;
 
   constructor(parts: PipelineParts) {
@@ -61,14 +64,21 @@ export class Pipeline {
     for (const generation of this.#running) generation.expire(error);
   }
 
+  /** Ends the generations that a revocation is about; what was delivered is charged. */
+  cut(revocation: Revocation): void {
+    this.#callers.cut(revocation);
+  }
+
   async #run(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): Promise<void> {
     const { authenticate, settlement, registry, now } = this.#parts;
     const startedAtMs = performance.now();
     const createdAtMs = now();
     let lease: Lease | undefined;
+    const caller = this.#callers.enter();
     try {
       if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
       const principal = await authenticate(call.credential, call.clientIp);
+      caller.identify(principal);
       call.signal.throwIfAborted();
       const route = admit(principal, request, registry.snapshot);
       lease = await settlement.reserve({
@@ -80,11 +90,13 @@ export class Pipeline {
         holdFor: durationFromMs(this.#parts.deadlines.totalMs + SETTLE_MARGIN_MS),
         maxCompletionTokens: request.sampling?.maxTokens ?? route.candidates[0]?.engine.contextTokens ?? 0,
       });
+      caller.throwIfCut();
       call.signal.throwIfAborted();
       const candidate = this.#choose(route, request);
-      this.#dispatch(candidate, request, call, { sink, lease, createdAtMs, startedAtMs });
+      this.#dispatch(candidate, request, call, { sink, lease, caller, createdAtMs, startedAtMs });
     } catch (error) {
       lease?.release();
+      caller.leave();
       sink.fail(asMeshError(error));
     }
   }
@@ -103,7 +115,10 @@ export class Pipeline {
     candidate: Candidate,
     request: GenerateRequest,
     call: GenerationCall,
-    rest: { sink: GenerationSink; lease: Lease; createdAtMs: number; startedAtMs: number },
+    {
+      caller,
+      ...rest
+    }: { sink: GenerationSink; lease: Lease; caller: Caller; createdAtMs: number; startedAtMs: number },
   ): void {
     const { inFlight, deadlines, generateAt } = this.#parts;
     const release = inFlight.acquire(candidate.id);
@@ -116,11 +131,13 @@ export class Pipeline {
       onEnd: () => {
         release();
         unwatch();
+        caller.leave();
         this.#running.delete(generation);
       },
     });
     const unwatch = deadlines.watch(generation);
     this.#running.add(generation);
+    caller.onCut = (error) => generation.expire(error);
     try {
       generateAt(candidate.address)({ ...request, engine }, generation.engineCall, generation);
     } catch (error) {

@@ -1,8 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
-import { PrincipalSchema } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+import { CredentialKind, PrincipalSchema } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import { createPrincipalCache } from './principal-cache.ts';
+import type { Revocation } from './revocation.ts';
 
 function fixture(cacheForMs = 5_000, maxEntries = 10_000) {
   const asked: string[] = [];
@@ -10,8 +11,10 @@ function fixture(cacheForMs = 5_000, maxEntries = 10_000) {
   const cache = createPrincipalCache({
     async authenticate(credential, clientIp) {
       asked.push(`${credential}@${clientIp ?? ''}`);
-      if (credential === 'bad') throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
-      return { principal: create(PrincipalSchema, { keyId: `id-${credential}` }), cacheForMs };
+      if (credential.startsWith('bad')) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
+      const kind = credential === 'token' ? CredentialKind.ACCESS_TOKEN : CredentialKind.API_KEY;
+      const principal = create(PrincipalSchema, { keyId: `id-${credential}`, userId: `user-${credential}`, kind });
+      return { principal, cacheForMs };
     },
     now: () => nowMs,
     maxEntries,
@@ -27,12 +30,19 @@ function fixture(cacheForMs = 5_000, maxEntries = 10_000) {
   };
 }
 
-test('an answer holds as long as it may, never over 5 s', async () => {
-  for (const [cacheForMs, heldMs] of [
-    [2_000, 2_000],
-    [60_000, 5_000],
+function revoked(id: string, kind: Revocation['kind'] = 'key'): Revocation {
+  return { kind, id, cutRunningStreams: false };
+}
+
+test('an answer holds as long as it may, and over 5 s only while revocations are heard', async () => {
+  for (const [cacheForMs, isWatched, heldMs] of [
+    [2_000, false, 2_000],
+    [60_000, false, 5_000],
+    [2_000, true, 2_000],
+    [60_000, true, 60_000],
   ] as const) {
-    const { ask, asked, pass } = fixture(cacheForMs);
+    const { cache, ask, asked, pass } = fixture(cacheForMs);
+    cache.setWatched(isWatched);
     const first = await ask('a');
     pass(heldMs - 1);
     expect(await ask('a')).toBe(first);
@@ -41,6 +51,46 @@ test('an answer holds as long as it may, never over 5 s', async () => {
     await ask('a');
     expect(asked).toHaveLength(2);
   }
+});
+
+test('what was asked for before the watch began, or before it broke, is not trusted for long', async () => {
+  const { cache, ask, asked, pass } = fixture(60_000);
+  await ask('before');
+  cache.setWatched(true);
+  await ask('during');
+  pass(5_000);
+  await ask('before');
+  await ask('during');
+  expect(asked).toEqual(['before@', 'during@', 'before@']);
+  cache.setWatched(false);
+  await ask('during');
+  expect(asked.at(-1)).toBe('during@');
+  cache.setWatched(true);
+  pass(5_000);
+  // The last answer about it was asked for while nobody listened.
+  await ask('during');
+  expect(asked).toHaveLength(5);
+});
+
+test('how long an answer holds counts from when it was asked for', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let nowMs = 0;
+  let asked = 0;
+  const cache = createPrincipalCache({
+    async authenticate() {
+      asked += 1;
+      await promise;
+      return { principal: create(PrincipalSchema, { keyId: 'k' }), cacheForMs: 60_000 };
+    },
+    now: () => nowMs,
+  });
+  const answer = cache.authenticate('a', undefined);
+  nowMs = 2_000;
+  resolve();
+  await answer;
+  nowMs = 5_000;
+  await cache.authenticate('a', undefined);
+  expect(asked).toBe(2);
 });
 
 test('an answer that may not be kept is not', async () => {
@@ -86,23 +136,39 @@ test('the least recently used goes first', async () => {
   expect(asked).toHaveLength(4);
 });
 
-test('a revoked key is forgotten, others are not', async () => {
-  const { cache, ask, asked } = fixture();
-  await ask('a');
-  await ask('b');
-  cache.forget('id-a');
-  await ask('a');
-  await ask('b');
-  expect(asked).toEqual(['a@', 'b@', 'a@']);
+test('a flood of wrong ones displaces no good one', async () => {
+  const { ask, asked } = fixture(5_000, 10);
+  await ask('good');
+  for (let i = 0; i < 2_000; i += 1) await expect(ask(`bad-${i}`)).rejects.toThrow();
+  await ask('good');
+  expect(asked).toHaveLength(2_001);
 });
 
-test('a check that was under way when its key was revoked is not kept', async () => {
+test('what is revoked is forgotten, the rest is not', async () => {
+  for (const [revocation, forgotten] of [
+    [revoked('id-a'), ['a']],
+    [revoked('user-b', 'user'), ['b']],
+    [revoked('a signing key', 'signing-key'), ['token']],
+    [revoked('user-a'), []],
+  ] as const) {
+    const { cache, ask, asked } = fixture();
+    for (const credential of ['a', 'b', 'token']) await ask(credential);
+    asked.length = 0;
+    cache.forget(revocation);
+    for (const credential of ['a', 'b', 'token']) await ask(credential);
+    expect(asked).toEqual(forgotten.map((credential) => `${credential}@`));
+  }
+});
+
+test('an answer that was on its way when its key was revoked is asked for again, others are kept', async () => {
   const { cache, ask, asked } = fixture();
-  const pending = ask('a');
-  cache.forget('id-a');
-  await pending;
+  const pending = [ask('a'), ask('b')];
+  cache.forget(revoked('id-a'));
+  await Promise.all(pending);
+  expect(asked).toEqual(['a@', 'b@', 'a@']);
   await ask('a');
-  expect(asked).toHaveLength(2);
+  await ask('b');
+  expect(asked).toHaveLength(3);
 });
 
 test('a hit costs less than 20 µs', async () => {

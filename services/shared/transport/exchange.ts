@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { type ConnectError, createContextKey } from '@connectrpc/connect';
+import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 
 /** A request over HTTP/1.1 or HTTP/2. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -19,6 +20,8 @@ export interface Exchange {
   bodyDueAt: number | undefined;
   /** Whether it is a caller's work, which a drain waits for. */
   isWork: boolean;
+  /** Whose stream it is, once that is known. Unset: it is none, or its handler finds out by itself. */
+  streamOf?: Principal;
   /** Ends the call. Unset: it is no RPC. */
   abort?: (reason: ConnectError) => void;
 }

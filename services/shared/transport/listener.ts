@@ -13,6 +13,7 @@ import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
 import { createClientIp } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
+import { concerns, type Revocation } from '../interceptors/revocation.ts';
 import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
 import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
@@ -66,6 +67,8 @@ export interface Listener {
   drain(timeoutMs: number): Promise<boolean>;
   /** Aborts RPCs that are work of callers with SHUTTING_DOWN and gives them a moment to say so; watches and peers go on. */
   endWork(): Promise<void>;
+  /** Aborts streams that a revocation is about with CREDENTIAL_INVALID; generations are the router's to end. */
+  cut(revocation: Revocation): void;
   /** Resolves when nobody is connected any more, or after the time: true when nobody is. */
   peersGone(timeoutMs: number): Promise<boolean>;
   /** Aborts what runs with SHUTTING_DOWN, gives it a moment to say so, and cuts every connection. */
@@ -160,6 +163,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       for (const { abort } of work()) abort?.(toConnectError(shuttingDown()));
       await changes.until(() => work().length === 0, CLOSE_GRACE_MS);
     },
+    cut(revocation) {
+      for (const { streamOf, abort } of state.exchanges) {
+        if (streamOf && concerns(revocation, streamOf)) abort?.(toConnectError(revoked()));
+      }
+    },
     peersGone: (timeoutMs) => changes.until(() => servers.connectionCount === 0, timeoutMs),
     close() {
       closing ??= close();
@@ -177,11 +185,13 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
   async function gate(context: HandlerContext): Promise<void> {
     await authorizer.gate(context);
     if (isOpenService(context.service.typeName)) return;
-    const isFromPeer = context.values.get(principalKey) === PEER_PRINCIPAL;
+    const exchange = context.values.get(exchangeKey);
+    const principal = context.values.get(principalKey);
+    if (exchange && principal && context.method.methodKind !== 'unary') exchange.streamOf = principal;
+    const isFromPeer = principal === PEER_PRINCIPAL;
     // A peer's generation is a caller's in the end; what else peers do is not waited for and never refused.
     if (isFromPeer && context.method.input.typeName !== GenerateRequestSchema.typeName) return;
     if (state.draining && !isFromPeer) throw toConnectError(shuttingDown());
-    const exchange = context.values.get(exchangeKey);
     if (exchange) exchange.isWork = !isWatch(context.method);
   }
 
@@ -202,6 +212,10 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
 /** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */
 function isWatch({ methodKind, idempotency }: DescMethod): boolean {
   return methodKind === 'server_streaming' && idempotency === IdempotencyLevel.NO_SIDE_EFFECTS;
+}
+
+function revoked(): MeshError {
+  return new MeshError('CREDENTIAL_INVALID', 'The credential was revoked.');
 }
 
 function shuttingDown(): MeshError {

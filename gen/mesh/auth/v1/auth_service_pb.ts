@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/auth/v1/auth_service.proto.
  */
 export const file_mesh_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tZXNoL2F1dGgvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxtZXNoLmF1dGgudjEiSgoMTG9naW5SZXF1ZXN0EhwKCHVzZXJuYW1lGAEgASgJQgq6SAdyBRABGIACEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIImsKDUxvZ2luUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEi0KCmV4cGlyZXNfaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVmcmVzaF90b2tlbhgDIAEoCSI4ChNSZWZyZXNoVG9rZW5SZXF1ZXN0EiEKDXJlZnJlc2hfdG9rZW4YASABKAlCCrpIB3IFEAEYgAgicgoUUmVmcmVzaFRva2VuUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEi0KCmV4cGlyZXNfaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVmcmVzaF90b2tlbhgDIAEoCSJGChNBdXRoZW50aWNhdGVSZXF1ZXN0EhwKCmNyZWRlbnRpYWwYASABKAlCCLpIBXIDKIBAEhEKCWNsaWVudF9pcBgCIAEoCSJwChRBdXRoZW50aWNhdGVSZXNwb25zZRIqCglwcmluY2lwYWwYASABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsEiwKCWNhY2hlX2ZvchgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLwAgoGQXBpS2V5Eg4KBmtleV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3VzZXJfaWQYAyABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAQgASgJEgwKBHRpZXIYBSABKAkSIwoGc2NvcGVzGAYgAygOMhMubWVzaC5hdXRoLnYxLlNjb3BlEg4KBm1vZGVscxgHIAMoCRIZChFhbGxvd2VkX2lwX3JhbmdlcxgIIAMoCRIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqkCChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXIDGIACEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDGIACEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBI0CgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGVCD7pIDJIBCSIHggEEEAEgABIZCgZtb2RlbHMYBiADKAlCCbpIBpIBAxCACBIkChFhbGxvd2VkX2lwX3JhbmdlcxgHIAMoCUIJukgGkgEDEIACEi4KCmV4cGlyZXNfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIk0KFENyZWF0ZUFwaUtleVJlc3BvbnNlEiUKB2FwaV9rZXkYASABKAsyFC5tZXNoLmF1dGgudjEuQXBpS2V5Eg4KBnNlY3JldBgCIAEoCSJeChJMaXN0QXBpS2V5c1JlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEhsKCXBhZ2Vfc2l6ZRgCIAEoDUIIukgFKgMY6AcSEgoKcGFnZV90b2tlbhgDIAEoCSJWChNMaXN0QXBpS2V5c1Jlc3BvbnNlEiYKCGFwaV9rZXlzGAEgAygLMhQubWVzaC5hdXRoLnYxLkFwaUtleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoTUm90YXRlQXBpS2V5UmVxdWVzdBIXCgZrZXlfaWQYASABKAlCB7pIBHICEAESKAoFZ3JhY2UYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iTQoUUm90YXRlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULm1lc2guYXV0aC52MS5BcGlLZXkSDgoGc2VjcmV0GAIgASgJIksKE1Jldm9rZUFwaUtleVJlcXVlc3QSFwoGa2V5X2lkGAEgASgJQge6SARyAhABEhsKE2N1dF9ydW5uaW5nX3N0cmVhbXMYAiABKAgiPQoUUmV2b2tlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULm1lc2guYXV0aC52MS5BcGlLZXkixAEKBFVzZXISDwoHdXNlcl9pZBgBIAEoCRIXCg9vcmdhbml6YXRpb25faWQYAiABKAkSDAoEdGllchgDIAEoCRIjCgZzY29wZXMYBCADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGUSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZGlzYWJsZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq0BChFDcmVhdGVVc2VyUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgq6SAdyBRABGIACEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRAMKIAIEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBIjCgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGUiNgoSQ3JlYXRlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5tZXNoLmF1dGgudjEuVXNlciJrChJTZXRQYXNzd29yZFJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoCRIiChBjdXJyZW50X3Bhc3N3b3JkGAIgASgJQgi6SAVyAyiACBIgCgxuZXdfcGFzc3dvcmQYAyABKAlCCrpIB3IFEAwogAgiFQoTU2V0UGFzc3dvcmRSZXNwb25zZSIuChJEaXNhYmxlVXNlclJlcXVlc3QSGAoHdXNlcl9pZBgBIAEoCUIHukgEcgIQASI3ChNEaXNhYmxlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi5tZXNoLmF1dGgudjEuVXNlciJcChBMaXN0VXNlcnNSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIbCglwYWdlX3NpemUYAiABKA1CCLpIBSoDGOgHEhIKCnBhZ2VfdG9rZW4YAyABKAkiTwoRTGlzdFVzZXJzUmVzcG9uc2USIQoFdXNlcnMYASADKAsyEi5tZXNoLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiZQoMT3JnYW5pemF0aW9uEhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIMCgR0aWVyGAIgASgJEi4KCmNyZWF0ZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlcKGUNyZWF0ZU9yZ2FuaXphdGlvblJlcXVlc3QSIwoPb3JnYW5pemF0aW9uX2lkGAEgASgJQgq6SAdyBRABGIACEhUKBHRpZXIYAiABKAlCB7pIBHICGEAiTgoaQ3JlYXRlT3JnYW5pemF0aW9uUmVzcG9uc2USMAoMb3JnYW5pemF0aW9uGAEgASgLMhoubWVzaC5hdXRoLnYxLk9yZ2FuaXphdGlvbiIQCg5HZXRKd2tzUmVxdWVzdCIfCg9HZXRKd2tzUmVzcG9uc2USDAoEandrcxgBIAEoCSIZChdXYXRjaFJldm9jYXRpb25zUmVxdWVzdCKBAQoYV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlEhAKBmtleV9pZBgBIAEoCUgAEhEKB3VzZXJfaWQYAiABKAlIABIYCg5zaWduaW5nX2tleV9pZBgDIAEoCUgAEhsKE2N1dF9ydW5uaW5nX3N0cmVhbXMYBCABKAhCCQoHcmV2b2tlZDKzCQoLQXV0aFNlcnZpY2USQAoFTG9naW4SGi5tZXNoLmF1dGgudjEuTG9naW5SZXF1ZXN0GhsubWVzaC5hdXRoLnYxLkxvZ2luUmVzcG9uc2USVQoMUmVmcmVzaFRva2VuEiEubWVzaC5hdXRoLnYxLlJlZnJlc2hUb2tlblJlcXVlc3QaIi5tZXNoLmF1dGgudjEuUmVmcmVzaFRva2VuUmVzcG9uc2USVQoMQXV0aGVudGljYXRlEiEubWVzaC5hdXRoLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIi5tZXNoLmF1dGgudjEuQXV0aGVudGljYXRlUmVzcG9uc2USVQoMQ3JlYXRlQXBpS2V5EiEubWVzaC5hdXRoLnYxLkNyZWF0ZUFwaUtleVJlcXVlc3QaIi5tZXNoLmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2USUgoLTGlzdEFwaUtleXMSIC5tZXNoLmF1dGgudjEuTGlzdEFwaUtleXNSZXF1ZXN0GiEubWVzaC5hdXRoLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2USVQoMUm90YXRlQXBpS2V5EiEubWVzaC5hdXRoLnYxLlJvdGF0ZUFwaUtleVJlcXVlc3QaIi5tZXNoLmF1dGgudjEuUm90YXRlQXBpS2V5UmVzcG9uc2USVQoMUmV2b2tlQXBpS2V5EiEubWVzaC5hdXRoLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaIi5tZXNoLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2USTwoKQ3JlYXRlVXNlchIfLm1lc2guYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBogLm1lc2guYXV0aC52MS5DcmVhdGVVc2VyUmVzcG9uc2USUgoLU2V0UGFzc3dvcmQSIC5tZXNoLmF1dGgudjEuU2V0UGFzc3dvcmRSZXF1ZXN0GiEubWVzaC5hdXRoLnYxLlNldFBhc3N3b3JkUmVzcG9uc2USUgoLRGlzYWJsZVVzZXISIC5tZXNoLmF1dGgudjEuRGlzYWJsZVVzZXJSZXF1ZXN0GiEubWVzaC5hdXRoLnYxLkRpc2FibGVVc2VyUmVzcG9uc2USTAoJTGlzdFVzZXJzEh4ubWVzaC5hdXRoLnYxLkxpc3RVc2Vyc1JlcXVlc3QaHy5tZXNoLmF1dGgudjEuTGlzdFVzZXJzUmVzcG9uc2USZwoSQ3JlYXRlT3JnYW5pemF0aW9uEicubWVzaC5hdXRoLnYxLkNyZWF0ZU9yZ2FuaXphdGlvblJlcXVlc3QaKC5tZXNoLmF1dGgudjEuQ3JlYXRlT3JnYW5pemF0aW9uUmVzcG9uc2USRgoHR2V0SndrcxIcLm1lc2guYXV0aC52MS5HZXRKd2tzUmVxdWVzdBodLm1lc2guYXV0aC52MS5HZXRKd2tzUmVzcG9uc2USYwoQV2F0Y2hSZXZvY2F0aW9ucxIlLm1lc2guYXV0aC52MS5XYXRjaFJldm9jYXRpb25zUmVxdWVzdBomLm1lc2guYXV0aC52MS5XYXRjaFJldm9jYXRpb25zUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_principal]);
+  fileDesc("Ch9tZXNoL2F1dGgvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxtZXNoLmF1dGgudjEiSgoMTG9naW5SZXF1ZXN0EhwKCHVzZXJuYW1lGAEgASgJQgq6SAdyBRABGIACEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIImsKDUxvZ2luUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEi0KCmV4cGlyZXNfaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVmcmVzaF90b2tlbhgDIAEoCSI4ChNSZWZyZXNoVG9rZW5SZXF1ZXN0EiEKDXJlZnJlc2hfdG9rZW4YASABKAlCCrpIB3IFEAEYgAgicgoUUmVmcmVzaFRva2VuUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEi0KCmV4cGlyZXNfaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVmcmVzaF90b2tlbhgDIAEoCSJGChNBdXRoZW50aWNhdGVSZXF1ZXN0EhwKCmNyZWRlbnRpYWwYASABKAlCCLpIBXIDKIBAEhEKCWNsaWVudF9pcBgCIAEoCSJwChRBdXRoZW50aWNhdGVSZXNwb25zZRIqCglwcmluY2lwYWwYASABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsEiwKCWNhY2hlX2ZvchgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLwAgoGQXBpS2V5Eg4KBmtleV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3VzZXJfaWQYAyABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAQgASgJEgwKBHRpZXIYBSABKAkSIwoGc2NvcGVzGAYgAygOMhMubWVzaC5hdXRoLnYxLlNjb3BlEg4KBm1vZGVscxgHIAMoCRIZChFhbGxvd2VkX2lwX3JhbmdlcxgIIAMoCRIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqkCChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXIDGIACEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDGIACEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBI0CgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGVCD7pIDJIBCSIHggEEEAEgABIZCgZtb2RlbHMYBiADKAlCCbpIBpIBAxCACBIkChFhbGxvd2VkX2lwX3JhbmdlcxgHIAMoCUIJukgGkgEDEIACEi4KCmV4cGlyZXNfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIk0KFENyZWF0ZUFwaUtleVJlc3BvbnNlEiUKB2FwaV9rZXkYASABKAsyFC5tZXNoLmF1dGgudjEuQXBpS2V5Eg4KBnNlY3JldBgCIAEoCSI1ChVHZW5lcmF0ZUFwaUtleVJlcXVlc3QSHAoIdXNlcm5hbWUYASABKAlCCrpIB3IFEAEYgAIiTwoWR2VuZXJhdGVBcGlLZXlSZXNwb25zZRIlCgdhcGlfa2V5GAEgASgLMhQubWVzaC5hdXRoLnYxLkFwaUtleRIOCgZzZWNyZXQYAiABKAkiXgoSTGlzdEFwaUtleXNSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIbCglwYWdlX3NpemUYAiABKA1CCLpIBSoDGOgHEhIKCnBhZ2VfdG9rZW4YAyABKAkiVgoTTGlzdEFwaUtleXNSZXNwb25zZRImCghhcGlfa2V5cxgBIAMoCzIULm1lc2guYXV0aC52MS5BcGlLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImkKE1JvdGF0ZUFwaUtleVJlcXVlc3QSFwoGa2V5X2lkGAEgASgJQge6SARyAhABEjkKBWdyYWNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiBQiAmp4BMgAiTQoUUm90YXRlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULm1lc2guYXV0aC52MS5BcGlLZXkSDgoGc2VjcmV0GAIgASgJIksKE1Jldm9rZUFwaUtleVJlcXVlc3QSFwoGa2V5X2lkGAEgASgJQge6SARyAhABEhsKE2N1dF9ydW5uaW5nX3N0cmVhbXMYAiABKAgiPQoUUmV2b2tlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULm1lc2guYXV0aC52MS5BcGlLZXkixAEKBFVzZXISDwoHdXNlcl9pZBgBIAEoCRIXCg9vcmdhbml6YXRpb25faWQYAiABKAkSDAoEdGllchgDIAEoCRIjCgZzY29wZXMYBCADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGUSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZGlzYWJsZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIr4BChFDcmVhdGVVc2VyUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgq6SAdyBRABGIACEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRAMKIAIEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBI0CgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGVCD7pIDJIBCSIHggEEEAEgACI2ChJDcmVhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLm1lc2guYXV0aC52MS5Vc2VyImsKElNldFBhc3N3b3JkUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEiIKEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEiAKDG5ld19wYXNzd29yZBgDIAEoCUIKukgHcgUQDCiACCIVChNTZXRQYXNzd29yZFJlc3BvbnNlIi4KEkRpc2FibGVVc2VyUmVxdWVzdBIYCgd1c2VyX2lkGAEgASgJQge6SARyAhABIjcKE0Rpc2FibGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLm1lc2guYXV0aC52MS5Vc2VyIlwKEExpc3RVc2Vyc1JlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEhsKCXBhZ2Vfc2l6ZRgCIAEoDUIIukgFKgMY6AcSEgoKcGFnZV90b2tlbhgDIAEoCSJPChFMaXN0VXNlcnNSZXNwb25zZRIhCgV1c2VycxgBIAMoCzISLm1lc2guYXV0aC52MS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJlCgxPcmdhbml6YXRpb24SFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEgwKBHRpZXIYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVwoZQ3JlYXRlT3JnYW5pemF0aW9uUmVxdWVzdBIjCg9vcmdhbml6YXRpb25faWQYASABKAlCCrpIB3IFEAEYgAISFQoEdGllchgCIAEoCUIHukgEcgIYQCJOChpDcmVhdGVPcmdhbml6YXRpb25SZXNwb25zZRIwCgxvcmdhbml6YXRpb24YASABKAsyGi5tZXNoLmF1dGgudjEuT3JnYW5pemF0aW9uIhAKDkdldEp3a3NSZXF1ZXN0Ih8KD0dldEp3a3NSZXNwb25zZRIMCgRqd2tzGAEgASgJIhkKF1dhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0IoEBChhXYXRjaFJldm9jYXRpb25zUmVzcG9uc2USEAoGa2V5X2lkGAEgASgJSAASEQoHdXNlcl9pZBgCIAEoCUgAEhgKDnNpZ25pbmdfa2V5X2lkGAMgASgJSAASGwoTY3V0X3J1bm5pbmdfc3RyZWFtcxgEIAEoCEIJCgdyZXZva2VkMpAKCgtBdXRoU2VydmljZRJACgVMb2dpbhIaLm1lc2guYXV0aC52MS5Mb2dpblJlcXVlc3QaGy5tZXNoLmF1dGgudjEuTG9naW5SZXNwb25zZRJVCgxSZWZyZXNoVG9rZW4SIS5tZXNoLmF1dGgudjEuUmVmcmVzaFRva2VuUmVxdWVzdBoiLm1lc2guYXV0aC52MS5SZWZyZXNoVG9rZW5SZXNwb25zZRJVCgxBdXRoZW50aWNhdGUSIS5tZXNoLmF1dGgudjEuQXV0aGVudGljYXRlUmVxdWVzdBoiLm1lc2guYXV0aC52MS5BdXRoZW50aWNhdGVSZXNwb25zZRJVCgxDcmVhdGVBcGlLZXkSIS5tZXNoLmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBoiLm1lc2guYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJbCg5HZW5lcmF0ZUFwaUtleRIjLm1lc2guYXV0aC52MS5HZW5lcmF0ZUFwaUtleVJlcXVlc3QaJC5tZXNoLmF1dGgudjEuR2VuZXJhdGVBcGlLZXlSZXNwb25zZRJSCgtMaXN0QXBpS2V5cxIgLm1lc2guYXV0aC52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIS5tZXNoLmF1dGgudjEuTGlzdEFwaUtleXNSZXNwb25zZRJVCgxSb3RhdGVBcGlLZXkSIS5tZXNoLmF1dGgudjEuUm90YXRlQXBpS2V5UmVxdWVzdBoiLm1lc2guYXV0aC52MS5Sb3RhdGVBcGlLZXlSZXNwb25zZRJVCgxSZXZva2VBcGlLZXkSIS5tZXNoLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoiLm1lc2guYXV0aC52MS5SZXZva2VBcGlLZXlSZXNwb25zZRJPCgpDcmVhdGVVc2VyEh8ubWVzaC5hdXRoLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GiAubWVzaC5hdXRoLnYxLkNyZWF0ZVVzZXJSZXNwb25zZRJSCgtTZXRQYXNzd29yZBIgLm1lc2guYXV0aC52MS5TZXRQYXNzd29yZFJlcXVlc3QaIS5tZXNoLmF1dGgudjEuU2V0UGFzc3dvcmRSZXNwb25zZRJSCgtEaXNhYmxlVXNlchIgLm1lc2guYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaIS5tZXNoLmF1dGgudjEuRGlzYWJsZVVzZXJSZXNwb25zZRJMCglMaXN0VXNlcnMSHi5tZXNoLmF1dGgudjEuTGlzdFVzZXJzUmVxdWVzdBofLm1lc2guYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZRJnChJDcmVhdGVPcmdhbml6YXRpb24SJy5tZXNoLmF1dGgudjEuQ3JlYXRlT3JnYW5pemF0aW9uUmVxdWVzdBooLm1lc2guYXV0aC52MS5DcmVhdGVPcmdhbml6YXRpb25SZXNwb25zZRJGCgdHZXRKd2tzEhwubWVzaC5hdXRoLnYxLkdldEp3a3NSZXF1ZXN0Gh0ubWVzaC5hdXRoLnYxLkdldEp3a3NSZXNwb25zZRJjChBXYXRjaFJldm9jYXRpb25zEiUubWVzaC5hdXRoLnYxLldhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0GiYubWVzaC5hdXRoLnYxLldhdGNoUmV2b2NhdGlvbnNSZXNwb25zZTABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_principal]);
 
 /**
  * LoginRequest is a user's password.
@@ -320,7 +320,7 @@ export type CreateApiKeyRequest = Message<"mesh.auth.v1.CreateApiKeyRequest"> & 
   organizationId: string;
 
   /**
-   * tier names the set of limits. Empty: "standard".
+   * tier names the set of limits. Empty: that of the organisation, else "standard".
    *
    * @generated from field: string tier = 4;
    */
@@ -391,6 +391,55 @@ export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@_
   messageDesc(file_mesh_auth_v1_auth_service, 8);
 
 /**
+ * GenerateApiKeyRequest is for whom the key is.
+ *
+ * @generated from message mesh.auth.v1.GenerateApiKeyRequest
+ */
+export type GenerateApiKeyRequest = Message<"mesh.auth.v1.GenerateApiKeyRequest"> & {
+  /**
+   * username names the user; where registration is open and the caller is no admin, it is a label for people.
+   *
+   * @generated from field: string username = 1;
+   */
+  username: string;
+};
+
+/**
+ * Describes the message mesh.auth.v1.GenerateApiKeyRequest.
+ * Use `create(GenerateApiKeyRequestSchema)` to create a new message.
+ */
+export const GenerateApiKeyRequestSchema: GenMessage<GenerateApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_mesh_auth_v1_auth_service, 9);
+
+/**
+ * GenerateApiKeyResponse is the new key.
+ *
+ * @generated from message mesh.auth.v1.GenerateApiKeyResponse
+ */
+export type GenerateApiKeyResponse = Message<"mesh.auth.v1.GenerateApiKeyResponse"> & {
+  /**
+   * api_key describes it.
+   *
+   * @generated from field: mesh.auth.v1.ApiKey api_key = 1;
+   */
+  apiKey?: ApiKey | undefined;
+
+  /**
+   * secret is the whole key, shown this once.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message mesh.auth.v1.GenerateApiKeyResponse.
+ * Use `create(GenerateApiKeyResponseSchema)` to create a new message.
+ */
+export const GenerateApiKeyResponseSchema: GenMessage<GenerateApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_mesh_auth_v1_auth_service, 10);
+
+/**
  * ListApiKeysRequest asks for keys.
  *
  * @generated from message mesh.auth.v1.ListApiKeysRequest
@@ -423,7 +472,7 @@ export type ListApiKeysRequest = Message<"mesh.auth.v1.ListApiKeysRequest"> & {
  * Use `create(ListApiKeysRequestSchema)` to create a new message.
  */
 export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 9);
+  messageDesc(file_mesh_auth_v1_auth_service, 11);
 
 /**
  * ListApiKeysResponse is a page of keys.
@@ -451,7 +500,7 @@ export type ListApiKeysResponse = Message<"mesh.auth.v1.ListApiKeysResponse"> & 
  * Use `create(ListApiKeysResponseSchema)` to create a new message.
  */
 export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 10);
+  messageDesc(file_mesh_auth_v1_auth_service, 12);
 
 /**
  * RotateApiKeyRequest names the key to rotate.
@@ -467,7 +516,7 @@ export type RotateApiKeyRequest = Message<"mesh.auth.v1.RotateApiKeyRequest"> & 
   keyId: string;
 
   /**
-   * grace is how long the old secret stays valid. Unset: 24 hours.
+   * grace is how long older secrets stay valid, at most 30 days. Unset: 24 hours; 0: they end at once.
    *
    * @generated from field: google.protobuf.Duration grace = 2;
    */
@@ -479,7 +528,7 @@ export type RotateApiKeyRequest = Message<"mesh.auth.v1.RotateApiKeyRequest"> & 
  * Use `create(RotateApiKeyRequestSchema)` to create a new message.
  */
 export const RotateApiKeyRequestSchema: GenMessage<RotateApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 11);
+  messageDesc(file_mesh_auth_v1_auth_service, 13);
 
 /**
  * RotateApiKeyResponse is the rotated key.
@@ -507,7 +556,7 @@ export type RotateApiKeyResponse = Message<"mesh.auth.v1.RotateApiKeyResponse"> 
  * Use `create(RotateApiKeyResponseSchema)` to create a new message.
  */
 export const RotateApiKeyResponseSchema: GenMessage<RotateApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 12);
+  messageDesc(file_mesh_auth_v1_auth_service, 14);
 
 /**
  * RevokeApiKeyRequest names the key to revoke.
@@ -535,7 +584,7 @@ export type RevokeApiKeyRequest = Message<"mesh.auth.v1.RevokeApiKeyRequest"> & 
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 13);
+  messageDesc(file_mesh_auth_v1_auth_service, 15);
 
 /**
  * RevokeApiKeyResponse confirms a revocation.
@@ -556,7 +605,7 @@ export type RevokeApiKeyResponse = Message<"mesh.auth.v1.RevokeApiKeyResponse"> 
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 14);
+  messageDesc(file_mesh_auth_v1_auth_service, 16);
 
 /**
  * User is someone who can log in.
@@ -593,7 +642,7 @@ export type User = Message<"mesh.auth.v1.User"> & {
   scopes: Scope[];
 
   /**
-   * created_at is when the user was made.
+   * created_at is when the user was made. Unset: the user stands in the configuration file.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 5;
    */
@@ -612,7 +661,7 @@ export type User = Message<"mesh.auth.v1.User"> & {
  * Use `create(UserSchema)` to create a new message.
  */
 export const UserSchema: GenMessage<User> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 15);
+  messageDesc(file_mesh_auth_v1_auth_service, 17);
 
 /**
  * CreateUserRequest describes the user to make.
@@ -642,7 +691,7 @@ export type CreateUserRequest = Message<"mesh.auth.v1.CreateUserRequest"> & {
   organizationId: string;
 
   /**
-   * tier names the set of limits. Empty: "standard".
+   * tier names the set of limits. Empty: that of the organisation, else "standard".
    *
    * @generated from field: string tier = 4;
    */
@@ -661,7 +710,7 @@ export type CreateUserRequest = Message<"mesh.auth.v1.CreateUserRequest"> & {
  * Use `create(CreateUserRequestSchema)` to create a new message.
  */
 export const CreateUserRequestSchema: GenMessage<CreateUserRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 16);
+  messageDesc(file_mesh_auth_v1_auth_service, 18);
 
 /**
  * CreateUserResponse is the new user.
@@ -682,7 +731,7 @@ export type CreateUserResponse = Message<"mesh.auth.v1.CreateUserResponse"> & {
  * Use `create(CreateUserResponseSchema)` to create a new message.
  */
 export const CreateUserResponseSchema: GenMessage<CreateUserResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 17);
+  messageDesc(file_mesh_auth_v1_auth_service, 19);
 
 /**
  * SetPasswordRequest changes a password.
@@ -717,7 +766,7 @@ export type SetPasswordRequest = Message<"mesh.auth.v1.SetPasswordRequest"> & {
  * Use `create(SetPasswordRequestSchema)` to create a new message.
  */
 export const SetPasswordRequestSchema: GenMessage<SetPasswordRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 18);
+  messageDesc(file_mesh_auth_v1_auth_service, 20);
 
 /**
  * SetPasswordResponse confirms the change.
@@ -732,7 +781,7 @@ export type SetPasswordResponse = Message<"mesh.auth.v1.SetPasswordResponse"> & 
  * Use `create(SetPasswordResponseSchema)` to create a new message.
  */
 export const SetPasswordResponseSchema: GenMessage<SetPasswordResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 19);
+  messageDesc(file_mesh_auth_v1_auth_service, 21);
 
 /**
  * DisableUserRequest names the user to disable.
@@ -753,7 +802,7 @@ export type DisableUserRequest = Message<"mesh.auth.v1.DisableUserRequest"> & {
  * Use `create(DisableUserRequestSchema)` to create a new message.
  */
 export const DisableUserRequestSchema: GenMessage<DisableUserRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 20);
+  messageDesc(file_mesh_auth_v1_auth_service, 22);
 
 /**
  * DisableUserResponse is the disabled user.
@@ -774,7 +823,7 @@ export type DisableUserResponse = Message<"mesh.auth.v1.DisableUserResponse"> & 
  * Use `create(DisableUserResponseSchema)` to create a new message.
  */
 export const DisableUserResponseSchema: GenMessage<DisableUserResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 21);
+  messageDesc(file_mesh_auth_v1_auth_service, 23);
 
 /**
  * ListUsersRequest asks for users.
@@ -809,7 +858,7 @@ export type ListUsersRequest = Message<"mesh.auth.v1.ListUsersRequest"> & {
  * Use `create(ListUsersRequestSchema)` to create a new message.
  */
 export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 22);
+  messageDesc(file_mesh_auth_v1_auth_service, 24);
 
 /**
  * ListUsersResponse is a page of users.
@@ -837,7 +886,7 @@ export type ListUsersResponse = Message<"mesh.auth.v1.ListUsersResponse"> & {
  * Use `create(ListUsersResponseSchema)` to create a new message.
  */
 export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 23);
+  messageDesc(file_mesh_auth_v1_auth_service, 25);
 
 /**
  * Organization is a group of keys and users that shares limits and a bill.
@@ -853,7 +902,7 @@ export type Organization = Message<"mesh.auth.v1.Organization"> & {
   organizationId: string;
 
   /**
-   * tier is the tier of its new keys.
+   * tier is the tier of its new keys and users.
    *
    * @generated from field: string tier = 2;
    */
@@ -872,7 +921,7 @@ export type Organization = Message<"mesh.auth.v1.Organization"> & {
  * Use `create(OrganizationSchema)` to create a new message.
  */
 export const OrganizationSchema: GenMessage<Organization> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 24);
+  messageDesc(file_mesh_auth_v1_auth_service, 26);
 
 /**
  * CreateOrganizationRequest describes the organisation to make.
@@ -888,7 +937,7 @@ export type CreateOrganizationRequest = Message<"mesh.auth.v1.CreateOrganization
   organizationId: string;
 
   /**
-   * tier is the tier of its new keys. Empty: "standard".
+   * tier is the tier of its new keys and users. Empty: "standard".
    *
    * @generated from field: string tier = 2;
    */
@@ -900,7 +949,7 @@ export type CreateOrganizationRequest = Message<"mesh.auth.v1.CreateOrganization
  * Use `create(CreateOrganizationRequestSchema)` to create a new message.
  */
 export const CreateOrganizationRequestSchema: GenMessage<CreateOrganizationRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 25);
+  messageDesc(file_mesh_auth_v1_auth_service, 27);
 
 /**
  * CreateOrganizationResponse is the new organisation.
@@ -921,7 +970,7 @@ export type CreateOrganizationResponse = Message<"mesh.auth.v1.CreateOrganizatio
  * Use `create(CreateOrganizationResponseSchema)` to create a new message.
  */
 export const CreateOrganizationResponseSchema: GenMessage<CreateOrganizationResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 26);
+  messageDesc(file_mesh_auth_v1_auth_service, 28);
 
 /**
  * GetJwksRequest asks for public keys.
@@ -936,7 +985,7 @@ export type GetJwksRequest = Message<"mesh.auth.v1.GetJwksRequest"> & {
  * Use `create(GetJwksRequestSchema)` to create a new message.
  */
 export const GetJwksRequestSchema: GenMessage<GetJwksRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 27);
+  messageDesc(file_mesh_auth_v1_auth_service, 29);
 
 /**
  * GetJwksResponse is a JSON Web Key Set.
@@ -957,7 +1006,7 @@ export type GetJwksResponse = Message<"mesh.auth.v1.GetJwksResponse"> & {
  * Use `create(GetJwksResponseSchema)` to create a new message.
  */
 export const GetJwksResponseSchema: GenMessage<GetJwksResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 28);
+  messageDesc(file_mesh_auth_v1_auth_service, 30);
 
 /**
  * WatchRevocationsRequest opens the stream.
@@ -972,16 +1021,16 @@ export type WatchRevocationsRequest = Message<"mesh.auth.v1.WatchRevocationsRequ
  * Use `create(WatchRevocationsRequestSchema)` to create a new message.
  */
 export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 29);
+  messageDesc(file_mesh_auth_v1_auth_service, 31);
 
 /**
- * WatchRevocationsResponse is one revocation, or empty as the first message.
+ * WatchRevocationsResponse is one revocation, or empty: nothing was missed so far.
  *
  * @generated from message mesh.auth.v1.WatchRevocationsResponse
  */
 export type WatchRevocationsResponse = Message<"mesh.auth.v1.WatchRevocationsResponse"> & {
   /**
-   * revoked is what no longer counts. Unset: the stream is live.
+   * revoked is what no longer counts. Unset: nothing new, the stream is live.
    *
    * @generated from oneof mesh.auth.v1.WatchRevocationsResponse.revoked
    */
@@ -1024,7 +1073,7 @@ export type WatchRevocationsResponse = Message<"mesh.auth.v1.WatchRevocationsRes
  * Use `create(WatchRevocationsResponseSchema)` to create a new message.
  */
 export const WatchRevocationsResponseSchema: GenMessage<WatchRevocationsResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 30);
+  messageDesc(file_mesh_auth_v1_auth_service, 32);
 
 /**
  * AuthService keeps credentials and tells who a caller is.
@@ -1037,6 +1086,8 @@ export const AuthService: GenService<{
    *
    * Errors:
    *   UNAUTHENTICATED / CREDENTIAL_INVALID – unknown user, wrong password, disabled, or tried too often.
+   *   UNAVAILABLE / QUEUE_FULL – too many passwords are being checked – wait RetryInfo.retry_delay and try again.
+   *   UNAVAILABLE / STORE_UNAVAILABLE – retry.
    *
    * @generated from rpc mesh.auth.v1.AuthService.Login
    */
@@ -1089,6 +1140,26 @@ export const AuthService: GenService<{
     output: typeof CreateApiKeyResponseSchema;
   },
   /**
+   * GenerateApiKey makes a key of tier "standard" with scope `generate` and shows it once. Needs scope `admin`, unless
+   * `auth.open_registration` is on: then anyone may, a few times per address, and the key has a name but no user, because
+   * nobody has shown who he is.
+   *
+   * Errors:
+   *   INVALID_ARGUMENT / INVALID_FIELD – a field is malformed.
+   *   UNAUTHENTICATED / CREDENTIAL_MISSING – no credential, and registration is not open.
+   *   UNAUTHENTICATED / CREDENTIAL_INVALID – the credential that was sent is not valid, also where none is needed.
+   *   PERMISSION_DENIED / SCOPE_MISSING – the caller lacks scope `admin`, and registration is not open.
+   *   RESOURCE_EXHAUSTED / RATE_LIMIT_EXCEEDED – too many keys for one address – wait RetryInfo.retry_delay.
+   *   UNAVAILABLE / STORE_UNAVAILABLE – retry.
+   *
+   * @generated from rpc mesh.auth.v1.AuthService.GenerateApiKey
+   */
+  generateApiKey: {
+    methodKind: "unary";
+    input: typeof GenerateApiKeyRequestSchema;
+    output: typeof GenerateApiKeyResponseSchema;
+  },
+  /**
    * ListApiKeys lists keys, newest first, never their secrets. Needs scope `keys:manage`, another organisation's `admin`.
    *
    * Errors:
@@ -1102,11 +1173,13 @@ export const AuthService: GenService<{
     output: typeof ListApiKeysResponseSchema;
   },
   /**
-   * RotateApiKey makes a new secret for a key; the old one stays valid for a grace time.
+   * RotateApiKey makes a new secret for a key; those before it stay valid for a grace time. Whoever rotates a key gets what
+   * it can do, so nobody rotates one that can do more than its caller.
    *
    * Errors:
    *   NOT_FOUND / NOT_FOUND – no such key, or another organisation's.
-   *   PERMISSION_DENIED / SCOPE_MISSING – scope `keys:manage` is needed.
+   *   FAILED_PRECONDITION / CONFLICT – it was revoked or has expired: make a new one; or somebody else rotates it: try again.
+   *   PERMISSION_DENIED / SCOPE_MISSING – scope `keys:manage` is needed, and what the key has.
    *
    * @generated from rpc mesh.auth.v1.AuthService.RotateApiKey
    */
@@ -1133,8 +1206,10 @@ export const AuthService: GenService<{
    * CreateUser makes a user who can log in. Needs scope `admin`.
    *
    * Errors:
-   *   ALREADY_EXISTS / ALREADY_EXISTS – the name is taken.
-   *   INVALID_ARGUMENT / INVALID_FIELD – a field is malformed or the password too weak.
+   *   ALREADY_EXISTS / ALREADY_EXISTS – the name is taken, also by a disabled user.
+   *   INVALID_ARGUMENT / INVALID_FIELD – a field is malformed, there is no such tier, or the password is too weak.
+   *   PERMISSION_DENIED / SCOPE_MISSING – scope `admin` is needed.
+   *   UNAVAILABLE / QUEUE_FULL – too many passwords are being checked – wait RetryInfo.retry_delay and try again.
    *
    * @generated from rpc mesh.auth.v1.AuthService.CreateUser
    */
@@ -1144,11 +1219,15 @@ export const AuthService: GenService<{
     output: typeof CreateUserResponseSchema;
   },
   /**
-   * SetPassword changes one's own password, or another's with scope `admin`.
+   * SetPassword changes one's own password, or another's with scope `admin`. Tokens from before no longer count.
    *
    * Errors:
    *   NOT_FOUND / NOT_FOUND – no such user.
-   *   UNAUTHENTICATED / CREDENTIAL_INVALID – the current password is wrong.
+   *   UNAUTHENTICATED / CREDENTIAL_INVALID – the current password is wrong, or was tried too often.
+   *   INVALID_ARGUMENT / INVALID_FIELD – the new password is too weak, or the caller has no user and names none.
+   *   PERMISSION_DENIED / SCOPE_MISSING – another's password needs scope `admin`.
+   *   FAILED_PRECONDITION / CONFLICT – the user stands in the configuration file – change `auth.users` there.
+   *   UNAVAILABLE / QUEUE_FULL – too many passwords are being checked – wait RetryInfo.retry_delay and try again.
    *
    * @generated from rpc mesh.auth.v1.AuthService.SetPassword
    */
@@ -1158,10 +1237,12 @@ export const AuthService: GenService<{
     output: typeof SetPasswordResponseSchema;
   },
   /**
-   * DisableUser ends a user's tokens and keys at once. Needs scope `admin`.
+   * DisableUser ends a user's tokens, keys and running streams at once, everywhere. Disabling twice is no error. The name is
+   * never given to another. Needs scope `admin`.
    *
    * Errors:
    *   NOT_FOUND / NOT_FOUND – no such user.
+   *   PERMISSION_DENIED / SCOPE_MISSING – scope `admin` is needed.
    *
    * @generated from rpc mesh.auth.v1.AuthService.DisableUser
    */
@@ -1171,9 +1252,10 @@ export const AuthService: GenService<{
     output: typeof DisableUserResponseSchema;
   },
   /**
-   * ListUsers lists users by name. Needs scope `admin`.
+   * ListUsers lists users by name, those of the configuration file too. Needs scope `admin`.
    *
    * Errors:
+   *   INVALID_ARGUMENT / INVALID_FIELD – the page token is malformed.
    *   PERMISSION_DENIED / SCOPE_MISSING – scope `admin` is needed.
    *
    * @generated from rpc mesh.auth.v1.AuthService.ListUsers
@@ -1187,7 +1269,9 @@ export const AuthService: GenService<{
    * CreateOrganization makes an organisation. Needs scope `admin`.
    *
    * Errors:
-   *   ALREADY_EXISTS / ALREADY_EXISTS – the id is taken.
+   *   ALREADY_EXISTS / ALREADY_EXISTS – the id is taken, also by the configuration file.
+   *   INVALID_ARGUMENT / INVALID_FIELD – a field is malformed, or there is no such tier.
+   *   PERMISSION_DENIED / SCOPE_MISSING – scope `admin` is needed.
    *
    * @generated from rpc mesh.auth.v1.AuthService.CreateOrganization
    */
@@ -1211,10 +1295,13 @@ export const AuthService: GenService<{
   },
   /**
    * WatchRevocations streams what is revoked from now on, so that caches of verified principals drop it at once. The
-   * first message is sent at once and empty: from then on nothing is missed. For peers.
+   * first message is sent at once and empty: from then on nothing is missed. Further empty ones follow every second, so that
+   * a reader notices a connection that is silent because it is broken: after 3 s without a message it has missed some. For
+   * peers.
    *
    * Errors:
    *   PERMISSION_DENIED / PEER_ONLY – the caller is no process of the mesh.
+   *   UNAVAILABLE / STORE_UNAVAILABLE – some may have been missed, or nothing can be watched now: watch again.
    *
    * @generated from rpc mesh.auth.v1.AuthService.WatchRevocations
    */

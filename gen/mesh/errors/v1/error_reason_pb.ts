@@ -149,8 +149,8 @@ export const ErrorReason = {
   ENGINE_BUSY: 15,
 
   /**
-   * ERROR_REASON_QUEUE_FULL: the router's queue for the model is full. UNAVAILABLE; wait RetryInfo.retry_delay.
-   * Example: { "metadata": { "model": "chat" } }
+   * ERROR_REASON_QUEUE_FULL: the router's queue for the model, or auth's queue of passwords to check, is full. UNAVAILABLE;
+   * wait RetryInfo.retry_delay. Example: { "metadata": { "model": "chat" } }; for passwords none.
    *
    * @generated from enum value: ERROR_REASON_QUEUE_FULL = 16;
    */

@@ -1,0 +1,31 @@
+import type { SqliteStore } from '../../shared/store/sqlite.ts';
+import { migrateSqlite } from '../../shared/store/sqlite-migrations.ts';
+import type { OrganizationRecord, OrganizationStore } from './organization-store.ts';
+import { AUTH_MIGRATIONS } from './sqlite-schema.ts';
+
+/**
+ * Organisations in the embedded store.
+ *
+ * @throws ConfigError when the file was written by a newer version.
+ */
+export function createSqliteOrganizationStore(store: SqliteStore): OrganizationStore {
+  migrateSqlite(store, 'auth', AUTH_MIGRATIONS);
+  const { database } = store;
+  const findRow = database.prepare('SELECT * FROM auth_organizations WHERE organization_id = ?');
+  const addRow = database.prepare('INSERT INTO auth_organizations VALUES (?, ?, ?) ON CONFLICT DO NOTHING');
+
+  function find(organizationId: string): OrganizationRecord | undefined {
+    const row = findRow.get(organizationId);
+    return row && { organizationId, tier: String(row.tier), createdAtMs: Number(row.created_at_ms) };
+  }
+
+  return {
+    find: async (organizationId) => store.transaction(() => find(organizationId)),
+    add: async ({ organizationId, tier, createdAtMs }) =>
+      store.transaction(() => {
+        addRow.run(organizationId, tier, createdAtMs);
+        const known = find(organizationId);
+        return known?.tier === tier && known.createdAtMs === createdAtMs;
+      }),
+  };
+}

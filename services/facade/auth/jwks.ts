@@ -1,0 +1,23 @@
+import type { Client } from '@connectrpc/connect';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AuthService } from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { CALL_TIMEOUT_MS } from '../http/caller.ts';
+
+/** How long others may keep the set, in seconds: less than a key is published before it signs. */
+const MAX_AGE_SECONDS = 300;
+
+/** What the route needs. */
+export interface JwksRouteContext {
+  readonly auth: Client<typeof AuthService>;
+}
+
+/** Makes the handler of `GET /.well-known/jwks.json`: the public keys that verify the tokens of users. */
+export function jwksRoute({ auth }: JwksRouteContext): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+  return async (_request, reply) => {
+    const { jwks } = await auth.getJwks({}, { timeoutMs: CALL_TIMEOUT_MS });
+    await reply
+      .header('cache-control', `public, max-age=${MAX_AGE_SECONDS}`)
+      .type('application/jwk-set+json')
+      .send(jwks);
+  };
+}

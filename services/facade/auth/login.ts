@@ -1,0 +1,44 @@
+import type { Client } from '@connectrpc/connect';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { AuthService } from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { fromConnectError } from '../../shared/errors/connect-error.ts';
+import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
+import { requestOptions } from '../http/caller.ts';
+import { HttpError } from '../http/http-error.ts';
+import { JSON_TYPE } from '../http/json-type.ts';
+import { validBody } from '../http/validate.ts';
+
+/** The body of `POST /auth/login`. The contract states how long each may be; what it does not name is ignored. */
+const bodySchema = z.looseObject({ username: z.string(), password: z.string() });
+
+/** A wrong login takes a second, and a full queue of hashes waits about as long. */
+const LOGIN_TIMEOUT_MS = 10_000;
+
+/** What the route needs. */
+export interface LoginRouteContext {
+  readonly auth: Client<typeof AuthService>;
+  readonly clientIp: (request: AddressedRequest) => string | undefined;
+}
+
+/** Makes the handler of `POST /auth/login`. An unknown user and a wrong password are answered alike. */
+export function loginRoute({
+  auth,
+  clientIp,
+}: LoginRouteContext): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+  return async (request, reply) => {
+    const { username, password } = validBody(bodySchema, request.body ?? {});
+    const options = requestOptions(request, clientIp, { timeoutMs: LOGIN_TIMEOUT_MS });
+    const { accessToken, expiresIn } = await auth.login({ username, password }, options).catch(rethrow);
+    const answer = { access_token: accessToken, token_type: 'bearer', expires_in: Number(expiresIn?.seconds ?? 0n) };
+    await reply.header('cache-control', 'no-store').type(JSON_TYPE).send(JSON.stringify(answer));
+  };
+}
+
+/** Elsewhere a refused credential is a key; here it is not. */
+function rethrow(error: unknown): never {
+  if (fromConnectError(error).reason !== 'CREDENTIAL_INVALID') throw error;
+  throw new HttpError(401, 'invalid_credentials', 'Invalid username or password', {
+    headers: { 'www-authenticate': 'Bearer' },
+  });
+}

@@ -1,0 +1,57 @@
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import type { AuthService } from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { MeshError } from '../errors/mesh-error.ts';
+import type { Authenticate } from './authorize.ts';
+import { createPrincipalCache } from './principal-cache.ts';
+import type { Revocation } from './revocation.ts';
+import { watchRevocations } from './revocation-watch.ts';
+
+/** How long auth has to answer, in milliseconds; its store gives up long before. */
+const AUTHENTICATE_MS = 2_000;
+
+/** What callers are verified with. */
+export interface PrincipalsOptions {
+  /** Auth, wherever it runs. */
+  readonly auth: () => Client<typeof AuthService>;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** The callers of a process, verified by auth and remembered. */
+export interface Principals {
+  readonly authenticate: Authenticate;
+  /**
+   * Forgets at once what is revoked, until the returned function is called; without a watch callers are remembered for 5 s
+   * at most. `cut` is told of what shall also end running streams.
+   */
+  watch(cut: (revocation: Revocation) => void): () => void;
+}
+
+/** Asks auth who somebody is, and remembers it. */
+export function createPrincipals({ auth, now, log }: PrincipalsOptions): Principals {
+  const cache = createPrincipalCache({
+    now,
+    async authenticate(credential, clientIp) {
+      const request = { credential, clientIp: clientIp ?? '' };
+      const { principal, cacheFor } = await auth().authenticate(request, { timeoutMs: AUTHENTICATE_MS });
+      if (!principal) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
+      return { principal, cacheForMs: cacheFor ? durationMs(cacheFor) : 0 };
+    },
+  });
+  return {
+    authenticate: cache.authenticate,
+    watch: (cut) =>
+      watchRevocations({
+        auth: auth(),
+        onWatched: cache.setWatched,
+        onRevoked(revocation) {
+          cache.forget(revocation);
+          if (revocation.cutRunningStreams) cut(revocation);
+        },
+        log,
+      }),
+  };
+}
