@@ -6,6 +6,7 @@ import { configuredKeys } from './configured-keys.ts';
 import { configuredTiers } from './configured-tiers.ts';
 import { configuredUsers } from './configured-users.ts';
 import { createHashQueue } from './hash-queue.ts';
+import { createKeyImport, type KeyImport } from './key-import.ts';
 import { createKeyLifecycle, type KeyLifecycle } from './key-lifecycle.ts';
 import { createKeyService, type KeyService } from './key-service.ts';
 import { createVerifyLogin, type VerifyLogin } from './login.ts';
@@ -45,6 +46,7 @@ export interface AuthContext {
   readonly keys: KeyService;
   readonly lifecycle: KeyLifecycle;
   readonly register: Register;
+  readonly keyImport: KeyImport;
   readonly users: UserService;
   readonly organizations: OrganizationService;
   readonly verifyLogin: VerifyLogin;
@@ -89,6 +91,7 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   return {
     authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, tokens, pepper, now, log }),
     keys: keyService,
+    keyImport: createKeyImport({ keys, pepper, now }),
     register: createRegistration({ isOpen: config.open_registration, keys: keyService, now }),
     lifecycle: createKeyLifecycle({ keys, revocations, pepper, now }),
     users: createUserService({ users, directory, passwords, verifyLogin, organizations, revocations, now, tiers }),
