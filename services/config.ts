@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
 import { facadeConfigSchema } from './facade/config.ts';
+import { isForeignConfig } from './foreign-config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
 import { LATER_VARIABLES } from './inference/engines/model-entry.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
@@ -86,6 +87,8 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly pepperFile: string | undefined;
   /** Validate, print and leave. */
   readonly checkOnly: boolean;
+  /** Configurations of other systems to take over instead of starting. */
+  readonly imports: readonly string[];
 }
 
 /** Default port of a process that does not run the facade, by its first role. */
@@ -104,6 +107,12 @@ const FLAG_VALUES: ReadonlyMap<string, boolean> = new Map([
   ['1', true],
 ]);
 
+/** Flags as parseArgs gives them. */
+type ParsedFlags = { [K in Exclude<keyof typeof FLAGS, 'check-config' | 'import'>]?: string } & {
+  'check-config'?: boolean;
+  import?: string[];
+};
+
 const FLAGS = {
   host: { type: 'string' },
   port: { type: 'string' },
@@ -113,6 +122,7 @@ const FLAGS = {
   model: { type: 'string' },
   'log-level': { type: 'string' },
   'check-config': { type: 'boolean' },
+  import: { type: 'string', multiple: true },
 } as const;
 
 /**
@@ -155,6 +165,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     redisUrl: env.REDIS_URL || undefined,
     pepperFile: env.MESH_PEPPER_FILE || undefined,
     checkOnly: flags['check-config'] ?? false,
+    imports: flags.import ?? [],
   };
   requirePossible(config);
   requireTiers(config, source);
@@ -162,7 +173,19 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   return Object.freeze(config);
 }
 
-function parseFlags(argv: readonly string[]): { [K in keyof typeof FLAGS]?: string } & { 'check-config'?: boolean } {
+/**
+ * Validates the text of a configuration file that is to be written, and tells what comes of it: the bind address and the
+ * tiers.
+ *
+ * @throws ConfigError with the field that is wrong.
+ */
+export function checkSections(text: string, { server, quota }: Config): { host: string; tiers: ReadonlySet<string> } {
+  if (text === '') return { host: server.host, tiers: tierNames(quota) };
+  const sections = validate(fileSchema, parseConfigFile('the imported settings', text));
+  return { host: sections.server.host, tiers: tierNames(sections.quota) };
+}
+
+function parseFlags(argv: readonly string[]): ParsedFlags {
   try {
     return parseArgs({ args: [...argv], options: FLAGS, strict: true, allowPositionals: false }).values as never;
   } catch (error) {
@@ -173,7 +196,13 @@ function parseFlags(argv: readonly string[]): { [K in keyof typeof FLAGS]?: stri
 function readSource(fileName: string | undefined, workingDirectory: string): Source {
   if (fileName === undefined) return parseConfigFile('the configuration', '');
   try {
-    return parseConfigFile(fileName, readFileSync(resolve(workingDirectory, fileName), 'utf8'));
+    const text = readFileSync(resolve(workingDirectory, fileName), 'utf8');
+    if (isForeignConfig(text)) {
+      throw new ConfigError(
+        `${fileName}: is the configuration of another system; take it over with: npm start -- --import ${fileName}`,
+      );
+    }
+    return parseConfigFile(fileName, text);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError(`${fileName}: cannot be read (${error instanceof Error ? error.message : String(error)})`);

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Store } from '../shared/store/store.ts';
+import { type ForeignAccounts, type ImportCounts, importAccounts } from './account-import.ts';
 import { type Authenticated, createAuthenticator } from './authenticate.ts';
 import type { AuthConfig } from './config.ts';
 import { configuredKeys } from './configured-keys.ts';
@@ -47,6 +48,7 @@ export interface AuthContext {
   readonly lifecycle: KeyLifecycle;
   readonly register: Register;
   readonly keyImport: KeyImport;
+  readonly importAccounts: (accounts: ForeignAccounts) => Promise<ImportCounts>;
   readonly users: UserService;
   readonly organizations: OrganizationService;
   readonly verifyLogin: VerifyLogin;
@@ -76,6 +78,7 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const configured = configuredTiers(config);
   const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
   const directory = createUserDirectory(configuredUsers(config), users);
+  const keyImport = createKeyImport({ keys, pepper, now });
   const keyService = createKeyService({ keys, organizations, pepper, now, tiers });
   const passwords = createPasswords(createHashQueue(HASH_QUEUE));
   const verifyLogin = createVerifyLogin({ users: directory, passwords, limit: createLoginLimit(now), log });
@@ -91,7 +94,8 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   return {
     authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, tokens, pepper, now, log }),
     keys: keyService,
-    keyImport: createKeyImport({ keys, pepper, now }),
+    keyImport,
+    importAccounts: (accounts) => importAccounts(accounts, { keyImport, users, now }),
     register: createRegistration({ isOpen: config.open_registration, keys: keyService, now }),
     lifecycle: createKeyLifecycle({ keys, revocations, pepper, now }),
     users: createUserService({ users, directory, passwords, verifyLogin, organizations, revocations, now, tiers }),
