@@ -215,13 +215,10 @@ async function addAuth({ config, resources, closer, local }: Parts, store: Store
   const { log, now } = resources;
   const dataDir = config.server.data_dir;
   const pepper = readSecret(config.pepperFile ?? join(dataDir, 'pepper'), { create: config.pepperFile === undefined });
-  const context = createAuthContext(config.auth, {
-    store,
-    pepper: Buffer.from(pepper),
-    now,
-    log,
-    tiers: tierNames(config.quota),
-  });
+  const { environmentKeys } = config;
+  const tiers = tierNames(config.quota);
+  const parts = { store, pepper: Buffer.from(pepper), now, log, tiers, environmentKeys };
+  const context = createAuthContext(config.auth, parts);
   closer.add('auth', () => context.close());
   local.set('auth', [authRoutes(context)]);
   const adminKeyPath = join(dataDir, 'admin.key');

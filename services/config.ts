@@ -3,6 +3,7 @@ import { basename, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
+import { isWeakKey } from './auth/key-strength.ts';
 import { facadeConfigSchema } from './facade/config.ts';
 import { isForeignConfig } from './foreign-config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
@@ -20,15 +21,7 @@ import { tasksConfigSchema } from './tasks/config.ts';
 export const SHIPPED_NAME = 'default';
 
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = [
-  'MESH_TLS_CERT',
-  'MESH_TLS_KEY',
-  'MESH_LOG_DIR',
-  'METRICS_PORT',
-  'REQUIRE_HTTPS',
-  'API_KEYS',
-  ...LATER_VARIABLES,
-];
+const NOT_YET = ['MESH_TLS_CERT', 'MESH_TLS_KEY', 'MESH_LOG_DIR', 'METRICS_PORT', 'REQUIRE_HTTPS', ...LATER_VARIABLES];
 
 /** The section `server` of the configuration file: what belongs to the process and not to one service. */
 const serverConfigSchema = z.strictObject({
@@ -87,6 +80,8 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly pepperFile: string | undefined;
   /** Validate, print and leave. */
   readonly checkOnly: boolean;
+  /** Keys of API_KEYS in the clear; auth hashes them at once. */
+  readonly environmentKeys: readonly string[];
   /** Configurations of other systems to take over instead of starting. */
   readonly imports: readonly string[];
 }
@@ -165,6 +160,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     redisUrl: env.REDIS_URL || undefined,
     pepperFile: env.MESH_PEPPER_FILE || undefined,
     checkOnly: flags['check-config'] ?? false,
+    environmentKeys: readKeys(env.API_KEYS),
     imports: flags.import ?? [],
   };
   requirePossible(config);
@@ -209,6 +205,13 @@ function readSource(fileName: string | undefined, workingDirectory: string): Sou
   }
 }
 
+function readKeys(text = ''): string[] {
+  const keys = text.split(',').map((key) => key.trim());
+  const bad = keys.findIndex((key) => !/^[\x21-\x7e]*$/.test(key));
+  if (bad >= 0) throw new ConfigError(`API_KEYS: no header can carry key ${bad + 1}`);
+  return [...new Set(keys.filter(Boolean))];
+}
+
 function parseRoles(text: string): unknown {
   return text === 'all' ? 'all' : text.split(',').map((role) => role.trim());
 }
@@ -246,6 +249,21 @@ function requirePossible(config: Config): void {
   requirePeers(config);
   requireStore(config);
   requireAddress(config);
+  requireStrongKeys(config);
+}
+
+/** Whether a bind address is one that only this machine reaches. */
+export function isLoopbackHost(host: string): boolean {
+  return /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
+}
+
+function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): void {
+  if (!roles.has('auth') || isLoopbackHost(server.host) || auth.allow_weak_keys) return;
+  const weak = environmentKeys.filter(isWeakKey).length;
+  if (weak === 0) return;
+  throw new ConfigError(
+    `API_KEYS: ${weak} of the keys can be guessed (less than 128 bits), and server.host is no loopback address: make new ones, or set auth.allow_weak_keys or MESH_ALLOW_WEAK_KEYS=1`,
+  );
 }
 
 /** Routers elsewhere must be told an address that leads here. */

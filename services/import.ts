@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { stringify } from 'yaml';
 import { requireImportable } from './auth/account-import.ts';
 import { createAuthContext } from './auth/context.ts';
-import { type Config, checkSections } from './config.ts';
+import { type Config, checkSections, isLoopbackHost } from './config.ts';
 import { type ForeignConfig, joinSections, readForeignConfig } from './foreign-config.ts';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
 import { readSecret } from './shared/lifecycle/secret-file.ts';
@@ -12,9 +12,6 @@ import { closeStore, openStore } from './shared/store/store.ts';
 
 /** Where the settings go. */
 const TARGET = 'mesh.yaml';
-
-/** Addresses that nobody else reaches. */
-const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/;
 
 /**
  * Takes configurations of other systems over: keys and users into the store, the rest into a new `mesh.yaml`. Nothing is
@@ -36,7 +33,7 @@ export async function importForeign(
   }
   const { host, tiers } = checkSections(text ?? '', config);
   const accounts = { keys: all.flatMap(({ keys }) => keys), users: all.flatMap(({ users }) => users) };
-  requireImportable(accounts, tiers, LOOPBACK.test(host) || config.auth.allow_weak_keys);
+  requireImportable(accounts, tiers, isLoopbackHost(host) || config.auth.allow_weak_keys);
 
   const { data_dir: dataDir } = config.server;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });

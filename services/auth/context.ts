@@ -6,10 +6,12 @@ import type { AuthConfig } from './config.ts';
 import { configuredKeys } from './configured-keys.ts';
 import { configuredTiers } from './configured-tiers.ts';
 import { configuredUsers } from './configured-users.ts';
+import { environmentPrincipals } from './environment-keys.ts';
 import { createHashQueue } from './hash-queue.ts';
 import { createKeyImport, type KeyImport } from './key-import.ts';
 import { createKeyLifecycle, type KeyLifecycle } from './key-lifecycle.ts';
 import { createKeyService, type KeyService } from './key-service.ts';
+import { isWeakKey } from './key-strength.ts';
 import { createVerifyLogin, type VerifyLogin } from './login.ts';
 import { createLoginLimit } from './login-limit.ts';
 import { createOrganizationService, type OrganizationService } from './organization-service.ts';
@@ -32,6 +34,8 @@ export interface AuthResources {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Logger;
+  /** Further keys in the clear, of tier "queue". */
+  readonly environmentKeys?: readonly string[];
   /** The tiers that a key may get. Unset: any, and quota refuses those that it does not know. */
   readonly tiers?: ReadonlySet<string>;
 }
@@ -72,7 +76,10 @@ const HASH_QUEUE = { running: 2, waiting: 64 };
  * @throws ConfigError when the store was written by a newer version.
  */
 export function createAuthContext(config: AuthConfig, resources: AuthResources): AuthContext {
-  const { store, pepper, now, log, tiers } = resources;
+  const { store, pepper, now, log, tiers, environmentKeys = [] } = resources;
+  const weak = environmentKeys.filter(isWeakKey).length;
+  if (weak > 0) log.warn({ keys: weak }, 'keys of API_KEYS can be guessed: they have less than 128 bits');
+  const configuredPrincipals = new Map([...environmentPrincipals(environmentKeys, pepper), ...configuredKeys(config)]);
   const stores = createAuthStores(store);
   const { keys, users, organizations: organizationStore, refreshTokens, revocations } = stores;
   const configured = configuredTiers(config);
@@ -92,7 +99,7 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, now },
   });
   return {
-    authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, tokens, pepper, now, log }),
+    authenticate: createAuthenticator({ configured: configuredPrincipals, keys, users, tokens, pepper, now, log }),
     keys: keyService,
     keyImport,
     importAccounts: (accounts) => importAccounts(accounts, { keyImport, users, now }),
