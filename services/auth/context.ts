@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { ConfigError } from '../shared/lifecycle/config-source.ts';
 import type { Store } from '../shared/store/store.ts';
 import { type ForeignAccounts, type ImportCounts, importAccounts } from './account-import.ts';
 import { type Authenticated, createAuthenticator } from './authenticate.ts';
@@ -24,6 +25,7 @@ import { createAuthStores } from './store/auth-stores.ts';
 import { createTokenService, type TokenService } from './token-service.ts';
 import { createUserDirectory } from './user-directory.ts';
 import { createUserService, type UserService } from './user-service.ts';
+import { countWeakKeys } from './weak-keys.ts';
 
 /** What auth needs from outside. */
 export interface AuthResources {
@@ -52,6 +54,7 @@ export interface AuthContext {
   readonly lifecycle: KeyLifecycle;
   readonly register: Register;
   readonly keyImport: KeyImport;
+  readonly countWeakKeys: () => Promise<number>;
   readonly importAccounts: (accounts: ForeignAccounts) => Promise<ImportCounts>;
   readonly users: UserService;
   readonly organizations: OrganizationService;
@@ -102,6 +105,7 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     authenticate: createAuthenticator({ configured: configuredPrincipals, keys, users, tokens, pepper, now, log }),
     keys: keyService,
     keyImport,
+    countWeakKeys: () => countWeakKeys(keys, now()),
     importAccounts: (accounts) => importAccounts(accounts, { keyImport, users, now }),
     register: createRegistration({ isOpen: config.open_registration, keys: keyService, now }),
     lifecycle: createKeyLifecycle({ keys, revocations, pepper, now }),
@@ -113,6 +117,19 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     revocations,
     close: async () => revocations.close(),
   };
+}
+
+/**
+ * Checks that no key of the store can be guessed.
+ *
+ * @throws ConfigError, MeshError STORE_UNAVAILABLE.
+ */
+export async function requireStrongKeys(context: AuthContext): Promise<void> {
+  const weak = await context.countWeakKeys();
+  if (weak === 0) return;
+  throw new ConfigError(
+    `${weak} imported keys can be guessed (less than 128 bits), and server.host is no loopback address: rotate or revoke them, or set auth.allow_weak_keys or MESH_ALLOW_WEAK_KEYS=1`,
+  );
 }
 
 /**

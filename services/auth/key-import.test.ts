@@ -71,6 +71,19 @@ describeStores('imported keys', (stores) => {
     expect(await authenticate(secret)).toBe('OK');
   });
 
+  test('a weak one counts as such until its secret is replaced or it is revoked', async () => {
+    for (const key of ['dev', 'demo', KEY]) await context.keyImport.add({ key, userId: 'ann', tier: 'standard' });
+    expect(await context.countWeakKeys()).toBe(2);
+    const dev = (await context.authenticate('dev', '')).principal.keyId;
+    await context.lifecycle.rotate(dev, 60_000, PEER_PRINCIPAL);
+    expect(await context.countWeakKeys()).toBe(2);
+    nowMs += 60_000;
+    expect(await context.countWeakKeys()).toBe(1);
+    const demo = (await context.authenticate('demo', '')).principal.keyId;
+    await context.lifecycle.revoke(demo, false, PEER_PRINCIPAL);
+    expect(await context.countWeakKeys()).toBe(0);
+  });
+
   test('it ends with its user', async () => {
     const admin = clientAs(context, PEER_PRINCIPAL);
     await admin.createUser({ userId: 'ann', password: 'correct horse battery' });

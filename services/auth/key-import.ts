@@ -1,6 +1,7 @@
 import { Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { hashKey, importedKeyId } from './api-key.ts';
 import { DEFAULT_ORGANIZATION } from './key-policy.ts';
+import { isWeakKey } from './key-strength.ts';
 
 import type { KeyRecord, KeyStore } from './store/key-store.ts';
 
@@ -38,6 +39,7 @@ export function createKeyImport(parts: {
         ...{ keyId, hash: hash.toString('hex'), previous: [], name: 'imported', userId, tier },
         ...{ organizationId: DEFAULT_ORGANIZATION, scopes: [Scope.GENERATE], models: [], allowedIpRanges: [] },
         createdAtMs: now(),
+        ...(isWeakKey(key) ? { isWeak: true } : {}),
       };
       return await keys.add(record);
     },

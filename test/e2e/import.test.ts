@@ -112,6 +112,12 @@ test('what cannot be taken over is refused before anything changes, without nami
   expect(existsSync(join(directory, '.mesh')) || existsSync(join(directory, 'mesh.yaml'))).toBe(false);
 });
 
+test('a weak key that was taken on loopback ends a start where others reach the port', () => {
+  expect(run('--import', write('keys.json', { ann: 'dev-key' })).text).toContain('1 keys can be guessed');
+  const { code, text } = run('--model', 'none', '--host', '0.0.0.0', '--port', '0');
+  expect([code, text]).toEqual([78, expect.stringMatching(/1 imported keys .*MESH_ALLOW_WEAK_KEYS=1/)]);
+});
+
 test('several files at once, again without harm; the mesh then knows the keys', async () => {
   write('keys.json', { ann: KEY });
   write('config.json', { api_keys: [`${KEY}3`] });
