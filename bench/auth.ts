@@ -12,8 +12,9 @@ import { pino } from 'pino';
 import { AuthService } from '../gen/mesh/auth/v1/auth_service_pb.ts';
 import { createKey, hashKey } from '../services/auth/api-key.ts';
 import { authConfigSchema } from '../services/auth/config.ts';
-import { createAuthContext } from '../services/auth/context.ts';
+import { type AuthContext, createAuthContext } from '../services/auth/context.ts';
 import { authRoutes } from '../services/auth/routes.ts';
+import type { TokenPair } from '../services/auth/token-service.ts';
 import { createAuthorizer } from '../services/shared/interceptors/authorize.ts';
 import { PEER_PRINCIPAL } from '../services/shared/interceptors/principal.ts';
 import { createPrincipals } from '../services/shared/interceptors/principals.ts';
@@ -24,7 +25,11 @@ import { summarize } from './harness/statistics.ts';
 
 const KEYS = 2_000;
 const CLIENT_IP = '192.0.2.1';
-const GOALS: Readonly<Record<string, number>> = { 'cached caller': 5, 'uncached key, SQLite in process': 300 };
+const GOALS: Readonly<Record<string, number>> = {
+  'cached caller': 5,
+  'uncached key, SQLite in process': 300,
+  'uncached token, SQLite in process': 200,
+};
 
 const { values: options } = parseArgs({ options: { repetitions: { type: 'string', default: '5' } } });
 const log = pino({ level: 'silent' });
@@ -54,6 +59,17 @@ async function cost(operations: number, run: (i: number) => unknown): Promise<nu
 const keyAt = (i: number): string => secrets[i % KEYS] ?? '';
 const hashed = new Map<string, number>();
 
+let tokenOfUser: TokenPair | undefined;
+
+/** Of a user, logged in once: what a password costs is another matter. */
+async function token({ tokens, users }: AuthContext): Promise<TokenPair> {
+  if (tokenOfUser) return tokenOfUser;
+  const password = 'correct horse battery';
+  await users.create({ userId: 'ann', organizationId: 'acme', tier: 'standard', scopes: [] }, password);
+  tokenOfUser = await tokens.login('ann', password, CLIENT_IP);
+  return tokenOfUser;
+}
+
 const MEASUREMENTS: Readonly<Record<string, () => Promise<number>>> = {
   'baseline: awaiting a look-up by SHA-256 in a Map': () =>
     cost(100_000, async (i) => hashed.get(hash('sha256', keyAt(i), 'base64'))),
@@ -66,6 +82,13 @@ const MEASUREMENTS: Readonly<Record<string, () => Promise<number>>> = {
   'uncached key, SQLite in process': () => {
     const { authenticate } = freshMesh();
     return cost(KEYS, (i) => authenticate(keyAt(i), CLIENT_IP));
+  },
+  'uncached token, SQLite in process': async () => {
+    const { context } = freshMesh();
+    const { accessToken } = await token(context);
+    // The first opens the signing key.
+    await context.authenticate(accessToken, CLIENT_IP);
+    return await cost(KEYS, () => context.authenticate(accessToken, CLIENT_IP));
   },
   'unknown key, over the limit of its address': async () => {
     const { context } = freshMesh();

@@ -11,9 +11,9 @@ import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
 import { RouterService } from '../gen/mesh/router/v1/router_service_pb.ts';
 import { TasksService } from '../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { authorizationTable } from './auth/authorization-table.ts';
-import { createAuthContext, ensureAdminKey } from './auth/context.ts';
+import { createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
 import { authRoutes } from './auth/routes.ts';
-import { type Config, SHIPPED_NAME } from './config.ts';
+import { type Config, isLoopbackHost, SHIPPED_NAME } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
 import type { InferenceConfig } from './inference/config.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
@@ -215,14 +215,12 @@ async function addAuth({ config, resources, closer, local }: Parts, store: Store
   const { log, now } = resources;
   const dataDir = config.server.data_dir;
   const pepper = readSecret(config.pepperFile ?? join(dataDir, 'pepper'), { create: config.pepperFile === undefined });
-  const context = createAuthContext(config.auth, {
-    store,
-    pepper: Buffer.from(pepper),
-    now,
-    log,
-    tiers: tierNames(config.quota),
-  });
+  const { environmentKeys } = config;
+  const tiers = tierNames(config.quota);
+  const parts = { store, pepper: Buffer.from(pepper), now, log, tiers, environmentKeys };
+  const context = createAuthContext(config.auth, parts);
   closer.add('auth', () => context.close());
+  if (!isLoopbackHost(config.server.host) && !config.auth.allow_weak_keys) await requireStrongKeys(context);
   local.set('auth', [authRoutes(context)]);
   const adminKeyPath = join(dataDir, 'admin.key');
   const created = await ensureAdminKey(context);

@@ -3,7 +3,9 @@ import { basename, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
+import { isWeakKey } from './auth/key-strength.ts';
 import { facadeConfigSchema } from './facade/config.ts';
+import { isForeignConfig } from './foreign-config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
 import { LATER_VARIABLES } from './inference/engines/model-entry.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
@@ -19,15 +21,7 @@ import { tasksConfigSchema } from './tasks/config.ts';
 export const SHIPPED_NAME = 'default';
 
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = [
-  'MESH_TLS_CERT',
-  'MESH_TLS_KEY',
-  'MESH_LOG_DIR',
-  'METRICS_PORT',
-  'REQUIRE_HTTPS',
-  'API_KEYS',
-  ...LATER_VARIABLES,
-];
+const NOT_YET = ['MESH_TLS_CERT', 'MESH_TLS_KEY', 'MESH_LOG_DIR', 'METRICS_PORT', 'REQUIRE_HTTPS', ...LATER_VARIABLES];
 
 /** The section `server` of the configuration file: what belongs to the process and not to one service. */
 const serverConfigSchema = z.strictObject({
@@ -86,6 +80,10 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly pepperFile: string | undefined;
   /** Validate, print and leave. */
   readonly checkOnly: boolean;
+  /** Keys of API_KEYS in the clear; auth hashes them at once. */
+  readonly environmentKeys: readonly string[];
+  /** Configurations of other systems to take over instead of starting. */
+  readonly imports: readonly string[];
 }
 
 /** Default port of a process that does not run the facade, by its first role. */
@@ -104,6 +102,12 @@ const FLAG_VALUES: ReadonlyMap<string, boolean> = new Map([
   ['1', true],
 ]);
 
+/** Flags as parseArgs gives them. */
+type ParsedFlags = { [K in Exclude<keyof typeof FLAGS, 'check-config' | 'import'>]?: string } & {
+  'check-config'?: boolean;
+  import?: string[];
+};
+
 const FLAGS = {
   host: { type: 'string' },
   port: { type: 'string' },
@@ -113,6 +117,7 @@ const FLAGS = {
   model: { type: 'string' },
   'log-level': { type: 'string' },
   'check-config': { type: 'boolean' },
+  import: { type: 'string', multiple: true },
 } as const;
 
 /**
@@ -155,6 +160,8 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     redisUrl: env.REDIS_URL || undefined,
     pepperFile: env.MESH_PEPPER_FILE || undefined,
     checkOnly: flags['check-config'] ?? false,
+    environmentKeys: readKeys(env.API_KEYS),
+    imports: flags.import ?? [],
   };
   requirePossible(config);
   requireTiers(config, source);
@@ -162,7 +169,19 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   return Object.freeze(config);
 }
 
-function parseFlags(argv: readonly string[]): { [K in keyof typeof FLAGS]?: string } & { 'check-config'?: boolean } {
+/**
+ * Validates the text of a configuration file that is to be written, and tells what comes of it: the bind address and the
+ * tiers.
+ *
+ * @throws ConfigError with the field that is wrong.
+ */
+export function checkSections(text: string, { server, quota }: Config): { host: string; tiers: ReadonlySet<string> } {
+  if (text === '') return { host: server.host, tiers: tierNames(quota) };
+  const sections = validate(fileSchema, parseConfigFile('the imported settings', text));
+  return { host: sections.server.host, tiers: tierNames(sections.quota) };
+}
+
+function parseFlags(argv: readonly string[]): ParsedFlags {
   try {
     return parseArgs({ args: [...argv], options: FLAGS, strict: true, allowPositionals: false }).values as never;
   } catch (error) {
@@ -173,11 +192,24 @@ function parseFlags(argv: readonly string[]): { [K in keyof typeof FLAGS]?: stri
 function readSource(fileName: string | undefined, workingDirectory: string): Source {
   if (fileName === undefined) return parseConfigFile('the configuration', '');
   try {
-    return parseConfigFile(fileName, readFileSync(resolve(workingDirectory, fileName), 'utf8'));
+    const text = readFileSync(resolve(workingDirectory, fileName), 'utf8');
+    if (isForeignConfig(text)) {
+      throw new ConfigError(
+        `${fileName}: is the configuration of another system; take it over with: npm start -- --import ${fileName}`,
+      );
+    }
+    return parseConfigFile(fileName, text);
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     throw new ConfigError(`${fileName}: cannot be read (${error instanceof Error ? error.message : String(error)})`);
   }
+}
+
+function readKeys(text = ''): string[] {
+  const keys = text.split(',').map((key) => key.trim());
+  const bad = keys.findIndex((key) => !/^[\x21-\x7e]*$/.test(key));
+  if (bad >= 0) throw new ConfigError(`API_KEYS: no header can carry key ${bad + 1}`);
+  return [...new Set(keys.filter(Boolean))];
 }
 
 function parseRoles(text: string): unknown {
@@ -217,6 +249,21 @@ function requirePossible(config: Config): void {
   requirePeers(config);
   requireStore(config);
   requireAddress(config);
+  requireStrongKeys(config);
+}
+
+/** Whether a bind address is one that only this machine reaches. */
+export function isLoopbackHost(host: string): boolean {
+  return /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
+}
+
+function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): void {
+  if (!roles.has('auth') || isLoopbackHost(server.host) || auth.allow_weak_keys) return;
+  const weak = environmentKeys.filter(isWeakKey).length;
+  if (weak === 0) return;
+  throw new ConfigError(
+    `API_KEYS: ${weak} of the keys can be guessed (less than 128 bits), and server.host is no loopback address: make new ones, or set auth.allow_weak_keys or MESH_ALLOW_WEAK_KEYS=1`,
+  );
 }
 
 /** Routers elsewhere must be told an address that leads here. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { composeMesh, type Mesh } from './compose.ts';
 import { type Config, loadConfig } from './config.ts';
+import { importForeign } from './import.ts';
 import { exitCodeOf } from './shared/lifecycle/exit-code.ts';
 import { masked } from './shared/lifecycle/masked.ts';
 import { requireNode } from './shared/lifecycle/node-version.ts';
@@ -16,8 +17,13 @@ async function main(): Promise<void> {
   requireNode(process.versions.node);
   const config = loadConfig(process.argv.slice(2), process.env, process.cwd());
   if (config.checkOnly) {
-    const { checkOnly: _, ...shown } = config;
+    const { checkOnly: _, imports: _imports, ...shown } = config;
     process.stdout.write(`${JSON.stringify(masked(shown), null, 2)}\n`);
+    return;
+  }
+  if (config.imports.length > 0) {
+    const log = createLogger({ level: config.observability.log_level });
+    process.stdout.write(await importForeign(config, config.imports, { workingDirectory: process.cwd(), log }));
     return;
   }
   const stopping = new AbortController();

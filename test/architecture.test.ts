@@ -58,16 +58,19 @@ describe('imports', () => {
         serviceOf(path) === undefined &&
         serviceOf(imported) !== undefined &&
         path !== 'services/compose.ts' &&
-        path !== 'services/config.ts',
+        path !== 'services/config.ts' &&
+        // Puts keys and users of other systems into the store.
+        (path !== 'services/import.ts' || serviceOf(imported) !== 'auth'),
     );
     expect(wrong).toEqual([]);
   });
 
   test('no file of a service imports what stands on it', () => {
-    const above = ['services/main.ts', 'services/compose.ts', 'services/config.ts'];
+    const above = ['services/main.ts', 'services/import.ts', 'services/compose.ts', 'services/config.ts'];
     expect(
       offenders(
-        (path, imported) => path !== 'services/main.ts' && path !== 'services/compose.ts' && above.includes(imported),
+        (path, imported) =>
+          !['services/main.ts', 'services/compose.ts', 'services/import.ts'].includes(path) && above.includes(imported),
       ),
     ).toEqual([]);
   });

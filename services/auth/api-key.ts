@@ -43,6 +43,20 @@ export function parseKey(credential: string): ParsedKey | 'malformed' | undefine
   return checksum(body) === credential.slice(-CHECKSUM_LENGTH) ? { keyId } : 'malformed';
 }
 
+/**
+ * The public id of a key that was not made here, from its hash: so it is found by what is stored of it, and has an id that is
+ * safe to show and that a new secret can carry.
+ */
+export function importedKeyId(hash: Uint8Array): string {
+  let rest = Buffer.from(hash).readBigUInt64BE() * 2n ** 64n + Buffer.from(hash).readBigUInt64BE(8);
+  let id = '';
+  while (id.length < ID_LENGTH) {
+    id += ALPHABET.charAt(Number(rest % BigInt(ALPHABET.length)));
+    rest /= BigInt(ALPHABET.length);
+  }
+  return id;
+}
+
 /** What is stored of a key: HMAC-SHA-256 with the server's pepper. */
 export function hashKey(credential: string, pepper: Uint8Array): Buffer {
   return createHmac('sha256', pepper).update(credential).digest();

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { CredentialKind, type Principal, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { type AccessToken, canBeValid, hasTokenForm } from './access-token.ts';
-import { hashKey, parseKey } from './api-key.ts';
+import { hashKey, importedKeyId, parseKey } from './api-key.ts';
 import { createFailedCredentials } from './failed-credentials.ts';
 import { isInRanges } from './ip-ranges.ts';
 import { endOfSecret } from './secret-end.ts';
@@ -70,8 +70,8 @@ export function createAuthenticator(
       return { principal, cacheForMs: CACHE_MS };
     }
     if (hasTokenForm(credential)) return await checkToken(credential, hash.toString('hex'), clientIp);
-    if (!parsed) throw invalidCredential();
-    const found = await failed.lookUp(clientIp, hash.toString('hex'), () => find(parsed.keyId, hash, clientIp));
+    const keyId = parsed?.keyId ?? importedKeyId(hash);
+    const found = await failed.lookUp(clientIp, hash.toString('hex'), () => find(keyId, hash, clientIp));
     if (!found) throw invalidCredential();
     noteUse(found.record, now());
     return answerOf(found, now());

@@ -81,12 +81,12 @@ describeStores('auth', (stores) => {
       }
     });
 
-    test('a malformed key does not reach the store, a well-formed one does', async () => {
+    test('a malformed key of ours does not reach the store; a well-formed or a foreign one does', async () => {
       const { secret } = createKey();
       await closeStore(store);
       const mistyped = secret.slice(0, -1) + (secret.endsWith('0') ? '1' : '0');
       expect(await reasonOf(admin.authenticate({ credential: mistyped }))).toBe('CREDENTIAL_INVALID');
-      expect(await reasonOf(admin.authenticate({ credential: 'sk-unknown' }))).toBe('CREDENTIAL_INVALID');
+      expect(await reasonOf(admin.authenticate({ credential: 'sk-unknown' }))).toBe('STORE_UNAVAILABLE');
       expect(await reasonOf(admin.authenticate({ credential: secret }))).toBe('STORE_UNAVAILABLE');
     });
 

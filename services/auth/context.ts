@@ -1,13 +1,18 @@
 import type { Logger } from 'pino';
+import { ConfigError } from '../shared/lifecycle/config-source.ts';
 import type { Store } from '../shared/store/store.ts';
+import { type ForeignAccounts, type ImportCounts, importAccounts } from './account-import.ts';
 import { type Authenticated, createAuthenticator } from './authenticate.ts';
 import type { AuthConfig } from './config.ts';
 import { configuredKeys } from './configured-keys.ts';
 import { configuredTiers } from './configured-tiers.ts';
 import { configuredUsers } from './configured-users.ts';
+import { environmentPrincipals } from './environment-keys.ts';
 import { createHashQueue } from './hash-queue.ts';
+import { createKeyImport, type KeyImport } from './key-import.ts';
 import { createKeyLifecycle, type KeyLifecycle } from './key-lifecycle.ts';
 import { createKeyService, type KeyService } from './key-service.ts';
+import { isWeakKey } from './key-strength.ts';
 import { createVerifyLogin, type VerifyLogin } from './login.ts';
 import { createLoginLimit } from './login-limit.ts';
 import { createOrganizationService, type OrganizationService } from './organization-service.ts';
@@ -20,6 +25,7 @@ import { createAuthStores } from './store/auth-stores.ts';
 import { createTokenService, type TokenService } from './token-service.ts';
 import { createUserDirectory } from './user-directory.ts';
 import { createUserService, type UserService } from './user-service.ts';
+import { countWeakKeys } from './weak-keys.ts';
 
 /** What auth needs from outside. */
 export interface AuthResources {
@@ -30,6 +36,8 @@ export interface AuthResources {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Logger;
+  /** Further keys in the clear, of tier "queue". */
+  readonly environmentKeys?: readonly string[];
   /** The tiers that a key may get. Unset: any, and quota refuses those that it does not know. */
   readonly tiers?: ReadonlySet<string>;
 }
@@ -45,6 +53,9 @@ export interface AuthContext {
   readonly keys: KeyService;
   readonly lifecycle: KeyLifecycle;
   readonly register: Register;
+  readonly keyImport: KeyImport;
+  readonly countWeakKeys: () => Promise<number>;
+  readonly importAccounts: (accounts: ForeignAccounts) => Promise<ImportCounts>;
   readonly users: UserService;
   readonly organizations: OrganizationService;
   readonly verifyLogin: VerifyLogin;
@@ -68,12 +79,16 @@ const HASH_QUEUE = { running: 2, waiting: 64 };
  * @throws ConfigError when the store was written by a newer version.
  */
 export function createAuthContext(config: AuthConfig, resources: AuthResources): AuthContext {
-  const { store, pepper, now, log, tiers } = resources;
+  const { store, pepper, now, log, tiers, environmentKeys = [] } = resources;
+  const weak = environmentKeys.filter(isWeakKey).length;
+  if (weak > 0) log.warn({ keys: weak }, 'keys of API_KEYS can be guessed: they have less than 128 bits');
+  const configuredPrincipals = new Map([...environmentPrincipals(environmentKeys, pepper), ...configuredKeys(config)]);
   const stores = createAuthStores(store);
   const { keys, users, organizations: organizationStore, refreshTokens, revocations } = stores;
   const configured = configuredTiers(config);
   const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
   const directory = createUserDirectory(configuredUsers(config), users);
+  const keyImport = createKeyImport({ keys, pepper, now });
   const keyService = createKeyService({ keys, organizations, pepper, now, tiers });
   const passwords = createPasswords(createHashQueue(HASH_QUEUE));
   const verifyLogin = createVerifyLogin({ users: directory, passwords, limit: createLoginLimit(now), log });
@@ -87,8 +102,11 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, now },
   });
   return {
-    authenticate: createAuthenticator({ configured: configuredKeys(config), keys, users, tokens, pepper, now, log }),
+    authenticate: createAuthenticator({ configured: configuredPrincipals, keys, users, tokens, pepper, now, log }),
     keys: keyService,
+    keyImport,
+    countWeakKeys: () => countWeakKeys(keys, now()),
+    importAccounts: (accounts) => importAccounts(accounts, { keyImport, users, now }),
     register: createRegistration({ isOpen: config.open_registration, keys: keyService, now }),
     lifecycle: createKeyLifecycle({ keys, revocations, pepper, now }),
     users: createUserService({ users, directory, passwords, verifyLogin, organizations, revocations, now, tiers }),
@@ -99,6 +117,19 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     revocations,
     close: async () => revocations.close(),
   };
+}
+
+/**
+ * Checks that no key of the store can be guessed.
+ *
+ * @throws ConfigError, MeshError STORE_UNAVAILABLE.
+ */
+export async function requireStrongKeys(context: AuthContext): Promise<void> {
+  const weak = await context.countWeakKeys();
+  if (weak === 0) return;
+  throw new ConfigError(
+    `${weak} imported keys can be guessed (less than 128 bits), and server.host is no loopback address: rotate or revoke them, or set auth.allow_weak_keys or MESH_ALLOW_WEAK_KEYS=1`,
+  );
 }
 
 /**

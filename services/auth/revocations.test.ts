@@ -83,7 +83,7 @@ describeStores('revocations', (stores) => {
     const store = await stores.open();
     await revocations.ready();
     watch();
-    if (store.kind === 'redis') await store.redis.publish('mesh:auth:{auth}:revocations', '{"kind":"planet"}');
+    if (store.kind === 'redis') await store.redis.publish('mesh:auth:{auth}:revocations:0', '{"kind":"planet"}');
     await eventually('the watch is broken', () => heard.length === 1);
     expect(heard).toEqual(['broken']);
   });

@@ -175,6 +175,29 @@ describeStores('tokens of users', (stores) => {
     expect(await reasonOf(auth.refreshToken({ refreshToken }))).toBe('STORE_UNAVAILABLE');
   });
 
+  test('of wrong tokens from one address a few are looked up; expired ones do not count as wrong', async () => {
+    const clientIp = '192.0.2.7';
+    const expired = await login();
+    nowMs += 86_400_000;
+    for (let i = 0; i < 30; i += 1) {
+      expect(await reasonOf(auth.authenticate({ credential: expired.accessToken, clientIp }))).toBe(
+        'CREDENTIAL_INVALID',
+      );
+    }
+    const known = await login();
+    expect(await reasonOf(auth.authenticate({ credential: known.accessToken, clientIp }))).toBe('OK');
+    const fresh = await login();
+    const [header, payload] = fresh.accessToken.split('.');
+    for (let i = 0; i < 30; i += 1) {
+      const credential = `${header}.${payload}.${Buffer.alloc(64, i).toString('base64url')}`;
+      expect(await reasonOf(auth.authenticate({ credential, clientIp }))).toBe('CREDENTIAL_INVALID');
+    }
+    // Over the limit: what was good here before goes on, what is new is not looked up.
+    expect(await reasonOf(auth.authenticate({ credential: known.accessToken, clientIp }))).toBe('OK');
+    expect(await reasonOf(auth.authenticate({ credential: fresh.accessToken, clientIp }))).toBe('CREDENTIAL_INVALID');
+    expect(await reasonOf(auth.authenticate({ credential: fresh.accessToken, clientIp: '192.0.2.8' }))).toBe('OK');
+  });
+
   test("a token of a login that there was not, though truly signed, doesn't count", async () => {
     const user = await context.users.find('ann');
     const { scopes = [], passwordChangedAtMs = 0 } = user ?? {};

@@ -18,6 +18,8 @@ export interface KeyRecord {
   /** CIDR. Empty: anywhere. */
   readonly allowedIpRanges: readonly string[];
   readonly createdAtMs: number;
+  /** Whether its first secret, which was imported, can be guessed. Unset: it cannot. */
+  readonly isWeak?: true | undefined;
   readonly expiresAtMs?: number | undefined;
   readonly revokedAtMs?: number | undefined;
   /** To the minute. */

@@ -9,6 +9,9 @@ import { AUTH_KEYS } from './redis-names.ts';
 /** Where they are told. The server keeps none: whoever was away has missed some and is told so. */
 const CHANNEL = `${AUTH_KEYS}revocations`;
 
+/** Channels are of the whole server: meshes that have a database each of one server must not hear each other. */
+const channelOf = ({ redis }: RedisStore): string => `${CHANNEL}:${redis.options.db ?? 0}`;
+
 /** How often the server is asked whether it is still there, in milliseconds: a silent connection looks like a quiet one. */
 const PING_EVERY_MS = 1_000;
 
@@ -37,7 +40,7 @@ export function createRedisRevocations(store: RedisStore): Revocations {
     // Every loss shows as 'close' too, and the store's own connection tells the log of it.
     redis.on('error', () => {});
     redis.on('ready', () => {
-      redis.subscribe(CHANNEL).then(
+      redis.subscribe(channelOf(store)).then(
         () => setLive(true),
         () => reconnect(redis),
       );
@@ -77,7 +80,7 @@ export function createRedisRevocations(store: RedisStore): Revocations {
   return {
     async publish(revocation) {
       try {
-        await store.redis.publish(CHANNEL, JSON.stringify(revocation));
+        await store.redis.publish(channelOf(store), JSON.stringify(revocation));
       } catch (error) {
         throw redisError(error);
       }

@@ -1,5 +1,5 @@
 /** Fields whose value is a secret, by name. */
-const SECRET_FIELD = /token|secret|password|pepper|hash|api_keys?$|redisUrl/i;
+const SECRET_FIELD = /token|secret|password|pepper|hash|api_keys?$|redisUrl|environmentKeys/i;
 
 /** The user and password of an address. */
 const URL_USER = /(?<=^[a-z][a-z0-9+.-]*:\/\/)[^/@]*(?=@)/i;

@@ -1101,6 +1101,7 @@ export const AuthService: GenService<{
    *
    * Errors:
    *   UNAUTHENTICATED / CREDENTIAL_INVALID – unknown, expired or already used – log in again.
+   *   UNAVAILABLE / STORE_UNAVAILABLE – retry once; if the first try had spent the token, log in again.
    *
    * @generated from rpc mesh.auth.v1.AuthService.RefreshToken
    */

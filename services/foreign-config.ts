@@ -1,0 +1,231 @@
+import { parseEnv } from 'node:util';
+import { parse } from 'yaml';
+import { ConfigError } from './shared/lifecycle/config-source.ts';
+
+/** What a configuration of another system holds, in our words. */
+export interface ForeignConfig {
+  /** Keys in the clear. `userId` empty: none. */
+  readonly keys: readonly { readonly key: string; readonly userId: string; readonly tier: string }[];
+  readonly users: readonly { readonly name: string; readonly passwordHash: string }[];
+  /** Sections of the configuration file. */
+  readonly sections: Fields;
+  /** What was left out or needs a look, for people. Nothing of it is secret. */
+  readonly notes: readonly string[];
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Sections that only our own file has. */
+const OWN_SECTIONS = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade', 'observability'];
+
+const READERS: readonly (readonly [(values: unknown) => boolean, (values: never, file: string) => ForeignConfig])[] = [
+  [(values) => isFields(values) && isTiered(values), readTieredGateway],
+  [(values) => isFields(values) && isChatServer(values), readChatServer],
+  [isKeyStore, readKeyStore],
+];
+
+/** How an environment names the engines that it can run on. */
+const BACKENDS: Readonly<Record<string, string>> = {
+  ollama: 'ollama',
+  transformers: 'transformers',
+  vllm: 'vllm',
+  tgi: 'tgi',
+  llamacpp: 'llama.cpp',
+};
+
+/** Whether a text is a configuration of one of the systems that can be imported, by its shape. */
+export function isForeignConfig(text: string): boolean {
+  return isEnvironment(text) || READERS.some(([isOne]) => isOne(valuesOf(text)));
+}
+
+/**
+ * Reads a configuration of another system: `config.json` with keys and users, `.env` of a task queue, `config.yaml` with tiers,
+ * a JSON file of keys by user. Its shape tells which.
+ *
+ * @throws ConfigError that names the file and the field, never a value.
+ */
+export function readForeignConfig(file: string, text: string): ForeignConfig {
+  if (isEnvironment(text)) return readEnvironment(parseEnv(text));
+  const values = valuesOf(text);
+  for (const [isOne, read] of READERS) if (isOne(values)) return read(values as never, file);
+  throw new ConfigError(
+    `${file}: is none of what can be imported: config.json with api_keys and users, .env with API_KEYS, config.yaml with vllm and api_keys, or a JSON file of keys by user`,
+  );
+}
+
+/**
+ * The sections of several files as one.
+ *
+ * @throws ConfigError for a field that two files set.
+ */
+export function joinSections(a: Fields, b: Fields, path = ''): Fields {
+  const joined: Record<string, unknown> = { ...a };
+  for (const [name, value] of Object.entries(b)) {
+    const before = joined[name];
+    if (before === undefined) joined[name] = value;
+    else if (Array.isArray(before) && Array.isArray(value)) joined[name] = [...before, ...value];
+    else if (isFields(before) && isFields(value)) joined[name] = joinSections(before, value, `${path}${name}.`);
+    else if (before !== value)
+      throw new ConfigError(`${path}${name}: two of the imported files set it; import one at a time`);
+  }
+  return joined;
+}
+
+function readChatServer(values: Fields, file: string): ForeignConfig {
+  const { api_keys: keys = [], users = {}, model_name: model, ...rest } = values;
+  if (!isTexts(keys)) throw new ConfigError(`${file}: api_keys: expected a list of keys`);
+  if (!isFields(users) || !isTexts(Object.values(users))) {
+    throw new ConfigError(`${file}: users: expected a bcrypt hash for each name`);
+  }
+  return {
+    keys: keys.map((key) => ({ key, userId: '', tier: 'standard' })),
+    users: Object.entries(users).map(([name, hash]) => ({ name, passwordHash: String(hash) })),
+    sections: typeof model === 'string' ? { inference: { models: [entryOf('vllm', model)] } } : {},
+    notes: [
+      ...(typeof model === 'string'
+        ? [`${file}: model_name: written as a model of engine vllm; change it where another ran it`]
+        : []),
+      ...leftOut(file, Object.keys(rest)),
+    ],
+  };
+}
+
+function readTieredGateway(values: Fields, file: string): ForeignConfig {
+  const { server = {}, vllm = {}, api_keys: keys = {}, rate_limits: tiers = {}, ...rest } = values;
+  for (const [name, value] of Object.entries({ server, vllm, api_keys: keys, rate_limits: tiers })) {
+    if (!isFields(value)) throw new ConfigError(`${file}: ${name}: expected fields`);
+  }
+  const { host, port, workers, ...restOfServer } = server as Fields;
+  const { base_url: url, default_model: model, ...restOfVllm } = vllm as Fields;
+  const unknown = [
+    ...Object.keys(rest),
+    ...Object.keys(restOfServer).map((name) => `server.${name}`),
+    ...Object.keys(restOfVllm).map((name) => `vllm.${name}`),
+  ];
+  return {
+    keys: Object.entries(keys as Fields).map(([key, owner], index) => {
+      const { user_id: userId = '', tier = 'standard' } = isFields(owner) ? owner : {};
+      if (typeof userId !== 'string' || typeof tier !== 'string') {
+        throw new ConfigError(`${file}: api_keys (entry ${index + 1}): user_id and tier must be texts`);
+      }
+      return { key, userId, tier };
+    }),
+    users: [],
+    sections: {
+      ...(host === undefined && port === undefined ? {} : { server: defined({ host, port }) }),
+      ...(Object.keys(tiers as Fields).length === 0 ? {} : { quota: { tiers } }),
+      ...(typeof url === 'string'
+        ? {
+            inference: {
+              models: [defined({ name: 'vllm', engine: 'openai', base_url: apiAddress(file, url), model })],
+            },
+          }
+        : {}),
+    },
+    notes: [
+      ...(workers === undefined ? [] : [`${file}: server.workers: not needed, one process serves all; ignored`]),
+      ...leftOut(file, unknown),
+    ],
+  };
+}
+
+function readKeyStore(values: Fields | readonly Fields[], file: string): ForeignConfig {
+  const pairs = Array.isArray(values) ? values.map((entry) => [entry.username, entry.api_key]) : Object.entries(values);
+  return {
+    keys: pairs.map(([userId, key], index) => {
+      if (typeof userId === 'string' && typeof key === 'string') return { key, userId, tier: 'standard' };
+      throw new ConfigError(`${file}: entry ${index + 1}: expected username and api_key`);
+    }),
+    users: [],
+    sections: {},
+    notes: [],
+  };
+}
+
+function readEnvironment(env: NodeJS.Dict<string>): ForeignConfig {
+  const { API_KEYS: keys = '', MODEL_BACKEND: backend, OLLAMA_MODEL: ollamaModel, MODEL_NAME: name, ...others } = env;
+  const { LOG_LEVEL: level, HOST: host, PORT: port, ...rest } = others;
+  const engine = backend === undefined ? undefined : BACKENDS[backend];
+  const model = backend === 'ollama' ? (ollamaModel ?? name) : name;
+  const isKnown = engine !== undefined && model !== undefined;
+  const unused = isKnown ? [] : Object.entries({ MODEL_BACKEND: backend, OLLAMA_MODEL: ollamaModel, MODEL_NAME: name });
+  return {
+    keys: keys
+      .split(',')
+      .map((key) => key.trim())
+      .filter(Boolean)
+      .map((key) => ({ key, userId: '', tier: 'queue' })),
+    users: [],
+    sections: {
+      ...(isKnown ? { inference: { models: [entryOf(engine, model)] } } : {}),
+      ...(level ? { observability: { log_level: level.toLowerCase() } } : {}),
+      ...(host || port ? { server: defined({ host: host || undefined, port: port ? Number(port) : undefined }) } : {}),
+    },
+    notes: leftOut('.env', [
+      ...unused.filter(([, value]) => value !== undefined).map(([variable]) => variable),
+      ...Object.keys(rest),
+    ]),
+  };
+}
+
+function entryOf(engine: string, model: string): Fields {
+  return { name: model.split('/').at(-1), engine, model };
+}
+
+/** Where the API of a server begins; there the path is often left out. */
+function apiAddress(file: string, text: string): string {
+  if (!URL.canParse(text))
+    throw new ConfigError(`${file}: vllm.base_url: expected an address such as http://10.0.0.7:8000`);
+  const url = new URL(text);
+  if (url.pathname === '/') url.pathname = '/v1';
+  return url.href;
+}
+
+function leftOut(file: string, fields: readonly string[]): string[] {
+  return fields.length === 0 ? [] : [`${file}: not taken over: ${fields.join(', ')}`];
+}
+
+function valuesOf(text: string): unknown {
+  try {
+    return parse(text);
+  } catch {
+    // Whoever reads it as our own file says where it is wrong.
+    return undefined;
+  }
+}
+
+function isEnvironment(text: string): boolean {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '' && !line.trimStart().startsWith('#'));
+  return lines.length > 0 && lines.every((line) => /^\s*(?:export\s+)?[A-Z][A-Z0-9_]*\s*=/.test(line));
+}
+
+function isTiered(values: Fields): boolean {
+  if (isOwn(values)) return false;
+  return 'vllm' in values || 'rate_limits' in values || isFields(values.api_keys);
+}
+
+function isChatServer(values: Fields): boolean {
+  if (isOwn(values)) return false;
+  return Array.isArray(values.api_keys) || isFields(values.users) || 'model_name' in values;
+}
+
+function isKeyStore(values: unknown): boolean {
+  if (Array.isArray(values)) return values.length > 0 && values.every(isFields);
+  return isFields(values) && !isOwn(values) && Object.keys(values).length > 0 && isTexts(Object.values(values));
+}
+
+function isOwn(values: Fields): boolean {
+  return OWN_SECTIONS.some((section) => section in values);
+}
+
+function isTexts(values: unknown): values is readonly string[] {
+  return Array.isArray(values) && values.every((value) => typeof value === 'string');
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function defined(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
