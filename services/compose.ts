@@ -196,7 +196,8 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
 
 async function addStore({ config, resources, closer, health }: Parts): Promise<Store> {
   const sqlitePath = join(config.server.data_dir, 'mesh.db');
-  const store = await openStore({ redisUrl: config.redisUrl, sqlitePath, log: resources.log });
+  const commandTimeoutMs = config.server.store_timeout_ms;
+  const store = await openStore({ redisUrl: config.redisUrl, sqlitePath, commandTimeoutMs, log: resources.log });
   closer.add('store', () => closeStore(store));
   const check = async (): Promise<void> => {
     const answers = await pingStore(store);

@@ -43,6 +43,8 @@ const serverConfigSchema = z.strictObject({
   trusted_proxies: z.array(z.string().refine(isAddressRange, 'expected an IP address or a CIDR range')).default([]),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),
+  /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */
+  store_timeout_ms: z.int().min(10).max(60_000).default(200),
   /** How long running streams get after SIGTERM, in seconds. */
   drain_seconds: z.number().min(0).max(86_400).default(30),
 });

@@ -6,6 +6,9 @@ import { hasRedis, startRedis } from './redis.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
+/** A server that shares two cores with another test is late and not away. In milliseconds. */
+const STORE_TIMEOUT_MS = 1_500;
+
 /** The arrangements that every end-to-end scenario runs in. */
 export type Arrangement = 'one process' | 'six processes';
 
@@ -52,7 +55,8 @@ export function arrangements(): Arrangement[] {
 export async function startMesh(arrangement: Arrangement, options: MeshOptions = {}): Promise<TestMesh> {
   const directory = mkdtempSync(join(tmpdir(), 'mesh-'));
   const configFile = join(directory, 'mesh.json');
-  writeFileSync(configFile, JSON.stringify(options.config ?? {}));
+  const { server, ...rest } = (options.config ?? {}) as { server?: object };
+  writeFileSync(configFile, JSON.stringify({ ...rest, server: { store_timeout_ms: STORE_TIMEOUT_MS, ...server } }));
   const start = arrangement === 'one process' ? startOne : startSix;
   const started = await start({ directory, configFile, args: options.args ?? [], env: options.env ?? {} });
   const stop = async (): Promise<void> => {

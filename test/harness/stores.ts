@@ -59,7 +59,13 @@ function redisStores(): TestStores {
     return running;
   };
   const open = async (): Promise<Store> => {
-    const store = await openStore({ redisUrl: server().url, sqlitePath: '', log: pino({ level: 'silent' }) });
+    const store = await openStore({
+      redisUrl: server().url,
+      sqlitePath: '',
+      // A server that shares two cores with another test is late and not away.
+      commandTimeoutMs: 2_000,
+      log: pino({ level: 'silent' }),
+    });
     opened.push(store);
     return store;
   };

@@ -9,7 +9,7 @@ export interface RedisStore {
   readonly redis: Redis;
 }
 
-/** The longest that a caller waits for one command, in milliseconds. */
+/** The longest that a caller waits for one command, in milliseconds, unless told. */
 const COMMAND_TIMEOUT_MS = 200;
 
 /**
@@ -34,14 +34,18 @@ const SERVER_STATES = /^(OOM|LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BU
  * @throws MeshError STORE_UNAVAILABLE when it does not; ConfigError when it would lose entries on its own, or holds
  * what a newer version wrote.
  */
-export async function openRedis(url: string, log: Logger): Promise<RedisStore> {
+export async function openRedis(
+  url: string,
+  log: Logger,
+  commandTimeoutMs: number = COMMAND_TIMEOUT_MS,
+): Promise<RedisStore> {
   // Loaded only where it is used: a process with the embedded store stays 6 MB smaller.
   const { Redis: RedisClient } = await import('ioredis');
   const redis = new RedisClient(url, {
     lazyConnect: true,
     connectTimeout: 2_000,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    socketTimeout: SILENCE_MS,
+    commandTimeout: commandTimeoutMs,
+    socketTimeout: Math.max(SILENCE_MS, 2 * commandTimeoutMs),
     retryStrategy: (attempt) => Math.min(50 * 2 ** (attempt - 1), RECONNECT_MS),
     // A command whose reply was lost may have run: resending it behind the caller's back would run it twice.
     autoResendUnfulfilledCommands: false,

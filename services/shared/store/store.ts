@@ -11,6 +11,8 @@ export interface StoreOptions {
   readonly redisUrl?: string | undefined;
   /** The file of the embedded store; made with mode 0600 where it is missing. Its directory must exist. */
   readonly sqlitePath: string;
+  /** The longest that a caller waits for one command of the shared store, in milliseconds. Default 200. */
+  readonly commandTimeoutMs?: number;
   readonly log: Logger;
 }
 
@@ -21,7 +23,8 @@ export interface StoreOptions {
  * MeshError STORE_UNAVAILABLE when the shared one does not answer.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  return options.redisUrl ? await openRedis(options.redisUrl, options.log) : openSqlite(options.sqlitePath);
+  const { redisUrl, sqlitePath, log, commandTimeoutMs } = options;
+  return redisUrl ? await openRedis(redisUrl, log, commandTimeoutMs) : openSqlite(sqlitePath);
 }
 
 /** Whether the store answers now. Never rejects. */
