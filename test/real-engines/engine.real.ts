@@ -56,6 +56,9 @@ describe.each(plan.engines)('$kind', (real) => {
       sampling: { maxTokens, temperature: 0, ...more },
     });
 
+    /** A request that runs for seconds. */
+    const long: Asked = { prompt: text('hello'), sampling: { temperature: 0, ...traits.long } };
+
     /** What must be true of every whole answer. */
     function expectWhole(answer: Answer, maxTokens: number, choices = 1): void {
       expect(answer.finished.map(({ choice }) => choice).sort()).toEqual(
@@ -172,12 +175,7 @@ describe.each(plan.engines)('$kind', (real) => {
 
     test(`is idle within ${IDLE_WITHIN_MS} ms of a cancellation`, async () => {
       const controller = new AbortController();
-      const cut = caller.generate(
-        'chat',
-        greedy(text('hello'), traits.manyTokens),
-        () => controller.abort(),
-        controller.signal,
-      );
+      const cut = caller.generate('chat', long, () => controller.abort(), controller.signal);
       await expect(cut).rejects.toThrow();
       const { metrics } = traits;
       if (metrics) {
@@ -196,12 +194,13 @@ describe.each(plan.engines)('$kind', (real) => {
       const [victim] = pattern ? withCommand(family, pattern) : family;
       if (victim === undefined) return expect.fail(`no process is ${pattern}`);
       const kill = (): void => void (isRunning(victim) && process.kill(victim, 'SIGKILL'));
-      const { metrics } = traits;
-      const cut = caller.generate('chat', greedy(text('hello'), traits.manyTokens), metrics ? undefined : kill);
+      const cut = caller.generate('chat', long, kill);
       const isCut = expect(cut).rejects.toThrow(ConnectError);
+      const { metrics } = traits;
       // By its own word where it has one: on a busy machine all tokens may be made before the first is seen here.
       if (metrics) {
-        const runs = async (): Promise<boolean> => (await metricOf(engine.processId, metrics.running)) > 0;
+        const runs = async (): Promise<boolean> =>
+          !isRunning(victim) || (await metricOf(engine.processId, metrics.running)) > 0;
         await eventually('the engine runs it', runs).finally(kill);
       }
       await isCut;
@@ -272,11 +271,7 @@ describe.each(plan.engines)('$kind', (real) => {
       const parent = mesh.processes.get('all')?.child;
       const all = descendantsOf(parent?.pid ?? 0);
       expect(all).toContain((await caller.engine('chat')).processId);
-      const running = caller.generate(
-        'chat',
-        greedy(text('hello'), traits.manyTokens),
-        () => void parent?.kill('SIGKILL'),
-      );
+      const running = caller.generate('chat', long, () => void parent?.kill('SIGKILL'));
       await expect(running).rejects.toThrow();
       await eventually('all its processes are gone', () => !all.some(isRunning), 5_000);
     });

@@ -33,8 +33,8 @@ export interface Traits {
   readonly worker?: RegExp;
   /** The command line of a process that computes and that the engine itself replaces. Unset: there is none. */
   readonly replaced?: RegExp;
-  /** More tokens than it makes within a few seconds, or as many as it can. */
-  readonly manyTokens: number;
+  /** A length that takes it seconds. */
+  readonly long: { readonly maxTokens: number; readonly ignoreEndOfTurn?: boolean };
 }
 
 /** Several threads that wait for each other are slow where other processes want the same cores. */
@@ -54,7 +54,7 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
       entry: { ...common, model: tiny, max_concurrency: 1, env: python },
       missingModel: missingFolder,
       takesArguments: true,
-      manyTokens: 16_000,
+      long: { maxTokens: 16_000 },
     }),
     vllm: () => ({
       entry: {
@@ -71,7 +71,7 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
       takesArguments: true,
       metrics: { running: 'vllm:num_requests_running', generated: 'vllm:generation_tokens_total' },
       worker: /VLLM::EngineCore/,
-      manyTokens: 16_000,
+      long: { maxTokens: 16_000, ignoreEndOfTurn: true },
     }),
     'llama-server': () => ({
       entry: { ...common, ...arguments_, model: DEMO_MODEL, max_model_len: 1_024, max_concurrency: 2 },
@@ -79,7 +79,7 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
       missingModel: missingFile,
       takesArguments: true,
       metrics: { running: 'llamacpp:requests_processing', generated: 'llamacpp:tokens_predicted_total' },
-      manyTokens: 1_000,
+      long: { maxTokens: 1_000, ignoreEndOfTurn: true },
     }),
     ollama: () => ({
       entry: {
@@ -92,13 +92,13 @@ export function traitsOf({ kind, program }: RealEngine, { directory, devices }: 
       missingModel: 'no-such-model',
       takesArguments: false,
       replaced: / runner /,
-      manyTokens: 1_000,
+      long: { maxTokens: 1_000 },
     }),
     'llama.cpp': () => ({
       entry: { ...common, model: DEMO_MODEL, max_model_len: 1_024, max_concurrency: 2 },
       missingModel: missingFile,
       takesArguments: false,
-      manyTokens: 1_000,
+      long: { maxTokens: 1_000 },
     }),
   };
   return traits[kind]();

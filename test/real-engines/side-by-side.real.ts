@@ -43,7 +43,7 @@ describe.skipIf(present.length < 2)(`side by side: ${present.map(({ kind }) => k
     const program = mesh.processes.get('all');
     const all = descendantsOf(program?.child.pid ?? 0);
     const streams = present.map((real) => {
-      const sampling = { maxTokens: traitsOf(real, plan).manyTokens, temperature: 0 };
+      const sampling = { temperature: 0, ...traitsOf(real, plan).long };
       return new Promise<void>((begun, failed) => {
         caller.generate(real.kind, { prompt: text('hello'), sampling }, () => begun()).catch(failed);
       });
