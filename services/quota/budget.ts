@@ -1,137 +1,151 @@
 /**
- * The arithmetic of limits: takes what was kept and the time, returns what is left and how long to wait. Nothing here
- * reads a clock or a store. `store/redis-scripts.ts` does the same in Lua; a test holds the two together. All numbers
- * are whole, so that both get the same results to the last digit.
+ * The arithmetic of limits. Nothing here reads a clock or a store. Of every limit two things are kept: what was *spent*,
+ * which counts at the moment at which it was told and frees as the rule says, and what is *held* by work that runs, which
+ * counts at every moment until it is spent or returned. Spent and held together never exceed the maximum. That holds for
+ * tokens that left an engine but were not told yet, too: until then they are held.
+ *
+ * `store/redis-budget.ts` does the same in Lua; a differential test holds the two together. All numbers are whole, so that
+ * both get the same results to the last digit.
  */
+import * as bucket from './bucket-budget.ts';
+import * as calendar from './calendar-budget.ts';
+import * as concurrency from './concurrency-budget.ts';
+import * as window from './window-budget.ts';
 
-/**
- * At most `maximum` in any window of 60 steps. What was taken is counted per step, over 61 steps: a window may begin in
- * the midst of its first step, which then counts whole. So the limit is never exceeded and frees at most one step late.
- */
-export interface WindowRule {
-  readonly kind: 'window';
-  readonly maximum: number;
-  /** Length of one step in milliseconds; the window is 60 of them. */
-  readonly stepMs: number;
-}
-
-/** A bucket of `burst` requests that refills evenly. */
-export interface BucketRule {
-  readonly kind: 'bucket';
-  readonly refillPerMinute: number;
-  readonly burst: number;
-}
-
-/** One rule. */
-export type Rule = WindowRule | BucketRule;
-
-/** Steps that are kept of a window. */
-export const STEPS = 61;
-
-/** What was taken from a window. */
-export interface WindowState {
-  readonly kind: 'window';
-  /** Number of the latest step, counted from the epoch. */
-  readonly newestStep: number;
-  /** Taken per step, the latest first. */
-  readonly counts: Uint32Array;
-}
-
-/** A request in the unit of bucket levels: with 1/60,000 of a request, a refill of 1 per minute is 1 per millisecond. */
-export const BUCKET_UNITS = 60_000;
-
-/** How full a bucket is. */
-export interface BucketState {
-  readonly kind: 'bucket';
-  /** In 1/60,000 of a request. */
-  readonly level: number;
-  /** When the level was computed, in milliseconds since the epoch. */
-  readonly updatedAtMs: number;
-}
+/** One rule. Its numbers are in the unit of its limit. */
+export type Rule = window.WindowRule | calendar.CalendarRule | bucket.BucketRule | concurrency.ConcurrencyRule;
 
 /** What is kept for one rule and one subject. */
-export type LimitState = WindowState | BucketState;
+export type LimitState = window.WindowState | calendar.CalendarState | bucket.BucketState | concurrency.ConcurrencyState;
 
 /** How full a limit is. */
 export interface LimitStatus {
-  /** Requests that would be admitted now. */
+  /** What may be taken now. */
   readonly remaining: number;
-  /** Until all is free again if nothing more is taken. */
+  /** What running work holds. */
+  readonly held: number;
+  /** Until all is free again if nothing more is taken. While something is held, an estimate of at least HELD_RETRY_MS. */
   readonly resetAfterMs: number;
-  /** Until one more is admitted; 0: now. */
+  /** Until what was asked for may be had; 0: now; NEVER_MS: it is more than the limit ever allows. */
   readonly retryAfterMs: number;
 }
 
+/** A change of one limit by one operation. */
+export interface Change {
+  /** Tokens or requests that count from now on. Never negative. */
+  readonly spent: number;
+  /** More that is held, or less. */
+  readonly held: number;
+}
+
+/** How long to wait for what running work holds, in milliseconds: it may end at any moment. */
+export const HELD_RETRY_MS = 1_000;
+
+/** The wait for what can never be had, in milliseconds. */
+export const NEVER_MS = 2_147_483_647;
+
 /** The state as it stands at `nowMs`; `kept` undefined: nothing was taken lately. A clock that went back frees nothing. */
 export function stateAt(rule: Rule, kept: LimitState | undefined, nowMs: number): LimitState {
-  if (rule.kind === 'window') return windowAt(rule, kept?.kind === 'window' ? kept : undefined, nowMs);
-  const full = rule.burst * BUCKET_UNITS;
-  if (kept?.kind !== 'bucket') return { kind: 'bucket', level: full, updatedAtMs: nowMs };
-  const elapsedMs = Math.max(0, nowMs - kept.updatedAtMs);
-  return { kind: 'bucket', level: Math.min(full, kept.level + elapsedMs * rule.refillPerMinute), updatedAtMs: nowMs };
+  switch (rule.kind) {
+    case 'window':
+      return window.stateAt(rule, kept?.kind === 'window' ? kept : undefined, nowMs);
+    case 'calendar':
+      return calendar.stateAt(rule, kept?.kind === 'calendar' ? kept : undefined, nowMs);
+    case 'bucket':
+      return bucket.stateAt(rule, kept?.kind === 'bucket' ? kept : undefined, nowMs);
+    case 'concurrency':
+      return kept?.kind === 'concurrency' ? kept : concurrency.EMPTY;
+  }
 }
 
-/** How full the limit is, for a state of the same moment. */
-export function statusOf(rule: Rule, state: LimitState, nowMs: number): LimitStatus {
-  if (rule.kind === 'window') return windowStatus(rule, state as WindowState, nowMs);
-  const { level } = state as BucketState;
-  return {
-    remaining: Math.floor(level / BUCKET_UNITS),
-    resetAfterMs: Math.ceil((rule.burst * BUCKET_UNITS - level) / rule.refillPerMinute),
-    retryAfterMs: level >= BUCKET_UNITS ? 0 : Math.ceil((BUCKET_UNITS - level) / rule.refillPerMinute),
-  };
+/** What was spent and still counts, for a state of the same moment. */
+export function spentOf(rule: Rule, state: LimitState): number {
+  switch (state.kind) {
+    case 'window':
+      return window.spentOf(state);
+    case 'calendar':
+      return state.spent;
+    case 'bucket':
+      return bucket.spentOf(rule as bucket.BucketRule, state);
+    case 'concurrency':
+      return 0;
+  }
 }
 
-/** The state after one request was taken. */
-export function take(state: LimitState): LimitState {
-  if (state.kind === 'bucket') return { ...state, level: state.level - BUCKET_UNITS };
-  const counts = state.counts.slice();
-  counts[0] = (counts[0] ?? 0) + 1;
-  return { ...state, counts };
+/** What may be taken now. */
+export function roomIn(rule: Rule, state: LimitState): number {
+  return Math.max(0, maximumOf(rule) - spentOf(rule, state) - state.held);
+}
+
+/** The most that can be taken at once when nothing else is. */
+export function maximumOf(rule: Rule): number {
+  return rule.kind === 'bucket' ? rule.burst : rule.maximum;
 }
 
 /**
- * The state after a request that was taken at `takenAtMs` was given back. Where it no longer counts nothing changes;
- * a bucket may stand above its brim until stateAt looks at it.
+ * The state after a change. What is held is changed first; of what is spent counts at most what there is room for, so that
+ * no correction after the fact ever puts a limit over its maximum.
  */
-export function giveBack(state: LimitState, stepMs: number, takenAtMs: number): LimitState {
-  if (state.kind === 'bucket') return { ...state, level: state.level + BUCKET_UNITS };
-  const age = state.newestStep - Math.floor(takenAtMs / stepMs);
-  const count = state.counts[age] ?? 0;
-  if (count === 0) return state;
-  const counts = state.counts.slice();
-  counts[age] = count - 1;
-  return { ...state, counts };
+export function changed(rule: Rule, state: LimitState, change: Change): LimitState {
+  const next = { ...state, held: Math.max(0, state.held + change.held) };
+  const spent = Math.min(change.spent, roomIn(rule, next));
+  if (spent <= 0) return next;
+  switch (next.kind) {
+    case 'window':
+      return window.spend(next, spent);
+    case 'calendar':
+      return { ...next, spent: next.spent + spent };
+    case 'bucket':
+      return bucket.spend(next, spent);
+    case 'concurrency':
+      return next;
+  }
 }
 
-function windowAt(rule: WindowRule, kept: WindowState | undefined, nowMs: number): WindowState {
-  const newestStep = Math.floor(nowMs / rule.stepMs);
-  const counts = new Uint32Array(STEPS);
-  if (kept) {
-    // After a clock went back the counts stay as they are and age from there: nothing is freed, nobody is locked out.
-    const shift = Math.max(0, newestStep - kept.newestStep);
-    if (shift < STEPS) counts.set(kept.counts.subarray(0, STEPS - shift), shift);
+/** The state after something that was spent at `spentAtMs` was given back. Where it no longer counts nothing changes. */
+export function givenBack(rule: Rule, state: LimitState, amount: number, spentAtMs: number): LimitState {
+  switch (state.kind) {
+    case 'window':
+      return window.giveBack(rule as window.WindowRule, state, amount, spentAtMs);
+    case 'calendar':
+      return calendar.giveBack(rule as calendar.CalendarRule, state, amount, spentAtMs);
+    case 'bucket':
+      return bucket.spend(state, -amount);
+    case 'concurrency':
+      return state;
   }
-  return { kind: 'window', newestStep, counts };
 }
 
-function windowStatus(rule: WindowRule, state: WindowState, nowMs: number): LimitStatus {
-  let total = 0;
-  let newest = STEPS;
-  for (let age = STEPS - 1; age >= 0; age -= 1) {
-    const count = state.counts[age] ?? 0;
-    if (count > 0) newest = age;
-    total += count;
-  }
-  const freeAfterMs = (age: number): number => (state.newestStep - age + STEPS) * rule.stepMs - nowMs;
-  let oldest = STEPS;
-  for (let left = total; left >= rule.maximum && oldest > 0; ) {
-    oldest -= 1;
-    left -= state.counts[oldest] ?? 0;
-  }
+/** How full the limit is for someone who needs `need` of it, for a state of the same moment. */
+export function statusOf(rule: Rule, state: LimitState, need: number, nowMs: number): LimitStatus {
+  const remaining = roomIn(rule, state);
+  const spent = spentOf(rule, state);
+  const isHeld = state.held > 0 ? HELD_RETRY_MS : 0;
   return {
-    remaining: Math.max(0, rule.maximum - total),
-    resetAfterMs: total === 0 ? 0 : freeAfterMs(newest),
-    retryAfterMs: total < rule.maximum ? 0 : freeAfterMs(oldest),
+    remaining,
+    held: state.held,
+    resetAfterMs: Math.max(isHeld, spent > 0 ? freeAfterMs(rule, state, spent, nowMs) : 0),
+    retryAfterMs: need <= remaining ? 0 : retryAfterMs(rule, state, spent, need, nowMs),
   };
+}
+
+function retryAfterMs(rule: Rule, state: LimitState, spent: number, need: number, nowMs: number): number {
+  const maximum = maximumOf(rule);
+  if (need > maximum) return NEVER_MS;
+  const excess = spent + need - maximum;
+  return excess > 0 ? freeAfterMs(rule, state, excess, nowMs) : HELD_RETRY_MS;
+}
+
+/** Until `amount` of what was spent no longer counts; 0 < amount ≤ spent. */
+function freeAfterMs(rule: Rule, state: LimitState, amount: number, nowMs: number): number {
+  switch (state.kind) {
+    case 'window':
+      return window.freeAfterMs(rule as window.WindowRule, state, amount, nowMs);
+    case 'calendar':
+      return calendar.endOf(rule as calendar.CalendarRule, state.period) - nowMs;
+    case 'bucket':
+      return bucket.freeAfterMs(rule as bucket.BucketRule, state, amount);
+    case 'concurrency':
+      return 0;
+  }
 }

@@ -1,9 +1,11 @@
+import type { Progress } from '../admission.ts';
 import type { LimitStatus, Rule } from '../budget.ts';
-import type { Consumption, Ending } from '../lease.ts';
+import type { Consumption, Ending, Unit } from '../lease.ts';
 
 /** One counter and the rule that it is held to. */
 export interface Counted {
   readonly counter: string;
+  readonly unit: Unit;
   readonly rule: Rule;
 }
 
@@ -14,31 +16,93 @@ export interface Holder {
   readonly organizationId: string;
 }
 
+/** The size of what asks for admission. */
+export interface Demand {
+  /** False: counted before, limits on requests are left alone. */
+  readonly isCounted: boolean;
+  /** The prompt, exact or an upper bound. */
+  readonly promptBound: number;
+  /** The most that may be produced. */
+  readonly maxCompletionTokens: number;
+  /** How much of that is covered from the beginning; more is asked for by extend. */
+  readonly coveredTokens: number;
+}
+
 /** What asks for admission. */
-export interface Reservation {
+export interface Reservation extends Demand {
   readonly reservationId: string;
   readonly operationId: string;
   readonly holder: Holder;
   readonly model: string;
   readonly limits: readonly Counted[];
-  /** Counted before: nothing is taken and nothing refuses. */
-  readonly isCounted: boolean;
-  /** How long the lease lives, in milliseconds. */
+  /** The version of the limits of subjects from which `limits` were taken; see SubjectLimits. */
+  readonly limitsVersion: number;
+  /** How long the lease lives without a report, in milliseconds. */
   readonly holdMs: number;
 }
 
 /** The answer to a reservation. `statuses` are those of its limits, in their order, whatever was taken included. */
-export type Admission =
-  | { readonly kind: 'admitted'; readonly expiresAtMs: number; readonly statuses: readonly LimitStatus[] }
+export type Reserved =
+  | {
+      readonly kind: 'admitted';
+      readonly expiresAtMs: number;
+      readonly coveredTokens: number;
+      readonly statuses: readonly LimitStatus[];
+    }
   /** Nothing was taken. */
   | { readonly kind: 'refused'; readonly statuses: readonly LimitStatus[] }
   /** Another operation has a lease of that id. */
-  | { readonly kind: 'taken' };
+  | { readonly kind: 'taken' }
+  /** This operation made the lease, and it ended since. */
+  | Extract<Ending, { readonly kind: 'ended' }>
+  /** The limits of subjects changed: read them and ask again. Nothing was taken. */
+  | { readonly kind: 'stale' };
+
+/** The answer to a report. */
+export type Extended =
+  | { readonly kind: 'held'; readonly expiresAtMs: number; readonly coveredTokens: number }
+  | Extract<Ending, { readonly kind: 'ended' | 'unknown' }>;
 
 /** What ending a lease came to. */
 export type Ended =
   | { readonly kind: 'done'; readonly endedAtMs: number }
   | Extract<Ending, { readonly kind: 'ended' | 'unknown' }>;
+
+/** A lease that is held, as operators see it. */
+export interface HeldLease {
+  readonly reservationId: string;
+  readonly holder: Holder;
+  readonly model: string;
+  /** Prompt and completion tokens that are held now. */
+  readonly heldTokens: number;
+  readonly completionTokens: number;
+  readonly takenAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** A page of held leases, the oldest first. */
+export interface HeldLeases {
+  readonly leases: readonly HeldLease[];
+  /** Where the next page begins; undefined: there is none. */
+  readonly next: string | undefined;
+}
+
+/** A row of the usage ledger: what was settled on one UTC day. */
+export interface UsageEntry extends Holder, Consumption {
+  /** Days since 1970-01-01. */
+  readonly day: number;
+  readonly model: string;
+  readonly engine: string;
+  readonly requests: number;
+}
+
+/** The limits that were set for subjects at run time, and the version of all of them together. */
+export interface SubjectLimits {
+  /** Grows with every change. 0: none was ever set. */
+  readonly version: number;
+  /** Scope and subject, e.g. "key/ab12", to what SetLimits was told, as JSON. */
+  readonly bySubject: ReadonlyMap<string, string>;
+}
 
 /**
  * Counters, leases and the usage ledger. Each call is one atomic step, and repeating it changes nothing. Every method
@@ -46,13 +110,23 @@ export type Ended =
  */
 export interface QuotaStore {
   /** Takes from all limits or from none. */
-  reserve(reservation: Reservation): Promise<Admission>;
-  /** How full limits are; takes nothing. */
-  inspect(limits: readonly Counted[]): Promise<LimitStatus[]>;
+  reserve(reservation: Reservation): Promise<Reserved>;
+  /** Reports progress, renews the lease, and covers more completion tokens as far as every limit has room. */
+  extend(reservationId: string, progress: Progress, holdMs: number): Promise<Extended>;
+  /** How full limits are for one who would ask for so much; takes nothing. */
+  inspect(limits: readonly Counted[], demand: Demand): Promise<LimitStatus[]>;
   /** Ends a lease and writes its consumption to the ledger, once. */
   settle(reservationId: string, used: Consumption & { readonly engine: string }): Promise<Ended>;
   /** Ends a lease and gives its request back. */
   release(reservationId: string): Promise<Ended>;
-  /** Expires leases whose time is over and drops what is no longer needed, a bounded number at a time. */
+  /** Settles leases whose time is over at their last report and drops what is no longer needed, a bounded number at a time. */
   sweep(): Promise<void>;
+  /** Leases that are held, the oldest first; `after` is where an earlier page ended. */
+  heldLeases(limit: number, after: string | undefined): Promise<HeldLeases>;
+  /** The ledger of some days, both included, optionally of one organisation. Rows of one day come together. */
+  usage(firstDay: number, lastDay: number, organizationId: string | undefined): AsyncIterable<UsageEntry>;
+  /** What was set for subjects at run time. */
+  subjectLimits(): Promise<SubjectLimits>;
+  /** Replaces what is set for one subject; undefined: nothing any more. Returns the new version. */
+  setSubjectLimits(subject: string, limits: string | undefined): Promise<number>;
 }

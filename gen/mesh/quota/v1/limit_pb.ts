@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/quota/v1/limit.proto.
  */
 export const file_mesh_quota_v1_limit: GenFile = /*@__PURE__*/
-  fileDesc("ChltZXNoL3F1b3RhL3YxL2xpbWl0LnByb3RvEg1tZXNoLnF1b3RhLnYxIu0BCgVMaW1pdBITCgJpZBgBIAEoCUIHukgEcgIQARI0CgVzY29wZRgCIAEoDjIZLm1lc2gucXVvdGEudjEuTGltaXRTY29wZUIKukgHggEEEAEgABIyCgR1bml0GAMgASgOMhgubWVzaC5xdW90YS52MS5MaW1pdFVuaXRCCrpIB4IBBBABIAASNAoGd2luZG93GAQgASgOMhoubWVzaC5xdW90YS52MS5MaW1pdFdpbmRvd0IIukgFggECEAESDwoHbWF4aW11bRgFIAEoBBINCgVidXJzdBgGIAEoBBIPCgdzdWJqZWN0GAcgASgJInQKCkxpbWl0U3RhdGUSIwoFbGltaXQYASABKAsyFC5tZXNoLnF1b3RhLnYxLkxpbWl0EhEKCXJlbWFpbmluZxgCIAEoBBIuCgtyZXNldF9hZnRlchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI4CgtMaW1pdFJlcG9ydBIpCgZsaW1pdHMYASADKAsyGS5tZXNoLnF1b3RhLnYxLkxpbWl0U3RhdGUq0gEKCkxpbWl0U2NvcGUSGwoXTElNSVRfU0NPUEVfVU5TUEVDSUZJRUQQABIZChVMSU1JVF9TQ09QRV9DTElFTlRfSVAQARITCg9MSU1JVF9TQ09QRV9LRVkQAhIUChBMSU1JVF9TQ09QRV9VU0VSEAMSHAoYTElNSVRfU0NPUEVfT1JHQU5JWkFUSU9OEAQSFAoQTElNSVRfU0NPUEVfVElFUhAFEhUKEUxJTUlUX1NDT1BFX01PREVMEAYSFgoSTElNSVRfU0NPUEVfRU5HSU5FEAcq5QEKCUxpbWl0VW5pdBIaChZMSU1JVF9VTklUX1VOU1BFQ0lGSUVEEAASFwoTTElNSVRfVU5JVF9SRVFVRVNUUxABEhwKGExJTUlUX1VOSVRfUFJPTVBUX1RPS0VOUxACEiAKHExJTUlUX1VOSVRfQ09NUExFVElPTl9UT0tFTlMQAxIVChFMSU1JVF9VTklUX1RPS0VOUxAEEiIKHkxJTUlUX1VOSVRfQ09OQ1VSUkVOVF9SRVFVRVNUUxAFEigKJExJTUlUX1VOSVRfQ09OQ1VSUkVOVF9DT05URVhUX1RPS0VOUxAGKrsBCgtMaW1pdFdpbmRvdxIcChhMSU1JVF9XSU5ET1dfVU5TUEVDSUZJRUQQABIXChNMSU1JVF9XSU5ET1dfU0VDT05EEAESFwoTTElNSVRfV0lORE9XX01JTlVURRACEhUKEUxJTUlUX1dJTkRPV19IT1VSEAMSFAoQTElNSVRfV0lORE9XX0RBWRAEEhYKEkxJTUlUX1dJTkRPV19NT05USBAFEhcKE0xJTUlUX1dJTkRPV19CVUNLRVQQBmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
+  fileDesc("ChltZXNoL3F1b3RhL3YxL2xpbWl0LnByb3RvEg1tZXNoLnF1b3RhLnYxIu0BCgVMaW1pdBITCgJpZBgBIAEoCUIHukgEcgIQARI0CgVzY29wZRgCIAEoDjIZLm1lc2gucXVvdGEudjEuTGltaXRTY29wZUIKukgHggEEEAEgABIyCgR1bml0GAMgASgOMhgubWVzaC5xdW90YS52MS5MaW1pdFVuaXRCCrpIB4IBBBABIAASNAoGd2luZG93GAQgASgOMhoubWVzaC5xdW90YS52MS5MaW1pdFdpbmRvd0IIukgFggECEAESDwoHbWF4aW11bRgFIAEoBBINCgVidXJzdBgGIAEoBBIPCgdzdWJqZWN0GAcgASgJIoIBCgpMaW1pdFN0YXRlEiMKBWxpbWl0GAEgASgLMhQubWVzaC5xdW90YS52MS5MaW1pdBIRCglyZW1haW5pbmcYAiABKAQSLgoLcmVzZXRfYWZ0ZXIYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDAoEaGVsZBgEIAEoBCI4CgtMaW1pdFJlcG9ydBIpCgZsaW1pdHMYASADKAsyGS5tZXNoLnF1b3RhLnYxLkxpbWl0U3RhdGUq0gEKCkxpbWl0U2NvcGUSGwoXTElNSVRfU0NPUEVfVU5TUEVDSUZJRUQQABIZChVMSU1JVF9TQ09QRV9DTElFTlRfSVAQARITCg9MSU1JVF9TQ09QRV9LRVkQAhIUChBMSU1JVF9TQ09QRV9VU0VSEAMSHAoYTElNSVRfU0NPUEVfT1JHQU5JWkFUSU9OEAQSFAoQTElNSVRfU0NPUEVfVElFUhAFEhUKEUxJTUlUX1NDT1BFX01PREVMEAYSFgoSTElNSVRfU0NPUEVfRU5HSU5FEAcq5QEKCUxpbWl0VW5pdBIaChZMSU1JVF9VTklUX1VOU1BFQ0lGSUVEEAASFwoTTElNSVRfVU5JVF9SRVFVRVNUUxABEhwKGExJTUlUX1VOSVRfUFJPTVBUX1RPS0VOUxACEiAKHExJTUlUX1VOSVRfQ09NUExFVElPTl9UT0tFTlMQAxIVChFMSU1JVF9VTklUX1RPS0VOUxAEEiIKHkxJTUlUX1VOSVRfQ09OQ1VSUkVOVF9SRVFVRVNUUxAFEigKJExJTUlUX1VOSVRfQ09OQ1VSUkVOVF9DT05URVhUX1RPS0VOUxAGKrsBCgtMaW1pdFdpbmRvdxIcChhMSU1JVF9XSU5ET1dfVU5TUEVDSUZJRUQQABIXChNMSU1JVF9XSU5ET1dfU0VDT05EEAESFwoTTElNSVRfV0lORE9XX01JTlVURRACEhUKEUxJTUlUX1dJTkRPV19IT1VSEAMSFAoQTElNSVRfV0lORE9XX0RBWRAEEhYKEkxJTUlUX1dJTkRPV19NT05USBAFEhcKE0xJTUlUX1dJTkRPV19CVUNLRVQQBmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration]);
 
 /**
  * Limit is one rule.
@@ -59,7 +59,7 @@ export type Limit = Message<"mesh.quota.v1.Limit"> & {
   maximum: bigint;
 
   /**
-   * burst is the size of the bucket. Only with LIMIT_WINDOW_BUCKET, whose `maximum` is the refill per minute.
+   * burst is the size of the bucket, in the unit. Only with LIMIT_WINDOW_BUCKET, whose `maximum` is the refill per minute.
    *
    * @generated from field: uint64 burst = 6;
    */
@@ -101,11 +101,19 @@ export type LimitState = Message<"mesh.quota.v1.LimitState"> & {
   remaining: bigint;
 
   /**
-   * reset_after is how long until the limit is wholly free again if nothing more is taken.
+   * reset_after is how long until the limit is wholly free again if nothing more is taken. While running work holds a
+   * part of it, an estimate.
    *
    * @generated from field: google.protobuf.Duration reset_after = 3;
    */
   resetAfter?: Duration | undefined;
+
+  /**
+   * held is what running work holds of it now, in the unit of the limit: not used yet, and not free.
+   *
+   * @generated from field: uint64 held = 4;
+   */
+  held: bigint;
 };
 
 /**
@@ -295,7 +303,8 @@ export const LimitWindow = {
   UNSPECIFIED: 0,
 
   /**
-   * LIMIT_WINDOW_SECOND: any second, at a granularity of 1/60 of it.
+   * LIMIT_WINDOW_SECOND: any 1,000 milliseconds, at a granularity of 20: never more in any such window, and what was taken
+   * frees at most 20 milliseconds later than it could.
    *
    * @generated from enum value: LIMIT_WINDOW_SECOND = 1;
    */

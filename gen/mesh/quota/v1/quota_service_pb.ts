@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/quota/v1/quota_service.proto.
  */
 export const file_mesh_quota_v1_quota_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFtZXNoL3F1b3RhL3YxL3F1b3RhX3NlcnZpY2UucHJvdG8SDW1lc2gucXVvdGEudjEisAIKDlJlc2VydmVSZXF1ZXN0EiAKDG9wZXJhdGlvbl9pZBgBIAEoCUIKukgHcgUQARiAARIiCg5yZXNlcnZhdGlvbl9pZBgCIAEoCUIKukgHcgUQARiAARIyCglwcmluY2lwYWwYAyABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsQga6SAPIAQESEQoJY2xpZW50X2lwGAQgASgJEg0KBW1vZGVsGAUgASgJEhUKDXByb21wdF90b2tlbnMYBiABKA0SHQoVbWF4X2NvbXBsZXRpb25fdG9rZW5zGAcgASgNEh8KF3JlcXVlc3RfYWxyZWFkeV9jb3VudGVkGAggASgIEisKCGhvbGRfZm9yGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIowBCg9SZXNlcnZlUmVzcG9uc2USLgoKZXhwaXJlc19hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoWaGVsZF9jb21wbGV0aW9uX3Rva2VucxgCIAEoDRIpCgZsaW1pdHMYAyADKAsyGS5tZXNoLnF1b3RhLnYxLkxpbWl0U3RhdGUiuAEKDUV4dGVuZFJlcXVlc3QSHQoMb3BlcmF0aW9uX2lkGAEgASgJQge6SARyAhABEh8KDnJlc2VydmF0aW9uX2lkGAIgASgJQge6SARyAhABEhoKDXByb21wdF90b2tlbnMYAyABKA1IAIgBARIZChFjb21wbGV0aW9uX3Rva2VucxgEIAEoDRIeChZtb3JlX2NvbXBsZXRpb25fdG9rZW5zGAUgASgNQhAKDl9wcm9tcHRfdG9rZW5zImAKDkV4dGVuZFJlc3BvbnNlEi4KCmV4cGlyZXNfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEh4KFmhlbGRfY29tcGxldGlvbl90b2tlbnMYAiABKA0ikQEKDVNldHRsZVJlcXVlc3QSHQoMb3BlcmF0aW9uX2lkGAEgASgJQge6SARyAhABEh8KDnJlc2VydmF0aW9uX2lkGAIgASgJQge6SARyAhABEhUKDXByb21wdF90b2tlbnMYAyABKA0SGQoRY29tcGxldGlvbl90b2tlbnMYBCABKA0SDgoGZW5naW5lGAUgASgJIkAKDlNldHRsZVJlc3BvbnNlEi4KCnNldHRsZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKDlJlbGVhc2VSZXF1ZXN0Eh0KDG9wZXJhdGlvbl9pZBgBIAEoCUIHukgEcgIQARIfCg5yZXNlcnZhdGlvbl9pZBgCIAEoCUIHukgEcgIQASIRCg9SZWxlYXNlUmVzcG9uc2UiPgoQR2V0TGltaXRzUmVxdWVzdBIqCglwcmluY2lwYWwYASABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsIj4KEUdldExpbWl0c1Jlc3BvbnNlEikKBmxpbWl0cxgBIAMoCzIZLm1lc2gucXVvdGEudjEuTGltaXRTdGF0ZSKIAQoQU2V0TGltaXRzUmVxdWVzdBI0CgVzY29wZRgBIAEoDjIZLm1lc2gucXVvdGEudjEuTGltaXRTY29wZUIKukgHggEEEAEgABIYCgdzdWJqZWN0GAIgASgJQge6SARyAhABEiQKBmxpbWl0cxgDIAMoCzIULm1lc2gucXVvdGEudjEuTGltaXQiOQoRU2V0TGltaXRzUmVzcG9uc2USJAoGbGltaXRzGAEgAygLMhQubWVzaC5xdW90YS52MS5MaW1pdCK2AQoPR2V0VXNhZ2VSZXF1ZXN0EjEKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBEicKA2VuZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoIZ3JvdXBfYnkYAyADKA4yHC5tZXNoLnF1b3RhLnYxLlVzYWdlR3JvdXBpbmcSFwoPb3JnYW5pemF0aW9uX2lkGAQgASgJIjkKEEdldFVzYWdlUmVzcG9uc2USJQoEcm93cxgBIAMoCzIXLm1lc2gucXVvdGEudjEuVXNhZ2VSb3cipAEKCFVzYWdlUm93Eg4KBmtleV9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgDIAEoCRINCgVtb2RlbBgEIAEoCRILCgNkYXkYBSABKAkSEAoIcmVxdWVzdHMYBiABKAQSFQoNcHJvbXB0X3Rva2VucxgHIAEoBBIZChFjb21wbGV0aW9uX3Rva2VucxgIIAEoBCJKChdMaXN0UmVzZXJ2YXRpb25zUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhIKCnBhZ2VfdG9rZW4YAiABKAkiZQoYTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlEjAKDHJlc2VydmF0aW9ucxgBIAMoCzIaLm1lc2gucXVvdGEudjEuUmVzZXJ2YXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIvoBCgtSZXNlcnZhdGlvbhIWCg5yZXNlcnZhdGlvbl9pZBgBIAEoCRIqCglwcmluY2lwYWwYAiABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsEg0KBW1vZGVsGAMgASgJEhMKC2hlbGRfdG9rZW5zGAQgASgEEiIKGnJlcG9ydGVkX2NvbXBsZXRpb25fdG9rZW5zGAUgASgNEi8KC3Jlc2VydmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJuChRFeHBsYWluTGltaXRzUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIVCg1wcm9tcHRfdG9rZW5zGAIgASgNEh0KFW1heF9jb21wbGV0aW9uX3Rva2VucxgDIAEoDRIRCgljbGllbnRfaXAYBCABKAkilwEKFUV4cGxhaW5MaW1pdHNSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEikKBmxpbWl0cxgCIAMoCzIZLm1lc2gucXVvdGEudjEuTGltaXRTdGF0ZRISCgpyZWZ1c2VkX2J5GAMgAygJEi4KC3JldHJ5X2FmdGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKrMBCg1Vc2FnZUdyb3VwaW5nEh4KGlVTQUdFX0dST1VQSU5HX1VOU1BFQ0lGSUVEEAASFgoSVVNBR0VfR1JPVVBJTkdfS0VZEAESFwoTVVNBR0VfR1JPVVBJTkdfVVNFUhACEh8KG1VTQUdFX0dST1VQSU5HX09SR0FOSVpBVElPThADEhgKFFVTQUdFX0dST1VQSU5HX01PREVMEAQSFgoSVVNBR0VfR1JPVVBJTkdfREFZEAUy3gUKDFF1b3RhU2VydmljZRJICgdSZXNlcnZlEh0ubWVzaC5xdW90YS52MS5SZXNlcnZlUmVxdWVzdBoeLm1lc2gucXVvdGEudjEuUmVzZXJ2ZVJlc3BvbnNlEkUKBkV4dGVuZBIcLm1lc2gucXVvdGEudjEuRXh0ZW5kUmVxdWVzdBodLm1lc2gucXVvdGEudjEuRXh0ZW5kUmVzcG9uc2USRQoGU2V0dGxlEhwubWVzaC5xdW90YS52MS5TZXR0bGVSZXF1ZXN0Gh0ubWVzaC5xdW90YS52MS5TZXR0bGVSZXNwb25zZRJICgdSZWxlYXNlEh0ubWVzaC5xdW90YS52MS5SZWxlYXNlUmVxdWVzdBoeLm1lc2gucXVvdGEudjEuUmVsZWFzZVJlc3BvbnNlEk4KCUdldExpbWl0cxIfLm1lc2gucXVvdGEudjEuR2V0TGltaXRzUmVxdWVzdBogLm1lc2gucXVvdGEudjEuR2V0TGltaXRzUmVzcG9uc2USTgoJU2V0TGltaXRzEh8ubWVzaC5xdW90YS52MS5TZXRMaW1pdHNSZXF1ZXN0GiAubWVzaC5xdW90YS52MS5TZXRMaW1pdHNSZXNwb25zZRJLCghHZXRVc2FnZRIeLm1lc2gucXVvdGEudjEuR2V0VXNhZ2VSZXF1ZXN0Gh8ubWVzaC5xdW90YS52MS5HZXRVc2FnZVJlc3BvbnNlEmMKEExpc3RSZXNlcnZhdGlvbnMSJi5tZXNoLnF1b3RhLnYxLkxpc3RSZXNlcnZhdGlvbnNSZXF1ZXN0GicubWVzaC5xdW90YS52MS5MaXN0UmVzZXJ2YXRpb25zUmVzcG9uc2USWgoNRXhwbGFpbkxpbWl0cxIjLm1lc2gucXVvdGEudjEuRXhwbGFpbkxpbWl0c1JlcXVlc3QaJC5tZXNoLnF1b3RhLnYxLkV4cGxhaW5MaW1pdHNSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_principal, file_mesh_quota_v1_limit]);
+  fileDesc("CiFtZXNoL3F1b3RhL3YxL3F1b3RhX3NlcnZpY2UucHJvdG8SDW1lc2gucXVvdGEudjEiwAIKDlJlc2VydmVSZXF1ZXN0EiAKDG9wZXJhdGlvbl9pZBgBIAEoCUIKukgHcgUQARiAARIiCg5yZXNlcnZhdGlvbl9pZBgCIAEoCUIKukgHcgUQARiAARIyCglwcmluY2lwYWwYAyABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsQga6SAPIAQESEQoJY2xpZW50X2lwGAQgASgJEg0KBW1vZGVsGAUgASgJEhUKDXByb21wdF90b2tlbnMYBiABKA0SHQoVbWF4X2NvbXBsZXRpb25fdG9rZW5zGAcgASgNEh8KF3JlcXVlc3RfYWxyZWFkeV9jb3VudGVkGAggASgIEisKCGhvbGRfZm9yGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmVuZ2luZRgKIAEoCSKPAQoPUmVzZXJ2ZVJlc3BvbnNlEi4KCmV4cGlyZXNfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiEKGWNvdmVyZWRfY29tcGxldGlvbl90b2tlbnMYAiABKA0SKQoGbGltaXRzGAMgAygLMhkubWVzaC5xdW90YS52MS5MaW1pdFN0YXRlIkoKDUV4dGVuZFJlcXVlc3QSOQoGbGVhc2VzGAEgAygLMhwubWVzaC5xdW90YS52MS5MZWFzZVByb2dyZXNzQgu6SAiSAQUIARDoByKbAQoNTGVhc2VQcm9ncmVzcxIfCg5yZXNlcnZhdGlvbl9pZBgBIAEoCUIHukgEcgIQARIaCg1wcm9tcHRfdG9rZW5zGAIgASgNSACIAQESGQoRY29tcGxldGlvbl90b2tlbnMYAyABKA0SIAoYd2FudGVkX2NvbXBsZXRpb25fdG9rZW5zGAQgASgNQhAKDl9wcm9tcHRfdG9rZW5zIj8KDkV4dGVuZFJlc3BvbnNlEi0KBmxlYXNlcxgBIAMoCzIdLm1lc2gucXVvdGEudjEuTGVhc2VFeHRlbnNpb24iqwEKDkxlYXNlRXh0ZW5zaW9uEhYKDnJlc2VydmF0aW9uX2lkGAEgASgJEi4KCHN0YW5kaW5nGAIgASgOMhwubWVzaC5xdW90YS52MS5MZWFzZVN0YW5kaW5nEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiEKGWNvdmVyZWRfY29tcGxldGlvbl90b2tlbnMYBCABKA0ikQEKDVNldHRsZVJlcXVlc3QSHQoMb3BlcmF0aW9uX2lkGAEgASgJQge6SARyAhABEh8KDnJlc2VydmF0aW9uX2lkGAIgASgJQge6SARyAhABEhUKDXByb21wdF90b2tlbnMYAyABKA0SGQoRY29tcGxldGlvbl90b2tlbnMYBCABKA0SDgoGZW5naW5lGAUgASgJIkAKDlNldHRsZVJlc3BvbnNlEi4KCnNldHRsZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlAKDlJlbGVhc2VSZXF1ZXN0Eh0KDG9wZXJhdGlvbl9pZBgBIAEoCUIHukgEcgIQARIfCg5yZXNlcnZhdGlvbl9pZBgCIAEoCUIHukgEcgIQASIRCg9SZWxlYXNlUmVzcG9uc2UiPgoQR2V0TGltaXRzUmVxdWVzdBIqCglwcmluY2lwYWwYASABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsIj4KEUdldExpbWl0c1Jlc3BvbnNlEikKBmxpbWl0cxgBIAMoCzIZLm1lc2gucXVvdGEudjEuTGltaXRTdGF0ZSKIAQoQU2V0TGltaXRzUmVxdWVzdBI0CgVzY29wZRgBIAEoDjIZLm1lc2gucXVvdGEudjEuTGltaXRTY29wZUIKukgHggEEEAEgABIYCgdzdWJqZWN0GAIgASgJQge6SARyAhABEiQKBmxpbWl0cxgDIAMoCzIULm1lc2gucXVvdGEudjEuTGltaXQiOQoRU2V0TGltaXRzUmVzcG9uc2USJAoGbGltaXRzGAEgAygLMhQubWVzaC5xdW90YS52MS5MaW1pdCK2AQoPR2V0VXNhZ2VSZXF1ZXN0EjEKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIGukgDyAEBEicKA2VuZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoIZ3JvdXBfYnkYAyADKA4yHC5tZXNoLnF1b3RhLnYxLlVzYWdlR3JvdXBpbmcSFwoPb3JnYW5pemF0aW9uX2lkGAQgASgJIjkKEEdldFVzYWdlUmVzcG9uc2USJQoEcm93cxgBIAMoCzIXLm1lc2gucXVvdGEudjEuVXNhZ2VSb3cipAEKCFVzYWdlUm93Eg4KBmtleV9pZBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgDIAEoCRINCgVtb2RlbBgEIAEoCRILCgNkYXkYBSABKAkSEAoIcmVxdWVzdHMYBiABKAQSFQoNcHJvbXB0X3Rva2VucxgHIAEoBBIZChFjb21wbGV0aW9uX3Rva2VucxgIIAEoBCJKChdMaXN0UmVzZXJ2YXRpb25zUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhIKCnBhZ2VfdG9rZW4YAiABKAkiZQoYTGlzdFJlc2VydmF0aW9uc1Jlc3BvbnNlEjAKDHJlc2VydmF0aW9ucxgBIAMoCzIaLm1lc2gucXVvdGEudjEuUmVzZXJ2YXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIvoBCgtSZXNlcnZhdGlvbhIWCg5yZXNlcnZhdGlvbl9pZBgBIAEoCRIqCglwcmluY2lwYWwYAiABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsEg0KBW1vZGVsGAMgASgJEhMKC2hlbGRfdG9rZW5zGAQgASgEEiIKGnJlcG9ydGVkX2NvbXBsZXRpb25fdG9rZW5zGAUgASgNEi8KC3Jlc2VydmVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJuChRFeHBsYWluTGltaXRzUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIVCg1wcm9tcHRfdG9rZW5zGAIgASgNEh0KFW1heF9jb21wbGV0aW9uX3Rva2VucxgDIAEoDRIRCgljbGllbnRfaXAYBCABKAkilwEKFUV4cGxhaW5MaW1pdHNSZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEikKBmxpbWl0cxgCIAMoCzIZLm1lc2gucXVvdGEudjEuTGltaXRTdGF0ZRISCgpyZWZ1c2VkX2J5GAMgAygJEi4KC3JldHJ5X2FmdGVyGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKn4KDUxlYXNlU3RhbmRpbmcSHgoaTEVBU0VfU1RBTkRJTkdfVU5TUEVDSUZJRUQQABIXChNMRUFTRV9TVEFORElOR19IRUxEEAESGAoUTEVBU0VfU1RBTkRJTkdfRU5ERUQQAhIaChZMRUFTRV9TVEFORElOR19VTktOT1dOEAMqswEKDVVzYWdlR3JvdXBpbmcSHgoaVVNBR0VfR1JPVVBJTkdfVU5TUEVDSUZJRUQQABIWChJVU0FHRV9HUk9VUElOR19LRVkQARIXChNVU0FHRV9HUk9VUElOR19VU0VSEAISHwobVVNBR0VfR1JPVVBJTkdfT1JHQU5JWkFUSU9OEAMSGAoUVVNBR0VfR1JPVVBJTkdfTU9ERUwQBBIWChJVU0FHRV9HUk9VUElOR19EQVkQBTLeBQoMUXVvdGFTZXJ2aWNlEkgKB1Jlc2VydmUSHS5tZXNoLnF1b3RhLnYxLlJlc2VydmVSZXF1ZXN0Gh4ubWVzaC5xdW90YS52MS5SZXNlcnZlUmVzcG9uc2USRQoGRXh0ZW5kEhwubWVzaC5xdW90YS52MS5FeHRlbmRSZXF1ZXN0Gh0ubWVzaC5xdW90YS52MS5FeHRlbmRSZXNwb25zZRJFCgZTZXR0bGUSHC5tZXNoLnF1b3RhLnYxLlNldHRsZVJlcXVlc3QaHS5tZXNoLnF1b3RhLnYxLlNldHRsZVJlc3BvbnNlEkgKB1JlbGVhc2USHS5tZXNoLnF1b3RhLnYxLlJlbGVhc2VSZXF1ZXN0Gh4ubWVzaC5xdW90YS52MS5SZWxlYXNlUmVzcG9uc2USTgoJR2V0TGltaXRzEh8ubWVzaC5xdW90YS52MS5HZXRMaW1pdHNSZXF1ZXN0GiAubWVzaC5xdW90YS52MS5HZXRMaW1pdHNSZXNwb25zZRJOCglTZXRMaW1pdHMSHy5tZXNoLnF1b3RhLnYxLlNldExpbWl0c1JlcXVlc3QaIC5tZXNoLnF1b3RhLnYxLlNldExpbWl0c1Jlc3BvbnNlEksKCEdldFVzYWdlEh4ubWVzaC5xdW90YS52MS5HZXRVc2FnZVJlcXVlc3QaHy5tZXNoLnF1b3RhLnYxLkdldFVzYWdlUmVzcG9uc2USYwoQTGlzdFJlc2VydmF0aW9ucxImLm1lc2gucXVvdGEudjEuTGlzdFJlc2VydmF0aW9uc1JlcXVlc3QaJy5tZXNoLnF1b3RhLnYxLkxpc3RSZXNlcnZhdGlvbnNSZXNwb25zZRJaCg1FeHBsYWluTGltaXRzEiMubWVzaC5xdW90YS52MS5FeHBsYWluTGltaXRzUmVxdWVzdBokLm1lc2gucXVvdGEudjEuRXhwbGFpbkxpbWl0c1Jlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_principal, file_mesh_quota_v1_limit]);
 
 /**
  * ReserveRequest describes the work that asks for admission.
@@ -89,6 +89,13 @@ export type ReserveRequest = Message<"mesh.quota.v1.ReserveRequest"> & {
    * @generated from field: google.protobuf.Duration hold_for = 9;
    */
   holdFor?: Duration | undefined;
+
+  /**
+   * engine is the configured name of the engine that is meant to run it, for limits per engine. Empty: none apply.
+   *
+   * @generated from field: string engine = 10;
+   */
+  engine: string;
 };
 
 /**
@@ -112,11 +119,11 @@ export type ReserveResponse = Message<"mesh.quota.v1.ReserveResponse"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * held_completion_tokens is how much of max_completion_tokens is held; more must be asked for by Extend.
+   * covered_completion_tokens is how many completion tokens may be produced; more must be asked for by Extend.
    *
-   * @generated from field: uint32 held_completion_tokens = 2;
+   * @generated from field: uint32 covered_completion_tokens = 2;
    */
-  heldCompletionTokens: number;
+  coveredCompletionTokens: number;
 
   /**
    * limits is the state of every limit that applies, this request counted.
@@ -134,45 +141,17 @@ export const ReserveResponseSchema: GenMessage<ReserveResponse> = /*@__PURE__*/
   messageDesc(file_mesh_quota_v1_quota_service, 1);
 
 /**
- * ExtendRequest reports progress on a lease.
+ * ExtendRequest reports progress on leases.
  *
  * @generated from message mesh.quota.v1.ExtendRequest
  */
 export type ExtendRequest = Message<"mesh.quota.v1.ExtendRequest"> & {
   /**
-   * operation_id makes the call idempotent.
+   * leases is a report for each, at most one per lease.
    *
-   * @generated from field: string operation_id = 1;
+   * @generated from field: repeated mesh.quota.v1.LeaseProgress leases = 1;
    */
-  operationId: string;
-
-  /**
-   * reservation_id names the lease.
-   *
-   * @generated from field: string reservation_id = 2;
-   */
-  reservationId: string;
-
-  /**
-   * prompt_tokens is the exact length of the prompt, once known. Unset: unchanged.
-   *
-   * @generated from field: optional uint32 prompt_tokens = 3;
-   */
-  promptTokens?: number | undefined;
-
-  /**
-   * completion_tokens is what left the engine so far.
-   *
-   * @generated from field: uint32 completion_tokens = 4;
-   */
-  completionTokens: number;
-
-  /**
-   * more_completion_tokens is how many tokens to hold beyond what is held. 0: none.
-   *
-   * @generated from field: uint32 more_completion_tokens = 5;
-   */
-  moreCompletionTokens: number;
+  leases: LeaseProgress[];
 };
 
 /**
@@ -183,24 +162,60 @@ export const ExtendRequestSchema: GenMessage<ExtendRequest> = /*@__PURE__*/
   messageDesc(file_mesh_quota_v1_quota_service, 2);
 
 /**
- * ExtendResponse is the lease after an Extend.
+ * LeaseProgress is how far a generation is.
+ *
+ * @generated from message mesh.quota.v1.LeaseProgress
+ */
+export type LeaseProgress = Message<"mesh.quota.v1.LeaseProgress"> & {
+  /**
+   * reservation_id names the lease.
+   *
+   * @generated from field: string reservation_id = 1;
+   */
+  reservationId: string;
+
+  /**
+   * prompt_tokens is the exact length of the prompt, once known. Unset: unchanged.
+   *
+   * @generated from field: optional uint32 prompt_tokens = 2;
+   */
+  promptTokens?: number | undefined;
+
+  /**
+   * completion_tokens is what left the engine so far.
+   *
+   * @generated from field: uint32 completion_tokens = 3;
+   */
+  completionTokens: number;
+
+  /**
+   * wanted_completion_tokens is how many tokens the lease should cover in all, those that are reported included; at most
+   * the reservation's max_completion_tokens. What is covered never shrinks. 0: no more.
+   *
+   * @generated from field: uint32 wanted_completion_tokens = 4;
+   */
+  wantedCompletionTokens: number;
+};
+
+/**
+ * Describes the message mesh.quota.v1.LeaseProgress.
+ * Use `create(LeaseProgressSchema)` to create a new message.
+ */
+export const LeaseProgressSchema: GenMessage<LeaseProgress> = /*@__PURE__*/
+  messageDesc(file_mesh_quota_v1_quota_service, 3);
+
+/**
+ * ExtendResponse is the leases after an Extend.
  *
  * @generated from message mesh.quota.v1.ExtendResponse
  */
 export type ExtendResponse = Message<"mesh.quota.v1.ExtendResponse"> & {
   /**
-   * expires_at is when the lease ends unless it is extended again.
+   * leases has one entry per report, in the same order.
    *
-   * @generated from field: google.protobuf.Timestamp expires_at = 1;
+   * @generated from field: repeated mesh.quota.v1.LeaseExtension leases = 1;
    */
-  expiresAt?: Timestamp | undefined;
-
-  /**
-   * held_completion_tokens is how many tokens beyond completion_tokens are held.
-   *
-   * @generated from field: uint32 held_completion_tokens = 2;
-   */
-  heldCompletionTokens: number;
+  leases: LeaseExtension[];
 };
 
 /**
@@ -208,7 +223,50 @@ export type ExtendResponse = Message<"mesh.quota.v1.ExtendResponse"> & {
  * Use `create(ExtendResponseSchema)` to create a new message.
  */
 export const ExtendResponseSchema: GenMessage<ExtendResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 3);
+  messageDesc(file_mesh_quota_v1_quota_service, 4);
+
+/**
+ * LeaseExtension is one lease after a report.
+ *
+ * @generated from message mesh.quota.v1.LeaseExtension
+ */
+export type LeaseExtension = Message<"mesh.quota.v1.LeaseExtension"> & {
+  /**
+   * reservation_id names the lease.
+   *
+   * @generated from field: string reservation_id = 1;
+   */
+  reservationId: string;
+
+  /**
+   * standing is whether it is still held.
+   *
+   * @generated from field: mesh.quota.v1.LeaseStanding standing = 2;
+   */
+  standing: LeaseStanding;
+
+  /**
+   * expires_at is when the lease ends unless it is extended again. Unset: it is not held.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 3;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * covered_completion_tokens is how many completion tokens may be produced in all. Less than was wanted: a limit has no
+   * more; the generation ends there with QUOTA_EXHAUSTED unless a later Extend gets more.
+   *
+   * @generated from field: uint32 covered_completion_tokens = 4;
+   */
+  coveredCompletionTokens: number;
+};
+
+/**
+ * Describes the message mesh.quota.v1.LeaseExtension.
+ * Use `create(LeaseExtensionSchema)` to create a new message.
+ */
+export const LeaseExtensionSchema: GenMessage<LeaseExtension> = /*@__PURE__*/
+  messageDesc(file_mesh_quota_v1_quota_service, 5);
 
 /**
  * SettleRequest ends a lease with what was used.
@@ -257,7 +315,7 @@ export type SettleRequest = Message<"mesh.quota.v1.SettleRequest"> & {
  * Use `create(SettleRequestSchema)` to create a new message.
  */
 export const SettleRequestSchema: GenMessage<SettleRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 4);
+  messageDesc(file_mesh_quota_v1_quota_service, 6);
 
 /**
  * SettleResponse is the bill.
@@ -278,7 +336,7 @@ export type SettleResponse = Message<"mesh.quota.v1.SettleResponse"> & {
  * Use `create(SettleResponseSchema)` to create a new message.
  */
 export const SettleResponseSchema: GenMessage<SettleResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 5);
+  messageDesc(file_mesh_quota_v1_quota_service, 7);
 
 /**
  * ReleaseRequest returns a lease unused.
@@ -306,7 +364,7 @@ export type ReleaseRequest = Message<"mesh.quota.v1.ReleaseRequest"> & {
  * Use `create(ReleaseRequestSchema)` to create a new message.
  */
 export const ReleaseRequestSchema: GenMessage<ReleaseRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 6);
+  messageDesc(file_mesh_quota_v1_quota_service, 8);
 
 /**
  * ReleaseResponse confirms a release.
@@ -321,7 +379,7 @@ export type ReleaseResponse = Message<"mesh.quota.v1.ReleaseResponse"> & {
  * Use `create(ReleaseResponseSchema)` to create a new message.
  */
 export const ReleaseResponseSchema: GenMessage<ReleaseResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 7);
+  messageDesc(file_mesh_quota_v1_quota_service, 9);
 
 /**
  * GetLimitsRequest asks for limits.
@@ -342,7 +400,7 @@ export type GetLimitsRequest = Message<"mesh.quota.v1.GetLimitsRequest"> & {
  * Use `create(GetLimitsRequestSchema)` to create a new message.
  */
 export const GetLimitsRequestSchema: GenMessage<GetLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 8);
+  messageDesc(file_mesh_quota_v1_quota_service, 10);
 
 /**
  * GetLimitsResponse is the state of limits.
@@ -363,7 +421,7 @@ export type GetLimitsResponse = Message<"mesh.quota.v1.GetLimitsResponse"> & {
  * Use `create(GetLimitsResponseSchema)` to create a new message.
  */
 export const GetLimitsResponseSchema: GenMessage<GetLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 9);
+  messageDesc(file_mesh_quota_v1_quota_service, 11);
 
 /**
  * SetLimitsRequest replaces limits.
@@ -398,7 +456,7 @@ export type SetLimitsRequest = Message<"mesh.quota.v1.SetLimitsRequest"> & {
  * Use `create(SetLimitsRequestSchema)` to create a new message.
  */
 export const SetLimitsRequestSchema: GenMessage<SetLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 10);
+  messageDesc(file_mesh_quota_v1_quota_service, 12);
 
 /**
  * SetLimitsResponse is what applies now.
@@ -419,7 +477,7 @@ export type SetLimitsResponse = Message<"mesh.quota.v1.SetLimitsResponse"> & {
  * Use `create(SetLimitsResponseSchema)` to create a new message.
  */
 export const SetLimitsResponseSchema: GenMessage<SetLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 11);
+  messageDesc(file_mesh_quota_v1_quota_service, 13);
 
 /**
  * GetUsageRequest asks for sums of the usage ledger.
@@ -461,7 +519,7 @@ export type GetUsageRequest = Message<"mesh.quota.v1.GetUsageRequest"> & {
  * Use `create(GetUsageRequestSchema)` to create a new message.
  */
 export const GetUsageRequestSchema: GenMessage<GetUsageRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 12);
+  messageDesc(file_mesh_quota_v1_quota_service, 14);
 
 /**
  * GetUsageResponse is sums of the usage ledger.
@@ -482,7 +540,7 @@ export type GetUsageResponse = Message<"mesh.quota.v1.GetUsageResponse"> & {
  * Use `create(GetUsageResponseSchema)` to create a new message.
  */
 export const GetUsageResponseSchema: GenMessage<GetUsageResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 13);
+  messageDesc(file_mesh_quota_v1_quota_service, 15);
 
 /**
  * UsageRow is the sum of one group.
@@ -552,7 +610,7 @@ export type UsageRow = Message<"mesh.quota.v1.UsageRow"> & {
  * Use `create(UsageRowSchema)` to create a new message.
  */
 export const UsageRowSchema: GenMessage<UsageRow> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 14);
+  messageDesc(file_mesh_quota_v1_quota_service, 16);
 
 /**
  * ListReservationsRequest asks for held leases.
@@ -580,7 +638,7 @@ export type ListReservationsRequest = Message<"mesh.quota.v1.ListReservationsReq
  * Use `create(ListReservationsRequestSchema)` to create a new message.
  */
 export const ListReservationsRequestSchema: GenMessage<ListReservationsRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 15);
+  messageDesc(file_mesh_quota_v1_quota_service, 17);
 
 /**
  * ListReservationsResponse is a page of held leases.
@@ -608,7 +666,7 @@ export type ListReservationsResponse = Message<"mesh.quota.v1.ListReservationsRe
  * Use `create(ListReservationsResponseSchema)` to create a new message.
  */
 export const ListReservationsResponseSchema: GenMessage<ListReservationsResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 16);
+  messageDesc(file_mesh_quota_v1_quota_service, 18);
 
 /**
  * Reservation is a lease that is held.
@@ -671,7 +729,7 @@ export type Reservation = Message<"mesh.quota.v1.Reservation"> & {
  * Use `create(ReservationSchema)` to create a new message.
  */
 export const ReservationSchema: GenMessage<Reservation> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 17);
+  messageDesc(file_mesh_quota_v1_quota_service, 19);
 
 /**
  * ExplainLimitsRequest describes a call that is not made.
@@ -713,7 +771,7 @@ export type ExplainLimitsRequest = Message<"mesh.quota.v1.ExplainLimitsRequest">
  * Use `create(ExplainLimitsRequestSchema)` to create a new message.
  */
 export const ExplainLimitsRequestSchema: GenMessage<ExplainLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 18);
+  messageDesc(file_mesh_quota_v1_quota_service, 20);
 
 /**
  * ExplainLimitsResponse tells what Reserve would do.
@@ -755,7 +813,55 @@ export type ExplainLimitsResponse = Message<"mesh.quota.v1.ExplainLimitsResponse
  * Use `create(ExplainLimitsResponseSchema)` to create a new message.
  */
 export const ExplainLimitsResponseSchema: GenMessage<ExplainLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_quota_v1_quota_service, 19);
+  messageDesc(file_mesh_quota_v1_quota_service, 21);
+
+/**
+ * LeaseStanding says whether a lease is still held.
+ *
+ * @generated from enum mesh.quota.v1.LeaseStanding
+ */
+export const LeaseStanding = {
+  /**
+   * LEASE_STANDING_UNSPECIFIED is invalid.
+   *
+   * @generated from enum value: LEASE_STANDING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * LEASE_STANDING_HELD: the report was taken.
+   *
+   * @generated from enum value: LEASE_STANDING_HELD = 1;
+   */
+  HELD: 1,
+
+  /**
+   * LEASE_STANDING_ENDED: settled, released or expired; the generation must stop and be settled.
+   *
+   * @generated from enum value: LEASE_STANDING_ENDED = 2;
+   */
+  ENDED: 2,
+
+  /**
+   * LEASE_STANDING_UNKNOWN: never reserved; the generation must stop.
+   *
+   * @generated from enum value: LEASE_STANDING_UNKNOWN = 3;
+   */
+  UNKNOWN: 3,
+} as const;
+
+/**
+ * LeaseStanding says whether a lease is still held.
+ *
+ * @generated from enum mesh.quota.v1.LeaseStanding
+ */
+export type LeaseStanding = (typeof LeaseStanding)[keyof typeof LeaseStanding] | UnknownEnum;
+
+/**
+ * Describes the enum mesh.quota.v1.LeaseStanding.
+ */
+export const LeaseStandingSchema: GenEnum<LeaseStanding> = /*@__PURE__*/
+  enumDesc(file_mesh_quota_v1_quota_service, 0);
 
 /**
  * UsageGrouping is a column of the usage ledger.
@@ -817,7 +923,7 @@ export type UsageGrouping = (typeof UsageGrouping)[keyof typeof UsageGrouping] |
  * Describes the enum mesh.quota.v1.UsageGrouping.
  */
 export const UsageGroupingSchema: GenEnum<UsageGrouping> = /*@__PURE__*/
-  enumDesc(file_mesh_quota_v1_quota_service, 0);
+  enumDesc(file_mesh_quota_v1_quota_service, 1);
 
 /**
  * QuotaService admits work before it costs GPU time. Every call that changes something is idempotent by its
@@ -831,7 +937,9 @@ export const QuotaService: GenService<{
    *
    * Errors:
    *   RESOURCE_EXHAUSTED / RATE_LIMIT_EXCEEDED – a limit is reached; nothing was taken – wait RetryInfo.retry_delay.
-   *   RESOURCE_EXHAUSTED / TOKEN_BUDGET_SPENT – a day's or month's budget is spent – wait until it renews.
+   *   RESOURCE_EXHAUSTED / TOKEN_BUDGET_SPENT – a day's or month's budget is spent, or the request asks for more than a limit
+   *     ever allows – wait until it renews, or ask for less.
+   *   FAILED_PRECONDITION / RESERVATION_ENDED – a repetition after the lease of this operation ended – do not retry.
    *   PERMISSION_DENIED / PEER_ONLY – the caller is no process of the mesh.
    *   UNAVAILABLE / STORE_UNAVAILABLE – outcome unknown – retry with the same operation_id.
    *
@@ -843,13 +951,13 @@ export const QuotaService: GenService<{
     output: typeof ReserveResponseSchema;
   },
   /**
-   * Extend reports progress, draws the lease down and asks for more time or tokens. For peers.
+   * Extend reports the progress of running generations, renews their leases, and asks for more tokens, for many leases in
+   * one call. All figures are totals, so a repeated, late or lost report changes nothing. What was reported is used from
+   * then on and no longer held. Each lease has an answer of its own. For peers.
    *
    * Errors:
-   *   RESOURCE_EXHAUSTED / TOKEN_BUDGET_SPENT – no more can be had – end the stream with QUOTA_EXHAUSTED.
-   *   NOT_FOUND / RESERVATION_NOT_FOUND – never reserved – stop.
-   *   FAILED_PRECONDITION / RESERVATION_ENDED – settled, released or expired – stop.
-   *   UNAVAILABLE / STORE_UNAVAILABLE – go on within what the lease holds, retry.
+   *   PERMISSION_DENIED / PEER_ONLY – the caller is no process of the mesh.
+   *   UNAVAILABLE / STORE_UNAVAILABLE – outcome unknown – go on within what the leases cover, report again.
    *
    * @generated from rpc mesh.quota.v1.QuotaService.Extend
    */
@@ -860,11 +968,12 @@ export const QuotaService: GenService<{
   },
   /**
    * Settle ends a lease with the tokens that left the engine and returns the rest. A second settlement with the same
-   * figures is answered as the first. For peers.
+   * figures is answered as the first. A lease that expired, because its owner could not reach the store in time, may still
+   * be settled for 10 minutes: the usage ledger gets the exact figures, limits get what still fits into them. For peers.
    *
    * Errors:
-   *   NOT_FOUND / RESERVATION_NOT_FOUND – never reserved – do not retry.
-   *   FAILED_PRECONDITION / RESERVATION_ENDED – released, expired, or settled with other figures – do not retry.
+   *   NOT_FOUND / RESERVATION_NOT_FOUND – never reserved, or ended long ago – do not retry.
+   *   FAILED_PRECONDITION / RESERVATION_ENDED – released, or settled with other figures – do not retry.
    *   UNAVAILABLE / STORE_UNAVAILABLE – outcome unknown – retry with the same operation_id.
    *
    * @generated from rpc mesh.quota.v1.QuotaService.Settle
