@@ -84,9 +84,11 @@ export function maximumOf(rule: Rule): number {
 
 /**
  * The state after a change. What is held is changed first; of what is spent counts at most what there is room for, so that
- * no correction after the fact ever puts a limit over its maximum.
+ * no correction after the fact ever puts a limit over its maximum. Where nothing changes it is the same object: such a state
+ * is not written, in all stores alike, or a clock that goes back would make them differ.
  */
 export function changed(rule: Rule, state: LimitState, change: Change): LimitState {
+  if (change.spent === 0 && change.held === 0) return state;
   const next = { ...state, held: Math.max(0, state.held + change.held) };
   const spent = Math.min(change.spent, roomIn(rule, next));
   if (spent <= 0) return next;
@@ -102,7 +104,7 @@ export function changed(rule: Rule, state: LimitState, change: Change): LimitSta
   }
 }
 
-/** The state after something that was spent at `spentAtMs` was given back. Where it no longer counts nothing changes. */
+/** The state after something that was spent at `spentAtMs` was given back; the same object where it no longer counts. */
 export function givenBack(rule: Rule, state: LimitState, amount: number, spentAtMs: number): LimitState {
   switch (state.kind) {
     case 'window':

@@ -105,6 +105,31 @@ export function ended(figures: Figures, state: 'settled' | 'released' | 'expired
   return { ...figures, ...used, state, isCounted: figures.isCounted && state !== 'released' };
 }
 
+/** A lease as far as it is remembered: one that ended RETENTION_MS ago is not, whether the sweeper has come by or not. */
+export function remembered<L extends Lease>(lease: L | undefined, nowMs: number): L | undefined {
+  const isForgotten = lease && lease.state !== 'held' && nowMs >= lease.endedAtMs + RETENTION_MS;
+  return isForgotten ? undefined : lease;
+}
+
+/**
+ * What a report comes to; undefined: it is taken. One that comes after the expiry and before the sweeper renews the lease:
+ * all that it held is still held, and after an outage of the store running work goes on.
+ */
+export function extending(lease: Lease | undefined): Extract<Ending, { readonly kind: 'ended' | 'unknown' }> | undefined {
+  if (!lease) return { kind: 'unknown' };
+  return lease.state === 'held' ? undefined : { kind: 'ended', state: lease.state };
+}
+
+/** What a lease adds to the usage ledger when it ends: nothing was written for it before, or what it had when it expired. */
+export function billOf(from: Figures, to: Figures): Consumption & { readonly requests: number } {
+  const isLate = from.state === 'expired';
+  return {
+    requests: isLate ? 0 : 1,
+    promptTokens: (to.promptTokens ?? 0) - (isLate ? (from.promptTokens ?? 0) : 0),
+    completionTokens: to.completionTokens - (isLate ? from.completionTokens : 0),
+  };
+}
+
 /** What Settle comes to. A lease that expired while its owner could not reach the store is settled late. */
 export function settling(lease: Lease | undefined, used: Consumption): Ending {
   if (lease?.state === 'expired') return { kind: 'end' };
