@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Store } from '../shared/store/store.ts';
-import type { QuotaConfig } from './config.ts';
-import { createLimits, type Limits } from './limits.ts';
+import { type QuotaConfig, tierNames } from './config.ts';
+import { CurrentLimits } from './current-limits.ts';
 import type { QuotaStore } from './store/quota-store.ts';
 import { createRedisQuotaStore } from './store/redis-quota-store.ts';
 import { createSqliteQuotaStore } from './store/sqlite-quota-store.ts';
@@ -17,8 +17,14 @@ export interface QuotaResources {
 
 /** The quota of this process. */
 export interface QuotaContext {
-  readonly limits: Limits;
+  readonly limits: CurrentLimits;
   readonly store: QuotaStore;
+  /** The names of all tiers. */
+  readonly tiers: ReadonlySet<string>;
+  /** How many completion tokens a reservation covers at most. */
+  readonly reserveWindowTokens: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   /** Stops sweeping and waits for a sweep that is under way. */
   close(): Promise<void>;
 }
@@ -32,12 +38,21 @@ const SWEEP_EVERY_MS = 1_000;
  * @throws ConfigError when the store was written by a newer version.
  */
 export function createQuotaContext(config: QuotaConfig, resources: QuotaResources): QuotaContext {
+  const { now, log } = resources;
+  const usageDays = config.usage_retention_days;
   const store =
     resources.store.kind === 'sqlite'
-      ? createSqliteQuotaStore(resources.store, resources.now)
-      : createRedisQuotaStore(resources.store);
-  const stopSweeping = sweepRegularly(store, resources.log);
-  return { limits: createLimits(config), store, close: stopSweeping };
+      ? createSqliteQuotaStore(resources.store, { now, usageDays })
+      : createRedisQuotaStore(resources.store, { usageDays });
+  const stopSweeping = sweepRegularly(store, log);
+  return {
+    limits: new CurrentLimits(config, store),
+    store,
+    tiers: tierNames(config),
+    reserveWindowTokens: config.reserve_window_tokens,
+    now,
+    close: stopSweeping,
+  };
 }
 
 function sweepRegularly(store: QuotaStore, log: Logger): () => Promise<void> {

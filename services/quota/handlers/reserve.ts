@@ -1,45 +1,72 @@
 import { create } from '@bufbuild/protobuf';
-import { durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { MethodImpl } from '@connectrpc/connect';
 import {
   type QuotaService,
   type ReserveRequest,
   ReserveResponseSchema,
 } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
-import { invalidField } from '../../shared/errors/mesh-error.ts';
+import { invalidField, MeshError } from '../../shared/errors/mesh-error.ts';
 import type { QuotaContext } from '../context.ts';
-import { DEFAULT_HOLD_MS, MAX_HOLD_MS } from '../lease.ts';
-import { limitState } from '../limits.ts';
+import { holdMs } from '../hold.ts';
+import { limitState } from '../limit-message.ts';
+import type { AppliedLimit } from '../limits.ts';
 import { refusal } from '../refusal.ts';
+import type { Reserved } from '../store/quota-store.ts';
+import { reservationEnded } from './ending.ts';
+
+/** How often limits may change under a reservation before it is given up. */
+const MAX_ATTEMPTS = 5;
 
 /** Takes from all limits of the caller, or from none. */
 export function reserve(context: QuotaContext): MethodImpl<typeof QuotaService.method.reserve> {
   return async (request) => {
-    const { principal, reservationId, operationId, model } = request;
-    if (!principal) throw invalidField('principal', 'is missing');
-    const limits = context.limits.of(principal);
-    const answer = await context.store.reserve({
-      reservationId,
-      operationId,
-      holder: principal,
-      model,
-      limits,
-      isCounted: request.requestAlreadyCounted,
-      holdMs: holdMs(request),
-    });
-    if (answer.kind === 'taken') throw invalidField('reservation_id', 'is in use by another operation');
-    if (answer.kind === 'refused') throw refusal(limits, answer.statuses);
-    return create(ReserveResponseSchema, {
-      expiresAt: timestampFromMs(answer.expiresAtMs),
-      heldCompletionTokens: request.maxCompletionTokens,
-      limits: answer.statuses.flatMap((status, i) => (limits[i] ? [limitState(limits[i].limit, status)] : [])),
-    });
+    const { limits, reserved } = await reserveWithLatest(context, request);
+    switch (reserved.kind) {
+      case 'admitted':
+        return create(ReserveResponseSchema, {
+          expiresAt: timestampFromMs(reserved.expiresAtMs),
+          coveredCompletionTokens: reserved.coveredTokens,
+          limits: reserved.statuses.flatMap((status, i) => (limits[i] ? [limitState(limits[i].limit, status)] : [])),
+        });
+      case 'refused':
+        throw refusal(limits, reserved.statuses);
+      case 'taken':
+        throw invalidField('reservation_id', 'is in use by another operation');
+      case 'ended':
+        throw reservationEnded(request.reservationId, reserved.state);
+      case 'stale':
+        throw new MeshError('CONFLICT', 'The limits change faster than they can be read. Try again.', {
+          metadata: { kind: 'limits', id: '' },
+        });
+    }
   };
 }
 
-function holdMs({ holdFor }: ReserveRequest): number {
-  if (!holdFor) return DEFAULT_HOLD_MS;
-  const ms = Math.round(durationMs(holdFor));
-  if (ms < 1 || ms > MAX_HOLD_MS) throw invalidField('hold_for', 'must be more than 0 and at most 24 hours');
-  return ms;
+/** The store knows whether the limits that we know are the latest; where not, they are read and it is asked again. */
+async function reserveWithLatest(
+  context: QuotaContext,
+  request: ReserveRequest,
+): Promise<{ limits: readonly AppliedLimit[]; reserved: Reserved }> {
+  const { principal, maxCompletionTokens } = request;
+  if (!principal) throw invalidField('principal', 'is missing');
+  let current = context.limits.latest;
+  for (let attempt = 1; ; attempt += 1) {
+    const limits = current.of({ ...request, principal });
+    const reserved = await context.store.reserve({
+      reservationId: request.reservationId,
+      operationId: request.operationId,
+      holder: principal,
+      model: request.model,
+      limits,
+      limitsVersion: current.version,
+      isCounted: !request.requestAlreadyCounted,
+      promptBound: request.promptTokens,
+      maxCompletionTokens,
+      coveredTokens: Math.min(maxCompletionTokens, context.reserveWindowTokens),
+      holdMs: holdMs(request.holdFor),
+    });
+    if (reserved.kind !== 'stale' || attempt === MAX_ATTEMPTS) return { limits, reserved };
+    current = await context.limits.reload();
+  }
 }
