@@ -11,7 +11,7 @@ import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
 import { RouterService } from '../gen/mesh/router/v1/router_service_pb.ts';
 import { TasksService } from '../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { authorizationTable } from './auth/authorization-table.ts';
-import { createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
+import { type AuthContext, createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
 import { authRoutes } from './auth/routes.ts';
 import { type Config, isLoopbackHost, SHIPPED_NAME } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
@@ -25,6 +25,7 @@ import { withLocalModels } from './inference/weights/local-models.ts';
 import type { Terminal } from './inference/weights/progress.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
+import { namedSubjects } from './quota/named-subjects.ts';
 import { quotaRoutes } from './quota/routes.ts';
 import { createRouterContext, type RouterContext } from './router/context.ts';
 import { fleetRoutes, routerRoutes } from './router/routes.ts';
@@ -34,6 +35,7 @@ import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
 import { createPrincipals, type Principals } from './shared/interceptors/principals.ts';
 import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
+import { ConfigError } from './shared/lifecycle/config-source.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
 import { closeStore, openStore, pingStore, type Store } from './shared/store/store.ts';
@@ -222,11 +224,22 @@ async function addAuth({ config, resources, closer, local }: Parts, store: Store
   const context = createAuthContext(config.auth, parts);
   closer.add('auth', () => context.close());
   if (!isLoopbackHost(config.server.host) && !config.auth.allow_weak_keys) await requireStrongKeys(context);
+  await requireLimitedCallers(config, context);
   local.set('auth', [authRoutes(context)]);
   const adminKeyPath = join(dataDir, 'admin.key');
   const created = await ensureAdminKey(context);
   if (created) writeSecret(adminKeyPath, created.secret);
   return created || existsSync(adminKeyPath) ? adminKeyPath : undefined;
+}
+
+/** A limit of somebody who is not there matches nothing. Who exists only the store knows. */
+async function requireLimitedCallers({ quota }: Config, { knowsSubject }: AuthContext): Promise<void> {
+  for (const { scope, subject, path } of namedSubjects(quota)) {
+    if (scope === 'model' || scope === 'engine' || (await knowsSubject(scope, subject))) continue;
+    throw new ConfigError(
+      `${path.join('.')}: there is no ${scope} '${subject}', so this limit matches nothing; make it first, or set its limits with QuotaService.SetLimits`,
+    );
+  }
 }
 
 function addQuota({ config, resources, closer, local }: Parts, store: Store): void {

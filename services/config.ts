@@ -11,6 +11,7 @@ import { LATER_VARIABLES } from './inference/engines/model-entry.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
+import { namedSubjects } from './quota/named-subjects.ts';
 import { routerConfigSchema } from './router/config.ts';
 import { isAddressRange } from './shared/interceptors/client-ip.ts';
 import { ConfigError, parseConfigFile, type Source, validate } from './shared/lifecycle/config-source.ts';
@@ -168,6 +169,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   requirePossible(config);
   requireTiers(config, source);
   requireModels(config, source);
+  requireLimitedModels(config, source);
   return Object.freeze(config);
 }
 
@@ -308,14 +310,8 @@ function requireStore(config: Config): void {
 function requireModels(config: Config, source: Source): void {
   const { model } = config;
   if (model !== undefined && model !== 'none') requireModelForm(model);
-  const entries = config.inference.models;
-  // Models of other processes, the id of a server that is asked for it, and the file that a hub has are known only later.
-  if (!config.roles.has('router') || !config.roles.has('inference')) return;
-  if (entries.length === 0 || [...entries.map((entry) => entry.model), model ?? ''].some(isKnownLater)) return;
-  const known = new Set(
-    entries.flatMap((entry) => [entry.name, entry.model ?? '', basename(entry.model ?? '', '.gguf')]),
-  );
-  if (model !== undefined && model !== 'none') known.add(SHIPPED_NAME).add(basename(model, '.gguf'));
+  const known = knownModels(config);
+  if (!known || config.inference.models.length === 0) return;
   const { default_model: defaultModel, aliases } = config.router;
   const named = Object.entries(aliases).map(([alias, target]) => ({ path: ['router', 'aliases', alias], target }));
   if (defaultModel !== undefined) named.push({ path: ['router', 'default_model'], target: defaultModel });
@@ -323,6 +319,36 @@ function requireModels(config: Config, source: Source): void {
     if (known.has(target)) continue;
     if (path[1] === 'default_model' && Object.hasOwn(aliases, target)) continue;
     throw new ConfigError(`${source.origin(path)}: ${path.join('.')}: no configured model serves '${target}'`);
+  }
+}
+
+/** The names and ids of the models that this process serves; undefined: some are known only later, or elsewhere. */
+function knownModels({ roles, inference, model }: Config): Set<string> | undefined {
+  const entries = inference.models;
+  // Models of other processes, the id of a server that is asked for it, and the file that a hub has are known only later.
+  if (!roles.has('router') || !roles.has('inference')) return undefined;
+  if (entries.length === 0 && model === undefined) return undefined;
+  if ([...entries.map((entry) => entry.model), model ?? ''].some(isKnownLater)) return undefined;
+  const known = new Set(
+    entries.flatMap((entry) => [entry.name, entry.model ?? '', basename(entry.model ?? '', '.gguf')]),
+  );
+  if (model !== undefined && model !== 'none') known.add(SHIPPED_NAME).add(basename(model, '.gguf'));
+  return known;
+}
+
+/** A limit of a model or an engine that is not there matches nothing. */
+function requireLimitedModels(config: Config, source: Source): void {
+  const models = knownModels(config);
+  const engines = new Set([SHIPPED_NAME, ...config.inference.models.map(({ name }) => name)]);
+  for (const { scope, subject, path } of namedSubjects(config.quota)) {
+    const isUnknown =
+      scope === 'model'
+        ? models && !models.has(subject) && !Object.hasOwn(config.router.aliases, subject)
+        : scope === 'engine' && config.roles.has('inference') && !engines.has(subject);
+    if (!isUnknown) continue;
+    throw new ConfigError(
+      `${source.origin(path)}: ${path.join('.')}: there is no ${scope} '${subject}', so this limit matches nothing`,
+    );
   }
 }
 

@@ -13,6 +13,7 @@ import { createKeyImport, type KeyImport } from './key-import.ts';
 import { createKeyLifecycle, type KeyLifecycle } from './key-lifecycle.ts';
 import { createKeyService, type KeyService } from './key-service.ts';
 import { isWeakKey } from './key-strength.ts';
+import { createKnowsSubject, type KnowsSubject } from './known-subjects.ts';
 import { createVerifyLogin, type VerifyLogin } from './login.ts';
 import { createLoginLimit } from './login-limit.ts';
 import { createOrganizationService, type OrganizationService } from './organization-service.ts';
@@ -61,6 +62,7 @@ export interface AuthContext {
   readonly verifyLogin: VerifyLogin;
   readonly tokens: TokenService;
   readonly signingKeys: SigningKeys;
+  readonly knowsSubject: KnowsSubject;
   /** What reaches every cache of verified principals. */
   readonly revocations: Revocations;
   /** Ends the watches of revocations. */
@@ -114,6 +116,11 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     verifyLogin,
     tokens,
     signingKeys,
+    knowsSubject: createKnowsSubject({
+      configured: configuredPrincipals.values(),
+      organizationIds: [...configured.keys(), ...config.users.map(({ organization }) => organization)],
+      ...{ keys, users, directory, organizations: organizationStore },
+    }),
     revocations,
     close: async () => revocations.close(),
   };
