@@ -16,7 +16,11 @@ import * as window from './window-budget.ts';
 export type Rule = window.WindowRule | calendar.CalendarRule | bucket.BucketRule | concurrency.ConcurrencyRule;
 
 /** What is kept for one rule and one subject. */
-export type LimitState = window.WindowState | calendar.CalendarState | bucket.BucketState | concurrency.ConcurrencyState;
+export type LimitState =
+  | window.WindowState
+  | calendar.CalendarState
+  | bucket.BucketState
+  | concurrency.ConcurrencyState;
 
 /** How full a limit is. */
 export interface LimitStatus {

@@ -1,24 +1,60 @@
-import { type LimitState, STEPS } from '../budget.ts';
+import type { LimitState } from '../budget.ts';
 
-/** A state as bytes: a bucket is two doubles, a window one double and the counts. Little-endian, as Node's platforms are. */
+/**
+ * A state as bytes, little-endian, as Node's platforms are: doubles, the first of which says which kind it is; of a window
+ * the counts follow, 4 bytes each, without the zeros at their end.
+ */
 export function encodeState(state: LimitState): Uint8Array {
-  if (state.kind === 'bucket') {
-    return new Uint8Array(Float64Array.of(state.level, state.updatedAtMs).buffer);
+  switch (state.kind) {
+    case 'window':
+      return encodeWindow(state);
+    case 'calendar':
+      return doubles(CALENDAR, state.held, state.period, state.spent);
+    case 'bucket':
+      return doubles(BUCKET, state.held, state.level, state.updatedAtMs);
+    case 'concurrency':
+      return doubles(CONCURRENCY, state.held);
   }
-  const bytes = new Uint8Array(8 + 4 * STEPS);
-  new Float64Array(bytes.buffer, 0, 1)[0] = state.newestStep;
-  new Uint32Array(bytes.buffer, 8).set(state.counts);
-  return bytes;
 }
 
 /** The reverse of encodeState. */
 export function decodeState(bytes: Uint8Array): LimitState {
   // Numbers must lie at multiples of their size; what the driver hands out may not.
-  const { buffer } = bytes.byteOffset === 0 ? bytes : bytes.slice();
-  if (bytes.byteLength === 16) {
-    const [level = 0, updatedAtMs = 0] = new Float64Array(buffer, 0, 2);
-    return { kind: 'bucket', level, updatedAtMs };
+  const { buffer, byteLength } = bytes.byteOffset === 0 ? bytes : bytes.slice();
+  const header = new Float64Array(buffer, 0, Math.min(HEADER_BYTES, byteLength) / 8);
+  const [kind, held = 0, first = 0, second = 0] = header;
+  switch (kind) {
+    case WINDOW: {
+      const counts = new Uint32Array(second);
+      counts.set(new Uint32Array(buffer, HEADER_BYTES, (byteLength - HEADER_BYTES) / 4));
+      return { kind: 'window', held, newestStep: first, counts };
+    }
+    case CALENDAR:
+      return { kind: 'calendar', held, period: first, spent: second };
+    case BUCKET:
+      return { kind: 'bucket', held, level: first, updatedAtMs: second };
+    case CONCURRENCY:
+      return { kind: 'concurrency', held };
+    default:
+      throw new Error(`a limit's state of unknown kind ${kind}`);
   }
-  const newestStep = new Float64Array(buffer, 0, 1)[0] ?? 0;
-  return { kind: 'window', newestStep, counts: new Uint32Array(buffer, 8, STEPS) };
+}
+
+const WINDOW = 1;
+const CALENDAR = 2;
+const BUCKET = 3;
+const CONCURRENCY = 4;
+const HEADER_BYTES = 32;
+
+function encodeWindow({ held, newestStep, counts }: Extract<LimitState, { kind: 'window' }>): Uint8Array {
+  let used = counts.length;
+  while (used > 0 && counts[used - 1] === 0) used -= 1;
+  const bytes = new Uint8Array(HEADER_BYTES + 4 * used);
+  new Float64Array(bytes.buffer, 0, 4).set([WINDOW, held, newestStep, counts.length]);
+  new Uint32Array(bytes.buffer, HEADER_BYTES).set(counts.subarray(0, used));
+  return bytes;
+}
+
+function doubles(...numbers: number[]): Uint8Array {
+  return new Uint8Array(Float64Array.from(numbers).buffer);
 }

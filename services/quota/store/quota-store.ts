@@ -2,7 +2,10 @@ import type { Progress } from '../admission.ts';
 import type { LimitStatus, Rule } from '../budget.ts';
 import type { Consumption, Ending, Unit } from '../lease.ts';
 
-/** One counter and the rule that it is held to. */
+/** For how many days the usage ledger is kept unless the configuration says otherwise. */
+export const DEFAULT_USAGE_RETENTION_DAYS = 400;
+
+/** One counter and the rule that it is held to. No two limits of one call name the same counter. */
 export interface Counted {
   readonly counter: string;
   readonly unit: Unit;
@@ -55,7 +58,7 @@ export type Reserved =
   | { readonly kind: 'taken' }
   /** This operation made the lease, and it ended since. */
   | Extract<Ending, { readonly kind: 'ended' }>
-  /** The limits of subjects changed: read them and ask again. Nothing was taken. */
+  /** The limits of subjects have another version: read them and ask again. Nothing was taken. */
   | { readonly kind: 'stale' };
 
 /** The answer to a report. */
@@ -87,7 +90,11 @@ export interface HeldLeases {
   readonly next: string | undefined;
 }
 
-/** A row of the usage ledger: what was settled on one UTC day. */
+/**
+ * A row of the usage ledger: what was settled on one UTC day. A lease that expires is settled at its last report, under the
+ * engine '' on the day on which the sweeper ends it; when it is settled late, what differs from that is added under the
+ * engine and on the day of the late settlement, without a request.
+ */
 export interface UsageEntry extends Holder, Consumption {
   /** Days since 1970-01-01. */
   readonly day: number;
@@ -109,9 +116,15 @@ export interface SubjectLimits {
  * rejects with MeshError STORE_UNAVAILABLE when the outcome is unknown.
  */
 export interface QuotaStore {
-  /** Takes from all limits or from none. */
+  /**
+   * Takes from all limits or from none. Repeated: first the lease that is known answers, with its expiry, what it covers, and
+   * its limits as they stand; then the version is compared; then the limits decide.
+   */
   reserve(reservation: Reservation): Promise<Reserved>;
-  /** Reports progress, renews the lease, and covers more completion tokens as far as every limit has room. */
+  /**
+   * Reports progress, renews the lease, and covers more completion tokens as far as every limit has room. Also after the
+   * expiry, as long as the sweeper has not come by: all of it is still held.
+   */
   extend(reservationId: string, progress: Progress, holdMs: number): Promise<Extended>;
   /** How full limits are for one who would ask for so much; takes nothing. */
   inspect(limits: readonly Counted[], demand: Demand): Promise<LimitStatus[]>;
@@ -127,6 +140,9 @@ export interface QuotaStore {
   usage(firstDay: number, lastDay: number, organizationId: string | undefined): AsyncIterable<UsageEntry>;
   /** What was set for subjects at run time. */
   subjectLimits(): Promise<SubjectLimits>;
-  /** Replaces what is set for one subject; undefined: nothing any more. Returns the new version. */
+  /**
+   * Replaces what is set for one subject; undefined: nothing any more. Returns the version after it, which stays as it was
+   * when that changes nothing.
+   */
   setSubjectLimits(subject: string, limits: string | undefined): Promise<number>;
 }

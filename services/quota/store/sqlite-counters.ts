@@ -1,22 +1,28 @@
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
-import { giveBack, type LimitState, type LimitStatus, stateAt, statusOf, take } from '../budget.ts';
+import type { Standing } from '../admission.ts';
+import { type LimitState, type Rule, stateAt, statusOf } from '../budget.ts';
 import { decodeState, encodeState } from './limit-state-codec.ts';
 import type { Counted } from './quota-store.ts';
 
-/** What was taken from one counter, for giving it back: its name and the length of its step, 0 for a bucket. */
-export type Charge = readonly [counter: string, stepMs: number];
-
-/** The counters in SQLite. Every method is part of the caller's transaction. */
+/** The counters in SQLite. What is kept is written by flush; every method is part of the caller's transaction. */
 export interface SqliteCounters {
-  /** How full each limit is. */
-  inspect(limits: readonly Counted[], nowMs: number): LimitStatus[];
-  /** Takes one request from every limit, or from none when one of them refuses. */
-  take(limits: readonly Counted[], nowMs: number): { isAdmitted: boolean; statuses: LimitStatus[] };
-  /** Gives back what was taken at `takenAtMs`. */
-  giveBack(charges: readonly Charge[], takenAtMs: number): void;
+  /** The limits as they stand at `nowMs`. */
+  standings(limits: readonly Counted[], nowMs: number): Standing[];
+  /** Keeps what came of `standings`; what is the same object as before is left alone. */
+  keep(limits: readonly Counted[], standings: readonly Standing[], states: readonly LimitState[]): void;
+  /** Writes every counter that changed, once. */
+  flush(nowMs: number): void;
+  /** Forgets all that is remembered of the file. */
+  forget(): void;
   /** Drops counters that say nothing any more among the next `limit` of all, and goes on from there the next time. */
   dropIdle(limit: number, nowMs: number): void;
 }
+
+/** Counters that are remembered from one transaction to the next, about 500 bytes each. */
+const REMEMBERED = 20_000;
+
+/** Counters outlive their use a little, so that a clock that is set back finds them. */
+const SLACK_MS = 60_000;
 
 /** Prepares the statements. */
 export function createSqliteCounters({ database }: SqliteStore): SqliteCounters {
@@ -25,49 +31,64 @@ export function createSqliteCounters({ database }: SqliteStore): SqliteCounters 
     `INSERT INTO quota_counters VALUES (?, ?, ?)
      ON CONFLICT DO UPDATE SET state = excluded.state, idle_at_ms = excluded.idle_at_ms`,
   );
-  const update = database.prepare('UPDATE quota_counters SET state = ? WHERE counter = ?');
   const lastOfNext = database.prepare(
     'SELECT counter FROM quota_counters WHERE counter > ? ORDER BY counter LIMIT 1 OFFSET ?',
   );
   const dropBetween = database.prepare(
     'DELETE FROM quota_counters WHERE counter > ? AND (? IS NULL OR counter <= ?) AND idle_at_ms <= ?',
   );
+  /** Undefined: the file has none. */
+  const remembered = new Map<string, LimitState | undefined>();
+  const changed = new Map<string, Rule>();
   let cursor = '';
 
   function kept(counter: string): LimitState | undefined {
+    const known = remembered.get(counter);
+    if (known || remembered.has(counter)) return known;
     const row = select.get(counter);
-    return row?.state instanceof Uint8Array ? decodeState(row.state) : undefined;
+    const state = row?.state instanceof Uint8Array ? decodeState(row.state) : undefined;
+    remembered.set(counter, state);
+    return state;
   }
 
-  function inspect(limits: readonly Counted[], nowMs: number): LimitStatus[] {
-    return limits.map(({ counter, rule }) => statusOf(rule, stateAt(rule, kept(counter), nowMs), nowMs));
+  function flush(nowMs: number): void {
+    for (const [counter, rule] of changed) {
+      const state = remembered.get(counter);
+      if (state) upsert.run(counter, encodeState(state), idleAtMs(rule, state, nowMs));
+    }
+    changed.clear();
+    if (remembered.size > REMEMBERED) remembered.clear();
   }
 
   return {
-    inspect,
-    take(limits, nowMs) {
-      const states = limits.map(({ counter, rule }) => stateAt(rule, kept(counter), nowMs));
-      const before = limits.map(({ rule }, i) => statusOf(rule, states[i] as LimitState, nowMs));
-      if (before.some((status) => status.retryAfterMs > 0)) return { isAdmitted: false, statuses: before };
-      const statuses = limits.map(({ counter, rule }, i) => {
-        const state = take(states[i] as LimitState);
-        const status = statusOf(rule, state, nowMs);
-        upsert.run(counter, encodeState(state), nowMs + status.resetAfterMs);
-        return status;
-      });
-      return { isAdmitted: true, statuses };
+    standings(limits, nowMs) {
+      return limits.map(({ counter, unit, rule }) => ({ unit, rule, state: stateAt(rule, kept(counter), nowMs) }));
     },
-    giveBack(charges, takenAtMs) {
-      for (const [counter, stepMs] of charges) {
-        const state = kept(counter);
-        if (state) update.run(encodeState(giveBack(state, stepMs, takenAtMs)), counter);
+    keep(limits, standings, states) {
+      for (let i = 0; i < limits.length; i += 1) {
+        const [limit, state] = [limits[i], states[i]];
+        if (!limit || !state || state === standings[i]?.state) continue;
+        remembered.set(limit.counter, state);
+        changed.set(limit.counter, limit.rule);
       }
     },
+    flush,
+    forget() {
+      remembered.clear();
+      changed.clear();
+    },
     dropIdle(limit, nowMs) {
+      flush(nowMs);
       const last = lastOfNext.get(cursor, limit - 1)?.counter;
       const end = typeof last === 'string' ? last : null;
-      dropBetween.run(cursor, end, end, nowMs);
+      if (dropBetween.run(cursor, end, end, nowMs).changes !== 0) remembered.clear();
       cursor = end ?? '';
     },
   };
+}
+
+/** From when on a counter says nothing. While something is held that is never: only the end of the work returns it. */
+function idleAtMs(rule: Rule, state: LimitState, nowMs: number): number {
+  if (state.held > 0) return Number.MAX_SAFE_INTEGER;
+  return nowMs + statusOf(rule, state, 0, nowMs).resetAfterMs + SLACK_MS;
 }
