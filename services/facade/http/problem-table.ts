@@ -44,7 +44,7 @@ export const PROBLEM_OF_REASON: Readonly<Record<Reason, ProblemRow>> = {
   ENGINE_BUSY: unavailable('server_is_overloaded'),
   QUEUE_FULL: unavailable('server_is_overloaded'),
   RATE_LIMIT_EXCEEDED: { status: 429, type: 'rate_limit_error', code: 'rate_limit_exceeded' },
-  TOKEN_BUDGET_SPENT: { status: 429, type: 'rate_limit_error', code: 'insufficient_quota', noRetry: true },
+  TOKEN_BUDGET_SPENT: { status: 429, type: 'rate_limit_error', code: 'insufficient_quota' },
   RESERVATION_NOT_FOUND: internal,
   RESERVATION_ENDED: internal,
   DEADLINE_EXCEEDED: { status: 504, type: 'server_error', code: 'timeout', text: 'Gateway timeout' },
