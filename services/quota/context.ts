@@ -42,8 +42,8 @@ export function createQuotaContext(config: QuotaConfig, resources: QuotaResource
   const usageDays = config.usage_retention_days;
   const store =
     resources.store.kind === 'sqlite'
-      ? createSqliteQuotaStore(resources.store, { now, usageDays })
-      : createRedisQuotaStore(resources.store, { usageDays });
+      ? createSqliteQuotaStore(resources.store, now, usageDays)
+      : createRedisQuotaStore(resources.store, undefined, usageDays);
   const stopSweeping = sweepRegularly(store, log);
   return {
     limits: new CurrentLimits(config, store),

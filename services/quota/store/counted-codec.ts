@@ -5,21 +5,26 @@ import type { Counted } from './quota-store.ts';
 /** Rule kinds by a letter, then the maximum: a lease keeps its limits, and there are many leases. redis-budget.ts reads it too. */
 type Entry = readonly [counter: string, unit: Unit, kind: string, ...numbers: (number | string)[]];
 
-const written = new WeakMap<readonly Counted[], string>();
+const written = new WeakMap<Counted, string>();
 
-/** Limits as text, as a lease keeps them. The text of a list that is used again is remembered. */
+/** Limits as text, as a lease keeps them. The text of a limit that is used again is remembered. */
 export function encodeCounted(limits: readonly Counted[]): string {
-  const known = written.get(limits);
-  if (known !== undefined) return known;
-  const text = JSON.stringify(limits.map(({ counter, unit, rule }): Entry => [counter, unit, ...ruleFields(rule)]));
-  written.set(limits, text);
-  return text;
+  return `[${limits.map(textOf).join()}]`;
 }
 
 /** The reverse of encodeCounted. */
 export function decodeCounted(text: string): Counted[] {
   const entries = JSON.parse(text) as Entry[];
   return entries.map(([counter, unit, kind, ...fields]) => ({ counter, unit, rule: ruleOf(kind, fields) }));
+}
+
+function textOf(limit: Counted): string {
+  const known = written.get(limit);
+  if (known !== undefined) return known;
+  const entry: Entry = [limit.counter, limit.unit, ...ruleFields(limit.rule)];
+  const text = JSON.stringify(entry);
+  written.set(limit, text);
+  return text;
 }
 
 function ruleFields(rule: Rule): [string, ...(number | string)[]] {

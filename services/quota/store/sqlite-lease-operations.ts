@@ -1,5 +1,14 @@
 import { admission, extension, outlook, type Progress, released, transition } from '../admission.ts';
-import { type Consumption, type Ending, ended, type Figures, releasing, settling } from '../lease.ts';
+import {
+  billOf,
+  type Consumption,
+  type Ending,
+  ended,
+  extending,
+  type Figures,
+  releasing,
+  settling,
+} from '../lease.ts';
 import type { Demand, Ended, Extended, Reservation, Reserved } from './quota-store.ts';
 import type { SqliteCounters } from './sqlite-counters.ts';
 import type { KeptLease, SqliteLeases } from './sqlite-leases.ts';
@@ -34,7 +43,7 @@ export function demanded({ isCounted, promptBound, maxCompletionTokens, coveredT
 export function reserve(tables: SqliteTables, reservation: Reservation, nowMs: number): Reserved {
   const { counters, leases, subjects } = tables;
   const { reservationId, operationId, holder, model, limits, holdMs } = reservation;
-  const known = leases.find(reservationId);
+  const known = leases.find(reservationId, nowMs);
   if (known) return repeated(tables, known, reservation, nowMs);
   if (reservation.limitsVersion !== subjects.version()) return { kind: 'stale' };
   const figures = demanded(reservation);
@@ -49,9 +58,10 @@ export function reserve(tables: SqliteTables, reservation: Reservation, nowMs: n
 }
 
 /** See QuotaStore.extend. */
-export function extend(tables: SqliteTables, lease: KeptLease | undefined, progress: Progress, at: Moment): Extended {
-  if (!lease) return { kind: 'unknown' };
-  if (lease.state !== 'held') return { kind: 'ended', state: lease.state };
+export function extend(tables: SqliteTables, id: string, progress: Progress, at: Moment): Extended {
+  const lease = tables.leases.find(id, at.nowMs);
+  const refusal = extending(lease);
+  if (refusal || !lease) return refusal ?? { kind: 'unknown' };
   const standings = tables.counters.standings(lease.limits, at.nowMs);
   const { figures, states } = extension(standings, lease, progress);
   tables.counters.keep(lease.limits, standings, states);
@@ -67,23 +77,18 @@ export interface Moment {
 }
 
 /** See QuotaStore.settle. */
-export function settle(tables: SqliteTables, lease: KeptLease | undefined, used: Used, nowMs: number): Ended {
+export function settle(tables: SqliteTables, id: string, used: Used, nowMs: number): Ended {
+  const lease = tables.leases.find(id, nowMs);
   const { promptTokens, completionTokens, engine } = used;
   return end(settling(lease, used), lease, nowMs, (from) => {
     const to = ended(from, 'settled', { promptTokens, completionTokens });
-    finish(tables, from, to, nowMs);
-    const isLate = from.state === 'expired';
-    bill(tables, from, nowMs, {
-      engine,
-      requests: isLate ? 0 : 1,
-      promptTokens: promptTokens - (isLate ? (from.promptTokens ?? 0) : 0),
-      completionTokens: completionTokens - (isLate ? from.completionTokens : 0),
-    });
+    finish(tables, from, to, engine, nowMs);
   });
 }
 
 /** See QuotaStore.release. */
-export function release(tables: SqliteTables, lease: KeptLease | undefined, nowMs: number): Ended {
+export function release(tables: SqliteTables, id: string, nowMs: number): Ended {
+  const lease = tables.leases.find(id, nowMs);
   return end(releasing(lease, nowMs), lease, nowMs, (from) => {
     const to = ended(from, 'released');
     const standings = tables.counters.standings(from.limits, nowMs);
@@ -94,9 +99,7 @@ export function release(tables: SqliteTables, lease: KeptLease | undefined, nowM
 
 /** Settles a lease whose time is over at its last report. */
 export function expire(tables: SqliteTables, lease: KeptLease, nowMs: number): void {
-  const { promptTokens = 0, completionTokens } = lease;
-  finish(tables, lease, ended(lease, 'expired'), nowMs);
-  bill(tables, lease, nowMs, { engine: '', requests: 1, promptTokens, completionTokens });
+  finish(tables, lease, ended(lease, 'expired'), '', nowMs);
 }
 
 /** The answer to a reservation whose lease exists. */
@@ -122,12 +125,11 @@ function end(ending: Ending, lease: KeptLease | undefined, nowMs: number, act: (
   return { kind: 'done', endedAtMs: nowMs };
 }
 
-function finish({ counters, leases }: SqliteTables, from: KeptLease, to: Figures, nowMs: number): void {
+/** Ends a lease as settled or expired and bills it. */
+function finish(tables: SqliteTables, from: KeptLease, to: Figures, engine: string, nowMs: number): void {
+  const { counters, leases, ledger } = tables;
   const standings = counters.standings(from.limits, nowMs);
   counters.keep(from.limits, standings, transition(standings, from, to));
   leases.end(from, to, nowMs);
-}
-
-function bill(tables: SqliteTables, lease: KeptLease, nowMs: number, row: Used & { readonly requests: number }): void {
-  tables.ledger.add({ day: dayOf(nowMs), ...lease.holder, model: lease.model, ...row });
+  ledger.add({ day: dayOf(nowMs), ...from.holder, model: from.model, engine, ...billOf(from, to) });
 }

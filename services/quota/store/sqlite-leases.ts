@@ -1,6 +1,6 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
-import { type Figures, type Lease, type LeaseState, RETENTION_MS } from '../lease.ts';
+import { type Figures, type Lease, type LeaseState, RETENTION_MS, remembered } from '../lease.ts';
 import { decodeCounted, encodeCounted } from './counted-codec.ts';
 import type { Counted, HeldLease, Holder } from './quota-store.ts';
 
@@ -15,7 +15,8 @@ export interface KeptLease extends Lease {
 
 /** The leases in SQLite. Every method is part of the caller's transaction. */
 export interface SqliteLeases {
-  find(reservationId: string): KeptLease | undefined;
+  /** The lease as far as it is still remembered at `nowMs`. */
+  find(reservationId: string, nowMs: number): KeptLease | undefined;
   add(lease: KeptLease): void;
   /** Keeps the figures of a lease that goes on until `expiresAtMs`. */
   renew(lease: KeptLease, figures: Figures, expiresAtMs: number): void;
@@ -37,7 +38,8 @@ const REMEMBERED = 5_000;
 export function createSqliteLeases({ database }: SqliteStore): SqliteLeases {
   const find = database.prepare('SELECT * FROM quota_leases WHERE reservation_id = ?');
   const insert = database.prepare(
-    "INSERT INTO quota_leases VALUES (?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, NULL, 0, ?, ?, ?, ?, 0, ?)",
+    // One that is forgotten may not have been dropped yet.
+    "REPLACE INTO quota_leases VALUES (?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, NULL, 0, ?, ?, ?, ?, 0, ?)",
   );
   const update = database.prepare(
     `UPDATE quota_leases SET state = ?, limits = ?, prompt_tokens = ?, completion_tokens = ?, covered_tokens = ?,
@@ -49,19 +51,19 @@ export function createSqliteLeases({ database }: SqliteStore): SqliteLeases {
     `SELECT * FROM quota_leases WHERE state = 'held' AND (taken_at_ms, reservation_id) > (?, ?)
      ORDER BY taken_at_ms, reservation_id LIMIT ?`,
   );
-  const remembered = new Map<string, KeptLease>();
+  const running = new Map<string, KeptLease>();
 
   function remember(lease: KeptLease): void {
-    if (remembered.size >= REMEMBERED) remembered.clear();
-    remembered.set(lease.reservationId, lease);
+    if (running.size >= REMEMBERED) running.clear();
+    running.set(lease.reservationId, lease);
   }
 
   return {
-    find(reservationId) {
-      const known = remembered.get(reservationId);
+    find(reservationId, nowMs) {
+      const known = running.get(reservationId);
       if (known) return known;
       const row = find.get(reservationId);
-      return row && keptLease(row);
+      return row && remembered(keptLease(row), nowMs);
     },
     add(lease) {
       const { holder } = lease;
@@ -83,12 +85,12 @@ export function createSqliteLeases({ database }: SqliteStore): SqliteLeases {
       // Only an expired lease may still change its limits, when it is settled late.
       const limits = state === 'expired' ? encodeCounted(lease.limits) : '';
       update.run(state, limits, ...told, lease.expiresAtMs, nowMs, nowMs + RETENTION_MS, lease.reservationId);
-      remembered.delete(lease.reservationId);
+      running.delete(lease.reservationId);
     },
     due: (nowMs, limit) => due.all(nowMs, limit).map(keptLease),
     drop: ({ reservationId }) => void drop.run(reservationId),
     held: (after, limit) => held.all(after.takenAtMs, after.reservationId, limit).map(keptLease),
-    forget: () => remembered.clear(),
+    forget: () => running.clear(),
   };
 }
 

@@ -63,10 +63,9 @@ export function createSqliteQuotaStore(
 
   return {
     reserve: (reservation) => inTransaction(() => reserve(tables, reservation, now())),
-    extend: (id, progress, holdMs) =>
-      inTransaction(() => extend(tables, leases.find(id), progress, { nowMs: now(), holdMs })),
-    settle: (id, used) => inTransaction(() => settle(tables, leases.find(id), used, now())),
-    release: (id) => inTransaction(() => release(tables, leases.find(id), now())),
+    extend: (id, progress, holdMs) => inTransaction(() => extend(tables, id, progress, { nowMs: now(), holdMs })),
+    settle: (id, used) => inTransaction(() => settle(tables, id, used, now())),
+    release: (id) => inTransaction(() => release(tables, id, now())),
     inspect: (limits, demand) =>
       inTransaction(() => {
         const nowMs = now();
