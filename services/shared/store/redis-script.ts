@@ -31,8 +31,8 @@ export async function runScript(
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw redisError(error);
   }
   try {
-    await store.redis.script('LOAD', script.lua);
-    return await store.redis.evalsha(script.sha1, keys.length, ...keys, ...args);
+    // The same once more with its text, which the server keeps; of a cluster the node that has the keys.
+    return await store.redis.eval(script.lua, keys.length, ...keys, ...args);
   } catch (error) {
     throw redisError(error);
   }
