@@ -8,8 +8,11 @@ import type { Generate } from '../shared/transport/generate.ts';
 import type { RouterConfig } from './config.ts';
 import { Fleet, type NodeClient } from './fleet/fleet.ts';
 import { LEASE_MS, Registry } from './fleet/registry.ts';
+import { Booking } from './generate/booking.ts';
 import { Deadlines } from './generate/deadlines.ts';
 import { Pipeline } from './generate/pipeline.ts';
+import { countPromptWith } from './generate/prompt-count.ts';
+import { Reports } from './generate/reports.ts';
 import { Settlement } from './generate/settle.ts';
 import { InFlight } from './select/in-flight.ts';
 
@@ -54,11 +57,12 @@ const DRAIN_POLL_MS = 20;
 export function createRouterContext(config: RouterConfig, resources: RouterResources): RouterContext {
   const registry = new Registry({ aliases: config.aliases, defaultModel: config.default_model });
   const settlement = new Settlement(resources.quota, resources.log);
+  const countPrompt = countPromptWith(resources.inferenceAt);
   const pipeline = new Pipeline({
     ...resources,
-    settlement,
+    booking: new Booking({ settlement, registry, inFlight: new InFlight(), countPrompt }),
+    reports: new Reports(resources.quota, resources.log),
     registry,
-    inFlight: new InFlight(),
     deadlines: new Deadlines({
       totalMs: config.timeout_seconds.total * 1_000,
       firstTokenMs: config.timeout_seconds.first_token * 1_000,

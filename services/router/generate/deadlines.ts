@@ -36,11 +36,6 @@ export class Deadlines {
     this.#limits = limits;
   }
 
-  /** The longest that a generation may take, in milliseconds. */
-  get totalMs(): number {
-    return this.#limits.totalMs;
-  }
-
   /** Watches a generation until the returned function is called. */
   watch(generation: Timed): () => void {
     this.#lastProgressMs.set(generation, generation.startedAtMs);

@@ -14,8 +14,10 @@ import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { Registry } from '../fleet/registry.ts';
 import { InFlight } from '../select/in-flight.ts';
+import { Booking } from './booking.ts';
 import { Deadlines } from './deadlines.ts';
 import { Pipeline } from './pipeline.ts';
+import { Reports } from './reports.ts';
 import { Settlement } from './settle.ts';
 
 const principal = create(PrincipalSchema, { keyId: 'k', tier: 'standard', scopes: [Scope.GENERATE] });
@@ -37,6 +39,7 @@ let onAuthenticate: (pipeline: Pipeline) => void;
 let inFlight: InFlight;
 let registry: Registry;
 let settlement: Settlement;
+let reports: Reports;
 
 const event = (init: GenerationEvent['event']): GenerationEvent => create(GenerationEventSchema, { event: init });
 const started = () =>
@@ -63,11 +66,11 @@ beforeEach(() => {
   report(EngineState.READY);
   const quota = createRouterTransport((router) =>
     router.service(QuotaService, {
-      reserve: () => {
+      reserve: ({ maxCompletionTokens }) => {
         if (refuse) throw toConnectError(refuse);
         told.push('reserve');
         onReserve();
-        return {};
+        return { coveredCompletionTokens: maxCompletionTokens };
       },
       release: () => {
         told.push('release');
@@ -80,7 +83,10 @@ beforeEach(() => {
       },
     }),
   );
-  settlement = new Settlement(createClient(QuotaService, quota), pino({ level: 'silent' }));
+  const client = createClient(QuotaService, quota);
+  const log = pino({ level: 'silent' });
+  settlement = new Settlement(client, log);
+  reports = new Reports(client, log);
 });
 
 function report(state: EngineState, unloaded = false): void {
@@ -97,9 +103,9 @@ async function generate(
       onAuthenticate(pipeline);
       return principal;
     },
-    settlement,
+    booking: new Booking({ settlement, registry, inFlight, countPrompt: async () => undefined }),
+    reports,
     registry,
-    inFlight,
     deadlines: new Deadlines({ totalMs: 60_000, firstTokenMs: 60_000, betweenTokensMs: 60_000, ...init.limits }),
     generateAt: () => (_request, call, sink) => {
       if (init.broken) throw new Error('a bug');
@@ -227,8 +233,15 @@ test('a reservation whose answer was lost is given back', async () => {
   await expectTold('reserve', 'release');
 });
 
-test('no healthy engine gives the reservation back', async () => {
+test('without a healthy engine nothing is reserved', async () => {
   report(EngineState.BACKOFF);
+  await generate();
+  expect(got).toEqual(['fail NO_HEALTHY_ENGINE']);
+  await expectTold();
+});
+
+test('an engine that was lost while quota was asked gives the reservation back', async () => {
+  onReserve = () => report(EngineState.BACKOFF);
   await generate();
   expect(got).toEqual(['fail NO_HEALTHY_ENGINE']);
   await expectTold('reserve', 'release');
@@ -238,7 +251,7 @@ test('a model that was unloaded by hand says so, and costs nothing', async () =>
   report(EngineState.STOPPED, true);
   await generate();
   expect(got).toEqual(['fail MODEL_NOT_LOADED']);
-  await expectTold('reserve', 'release');
+  await expectTold();
 });
 
 test('a settlement that the store did not take is tried again', async () => {

@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
@@ -7,22 +5,20 @@ import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Revocation } from '../../shared/interceptors/revocation.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Registry } from '../fleet/registry.ts';
-import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
-import type { InFlight } from '../select/in-flight.ts';
-import { areUnloaded, select } from '../select/select.ts';
-import { admit, modelNotLoaded, noHealthyEngine } from './admission.ts';
+import { admit } from './admission.ts';
+import type { Booked, Booking } from './booking.ts';
 import { type Caller, Callers } from './callers.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { Reports } from './reports.ts';
 import { RunningGeneration } from './running-generation.ts';
-import type { Lease, Settlement } from './settle.ts';
 
 /** What the front door works with. */
 export interface PipelineParts {
   /** Who presents a credential. Throws MeshError CREDENTIAL_MISSING or CREDENTIAL_INVALID. */
   readonly authenticate: (credential: string | undefined, clientIp: string | undefined) => Promise<Principal>;
-  readonly settlement: Settlement;
+  readonly booking: Booking;
+  readonly reports: Reports;
   readonly registry: Registry;
-  readonly inFlight: InFlight;
   readonly deadlines: Deadlines;
   /** The engines of the node at an address; "" is this process. */
   readonly generateAt: (address: string) => Generate;
@@ -30,10 +26,7 @@ export interface PipelineParts {
   readonly now: () => number;
 }
 
-/** How long after its time limit a generation may still be settled, in milliseconds: the retries of a settlement. */
-const SETTLE_MARGIN_MS = 60_000;
-
-/** The front door: authenticate → admit → reserve quota → choose an engine → stream → settle. */
+/** The front door: authenticate → admit → choose an engine → reserve quota → stream → settle. */
 export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #running = new Set<RunningGeneration>();
@@ -70,10 +63,10 @@ export class Pipeline {
   }
 
   async #run(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): Promise<void> {
-    const { authenticate, settlement, registry, now } = this.#parts;
+    const { authenticate, booking, registry, now } = this.#parts;
     const startedAtMs = performance.now();
     const createdAtMs = now();
-    let lease: Lease | undefined;
+    let booked: Booked | undefined;
     const caller = this.#callers.enter();
     try {
       if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
@@ -81,55 +74,42 @@ export class Pipeline {
       caller.identify(principal);
       call.signal.throwIfAborted();
       const route = admit(principal, request, registry.snapshot);
-      lease = await settlement.reserve({
-        // Callers may choose the request id: a repeated one must not pass as a repetition of the same reservation.
-        reservationId: `${call.requestId}:${randomUUID()}`,
+      booked = await booking.book(request, route, {
+        requestId: call.requestId,
         principal,
         clientIp: call.clientIp ?? '',
-        model: route.id,
-        holdFor: durationFromMs(this.#parts.deadlines.totalMs + SETTLE_MARGIN_MS),
-        maxCompletionTokens: request.sampling?.maxTokens ?? route.candidates[0]?.engine.contextTokens ?? 0,
+        requestAlreadyCounted: false,
+        signal: call.signal,
       });
       caller.throwIfCut();
       call.signal.throwIfAborted();
-      const candidate = this.#choose(route, request);
-      this.#dispatch(candidate, request, call, { sink, lease, caller, createdAtMs, startedAtMs });
+      this.#dispatch(booked, request, call, { sink, caller, createdAtMs, startedAtMs });
     } catch (error) {
-      lease?.release();
+      booked?.leave();
+      booked?.lease.release();
       caller.leave();
       sink.fail(asMeshError(error));
     }
   }
 
-  #choose(route: ModelRoute, request: GenerateRequest): Candidate {
-    const chosen = select(route.candidates, {
-      pinned: request.engine,
-      inFlight: (id) => this.#parts.inFlight.count(id),
-      random: Math.random,
-    });
-    if (chosen) return chosen;
-    throw areUnloaded(route.candidates, request.engine) ? modelNotLoaded(route.id) : noHealthyEngine(route.id);
-  }
-
   #dispatch(
-    candidate: Candidate,
+    { candidate, lease, leave }: Booked,
     request: GenerateRequest,
     call: GenerationCall,
-    {
-      caller,
-      ...rest
-    }: { sink: GenerationSink; lease: Lease; caller: Caller; createdAtMs: number; startedAtMs: number },
+    { caller, ...rest }: { sink: GenerationSink; caller: Caller; createdAtMs: number; startedAtMs: number },
   ): void {
-    const { inFlight, deadlines, generateAt } = this.#parts;
-    const release = inFlight.acquire(candidate.id);
+    const { reports, deadlines, generateAt } = this.#parts;
     const engine = candidate.engine.name;
     const generation = new RunningGeneration({
       ...rest,
       call,
+      lease,
+      reports,
       model: request.model,
       engine,
+      choices: request.sampling?.choices ?? 1,
       onEnd: () => {
-        release();
+        leave();
         unwatch();
         caller.leave();
         this.#running.delete(generation);
@@ -139,10 +119,10 @@ export class Pipeline {
     this.#running.add(generation);
     caller.onCut = (error) => generation.expire(error);
     try {
-      generateAt(candidate.address)({ ...request, engine }, generation.engineCall, generation);
+      generateAt(candidate.address)({ ...request, engine }, generation.engineCall, generation.source);
     } catch (error) {
       // The seam promises not to throw; one that does must not leave a generation that never ends.
-      generation.fail(asMeshError(error));
+      generation.source.fail(asMeshError(error));
     }
   }
 }

@@ -8,7 +8,9 @@ import type {
   ReserveResponse,
 } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
-import type { Reason } from '../../shared/errors/reasons.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { Reserved } from './draw-down.ts';
+import { Endings, UNKNOWN_OUTCOMES } from './endings.ts';
 
 /** What a generation used. */
 export interface Consumption {
@@ -19,7 +21,7 @@ export interface Consumption {
 }
 
 /** A reservation of one generation. The first of `settle` and `release` counts, whatever is called after it. */
-export interface Lease {
+export interface Lease extends Reserved {
   /** The state of the caller's limits, this request counted. */
   readonly limits: readonly LimitState[];
   /** Charges what was used and returns the rest. */
@@ -28,43 +30,54 @@ export interface Lease {
   release(): void;
 }
 
-/** Waits between attempts to settle while the store is down, in milliseconds; after the last one the lease expires. */
-const RETRY_DELAYS_MS = [50, 200, 1_000, 5_000, 15_000];
-
 /** How long quota has to answer, in milliseconds; its store gives up long before. */
 const CALL_OPTIONS = { timeoutMs: 2_000 };
 
-/** Failures after which an operation may have been carried out. */
-const UNKNOWN_OUTCOMES: ReadonlySet<Reason> = new Set(['STORE_UNAVAILABLE', 'PEER_UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+/** How long a lease lives without a report, in milliseconds; a running generation renews it. */
+const HOLD_MS = 60_000;
 
-type ReserveInit = Omit<MessageInitShape<typeof ReserveRequestSchema>, '$typeName' | 'operationId'>;
+/** How long a settlement is tried again, in milliseconds: a lease that expired may still be settled for 10 minutes. */
+const SETTLE_FOR_MS = 600_000 + HOLD_MS;
+
+/** How often an undone reservation may be unknown before it is believed never to have arrived. */
+const NOT_FOUND_RETRIES = 3;
+
+/** When to come back while limits cannot be checked, in milliseconds. */
+const RETRY_AFTER_MS = 1_000;
+
+type ReserveInit = Omit<MessageInitShape<typeof ReserveRequestSchema>, '$typeName' | 'operationId'> & {
+  readonly reservationId: string;
+};
 
 /** Reserves and settles. Settlement runs in the background: no caller waits for it, and closing waits for all of it. */
 export class Settlement {
   readonly #quota: Client<typeof QuotaService>;
-  readonly #log: Logger;
-  readonly #pending = new Set<Promise<void>>();
+  readonly #endings: Endings;
 
   constructor(quota: Client<typeof QuotaService>, log: Logger) {
     this.#quota = quota;
-    this.#log = log;
+    this.#endings = new Endings(log);
   }
 
   /**
    * Takes a reservation over all limits at once.
    *
-   * @throws MeshError RATE_LIMIT_EXCEEDED, TOKEN_BUDGET_SPENT, STORE_UNAVAILABLE, PEER_UNAVAILABLE.
+   * @throws MeshError RATE_LIMIT_EXCEEDED, TOKEN_BUDGET_SPENT, or STORE_UNAVAILABLE when limits cannot be checked.
    */
   async reserve(request: ReserveInit): Promise<Lease> {
-    const reservationId = request.reservationId ?? '';
-    const answer = await this.#track(this.#reserveOrUndo(reservationId, request));
+    const { reservationId, promptTokens = 0, maxCompletionTokens = 0 } = request;
+    const answer = await this.#endings.track(this.#reserveOrUndo(request));
     let ended = false;
     const once = (end: () => Promise<unknown>): void => {
       if (ended) return;
       ended = true;
-      this.#inBackground(reservationId, end);
+      this.#endings.add({ reservationId, end, forMs: SETTLE_FOR_MS, notFoundRetries: 0 });
     };
     return {
+      reservationId,
+      promptTokens,
+      maxCompletionTokens,
+      coveredTokens: answer.coveredCompletionTokens,
       limits: answer.limits,
       settle: (consumption) =>
         once(() =>
@@ -75,64 +88,30 @@ export class Settlement {
   }
 
   /** Resolves when everything that ended is settled or given up. */
-  async idle(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending);
+  idle(): Promise<void> {
+    return this.#endings.idle();
   }
 
   /** An answer that was lost may stand for a reservation that was made: it is given back, so that a refusal costs nothing. */
-  async #reserveOrUndo(reservationId: string, request: ReserveInit): Promise<ReserveResponse> {
+  async #reserveOrUndo(request: ReserveInit): Promise<ReserveResponse> {
+    const { reservationId } = request;
     try {
       return await this.#quota.reserve({ ...request, operationId: `${reservationId}:reserve` }, CALL_OPTIONS);
     } catch (error) {
-      if (UNKNOWN_OUTCOMES.has(asMeshError(error).reason)) {
-        // The reservation may still be on its way, so "not found" is no answer yet either.
-        this.#inBackground(reservationId, () => this.#release(reservationId), ['RESERVATION_NOT_FOUND']);
-      }
-      throw error;
+      const known = asMeshError(error);
+      if (!UNKNOWN_OUTCOMES.has(known.reason)) throw known;
+      // When its lease has run out there is nothing left to give back.
+      const end = () => this.#release(reservationId);
+      this.#endings.add({ reservationId, end, forMs: HOLD_MS, notFoundRetries: NOT_FOUND_RETRIES });
+      throw new MeshError('STORE_UNAVAILABLE', 'Limits cannot be checked now. Try again shortly.', {
+        metadata: known.metadata,
+        retryAfterMs: known.retryAfterMs ?? RETRY_AFTER_MS,
+        cause: error,
+      });
     }
   }
 
   #release(reservationId: string): Promise<unknown> {
     return this.#quota.release({ reservationId, operationId: `${reservationId}:release` }, CALL_OPTIONS);
-  }
-
-  #inBackground(reservationId: string, end: () => Promise<unknown>, alsoAgainAfter: readonly Reason[] = []): void {
-    void this.#track(this.#withRetries(reservationId, end, alsoAgainAfter));
-  }
-
-  /** Closing waits for it. */
-  #track<T>(work: Promise<T>): Promise<T> {
-    const done = work.then(
-      () => undefined,
-      // Whoever called hears of the failure.
-      () => undefined,
-    );
-    this.#pending.add(done);
-    void done.then(() => this.#pending.delete(done));
-    return work;
-  }
-
-  /** The operation id makes a repetition after a lost reply harmless. */
-  async #withRetries(
-    reservationId: string,
-    end: () => Promise<unknown>,
-    alsoAgainAfter: readonly Reason[],
-  ): Promise<void> {
-    for (const delayMs of [...RETRY_DELAYS_MS, undefined]) {
-      try {
-        await end();
-        return;
-      } catch (error) {
-        const { reason, message } = asMeshError(error);
-        const again = UNKNOWN_OUTCOMES.has(reason) || alsoAgainAfter.includes(reason);
-        if (reason === 'RESERVATION_NOT_FOUND' && again && delayMs === undefined) return;
-        if (!again || delayMs === undefined) {
-          // The store settles what is left when the lease expires.
-          this.#log.error({ reservationId, reason, err: error }, `settlement failed: ${message}`);
-          return;
-        }
-        await new Promise((resolve) => setTimeout(resolve, delayMs));
-      }
-    }
   }
 }

@@ -1,0 +1,156 @@
+import { FinishReason, type GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { GenerationSink } from '../../shared/transport/generate.ts';
+import type { DrawDown } from './draw-down.ts';
+import type { GatedFlow } from './gated-flow.ts';
+import { firstTokens } from './split-delta.ts';
+
+/** What a CoveredSink stands between. */
+export interface Covering {
+  /** Where events go that are covered. It counts what it gets in `drawDown`. */
+  readonly sink: GenerationSink;
+  readonly drawDown: DrawDown;
+  readonly flow: GatedFlow;
+  /** How many completions are made. */
+  readonly choices: number;
+  /** Asks for more tokens at once. */
+  readonly urge: () => void;
+  /** Ends the engine's side after the generation was ended here. */
+  readonly stop: () => void;
+}
+
+/**
+ * Passes on no more completion tokens than the lease covers. What comes beyond that is held back, its engine paused, until
+ * more is covered; when no more can be had the generation ends at the bound with QUOTA_EXHAUSTED.
+ */
+export class CoveredSink implements GenerationSink {
+  readonly #parts: Covering;
+  readonly #finished = new Set<number>();
+  #held: GenerationEvent[] | undefined;
+  #hasEnded = false;
+  /** Ended here, not by the engine: what it still says concerns nobody. */
+  #isOver = false;
+
+  constructor(parts: Covering) {
+    this.#parts = parts;
+    parts.drawDown.onAnswer = (isFinal) => this.#goOn(isFinal);
+  }
+
+  event(event: GenerationEvent): void {
+    if (this.#isOver) return;
+    if (this.#held) this.#held.push(event);
+    else if (this.#isCovered(event)) this.#pass(event);
+    else this.#hold(event);
+  }
+
+  end(): void {
+    if (this.#isOver) return;
+    if (this.#held) this.#hasEnded = true;
+    else this.#parts.sink.end();
+  }
+
+  /** What is held back is dropped: it was not delivered and is not charged. */
+  fail(error: MeshError): void {
+    if (this.#isOver) return;
+    this.#held = undefined;
+    this.#parts.drawDown.goOn();
+    this.#parts.sink.fail(error);
+  }
+
+  #isCovered({ event }: GenerationEvent): boolean {
+    const { drawDown } = this.#parts;
+    if (event.case === 'delta') return event.value.completionTokens <= drawDown.coveredTokens;
+    // A bill that counts more than was streamed is paid, as far as more can be had; there is nothing to hold back any more.
+    return event.case !== 'usage' || event.value.completionTokens <= drawDown.coveredTokens || !drawDown.mayGrow;
+  }
+
+  #pass(event: GenerationEvent): void {
+    if (event.event.case === 'finished') this.#finished.add(event.event.value.choice);
+    this.#parts.sink.event(event);
+  }
+
+  #hold(event: GenerationEvent): void {
+    this.#held = [event];
+    this.#parts.flow.hold();
+    this.#wait();
+  }
+
+  /** Waits for what the first held event needs, or ends where the request itself allows no more. */
+  #wait(): void {
+    const { drawDown, urge } = this.#parts;
+    if (!drawDown.mayGrow) {
+      this.#exhaust(FinishReason.LENGTH);
+      return;
+    }
+    drawDown.need(tokensOf(this.#held?.[0]), performance.now());
+    urge();
+  }
+
+  #goOn(isFinal: boolean): void {
+    const held = this.#held;
+    if (!held) return;
+    let passed = 0;
+    for (let event = held[0]; event && this.#isCovered(event); event = held[passed]) {
+      passed += 1;
+      this.#pass(event);
+      // The reader left at that event.
+      if (this.#held !== held) return;
+    }
+    held.splice(0, passed);
+    if (passed > 0) this.#parts.drawDown.goOn();
+    if (held.length === 0) this.#release();
+    else if (isFinal && passed === 0) this.#refused(held);
+    else this.#wait();
+  }
+
+  #release(): void {
+    const { drawDown, flow, sink } = this.#parts;
+    this.#held = undefined;
+    drawDown.goOn();
+    flow.release();
+    if (this.#hasEnded) sink.end();
+  }
+
+  #refused(held: GenerationEvent[]): void {
+    const [event] = held;
+    if (event?.event.case !== 'usage') {
+      this.#exhaust(this.#parts.drawDown.mayGrow ? FinishReason.QUOTA_EXHAUSTED : FinishReason.LENGTH);
+      return;
+    }
+    held.shift();
+    this.#pass(event);
+    if (this.#held === held) this.#release();
+  }
+
+  /** Delivers up to the bound, and ends. */
+  #exhaust(reason: FinishReason): void {
+    const { sink, drawDown, choices, stop } = this.#parts;
+    const [event] = this.#held ?? [];
+    this.#held = undefined;
+    this.#isOver = true;
+    drawDown.goOn();
+    if (event?.event.case === 'delta') {
+      const tokens = event.event.value.completionTokens - drawDown.completionTokens;
+      const part = firstTokens(event.event.value, tokens, drawDown.coveredTokens - drawDown.completionTokens);
+      if (part) sink.event(told({ case: 'delta', value: part }));
+    }
+    for (let choice = 0; choice < choices; choice += 1) {
+      if (this.#finished.has(choice)) continue;
+      sink.event(told({ case: 'finished', value: { $typeName: 'mesh.generation.v1.Finished', choice, reason } }));
+    }
+    const { promptTokens = drawDown.reserved.promptTokens, completionTokens } = drawDown;
+    const usage = { $typeName: 'mesh.generation.v1.Usage', cachedTokens: 0, reasoningTokens: 0 } as const;
+    sink.event(told({ case: 'usage', value: { ...usage, promptTokens, completionTokens } }));
+    sink.end();
+    stop();
+  }
+}
+
+function tokensOf(message: GenerationEvent | undefined): number {
+  const event = message?.event;
+  return event?.case === 'delta' || event?.case === 'usage' ? event.value.completionTokens : 0;
+}
+
+function told(event: GenerationEvent['event']): GenerationEvent {
+  return { $typeName: 'mesh.generation.v1.GenerationEvent', event };
+}

@@ -1,0 +1,92 @@
+import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
+import type { QuotaService } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
+import type { DrawDown } from './draw-down.ts';
+
+/** How often it is looked which generations have something to report, in milliseconds. */
+const LOOK_EVERY_MS = 250;
+
+/** The most leases of one call, as the contract has it. */
+const MOST_PER_CALL = 1_000;
+
+/** How long quota has to answer, in milliseconds; its store gives up long before. */
+const CALL_OPTIONS = { timeoutMs: 2_000 };
+
+/** Tells quota how far all running generations are, many in one call, and asks it for more tokens. */
+export class Reports {
+  readonly #quota: Pick<Client<typeof QuotaService>, 'extend'>;
+  readonly #log: Logger;
+  readonly #running = new Set<DrawDown>();
+  #timer: NodeJS.Timeout | undefined;
+  #urged: NodeJS.Immediate | undefined;
+  #isAway = false;
+
+  constructor(quota: Pick<Client<typeof QuotaService>, 'extend'>, log: Logger) {
+    this.#quota = quota;
+    this.#log = log;
+  }
+
+  /** Reports on a generation until the returned function is called. */
+  add(drawDown: DrawDown): () => void {
+    this.#running.add(drawDown);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    return () => {
+      this.#running.delete(drawDown);
+      if (this.#running.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    };
+  }
+
+  /** A generation waits: does not wait for the next look, only for the others of this turn. */
+  urge(): void {
+    this.#urged ??= setImmediate(() => {
+      this.#urged = undefined;
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    const nowMs = performance.now();
+    let due: DrawDown[] = [];
+    for (const drawDown of this.#running) {
+      if (!drawDown.isDue(nowMs)) continue;
+      due.push(drawDown);
+      if (due.length < MOST_PER_CALL) continue;
+      void this.#send(due, nowMs);
+      due = [];
+    }
+    if (due.length > 0) void this.#send(due, nowMs);
+  }
+
+  async #send(due: readonly DrawDown[], nowMs: number): Promise<void> {
+    const leases = due.map((drawDown) => drawDown.report(nowMs));
+    try {
+      const answer = await this.#quota.extend({ leases }, CALL_OPTIONS);
+      this.#heard();
+      for (const [i, drawDown] of due.entries()) {
+        const extension = answer.leases[i];
+        // Settled meanwhile: the answer is about a lease that has ended.
+        if (!this.#running.has(drawDown)) continue;
+        if (extension) drawDown.answered(extension);
+        else drawDown.missed(performance.now());
+      }
+    } catch (error) {
+      this.#unheard(error);
+      const missedAtMs = performance.now();
+      for (const drawDown of due) if (this.#running.has(drawDown)) drawDown.missed(missedAtMs);
+    }
+  }
+
+  #heard(): void {
+    if (this.#isAway) this.#log.info('quota answers again: running generations are reported');
+    this.#isAway = false;
+  }
+
+  #unheard(error: unknown): void {
+    if (!this.#isAway) {
+      this.#log.warn({ err: error }, 'quota does not answer: running generations go on within what they have reserved');
+    }
+    this.#isAway = true;
+  }
+}
