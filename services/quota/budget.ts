@@ -45,6 +45,9 @@ export interface Change {
 /** How long to wait for what running work holds, in milliseconds: it may end at any moment. */
 export const HELD_RETRY_MS = 1_000;
 
+/** What is no longer needed is kept so much longer, in milliseconds, so that a clock that is set back finds it. */
+export const CLOCK_SLACK_MS = 60_000;
+
 /** The wait for what can never be had, in milliseconds. */
 export const NEVER_MS = 2_147_483_647;
 

@@ -1,5 +1,5 @@
 import { BUCKET_UNITS } from '../bucket-budget.ts';
-import { HELD_RETRY_MS, NEVER_MS } from '../budget.ts';
+import { CLOCK_SLACK_MS, HELD_RETRY_MS, NEVER_MS } from '../budget.ts';
 import { WINDOW_LUA } from './redis-window.ts';
 
 /**
@@ -11,8 +11,6 @@ import { WINDOW_LUA } from './redis-window.ts';
  */
 export const BUDGET_LUA = `
 local UNITS, HELD_RETRY_MS, NEVER_MS, DAY_MS = ${BUCKET_UNITS}, ${HELD_RETRY_MS}, ${NEVER_MS}, 86400000
--- Counters outlive their use a little, so that a clock that is set back finds them.
-local SLACK_MS = 60000
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 ${WINDOW_LUA}
 -- Months since January of year 0, by the count of days in 400 years that begin in March.
@@ -128,6 +126,6 @@ local function write(key, limit, state, now)
     raw = struct.pack('<c1ddd', kind, state.held, state.period or 0, state.spent)
   end
   if state.held > 0 then return redis.call('SET', key, raw) end
-  redis.call('SET', key, raw, 'PX', free_after(limit, state, state.spent, now) + SLACK_MS)
+  redis.call('SET', key, raw, 'PX', free_after(limit, state, state.spent, now) + ${CLOCK_SLACK_MS})
 end
 `;

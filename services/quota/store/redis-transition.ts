@@ -1,3 +1,4 @@
+import { CLOCK_SLACK_MS } from '../budget.ts';
 import { BUDGET_LUA } from './redis-budget.ts';
 import {
   COUNTER_PREFIX,
@@ -70,7 +71,7 @@ end
 
 -- Writes an ended lease; it was held unless 'from' had expired.
 local function save_ended(id, f, from)
-  redis.call('SET', '${LEASE_PREFIX}' .. id, pack_lease(f), 'PX', RETENTION_MS)
+  redis.call('SET', '${LEASE_PREFIX}' .. id, pack_lease(f), 'PX', RETENTION_MS + ${CLOCK_SLACK_MS})
   if from.state ~= 'h' then return end
   redis.call('ZREM', '${HELD_KEY}', id)
   redis.call('ZREM', '${TAKEN_KEY}', taken_member(id, f.taken))

@@ -1,6 +1,6 @@
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import type { Standing } from '../admission.ts';
-import { type LimitState, type Rule, stateAt, statusOf } from '../budget.ts';
+import { CLOCK_SLACK_MS, type LimitState, type Rule, stateAt, statusOf } from '../budget.ts';
 import { decodeState, encodeState } from './limit-state-codec.ts';
 import type { Counted } from './quota-store.ts';
 
@@ -20,9 +20,6 @@ export interface SqliteCounters {
 
 /** Counters that are remembered from one transaction to the next, about 500 bytes each. */
 const REMEMBERED = 20_000;
-
-/** Counters outlive their use a little, so that a clock that is set back finds them. */
-const SLACK_MS = 60_000;
 
 /** Prepares the statements. */
 export function createSqliteCounters({ database }: SqliteStore): SqliteCounters {
@@ -90,5 +87,5 @@ export function createSqliteCounters({ database }: SqliteStore): SqliteCounters 
 /** From when on a counter says nothing. While something is held that is never: only the end of the work returns it. */
 function idleAtMs(rule: Rule, state: LimitState, nowMs: number): number {
   if (state.held > 0) return Number.MAX_SAFE_INTEGER;
-  return nowMs + statusOf(rule, state, 0, nowMs).resetAfterMs + SLACK_MS;
+  return nowMs + statusOf(rule, state, 0, nowMs).resetAfterMs + CLOCK_SLACK_MS;
 }

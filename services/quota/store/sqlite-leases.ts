@@ -1,5 +1,6 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
+import { CLOCK_SLACK_MS } from '../budget.ts';
 import { type Figures, type Lease, type LeaseState, RETENTION_MS, remembered } from '../lease.ts';
 import { decodeCounted, encodeCounted } from './counted-codec.ts';
 import type { Counted, HeldLease, Holder } from './quota-store.ts';
@@ -84,7 +85,15 @@ export function createSqliteLeases({ database }: SqliteStore): SqliteLeases {
       const told = [promptTokens ?? null, completionTokens, coveredTokens] as const;
       // Only an expired lease may still change its limits, when it is settled late.
       const limits = state === 'expired' ? encodeCounted(lease.limits) : '';
-      update.run(state, limits, ...told, lease.expiresAtMs, nowMs, nowMs + RETENTION_MS, lease.reservationId);
+      update.run(
+        state,
+        limits,
+        ...told,
+        lease.expiresAtMs,
+        nowMs,
+        nowMs + RETENTION_MS + CLOCK_SLACK_MS,
+        lease.reservationId,
+      );
       running.delete(lease.reservationId);
     },
     due: (nowMs, limit) => due.all(nowMs, limit).map(keptLease),
