@@ -1,13 +1,15 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
-import { type Principal, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
+import { CredentialKind, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { quotaConfigSchema, tierNames } from './config.ts';
 import { COUNTED_UNITS, PERIODS } from './limit-definition.ts';
 import { createLimits } from './limits.ts';
 import { namedSubjects } from './named-subjects.ts';
 import type { Asker } from './subjects.ts';
 
-type Who = Partial<Omit<Asker, 'principal'>> & { principal?: Partial<Principal> };
+type Who = Partial<Omit<Asker, 'principal'>> & {
+  principal?: Omit<MessageInitShape<typeof PrincipalSchema>, '$typeName'>;
+};
 
 function asker({ principal, ...rest }: Who): Asker {
   return {
@@ -101,7 +103,7 @@ test('scopes are named in one order: tier, key, user, organisation, model, engin
     ...{ models: { chat: one }, engines: { e: one }, per_ip: one },
   };
   const who = {
-    principal: { tier: 't', userId: 'ann', organizationId: 'acme', kind: 1 },
+    principal: { tier: 't', userId: 'ann', organizationId: 'acme', kind: CredentialKind.API_KEY },
     ...{ clientIp: '2001:db8:0:7::1', model: 'some/model', modelNames: ['chat', 'alias'], engine: 'e' },
   };
   expect(limitsOf(who, section)).toEqual([

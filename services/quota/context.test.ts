@@ -1,53 +1,18 @@
-import { create } from '@bufbuild/protobuf';
 import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
-import { type Client, createClient, createRouterTransport } from '@connectrpc/connect';
+import type { Client } from '@connectrpc/connect';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { CredentialKind, type Principal, PrincipalSchema, Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
-import { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
+import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { eventually } from '../../test/harness/processes.ts';
 import { describeStores } from '../../test/harness/stores.ts';
-import { fromConnectError, toConnectError } from '../shared/errors/connect-error.ts';
-import type { MeshError } from '../shared/errors/mesh-error.ts';
-import { PEER_PRINCIPAL, principalKey } from '../shared/interceptors/principal.ts';
+import { PEER_PRINCIPAL } from '../shared/interceptors/principal.ts';
 import type { Store } from '../shared/store/store.ts';
 import { quotaConfigSchema } from './config.ts';
 import { createQuotaContext, type QuotaContext } from './context.ts';
-import { quotaRoutes } from './routes.ts';
-import { QUOTA_KEYS } from './store/redis-scripts.ts';
+import { clientAs, errorOf, principal } from './quota.fixture.ts';
 
 const log = pino({ level: 'silent' });
 const config = quotaConfigSchema.parse({ tiers: { tiny: { requests_per_minute: 2, requests_per_hour: 2 } } });
-
-/** The service as `caller` sees it, without the listener in between. */
-function clientAs(context: QuotaContext, caller: Principal): Client<typeof QuotaService> {
-  const transport = createRouterTransport(quotaRoutes(context), {
-    router: {
-      interceptors: [
-        (next) => (request) => {
-          request.contextValues.set(principalKey, caller);
-          return next(request).catch((error: unknown) => Promise.reject(toConnectError(error)));
-        },
-      ],
-    },
-  });
-  return createClient(QuotaService, transport);
-}
-
-async function errorOf(call: Promise<unknown>): Promise<MeshError> {
-  return fromConnectError(
-    await call.then(
-      () => {
-        throw new Error('expected an error');
-      },
-      (error: unknown) => error,
-    ),
-  );
-}
-
-function principal(tier: string, keyId = `key-${tier}`): Principal {
-  return create(PrincipalSchema, { keyId, tier, kind: CredentialKind.API_KEY, scopes: [Scope.GENERATE] });
-}
 
 describeStores('the quota service', (stores) => {
   let store: Store;
@@ -157,12 +122,9 @@ describeStores('the quota service', (stores) => {
 
   test('a lease that nobody ends is swept by itself', async () => {
     await reserve('free', { holdFor: { seconds: 0n, nanos: 1_000_000 } });
-    const heldLeases = async (): Promise<number> =>
-      store.kind === 'redis'
-        ? await store.redis.zcard(`${QUOTA_KEYS}held`)
-        : store.database.prepare("SELECT 1 FROM quota_leases WHERE state = 'held'").all().length;
-    expect(await heldLeases()).toBe(1);
-    await eventually('the lease is swept', async () => (await heldLeases()) === 0);
+    expect((await peer.listReservations({})).reservations).toHaveLength(1);
+    const isGone = async (): Promise<boolean> => (await peer.listReservations({})).reservations.length === 0;
+    await eventually('the lease is swept', isGone);
   });
 
   test('a lease of no length is refused', async () => {
