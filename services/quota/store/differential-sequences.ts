@@ -1,6 +1,6 @@
 import type { Rule } from '../budget.ts';
 import type { Unit } from '../lease.ts';
-import type { Counted, Demand, QuotaStore, Reservation } from './quota-store.ts';
+import type { Counted, Demand, HeldLeases, QuotaStore, Reservation } from './quota-store.ts';
 
 /** A number below another. */
 export type Random = (below: number) => number;
@@ -27,7 +27,8 @@ export interface Operation {
 /** Operations on limits and leases that no other sequence touches. */
 export interface Sequence {
   readonly operations: readonly Operation[];
-  readonly organizationId: string;
+  /** Of the limits of subjects after it. */
+  readonly version: number;
 }
 
 const SPENT_UNITS: readonly Unit[] = ['requests', 'prompt_tokens', 'completion_tokens', 'tokens', 'tokens'];
@@ -41,8 +42,8 @@ const STRIDES_MS = [
 /** How far the clock goes back at most in all, in milliseconds: idle counters outlive their use by a minute. */
 const MOST_BACK_MS = 59_000;
 
-/** The operations that belong to a seed. `version` is that of the limits of subjects. */
-export function sequenceFrom(seed: number, version: () => number): Sequence {
+/** The operations that belong to a seed; `firstVersion` is that of the limits of subjects before it. */
+export function sequenceFrom(seed: number, firstVersion: number): Sequence {
   const pick = randomFrom(seed);
   const one = <T>(from: readonly T[]): T => from[pick(from.length)] as T;
   const organizationId = `o${seed}`;
@@ -51,6 +52,7 @@ export function sequenceFrom(seed: number, version: () => number): Sequence {
   const scale = one([1, 10, 10, 10, 1_000_000_000]);
   const operations: Operation[] = [];
   let [nowMs, latestMs] = [beginningFrom(pick), 0];
+  let [version, subject] = [firstVersion, 'nothing'];
 
   const add = (text: string, run: Operation['run']): void => {
     operations.push({ nowMs, text, run });
@@ -68,11 +70,11 @@ export function sequenceFrom(seed: number, version: () => number): Sequence {
     const reservation: Reservation = {
       ...{ reservationId: id, operationId: pick(12) === 0 ? 'other' : 'reserve', model: one(['m', 'n/"ü']) },
       ...{ holder: { keyId: one(['k', 'l']), userId: 'u', organizationId }, ...demand() },
-      ...{ limits: limits.filter(() => pick(4) > 0), limitsVersion: pick(20) === 0 ? -1 : version() },
+      limits: limits.filter(() => pick(4) > 0).map((limit) => (pick(15) === 0 ? otherMaximum(limit, pick) : limit)),
+      limitsVersion: pick(20) === 0 ? version - 1 : version,
       holdMs: one([1, 1_000, 60_000, 60_000, 1 + pick(120_000)]),
     };
-    const names = reservation.limits.map(({ counter }) => counter).join();
-    add(`reserve ${id} ${JSON.stringify({ ...reservation, limits: names })}`, (on) => on.reserve(reservation));
+    add(`reserve ${id} ${JSON.stringify(reservation)}`, (on) => on.reserve(reservation));
   };
   const extend = (id: string): void => {
     const progress = {
@@ -91,15 +93,30 @@ export function sequenceFrom(seed: number, version: () => number): Sequence {
     };
     add(`settle ${id} ${JSON.stringify(used)}`, (on) => on.settle(id, used));
   };
+  const setSubject = (): void => {
+    const limits = one(['nothing', '[1]', '[2]']);
+    if (limits !== subject) version += 1;
+    subject = limits;
+    const expected = version;
+    add(`set subject ${limits}`, async (on) => {
+      const got = await on.setSubjectLimits(`key/${seed}`, limits === 'nothing' ? undefined : limits);
+      return { got, expected, kind: got === expected ? 'version' : 'wrong version' };
+    });
+    add('subjects', async (on) => {
+      const { version: read, bySubject } = await on.subjectLimits();
+      return [read, bySubject.get(`key/${seed}`) ?? 'nothing'];
+    });
+  };
   const act = (): void => {
     const id = `${seed}:r${pick(leases)}`;
-    const kind = pick(16);
+    const kind = pick(17);
     if (kind < 6) reserve(id);
     else if (kind < 10) extend(id);
     else if (kind < 12) settle(id);
     else if (kind < 13) add(`release ${id}`, (on) => on.release(id));
     else if (kind < 14) inspect();
-    else if (kind < 15) add('held leases', (on) => on.heldLeases(100, undefined).then((page) => page.leases));
+    else if (kind < 15) add('held leases', pagesOfHeld);
+    else if (kind < 16) setSubject();
     else add('sweep', (on) => on.sweep());
   };
 
@@ -119,10 +136,21 @@ export function sequenceFrom(seed: number, version: () => number): Sequence {
     nowMs += strideMs;
     inspect();
   }
-  add('held leases', (on) => on.heldLeases(1, undefined));
+  add('held leases', pagesOfHeld);
   const days = operations.map((operation) => Math.floor(operation.nowMs / 86_400_000));
   add('usage', (on) => usageOf(on, Math.min(...days), Math.max(...days), organizationId));
-  return { operations, organizationId };
+  return { operations, version };
+}
+
+/** All held leases, by pages of three. */
+async function pagesOfHeld(on: QuotaStore): Promise<unknown[]> {
+  const leases: unknown[] = [];
+  for (let after: string | undefined; ; ) {
+    const page: HeldLeases = await on.heldLeases(3, after);
+    leases.push(page.leases.length, ...page.leases);
+    after = page.next;
+    if (after === undefined) return leases;
+  }
 }
 
 async function usageOf(on: QuotaStore, first: number, last: number, organizationId: string): Promise<string[]> {
@@ -136,6 +164,15 @@ async function usageOf(on: QuotaStore, first: number, last: number, organization
     rows.push(JSON.stringify([day, of, userId, keyId, model, engine, requests, promptTokens, completionTokens]));
   }
   return rows.sort();
+}
+
+/**
+ * As after the configuration changed: leases that began before end by the rule that they began with. Not of a bucket: when it is
+ * full, and so no longer kept, depends on its size.
+ */
+function otherMaximum({ counter, unit, rule }: Counted, pick: Random): Counted {
+  const maximum = [0, 5, 30, 100][pick(4)] ?? 0;
+  return { counter, unit, rule: rule.kind === 'bucket' ? rule : { ...rule, maximum } };
 }
 
 function limitFrom(pick: Random, counter: string): Counted {
