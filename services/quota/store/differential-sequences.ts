@@ -1,5 +1,5 @@
 import type { Rule } from '../budget.ts';
-import type { Unit } from '../lease.ts';
+import { RETENTION_MS, type Unit } from '../lease.ts';
 import type { Counted, Demand, HeldLeases, QuotaStore, Reservation } from './quota-store.ts';
 
 /** A number below another. */
@@ -31,12 +31,13 @@ export interface Sequence {
   readonly version: number;
 }
 
-const SPENT_UNITS: readonly Unit[] = ['requests', 'prompt_tokens', 'completion_tokens', 'tokens', 'tokens'];
+const SPENT_UNITS: readonly Unit[] = ['requests', 'requests', 'prompt_tokens', 'completion_tokens', 'tokens', 'tokens'];
 const HELD_UNITS: readonly Unit[] = ['concurrent_requests', 'concurrent_context_tokens'];
 
-const STRIDES_MS = [
-  ...[0, 0, 0, 1, 7, 19, 20, 21, 400, 999, 1_000, 1_001, 8_571, 30_000, 59_999, 60_000, 61_000],
-  ...[599_999, 600_000, 3_600_000, 3_660_000, 86_400_000, 31 * 86_400_000, -1, -20, -1_500, -20_000, -45_000],
+const SHORT_STRIDES_MS = [0, 0, 0, 0, 1, 7, 19, 20, 21, 400, 999, 1_000, 1_001, -1, -20, -900];
+const LONG_STRIDES_MS = [
+  ...[0, 0, 1, 8_571, 30_000, 59_999, 60_000, 61_000, -1_500, -20_000, -45_000],
+  ...[599_999, 600_000, 3_600_000, 3_660_000, 86_400_000, 31 * 86_400_000],
 ];
 
 /** How far the clock goes back at most in all, in milliseconds: idle counters outlive their use by a minute. */
@@ -52,6 +53,9 @@ export function sequenceFrom(seed: number, firstVersion: number): Sequence {
   const scale = one([1, 10, 10, 10, 1_000_000_000]);
   const operations: Operation[] = [];
   let [nowMs, latestMs] = [beginningFrom(pick), 0];
+  const strides = one([SHORT_STRIDES_MS, SHORT_STRIDES_MS, LONG_STRIDES_MS, [...SHORT_STRIDES_MS, ...LONG_STRIDES_MS]]);
+  /** When leases expire or are forgotten, if nothing happens to them. */
+  const turns: number[] = [];
   let [version, subject] = [firstVersion, 'nothing'];
 
   const add = (text: string, run: Operation['run']): void => {
@@ -74,6 +78,7 @@ export function sequenceFrom(seed: number, firstVersion: number): Sequence {
       limitsVersion: pick(20) === 0 ? version - 1 : version,
       holdMs: one([1, 1_000, 60_000, 60_000, 1 + pick(120_000)]),
     };
+    turns.push(nowMs + reservation.holdMs);
     add(`reserve ${id} ${JSON.stringify(reservation)}`, (on) => on.reserve(reservation));
   };
   const extend = (id: string): void => {
@@ -86,6 +91,7 @@ export function sequenceFrom(seed: number, firstVersion: number): Sequence {
     add(`extend ${id} ${JSON.stringify(progress)} ${holdMs}`, (on) => on.extend(id, progress, holdMs));
   };
   const settle = (id: string): void => {
+    turns.push(nowMs + RETENTION_MS);
     const used = {
       promptTokens: pick(2) * scale + pick(2),
       completionTokens: pick(3) * scale,
@@ -121,7 +127,8 @@ export function sequenceFrom(seed: number, firstVersion: number): Sequence {
   };
 
   for (let step = 8 + pick(30); step > 0; step -= 1) {
-    nowMs = Math.max(nowMs + one(STRIDES_MS), latestMs - MOST_BACK_MS);
+    const turn = pick(6) === 0 && turns.length > 0 ? one(turns) : 0;
+    nowMs = turn > nowMs ? turn : Math.max(nowMs + one(strides), latestMs - MOST_BACK_MS);
     latestMs = Math.max(latestMs, nowMs);
     act();
   }
