@@ -25,7 +25,7 @@ async function fromSqlite(mesh: LedgerStore, keyId: string): Promise<Ledger> {
   try {
     const sums = database
       .prepare(
-        'SELECT sum(requests) r, sum(prompt_tokens) p, sum(completion_tokens) c FROM quota_usage WHERE key_id = ?',
+        'SELECT sum(requests) r, sum(prompt_tokens) p, sum(completion_tokens) c FROM quota_ledger WHERE key_id = ?',
       )
       .get(keyId);
     const held = database.prepare("SELECT count(*) n FROM quota_leases WHERE state = 'held'").get();
@@ -43,20 +43,17 @@ async function fromSqlite(mesh: LedgerStore, keyId: string): Promise<Ledger> {
 async function fromRedis(url: string, keyId: string): Promise<Ledger> {
   const redis = new Redis(url);
   try {
-    const sums = { requests: 0, prompt_tokens: 0, completion_tokens: 0 };
-    for (const day of await redis.keys('mesh:quota:{quota}:usage:*')) {
-      for (const [field, amount] of Object.entries(await redis.hgetall(day))) {
-        const [, column = '', row = '[]'] = /^(\w+):(.*)$/.exec(field) ?? [];
-        if (JSON.parse(row)[0] === keyId && column in sums) sums[column as keyof typeof sums] += Number(amount);
+    const sums = [0, 0, 0];
+    for (const day of await redis.keys('mesh:quota:2:{quota}:usage:*')) {
+      for (const [row, figures] of Object.entries(await redis.hgetall(day))) {
+        const [, , rowKeyId] = JSON.parse(row);
+        if (rowKeyId !== keyId) continue;
+        for (const [i, figure] of figures.split(' ').entries()) sums[i] = (sums[i] ?? 0) + Number(figure);
       }
     }
-    const held = await redis.zcard('mesh:quota:{quota}:held');
-    return {
-      requests: sums.requests,
-      promptTokens: sums.prompt_tokens,
-      completionTokens: sums.completion_tokens,
-      held,
-    };
+    const held = await redis.zcard('mesh:quota:2:{quota}:held');
+    const [requests = 0, promptTokens = 0, completionTokens = 0] = sums;
+    return { requests, promptTokens, completionTokens, held };
   } finally {
     redis.disconnect();
   }
