@@ -163,6 +163,28 @@ describeQuotaStores('quota: what is kept', (on) => {
     }
   });
 
+  test('a counter that holds is kept however long nothing was taken from it', async () => {
+    const limits = limitsOf(['tokens', minute(100)]);
+    await on.quota.reserve(on.reservation({ reservationId: 'long', limits, holdMs: DAY_MS }));
+    await on.quota.reserve(on.reservation({ limits: limitsOf(['requests', minute(3)]) }));
+    on.nowMs += DAY_MS - 1;
+    await on.quota.sweep();
+    expect(await on.room(limits)).toEqual({ remaining: [70], held: [30] });
+  });
+
+  test('a sweep loses nothing of what happens in the same moment', async () => {
+    const limits = limitsOf(['requests', minute(3)], ['tokens', minute(100)]);
+    await on.quota.reserve(on.reservation({ limits, holdMs: 1 }));
+    on.nowMs += DAY_MS;
+    const asked = on.reservation({ limits: limits.map((limit) => ({ ...limit, counter: `${limit.counter}2` })) });
+    await Promise.all([on.quota.reserve(asked), on.quota.sweep(), on.quota.settle(asked.reservationId, used(5, 5))]);
+    expect(await on.room(asked.limits)).toEqual({ remaining: [2, 90], held: [0, 0] });
+    expect(await (await on.another()).inspect(asked.limits, on.demand)).toMatchObject([
+      { remaining: 2 },
+      { remaining: 90 },
+    ]);
+  });
+
   test.runIf(on.stores.kind === 'redis')('and Redis drops them by itself: what is not held has an expiry', async () => {
     if (on.store.kind !== 'redis') return;
     const { redis } = on.store;

@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { eventually, startProgram } from '../../../test/harness/processes.ts';
+import { limitsOf, minute, used } from '../../../test/harness/quota-stores.ts';
+import { openSqlite } from '../../shared/store/sqlite.ts';
+import { migrateSqlite } from '../../shared/store/sqlite-migrations.ts';
+import { createSqliteQuotaStore } from './sqlite-quota-store.ts';
+import { QUOTA_MIGRATIONS } from './sqlite-schema.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'mesh-quota-file-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const beside = (name: string): string => JSON.stringify(join(import.meta.dirname, name));
+const NOTHING = { isCounted: false, promptBound: 0, maxCompletionTokens: 0, coveredTokens: 0 };
+
+describe('the file of quota', () => {
+  test('keeps what a process that was killed had acknowledged, and what it held until it expires', async () => {
+    const path = join(directory, 'killed.db');
+    const limits = limitsOf(['requests', minute(4_000_000)], ['tokens', minute(4_000_000)]);
+    // Each line is one more lease that was settled with 3 tokens; one lease stays held, 50 run at once.
+    const program = `
+      import { writeSync } from 'node:fs';
+      import { openSqlite } from ${beside('../../shared/store/sqlite.ts')};
+      import { createSqliteQuotaStore } from ${beside('sqlite-quota-store.ts')};
+      const quota = createSqliteQuotaStore(openSqlite(${JSON.stringify(path)}), Date.now);
+      const limits = ${JSON.stringify(limits)};
+      const reserve = (id) => quota.reserve({ reservationId: id, operationId: id, model: 'm', limits, limitsVersion: 0,
+        holdMs: 60000, holder: { keyId: 'k', userId: 'u', organizationId: 'o' }, isCounted: true, promptBound: 5,
+        maxCompletionTokens: 5, coveredTokens: 5 });
+      await reserve('held');
+      let settled = 0;
+      const work = async (name) => {
+        for (let i = 0; ; i += 1) {
+          await reserve(name + i);
+          await quota.settle(name + i, { promptTokens: 1, completionTokens: 2, engine: 'e' });
+          // Written at once: it ends with its reader.
+          writeSync(1, (settled += 1) + '\\n');
+        }
+      };
+      await Promise.all(Array.from({ length: 50 }, (_, i) => work('w' + i + ':')));`;
+    const writer = startProgram(process.execPath, ['--input-type=module', '-e', program], {});
+    await eventually('it settles', () => writer.output().split('\n').length > 2_000);
+    expect(await writer.stop('SIGKILL')).toBe('SIGKILL');
+    const acknowledged = Number(writer.output().split('\n').at(-2));
+
+    let nowMs = Date.now();
+    const store = openSqlite(path);
+    const quota = createSqliteQuotaStore(store, () => nowMs);
+    const [row] = await Array.fromAsync(quota.usage(0, 100_000, undefined));
+    // At most one transaction was committed and not yet told.
+    expect(row?.requests).toBeGreaterThanOrEqual(acknowledged);
+    expect(row?.requests).toBeLessThanOrEqual(acknowledged + 50);
+    expect(row).toMatchObject({ promptTokens: row?.requests, completionTokens: 2 * (row?.requests ?? 0) });
+    const { leases } = await quota.heldLeases(1_000, undefined);
+    expect(leases.map(({ reservationId }) => reservationId)).toContain('held');
+    const [requests, tokens] = await quota.inspect(limits, NOTHING);
+    expect(requests?.remaining).toBe(4_000_000 - leases.length - (row?.requests ?? 0));
+    expect(tokens).toMatchObject({ held: 10 * leases.length });
+    nowMs += 60_001;
+    await quota.sweep();
+    expect(await quota.inspect(limits, NOTHING)).toMatchObject([{ held: 0 }, { held: 0 }]);
+    expect((await quota.heldLeases(9, undefined)).leases).toEqual([]);
+    store.database.close();
+  });
+
+  test('of an older version is migrated: the ledger stays, what ran is one request without tokens', async () => {
+    const path = join(directory, 'older.db');
+    const store = openSqlite(path);
+    migrateSqlite(store, 'quota', QUOTA_MIGRATIONS.slice(0, 1));
+    const nowMs = Date.now();
+    const day = Math.floor(nowMs / 86_400_000);
+    store.database.exec(`
+      INSERT INTO quota_counters VALUES ('c', x'00', 0);
+      INSERT INTO quota_usage VALUES (${day}, 'k', 'u', 'o', 'm', 'e', 3, 30, 15);
+      INSERT INTO quota_leases VALUES
+        ('a', 'a:r', 'held', 'k', 'u', 'o', 'm', '[["c",1000]]', ${nowMs}, ${nowMs + 5}, 0, 0, 0, '', ${nowMs + 5}),
+        ('b', 'b:r', 'held', 'k', 'u', 'o', 'm', '[]', ${nowMs}, ${nowMs + 5}, 0, 0, 0, '', ${nowMs + 5}),
+        ('s', 's:r', 'settled', 'k', 'u', 'o', 'm', '[]', ${nowMs}, ${nowMs + 5}, ${nowMs}, 10, 5, 'e', ${nowMs + 9});`);
+    const quota = createSqliteQuotaStore(store, () => nowMs);
+    const ledger = async () =>
+      (await Array.fromAsync(quota.usage(0, 100_000, undefined))).map((row) => ({ ...row, day: row.day - day }));
+    const who = { day: 0, keyId: 'k', userId: 'u', organizationId: 'o', model: 'm' };
+    expect(await ledger()).toEqual([
+      { ...who, engine: '', requests: 2, promptTokens: 0, completionTokens: 0 },
+      { ...who, engine: 'e', requests: 3, promptTokens: 30, completionTokens: 15 },
+    ]);
+    expect((await quota.heldLeases(9, undefined)).leases).toEqual([]);
+    expect(await quota.settle('s', used(10, 5))).toEqual({ kind: 'done', endedAtMs: nowMs });
+    expect(await quota.release('a')).toEqual({ kind: 'ended', state: 'expired' });
+    // Its owner may still come.
+    expect(await quota.settle('b', used(4, 2, 'e'))).toMatchObject({ kind: 'done' });
+    expect((await ledger())[1]).toMatchObject({ requests: 3, promptTokens: 34, completionTokens: 17 });
+    store.database.close();
+  });
+});
