@@ -65,6 +65,30 @@ describe('the file of quota', () => {
     store.database.close();
   });
 
+  test('that is full takes nothing and admits nobody; once there is room it goes on where it was', async () => {
+    const store = openSqlite(join(directory, 'full.db'));
+    const quota = createSqliteQuotaStore(store, Date.now);
+    const limits = limitsOf(['requests', minute(100)], ['tokens', minute(3_000)]);
+    const reservation = (id: string) => ({
+      ...{ reservationId: id, operationId: id, model: 'm', limits, limitsVersion: 0, holdMs: 60_000 },
+      ...{ holder: { keyId: 'k'.repeat(3_000), userId: 'u', organizationId: 'o' }, isCounted: true },
+      ...{ promptBound: 5, maxCompletionTokens: 5, coveredTokens: 5 },
+    });
+    await quota.reserve(reservation('before'));
+    const [pages] = store.database.prepare('PRAGMA page_count').all();
+    store.database.exec(`PRAGMA max_page_count = ${Number(pages?.page_count)}`);
+    const answers = await Promise.allSettled(['a', 'b', 'c'].map((id) => quota.reserve(reservation(id))));
+    for (const answer of answers) expect(answer).toMatchObject({ reason: { reason: 'STORE_UNAVAILABLE' } });
+    expect(await quota.inspect(limits, NOTHING)).toMatchObject([{ remaining: 99 }, { held: 10 }]);
+    expect(await quota.settle('a', used(1, 1))).toEqual({ kind: 'unknown' });
+    store.database.exec('PRAGMA max_page_count = 1000000');
+    expect(await quota.reserve(reservation('a'))).toMatchObject({
+      kind: 'admitted',
+      statuses: [{ remaining: 98 }, {}],
+    });
+    store.database.close();
+  });
+
   test('of an older version is migrated: the ledger stays, what ran is one request without tokens', async () => {
     const path = join(directory, 'older.db');
     const store = openSqlite(path);

@@ -77,6 +77,14 @@ test('a transaction that cannot be written rejects all of its operations, and th
   expect(await Promise.all([insert(1), insert(2)])).toEqual([1, 1]);
 });
 
+test('what fails only at the commit was never acknowledged', async () => {
+  store.database.exec('CREATE TABLE b (x REFERENCES a (x) DEFERRABLE INITIALLY DEFERRED)');
+  const dangling = () => inTransaction(() => store.database.prepare('INSERT INTO b VALUES (77)').run());
+  const answers = await Promise.allSettled([insert(1), dangling(), insert(2)]);
+  expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  expect(rows()).toEqual([1, 2]);
+});
+
 test('a file that is closed rejects with the same', async () => {
   const closed = insert(1);
   store.database.close();
