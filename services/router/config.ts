@@ -17,6 +17,11 @@ export const routerConfigSchema = z.strictObject({
     .prefault({}),
   /** How long a client may keep its connection open without reading before its stream is cut, in seconds. */
   idle_write_seconds: seconds(30),
+  /**
+   * How long quota keeps what a generation holds when its router is not heard of any more, in seconds. Reports are sent once
+   * a second; a lease that lives shorter than several of them would end under generations that run.
+   */
+  lease_seconds: z.number().min(5).max(3_600).default(60),
   /** Other names of models: alias → configured name or model id. */
   aliases: z.record(z.string().min(1), z.string().min(1)).default({}),
   /** Configured name or model id for requests without a model. Unset: the first configured model. */

@@ -56,12 +56,13 @@ const DRAIN_POLL_MS = 20;
 /** Builds the router. */
 export function createRouterContext(config: RouterConfig, resources: RouterResources): RouterContext {
   const registry = new Registry({ aliases: config.aliases, defaultModel: config.default_model });
-  const settlement = new Settlement(resources.quota, resources.log);
+  const holdMs = config.lease_seconds * 1_000;
+  const settlement = new Settlement(resources.quota, resources.log, holdMs);
   const countPrompt = countPromptWith(resources.inferenceAt);
   const pipeline = new Pipeline({
     ...resources,
     booking: new Booking({ settlement, registry, inFlight: new InFlight(), countPrompt }),
-    reports: new Reports(resources.quota, resources.log),
+    reports: new Reports(resources.quota, resources.log, holdMs),
     registry,
     deadlines: new Deadlines({
       totalMs: config.timeout_seconds.total * 1_000,

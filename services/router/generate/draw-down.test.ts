@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { LeaseExtensionSchema, LeaseStanding } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
-import { DrawDown, RENEW_EVERY_MS, REPORT_EVERY_MS, STANDSTILL_LIMIT_MS } from './draw-down.ts';
+import { DEFAULT_HOLD_MS, DrawDown, RENEWALS_PER_HOLD, REPORT_EVERY_MS } from './draw-down.ts';
 
 const { HELD, ENDED, UNKNOWN } = LeaseStanding;
 const answer = (coveredCompletionTokens: number, standing: LeaseStanding = HELD) =>
@@ -9,8 +9,8 @@ const answer = (coveredCompletionTokens: number, standing: LeaseStanding = HELD)
 
 /** A lease of 5 of 100 prompt tokens that covers 100 of 1,000, at 0 ms. */
 function start(more: object = {}): DrawDown {
-  const reserved = { reservationId: 'r', promptTokens: 5, maxCompletionTokens: 1_000, coveredTokens: 100, ...more };
-  return new DrawDown(reserved, 0);
+  const tokens = { promptTokens: 5, maxCompletionTokens: 1_000, coveredTokens: 100 };
+  return new DrawDown({ reservationId: 'r', holdMs: DEFAULT_HOLD_MS, ...tokens, ...more }, 0);
 }
 
 test('tokens are reported once a second, the length of the prompt at once', () => {
@@ -39,8 +39,9 @@ test('nothing is reported while a report is under way', () => {
 
 test('a lease without news is renewed', () => {
   const drawDown = start();
-  expect(drawDown.isDue(RENEW_EVERY_MS - 1)).toBe(false);
-  expect(drawDown.isDue(RENEW_EVERY_MS)).toBe(true);
+  expect(drawDown.isDue(DEFAULT_HOLD_MS / RENEWALS_PER_HOLD - 1)).toBe(false);
+  expect(drawDown.isDue(DEFAULT_HOLD_MS / RENEWALS_PER_HOLD)).toBe(true);
+  expect(start({ holdMs: 8_000 }).isDue(2_000)).toBe(true);
 });
 
 test('more is asked for when less than half of the window is left, at once, up to what the request allows', () => {
@@ -110,11 +111,11 @@ test('one that waits while quota does not answer is given up when its lease may 
   const drawDown = start();
   const lost: string[] = [];
   drawDown.onLost = ({ reason }) => lost.push(reason);
-  drawDown.missed(STANDSTILL_LIMIT_MS * 2);
+  drawDown.missed(DEFAULT_HOLD_MS * 2);
   drawDown.need(200, 1_000);
-  drawDown.missed(STANDSTILL_LIMIT_MS + 999);
+  drawDown.missed(DEFAULT_HOLD_MS + 999);
   expect(lost).toEqual([]);
-  drawDown.missed(STANDSTILL_LIMIT_MS + 1_000);
+  drawDown.missed(DEFAULT_HOLD_MS + 1_000);
   expect(lost).toEqual(['STORE_UNAVAILABLE']);
 });
 

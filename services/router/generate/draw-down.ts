@@ -14,16 +14,18 @@ export interface Reserved {
   readonly maxCompletionTokens: number;
   /** How many completion tokens may be delivered before more is asked for. */
   readonly coveredTokens: number;
+  /** How long it lives without a report, in milliseconds. */
+  readonly holdMs: number;
 }
 
 /** Between two reports of a generation that needs nothing, in milliseconds. */
 export const REPORT_EVERY_MS = 1_000;
 
-/** Between two reports of one that has no news, in milliseconds: often enough that its lease lives through lost ones. */
-export const RENEW_EVERY_MS = 15_000;
+/** How long a lease lives without a report unless the configuration says otherwise, in milliseconds. */
+export const DEFAULT_HOLD_MS = 60_000;
 
-/** How long a generation stands at its bound while quota does not answer, in milliseconds: as long as its lease lives. */
-export const STANDSTILL_LIMIT_MS = 60_000;
+/** So often one that has no news is reported while its lease lives: often enough to live through lost reports. */
+export const RENEWALS_PER_HOLD = 4;
 
 type Progress = MessageInitShape<typeof LeaseProgressSchema>;
 
@@ -82,7 +84,8 @@ export class DrawDown {
   isDue(nowMs: number): boolean {
     if (this.#isUnderWay || nowMs < this.#notBeforeMs) return false;
     const ageMs = nowMs - this.#reportedAtMs;
-    if (this.#neededTokens > 0 || this.promptTokens !== this.#toldPrompt || ageMs >= RENEW_EVERY_MS) return true;
+    const isOld = ageMs >= this.reserved.holdMs / RENEWALS_PER_HOLD;
+    if (this.#neededTokens > 0 || this.promptTokens !== this.#toldPrompt || isOld) return true;
     if (ageMs < REPORT_EVERY_MS) return !this.#isScarce && this.#wantedTokens() > 0;
     return this.completionTokens !== this.#toldTokens || this.#wantedTokens() > 0;
   }
@@ -123,7 +126,8 @@ export class DrawDown {
     // Whether it was told is not known.
     this.#toldTokens = -1;
     this.#toldPrompt = undefined;
-    if (this.#neededTokens > 0 && nowMs - this.#neededSinceMs >= STANDSTILL_LIMIT_MS) this.onLost(quotaAway());
+    // It stands at its bound for as long as its lease lives.
+    if (this.#neededTokens > 0 && nowMs - this.#neededSinceMs >= this.reserved.holdMs) this.onLost(quotaAway());
   }
 
   /** How many tokens the lease should cover in all; 0: no more than it does. */

@@ -10,7 +10,7 @@ import {
 } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { toConnectError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
-import { DrawDown } from './draw-down.ts';
+import { DEFAULT_HOLD_MS, DrawDown } from './draw-down.ts';
 import { Reports } from './reports.ts';
 
 /** What quota was told, call by call. */
@@ -58,8 +58,8 @@ function add(drawDown: DrawDown): () => void {
 }
 
 function running(reservationId: string): DrawDown {
-  const reserved = { reservationId, promptTokens: 5, maxCompletionTokens: 1_000, coveredTokens: 100 };
-  return new DrawDown(reserved, performance.now());
+  const tokens = { promptTokens: 5, maxCompletionTokens: 1_000, coveredTokens: 100 };
+  return new DrawDown({ reservationId, holdMs: DEFAULT_HOLD_MS, ...tokens }, performance.now());
 }
 
 test('all that is due goes in one call, a thousand at most', async () => {
@@ -69,6 +69,7 @@ test('all that is due goes in one call, a thousand at most', async () => {
     drawDown.promptTokens = 3;
   }
   await expect.poll(() => calls.map(({ leases }) => leases.length)).toEqual([1_000, 1_000, 500]);
+  expect(calls.map(({ holdFor }) => holdFor?.seconds)).toEqual([60n, 60n, 60n]);
 });
 
 test('one that waits is reported in the same turn, with all others that are due', async () => {

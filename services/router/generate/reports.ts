@@ -1,7 +1,8 @@
+import { type Duration, durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { QuotaService } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
-import type { DrawDown } from './draw-down.ts';
+import { DEFAULT_HOLD_MS, type DrawDown } from './draw-down.ts';
 
 /** How often it is looked which generations have something to report, in milliseconds. */
 const LOOK_EVERY_MS = 250;
@@ -16,14 +17,16 @@ const CALL_OPTIONS = { timeoutMs: 2_000 };
 export class Reports {
   readonly #quota: Pick<Client<typeof QuotaService>, 'extend'>;
   readonly #log: Logger;
+  readonly #holdFor: Duration;
   readonly #running = new Set<DrawDown>();
   #timer: NodeJS.Timeout | undefined;
   #urged: NodeJS.Immediate | undefined;
   #isAway = false;
 
-  constructor(quota: Pick<Client<typeof QuotaService>, 'extend'>, log: Logger) {
+  constructor(quota: Pick<Client<typeof QuotaService>, 'extend'>, log: Logger, holdMs: number = DEFAULT_HOLD_MS) {
     this.#quota = quota;
     this.#log = log;
+    this.#holdFor = durationFromMs(holdMs);
   }
 
   /** Reports on a generation until the returned function is called. */
@@ -62,7 +65,7 @@ export class Reports {
   async #send(due: readonly DrawDown[], nowMs: number): Promise<void> {
     const leases = due.map((drawDown) => drawDown.report(nowMs));
     try {
-      const answer = await this.#quota.extend({ leases }, CALL_OPTIONS);
+      const answer = await this.#quota.extend({ leases, holdFor: this.#holdFor }, CALL_OPTIONS);
       this.#heard();
       for (const [i, drawDown] of due.entries()) {
         const extension = answer.leases[i];

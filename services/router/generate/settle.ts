@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { type Duration, durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
@@ -9,7 +10,7 @@ import type {
 } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
-import type { Reserved } from './draw-down.ts';
+import { DEFAULT_HOLD_MS, type Reserved } from './draw-down.ts';
 import { Endings, UNKNOWN_OUTCOMES } from './endings.ts';
 
 /** What a generation used. */
@@ -33,11 +34,8 @@ export interface Lease extends Reserved {
 /** How long quota has to answer, in milliseconds; its store gives up long before. */
 const CALL_OPTIONS = { timeoutMs: 2_000 };
 
-/** How long a lease lives without a report, in milliseconds; a running generation renews it. */
-const HOLD_MS = 60_000;
-
-/** How long a settlement is tried again, in milliseconds: a lease that expired may still be settled for 10 minutes. */
-const SETTLE_FOR_MS = 600_000 + HOLD_MS;
+/** How long a lease that expired may still be settled, in milliseconds. */
+const LATE_MS = 600_000;
 
 /** How often an undone reservation may be unknown before it is believed never to have arrived. */
 const NOT_FOUND_RETRIES = 3;
@@ -45,7 +43,7 @@ const NOT_FOUND_RETRIES = 3;
 /** When to come back while limits cannot be checked, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
-type ReserveInit = Omit<MessageInitShape<typeof ReserveRequestSchema>, '$typeName' | 'operationId'> & {
+type ReserveInit = Omit<MessageInitShape<typeof ReserveRequestSchema>, '$typeName' | 'operationId' | 'holdFor'> & {
   readonly reservationId: string;
 };
 
@@ -53,9 +51,14 @@ type ReserveInit = Omit<MessageInitShape<typeof ReserveRequestSchema>, '$typeNam
 export class Settlement {
   readonly #quota: Client<typeof QuotaService>;
   readonly #endings: Endings;
+  readonly #holdMs: number;
+  readonly #holdFor: Duration;
 
-  constructor(quota: Client<typeof QuotaService>, log: Logger) {
+  /** `holdMs` is how long a lease lives without a report; a running generation renews it. */
+  constructor(quota: Client<typeof QuotaService>, log: Logger, holdMs: number = DEFAULT_HOLD_MS) {
     this.#quota = quota;
+    this.#holdMs = holdMs;
+    this.#holdFor = durationFromMs(holdMs);
     this.#endings = new Endings(log);
   }
 
@@ -71,13 +74,14 @@ export class Settlement {
     const once = (end: () => Promise<unknown>): void => {
       if (ended) return;
       ended = true;
-      this.#endings.add({ reservationId, end, forMs: SETTLE_FOR_MS, notFoundRetries: 0 });
+      this.#endings.add({ reservationId, end, forMs: LATE_MS + this.#holdMs, notFoundRetries: 0 });
     };
     return {
       reservationId,
       promptTokens,
       maxCompletionTokens,
       coveredTokens: answer.coveredCompletionTokens,
+      holdMs: this.#holdMs,
       limits: answer.limits,
       settle: (consumption) =>
         once(() =>
@@ -96,13 +100,14 @@ export class Settlement {
   async #reserveOrUndo(request: ReserveInit): Promise<ReserveResponse> {
     const { reservationId } = request;
     try {
-      return await this.#quota.reserve({ ...request, operationId: `${reservationId}:reserve` }, CALL_OPTIONS);
+      const operation = { operationId: `${reservationId}:reserve`, holdFor: this.#holdFor };
+      return await this.#quota.reserve({ ...request, ...operation }, CALL_OPTIONS);
     } catch (error) {
       const known = asMeshError(error);
       if (!UNKNOWN_OUTCOMES.has(known.reason)) throw known;
       // When its lease has run out there is nothing left to give back.
       const end = () => this.#release(reservationId);
-      this.#endings.add({ reservationId, end, forMs: HOLD_MS, notFoundRetries: NOT_FOUND_RETRIES });
+      this.#endings.add({ reservationId, end, forMs: this.#holdMs, notFoundRetries: NOT_FOUND_RETRIES });
       throw new MeshError('STORE_UNAVAILABLE', 'Limits cannot be checked now. Try again shortly.', {
         metadata: known.metadata,
         retryAfterMs: known.retryAfterMs ?? RETRY_AFTER_MS,
