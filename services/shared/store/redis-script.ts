@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type RedisStore, redisError } from './redis.ts';
+import { writeTogether } from './redis-turn.ts';
 
 /** A Lua script: one decision, taken and written in one atomic step on the server. */
 export interface RedisScript {
@@ -25,6 +26,7 @@ export async function runScript(
   keys: readonly string[],
   args: readonly (string | number)[],
 ): Promise<unknown> {
+  writeTogether(store.redis);
   try {
     return await store.redis.evalsha(script.sha1, keys.length, ...keys, ...args);
   } catch (error) {
