@@ -7,7 +7,7 @@ import { MeshError } from '../errors/mesh-error.ts';
 import { CLIENT_IP_HEADER, FORWARDED_HEADER, MESH_TOKEN_HEADER } from '../transport/mesh-headers.ts';
 import { type Access, type AuthorizationTable, methodName } from './access.ts';
 import { clientIpKey } from './client-ip.ts';
-import { credentialOf, type HeaderLookup } from './credential.ts';
+import { credentialOf, type HeaderLookup, requireNoKeyInUrl } from './credential.ts';
 import { hasScope, PEER_PRINCIPAL, principalKey } from './principal.ts';
 
 /** Who presents a credential. Rejects with MeshError CREDENTIAL_INVALID. */
@@ -90,6 +90,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     try {
       const access = accessOf(context.method);
       if (!access) throw new MeshError('PEER_ONLY', 'This method is not open to callers.');
+      if (access.kind !== 'open') requireNoKeyInUrl(context.url);
       const headers = context.requestHeader;
       const actsFor = headers.get(CLIENT_IP_HEADER);
       if (actsFor && isFromPeer(headers)) context.values.set(clientIpKey, actsFor);

@@ -2,6 +2,7 @@ import { constants } from 'node:http2';
 import { createContextValues } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { clientIpKey, type createClientIp } from '../interceptors/client-ip.ts';
+import { joinedHeader } from '../interceptors/credential.ts';
 import type { createCors } from './cors.ts';
 import {
   type Exchange,
@@ -67,6 +68,8 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
     if (options.isDraining() && !('stream' in response)) response.setHeader('connection', 'close');
     if (!options.cors(request, response)) return;
     if (rpc.methodOf(request.url)) {
+      const authorization = joinedHeader(request.rawHeaders, 'authorization');
+      if (authorization !== undefined) request.headers.authorization = authorization;
       const values = createContextValues().set(exchangeKey, exchange);
       rpc.handle(exchange, values.set(clientIpKey, options.clientIp(request)));
       return;
