@@ -187,7 +187,10 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
   const meshToken =
     config.server.mesh_token ?? readSecret(join(config.server.data_dir, 'mesh.token'), { create: true });
   const local = new Map<Role, Routes[]>();
-  const principals = createPrincipals({ auth: () => peers.client('auth', AuthService), now, log });
+  const principals = createPrincipals({
+    ...{ auth: () => peers.client('auth', AuthService), now, log },
+    boundToLoopback: isLoopbackHost(config.server.host),
+  });
   const authorizer = createAuthorizer({ table: authorizationTable, authenticate: principals.authenticate, meshToken });
   const peers = createPeers({ local, remote: config.peers, meshToken, authorizer, log });
   closer.add('peers', () => peers.close());

@@ -11,11 +11,15 @@ import { endOfSecret } from './secret-end.ts';
 import type { FoundKey, KeyRecord, KeyStore } from './store/key-store.ts';
 import type { UserStore } from './store/user-store.ts';
 import type { TokenService } from './token-service.ts';
+import { createWeakKeyRefusal } from './weak-key-refusal.ts';
 
 /** What a check of credentials needs. */
 export interface AuthenticatorParts {
   /** Keys of the configuration, by the hex digits of their hash. */
   readonly configured: ReadonlyMap<string, Principal>;
+  /** Keys of the environment, in the same way; those that can be guessed are not accepted from everywhere. */
+  readonly environment: ReadonlyMap<string, Principal>;
+  readonly allowWeakKeys: boolean;
   readonly keys: KeyStore;
   /** Tells whether the user of a configured key is disabled. */
   readonly users: Pick<UserStore, 'disabledAtMs'>;
@@ -27,6 +31,17 @@ export interface AuthenticatorParts {
   readonly now: () => number;
   readonly log: Logger;
 }
+
+/** Where a credential comes from. */
+export interface Origin {
+  /** The caller's address; empty: unknown. */
+  readonly clientIp: string;
+  /** Whether only this machine reaches the port that it was sent to. Unset: no. */
+  readonly boundToLoopback?: boolean;
+}
+
+/** Tells who presents a credential. */
+export type AuthenticateCredential = (credential: string, origin: Origin) => Promise<Authenticated>;
 
 /** Who a caller is. */
 export interface Authenticated {
@@ -48,11 +63,10 @@ const LAST_USE_MS = 60_000;
  * @throws MeshError CREDENTIAL_INVALID, the same for malformed, unknown, expired, revoked, of a disabled user and used from a
  * wrong address; STORE_UNAVAILABLE.
  */
-export function createAuthenticator(
-  parts: AuthenticatorParts,
-): (credential: string, clientIp: string) => Promise<Authenticated> {
-  const { configured, keys, users, tokens, pepper, now, log } = parts;
+export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCredential {
+  const { configured, environment, keys, users, tokens, pepper, now, log } = parts;
   const failed = createFailedCredentials(now);
+  const isRefused = createWeakKeyRefusal({ allowed: parts.allowWeakKeys, now, log });
 
   function noteUse({ keyId, lastUsedAtMs = 0 }: KeyRecord, nowMs: number): void {
     if (nowMs - lastUsedAtMs < LAST_USE_MS) return;
@@ -60,7 +74,7 @@ export function createAuthenticator(
     keys.touch(keyId, nowMs).catch((error: unknown) => log.warn({ keyId, err: error }, 'last use was not noted'));
   }
 
-  return async (credential, clientIp) => {
+  return async (credential, { clientIp, boundToLoopback = false }) => {
     const parsed = parseKey(credential);
     if (parsed === 'malformed') throw invalidCredential();
     const hash = hashKey(credential, pepper);
@@ -69,10 +83,16 @@ export function createAuthenticator(
       if (principal.userId && (await users.disabledAtMs(principal.userId)) !== undefined) throw invalidCredential();
       return { principal, cacheForMs: CACHE_MS };
     }
+    const ofEnvironment = environment.get(hash.toString('hex'));
+    if (ofEnvironment) {
+      if (isRefused(credential, ofEnvironment.keyId, boundToLoopback)) throw invalidCredential();
+      return { principal: ofEnvironment, cacheForMs: CACHE_MS };
+    }
     if (hasTokenForm(credential)) return await checkToken(credential, hash.toString('hex'), clientIp);
     const keyId = parsed?.keyId ?? importedKeyId(hash);
     const found = await failed.lookUp(clientIp, hash.toString('hex'), () => find(keyId, hash, clientIp));
     if (!found) throw invalidCredential();
+    if (!parsed && isRefused(credential, keyId, boundToLoopback)) throw invalidCredential();
     noteUse(found.record, now());
     return answerOf(found, now());
   };

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { ConfigError } from '../shared/lifecycle/config-source.ts';
 import type { Store } from '../shared/store/store.ts';
 import { type ForeignAccounts, type ImportCounts, importAccounts } from './account-import.ts';
-import { type Authenticated, createAuthenticator } from './authenticate.ts';
+import { type AuthenticateCredential, createAuthenticator } from './authenticate.ts';
 import type { AuthConfig } from './config.ts';
 import { configuredKeys } from './configured-keys.ts';
 import { configuredTiers } from './configured-tiers.ts';
@@ -45,11 +45,11 @@ export interface AuthResources {
 /** Auth of this process. */
 export interface AuthContext {
   /**
-   * Who presents a credential; `clientIp` empty: unknown.
+   * Who presents a credential.
    *
    * @throws MeshError CREDENTIAL_INVALID or STORE_UNAVAILABLE.
    */
-  readonly authenticate: (credential: string, clientIp: string) => Promise<Authenticated>;
+  readonly authenticate: AuthenticateCredential;
   readonly keys: KeyService;
   readonly lifecycle: KeyLifecycle;
   readonly register: Register;
@@ -82,7 +82,6 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const { store, pepper, now, log, tiers, environmentKeys = [] } = resources;
   const weak = environmentKeys.filter(isWeakKey).length;
   if (weak > 0) log.warn({ keys: weak }, 'keys of API_KEYS can be guessed: they have less than 128 bits');
-  const configuredPrincipals = new Map([...environmentPrincipals(environmentKeys, pepper), ...configuredKeys(config)]);
   const stores = createAuthStores(store);
   const { keys, users, organizations: organizationStore, refreshTokens, revocations } = stores;
   const configured = configuredTiers(config);
@@ -102,7 +101,10 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, now },
   });
   return {
-    authenticate: createAuthenticator({ configured: configuredPrincipals, keys, users, tokens, pepper, now, log }),
+    authenticate: createAuthenticator({
+      ...{ configured: configuredKeys(config), environment: environmentPrincipals(environmentKeys, pepper) },
+      ...{ allowWeakKeys: config.allow_weak_keys, keys, users, tokens, pepper, now, log },
+    }),
     keys: keyService,
     keyImport,
     countWeakKeys: () => countWeakKeys(keys, now()),

@@ -173,9 +173,9 @@ describeStores('users', (stores) => {
       expect(told).toEqual([{ kind: 'user', id: 'ann', cutRunningStreams: true }]);
       const elsewhere = contextOn(await stores.open());
       for (const { authenticate, verifyLogin } of [context, elsewhere]) {
-        expect(await reasonOf(authenticate(secret, ''))).toBe('CREDENTIAL_INVALID');
+        expect(await reasonOf(authenticate(secret, { clientIp: '' }))).toBe('CREDENTIAL_INVALID');
         expect(await reasonOf(verifyLogin('ann', PASSWORD, HOME))).toBe('CREDENTIAL_INVALID');
-        expect(await reasonOf(authenticate(another, ''))).toBe('OK');
+        expect(await reasonOf(authenticate(another, { clientIp: '' }))).toBe('OK');
       }
       // A key that is made for the user later is no way around it.
       const later = await admin.createApiKey({ userId: 'ann' });
@@ -200,7 +200,7 @@ describeStores('users', (stores) => {
         tier: 'premium',
       });
       for (const each of [context, contextOn(await stores.open())]) {
-        expect(await reasonOf(each.authenticate(KEY, ''))).toBe('CREDENTIAL_INVALID');
+        expect(await reasonOf(each.authenticate(KEY, { clientIp: '' }))).toBe('CREDENTIAL_INVALID');
         expect((await each.users.find('operator'))?.disabledAtMs).toBe(nowMs);
       }
     });

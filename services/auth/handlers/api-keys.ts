@@ -33,7 +33,7 @@ export function generateApiKey(context: AuthContext): MethodImpl<typeof AuthServ
   return async ({ username }, { requestHeader, values }) => {
     const clientIp = values.get(clientIpKey) ?? '';
     const credential = credentialOf(requestHeader);
-    const caller = credential === undefined ? undefined : await context.authenticate(credential, clientIp);
+    const caller = credential === undefined ? undefined : await context.authenticate(credential, { clientIp });
     const { record, secret } = await context.register(username, caller?.principal, clientIp);
     return create(GenerateApiKeyResponseSchema, { apiKey: describe(record), secret });
   };

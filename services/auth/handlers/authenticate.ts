@@ -6,8 +6,8 @@ import type { AuthContext } from '../context.ts';
 
 /** Who presents a credential. */
 export function authenticate(context: AuthContext): MethodImpl<typeof AuthService.method.authenticate> {
-  return async ({ credential, clientIp }) => {
-    const { principal, cacheForMs } = await context.authenticate(credential, clientIp);
+  return async ({ credential, ...origin }) => {
+    const { principal, cacheForMs } = await context.authenticate(credential, origin);
     return create(AuthenticateResponseSchema, {
       principal,
       ...(cacheForMs > 0 ? { cacheFor: durationFromMs(cacheForMs) } : {}),

@@ -15,6 +15,8 @@ const AUTHENTICATE_MS = 2_000;
 export interface PrincipalsOptions {
   /** Auth, wherever it runs. */
   readonly auth: () => Client<typeof AuthService>;
+  /** Whether only this machine reaches the port of this process: elsewhere keys that can be guessed are refused. */
+  readonly boundToLoopback: boolean;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Logger;
@@ -31,11 +33,11 @@ export interface Principals {
 }
 
 /** Asks auth who somebody is, and remembers it. */
-export function createPrincipals({ auth, now, log }: PrincipalsOptions): Principals {
+export function createPrincipals({ auth, boundToLoopback, now, log }: PrincipalsOptions): Principals {
   const cache = createPrincipalCache({
     now,
     async authenticate(credential, clientIp) {
-      const request = { credential, clientIp: clientIp ?? '' };
+      const request = { credential, clientIp: clientIp ?? '', boundToLoopback };
       const { principal, cacheFor } = await auth().authenticate(request, { timeoutMs: AUTHENTICATE_MS });
       if (!principal) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
       return { principal, cacheForMs: cacheFor ? durationMs(cacheFor) : 0 };
