@@ -32,6 +32,7 @@ import { createHealth, type HealthState } from './shared/grpc/health.ts';
 import { isServing } from './shared/grpc/health-check.ts';
 import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
+import { certifiedRolesKey } from './shared/interceptors/certified-roles.ts';
 import { createPrincipals, type Principals } from './shared/interceptors/principals.ts';
 import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
@@ -41,9 +42,10 @@ import { type Destination, forwardMethods, refuseMethods } from './shared/transp
 import type { Generate } from './shared/transport/generate.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
 import { TO_NODE_HEADER } from './shared/transport/mesh-headers.ts';
-import { createPeers, type Peers, ROLES, type Role } from './shared/transport/peers.ts';
+import { createPeers, type Peers } from './shared/transport/peers.ts';
 import { remoteGenerate } from './shared/transport/remote-generate.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
+import { ROLES, type Role } from './shared/transport/roles.ts';
 import { type Routes, withoutMethods } from './shared/transport/routes.ts';
 import { tasksRoutes } from './tasks/routes.ts';
 
@@ -349,9 +351,9 @@ function listenedRoutes(parts: Parts): Routes[] {
 function fleetMethods({ local, peers, authorizer }: Parts): Routes {
   const fleet = peers.transport('router');
   const here = peers.transport('inference');
-  const destination: Destination = ({ requestHeader }) => {
+  const destination: Destination = ({ requestHeader, values }) => {
     const isForNode = local.has('inference') && requestHeader.has(TO_NODE_HEADER);
-    return isForNode && authorizer.isFromPeer(requestHeader) ? here : fleet;
+    return isForNode && authorizer.isFromPeer(requestHeader, values.get(certifiedRolesKey)) ? here : fleet;
   };
   return (router) => forwardMethods(router, FLEET_METHODS, destination);
 }

@@ -14,7 +14,7 @@ import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { routerConfigSchema } from './router/config.ts';
 import { isAddressRange } from './shared/interceptors/client-ip.ts';
 import { ConfigError, parseConfigFile, type Source, validate } from './shared/lifecycle/config-source.ts';
-import { ROLES, type Role } from './shared/transport/peers.ts';
+import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
 /** The engine's name of the model that `--model` names, and of the one that ships. */

@@ -20,8 +20,8 @@ export const silent = pino({ level: 'silent' });
 
 const TABLE: ReadonlyMap<string, Access> = new Map<string, Access>([
   ['mesh.router.v1.RouterService/Generate', { kind: 'scope', scope: Scope.GENERATE }],
-  ['mesh.router.v1.RouterService/Attach', { kind: 'peer' }],
-  ['mesh.router.v1.RouterService/Embed', { kind: 'peer' }],
+  ['mesh.router.v1.RouterService/Attach', { kind: 'peer', peers: ['facade'] }],
+  ['mesh.router.v1.RouterService/Embed', { kind: 'peer', peers: ['router'] }],
   ['mesh.router.v1.RouterService/Tokenize', { kind: 'scope', scope: Scope.GENERATE }],
   ['mesh.router.v1.RouterService/ListModels', { kind: 'open' }],
   ['mesh.router.v1.RouterService/ExplainRoute', { kind: 'scope', scope: Scope.MODELS_READ }],

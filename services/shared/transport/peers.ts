@@ -6,13 +6,8 @@ import type { Authorizer } from '../interceptors/authorize.ts';
 import { createMeshClient } from './client.ts';
 import { createLocalTransport } from './local-transport.ts';
 import { createRemoteTransport, type RemoteTransport } from './remote-transport.ts';
+import type { Role } from './roles.ts';
 import type { Routes } from './routes.ts';
-
-/** The parts of the mesh, in the order in which they start. */
-export const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
-
-/** A part of the mesh that runs in this process or in another one. */
-export type Role = (typeof ROLES)[number];
 
 /** What peers are found by. */
 export interface PeersOptions {
