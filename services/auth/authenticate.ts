@@ -158,7 +158,9 @@ function principalOfToken({
   expiresAtMs,
 }: AccessToken): Principal {
   return create(PrincipalSchema, {
-    ...{ keyId: tokenId, userId, organizationId, tier },
+  signingKeyId,
+  familyId,
+    ...{ keyId: tokenId, userId, organizationId, tier, signingKeyId, loginId: familyId },
     scopes: [...scopes],
     models: [...(models ?? [])],
     kind: CredentialKind.ACCESS_TOKEN,

@@ -49,7 +49,7 @@ test('only login, token renewal, registration, public keys, health and reflectio
 
 test('what changes the mesh needs more than the scope that every key has', () => {
   const changing =
-    /\/(Drain|LoadModel|UnloadModel|SetLimits|CreateUser|DisableUser|CreateApiKey|RevokeApiKey|TailLogs)$/;
+    /\/(Drain|LoadModel|UnloadModel|SetLimits|CreateUser|DisableUser|EnableUser|RotateSigningKey|CreateApiKey|RevokeApiKey|TailLogs)$/;
   for (const [name, access] of authorizationTable) {
     if (changing.test(name)) expect(access).not.toMatchObject({ scope: Scope.GENERATE });
   }

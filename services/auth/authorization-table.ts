@@ -46,6 +46,7 @@ export const authorizationTable: AuthorizationTable = new Map([
     // One's own; the handler asks for `admin` for another's.
     setPassword: GENERATE,
     disableUser: ADMIN,
+    enableUser: ADMIN,
     listUsers: ADMIN,
     createOrganization: ADMIN,
     getJwks: { ...OPEN, peers: ['facade'] },

@@ -18,6 +18,8 @@ import { createLoginLimit } from './login-limit.ts';
 import { createOrganizationService, type OrganizationService } from './organization-service.ts';
 import { createPasswords } from './password.ts';
 import { createRegistration, type Register } from './registration.ts';
+import { createRevalidator, type RevalidatePrincipal } from './revalidate.ts';
+import { createRevocationDelivery } from './revocation-delivery.ts';
 import type { Revocations } from './revocations.ts';
 import { createSigningKeySeal } from './signing-key-seal.ts';
 import { createSigningKeys, type SigningKeys } from './signing-keys.ts';
@@ -63,7 +65,7 @@ export interface AuthContext {
   readonly signingKeys: SigningKeys;
   /** What reaches every cache of verified principals. */
   readonly revocations: Revocations;
-  /** Ends the watches of revocations. */
+  /** Ends the watches of revocations, and tries no more to tell of one. */
   close(): Promise<void>;
 }
 
@@ -83,7 +85,8 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const weak = environmentKeys.filter(isWeakKey).length;
   if (weak > 0) log.warn({ keys: weak }, 'keys of API_KEYS can be guessed: they have less than 128 bits');
   const stores = createAuthStores(store);
-  const { keys, users, organizations: organizationStore, refreshTokens, revocations } = stores;
+  const { keys, users, organizations: organizationStore, refreshTokens } = stores;
+  const revocations = createRevocationDelivery({ revocations: stores.revocations, log });
   const configured = configuredTiers(config);
   const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
   const directory = createUserDirectory(configuredUsers(config), users);
@@ -116,8 +119,11 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     verifyLogin,
     tokens,
     signingKeys,
-    revocations,
-    close: async () => revocations.close(),
+    revocations: stores.revocations,
+    close: async () => {
+      revocations.close();
+      stores.revocations.close();
+    },
   };
 }
 
