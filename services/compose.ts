@@ -33,6 +33,7 @@ import { isServing } from './shared/grpc/health-check.ts';
 import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
 import { certifiedRolesKey } from './shared/interceptors/certified-roles.ts';
+import { createVouching } from './shared/interceptors/on-behalf-of.ts';
 import { createPrincipals, type Principals } from './shared/interceptors/principals.ts';
 import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
@@ -193,7 +194,9 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
     ...{ auth: () => peers.client('auth', AuthService), now, log },
     boundToLoopback: isLoopbackHost(config.server.host),
   });
-  const authorizer = createAuthorizer({ table: authorizationTable, authenticate: principals.authenticate, meshToken });
+  const { authenticate, revalidate } = principals;
+  const onBehalfOf = { vouching: createVouching(meshToken, now), revalidate };
+  const authorizer = createAuthorizer({ table: authorizationTable, authenticate, onBehalfOf, meshToken });
   const peers = createPeers({ local, remote: config.peers, meshToken, authorizer, log });
   closer.add('peers', () => peers.close());
   return { config, resources, closer, health: createHealth(), meshToken, principals, authorizer, peers, local };
@@ -270,9 +273,10 @@ function addRouter(
   const context = createRouterContext(config.router, {
     ...resources,
     quota: peers.client('quota', QuotaService),
-    authenticate: (credential, clientIp) => {
+    authenticate: async ({ credential, onBehalfOf, clientIp }) => {
+      if (onBehalfOf) return await principals.revalidate(onBehalfOf.principal, clientIp);
       if (credential === undefined) throw credentialMissing();
-      return principals.authenticate(credential, clientIp);
+      return await principals.authenticate(credential, clientIp);
     },
     generateAt: (address) => (here && address === '' ? here : remote.generateAt(address)),
     inferenceAt: (address) => (here && address === '' ? inference : remote.clientAt(address)),

@@ -51,7 +51,7 @@ export interface Authenticated {
 }
 
 /** The longest reuse of an answer, in milliseconds, by whoever watches revocations; others reuse none for so long. */
-const CACHE_MS = 60_000;
+export const CACHE_MS = 60_000;
 
 /** How exact the last use of a key is, in milliseconds; a finer one would cost a write per request. */
 const LAST_USE_MS = 60_000;
@@ -114,21 +114,24 @@ export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCred
 }
 
 /** A usable key, and when the secret that was presented ends, in milliseconds since the epoch. */
-interface Found {
+export interface Found {
   readonly record: KeyRecord;
   readonly endsAtMs: number;
 }
 
-function invalidCredential(): MeshError {
+/** The one answer about whoever does not count. */
+export function invalidCredential(): MeshError {
   return new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
 }
 
-function isUsable(record: FoundKey, clientIp: string, endsAtMs: number, nowMs: number): boolean {
+/** Whether a key counts now, for a caller at that address. */
+export function isUsable(record: FoundKey, clientIp: string, endsAtMs: number, nowMs: number): boolean {
   if (record.revokedAtMs !== undefined || record.userDisabledAtMs !== undefined || endsAtMs <= nowMs) return false;
   return record.allowedIpRanges.length === 0 || isInRanges(clientIp, record.allowedIpRanges);
 }
 
-function answerOf({ record, endsAtMs }: Found, nowMs: number): Authenticated {
+/** What is said of a usable key. */
+export function answerOf({ record, endsAtMs }: Found, nowMs: number): Authenticated {
   // Whoever caches may not look at the address, so an answer about a bound key holds for one call.
   const isBound = record.allowedIpRanges.length > 0;
   const cacheForMs = isBound ? 0 : Math.min(CACHE_MS, endsAtMs - nowMs);
@@ -155,11 +158,11 @@ function principalOfToken({
   tier,
   scopes,
   models,
+  signingKeyId,
+  familyId,
   expiresAtMs,
 }: AccessToken): Principal {
   return create(PrincipalSchema, {
-  signingKeyId,
-  familyId,
     ...{ keyId: tokenId, userId, organizationId, tier, signingKeyId, loginId: familyId },
     scopes: [...scopes],
     models: [...(models ?? [])],

@@ -52,6 +52,7 @@ export interface AuthContext {
    * @throws MeshError CREDENTIAL_INVALID or STORE_UNAVAILABLE.
    */
   readonly authenticate: AuthenticateCredential;
+  readonly revalidate: RevalidatePrincipal;
   readonly keys: KeyService;
   readonly lifecycle: KeyLifecycle;
   readonly register: Register;
@@ -103,9 +104,14 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const tokens = createTokenService({
     ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, now },
   });
+  const configuredPrincipals = configuredKeys(config);
+  const environment = environmentPrincipals(environmentKeys, pepper);
   return {
+    revalidate: createRevalidator({
+      ...{ configured: [...configuredPrincipals.values(), ...environment.values()], keys, users, tokens, now },
+    }),
     authenticate: createAuthenticator({
-      ...{ configured: configuredKeys(config), environment: environmentPrincipals(environmentKeys, pepper) },
+      ...{ configured: configuredPrincipals, environment },
       ...{ allowWeakKeys: config.allow_weak_keys, keys, users, tokens, pepper, now, log },
     }),
     keys: keyService,

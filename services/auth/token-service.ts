@@ -38,6 +38,8 @@ export interface TokenService {
   refresh(refreshToken: string): Promise<TokenPair>;
   /** What an access token says; undefined when it does not count. */
   verify(accessToken: string): Promise<AccessToken | undefined>;
+  /** Whose token it was that was verified before, as long as its login and its signing key still count. */
+  userOfLogin(token: Pick<AccessToken, 'familyId' | 'signingKeyId'>): Promise<UserRecord | undefined>;
 }
 
 /** How long a login can be renewed, in milliseconds; then the password is asked for again. */
@@ -95,6 +97,10 @@ export function createTokenService(parts: TokenServiceParts): TokenService {
       if (!token) return undefined;
       const [user, family] = await Promise.all([userOf(token), refreshTokens.find(token.familyId, now())]);
       return user && family?.userId === user.userId ? token : undefined;
+    },
+    async userOfLogin({ familyId, signingKeyId }) {
+      const [family, key] = await Promise.all([refreshTokens.find(familyId, now()), signingKeys.find(signingKeyId)]);
+      return family && key && (await userOf(family));
     },
   };
 }

@@ -16,10 +16,17 @@ import type { Deadlines } from './deadlines.ts';
 import { RunningGeneration } from './running-generation.ts';
 import type { Lease, Settlement } from './settle.ts';
 
+/**
+ * Who makes a call: who presents its credential, or whom a process of the mesh vouches for, if that one still counts. Throws
+ * MeshError CREDENTIAL_MISSING or CREDENTIAL_INVALID.
+ */
+export type AuthenticateCall = (
+  call: Pick<GenerationCall, 'credential' | 'onBehalfOf' | 'clientIp'>,
+) => Promise<Principal>;
+
 /** What the front door works with. */
 export interface PipelineParts {
-  /** Who presents a credential. Throws MeshError CREDENTIAL_MISSING or CREDENTIAL_INVALID. */
-  readonly authenticate: (credential: string | undefined, clientIp: string | undefined) => Promise<Principal>;
+  readonly authenticate: AuthenticateCall;
   readonly settlement: Settlement;
   readonly registry: Registry;
   readonly inFlight: InFlight;
@@ -77,7 +84,7 @@ export class Pipeline {
     const caller = this.#callers.enter();
     try {
       if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
-      const principal = await authenticate(call.credential, call.clientIp);
+      const principal = await authenticate(call);
       caller.identify(principal);
       call.signal.throwIfAborted();
       const route = admit(principal, request, registry.snapshot);
@@ -87,6 +94,7 @@ export class Pipeline {
         principal,
         clientIp: call.clientIp ?? '',
         model: route.id,
+        requestAlreadyCounted: call.onBehalfOf?.requestAlreadyCounted ?? false,
         holdFor: durationFromMs(this.#parts.deadlines.totalMs + SETTLE_MARGIN_MS),
         maxCompletionTokens: request.sampling?.maxTokens ?? route.candidates[0]?.engine.contextTokens ?? 0,
       });

@@ -4,12 +4,18 @@ import type { HandlerContext } from '@connectrpc/connect';
 import { type Principal, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import { toConnectError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
-import { CLIENT_IP_HEADER, FORWARDED_HEADER, MESH_TOKEN_HEADER } from '../transport/mesh-headers.ts';
+import {
+  CLIENT_IP_HEADER,
+  FORWARDED_HEADER,
+  MESH_TOKEN_HEADER,
+  ON_BEHALF_OF_HEADER,
+} from '../transport/mesh-headers.ts';
 import type { Role } from '../transport/roles.ts';
 import { type Access, type AuthorizationTable, methodName } from './access.ts';
 import { type CertifiedRoles, certifiedRolesKey } from './certified-roles.ts';
 import { clientIpKey } from './client-ip.ts';
 import { credentialOf, type HeaderLookup, requireNoKeyInUrl } from './credential.ts';
+import { acceptOnBehalfOf, type OnBehalfOfOptions } from './on-behalf-of-gate.ts';
 import { hasScope, PEER_PRINCIPAL, principalKey } from './principal.ts';
 
 /** Who presents a credential. Rejects with MeshError CREDENTIAL_INVALID. */
@@ -20,6 +26,8 @@ export interface AuthorizerOptions {
   /** Every method that is served, besides health and reflection, which are open. */
   readonly table: AuthorizationTable;
   readonly authenticate: Authenticate;
+  /** How processes of the mesh act for callers. Unset: they do not. */
+  readonly onBehalfOf?: OnBehalfOfOptions;
   /** The secret that proves processes of the mesh over the network. Unset: only certificates do. */
   readonly meshToken: string | undefined;
 }
@@ -40,7 +48,8 @@ export interface Authorizer {
   ): Promise<Principal | undefined>;
   /**
    * The same for an RPC, before its body is read: decides on the resolved method, denies what is not in the table, leaves
-   * the caller under principalKey and, from peers, the address of whom they act for under clientIpKey. Throws ConnectError.
+   * the caller under principalKey and, from peers, the address of whom they act for under clientIpKey and whom they vouch for
+   * under vouchedKey. Throws ConnectError.
    */
   readonly gate: (context: HandlerContext) => Promise<void>;
   /** Names of those methods that have no entry. A listener does not start with one. */
@@ -108,8 +117,11 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       if (!access) throw new MeshError('PEER_ONLY', 'This method is not open to callers.');
       if (access.kind !== 'open') requireNoKeyInUrl(context.url);
       const headers = context.requestHeader;
-      const actsFor = headers.get(CLIENT_IP_HEADER);
       const certified = context.values.get(certifiedRolesKey);
+      if (headers.has(ON_BEHALF_OF_HEADER)) {
+        return await acceptOnBehalfOf(context, access, hasToken(headers), options.onBehalfOf);
+      }
+      const actsFor = headers.get(CLIENT_IP_HEADER);
       if (actsFor && isFromPeer(headers, certified)) context.values.set(clientIpKey, actsFor);
       const principal = await authorize(access, headers, context.values.get(clientIpKey), certified);
       if (principal) context.values.set(principalKey, principal);
