@@ -106,8 +106,8 @@ function open(header: string, signatureOf: (message: Uint8Array) => Buffer): OnB
 function requireFresh({ issuedAt, expiresAt }: OnBehalfOf, nowMs: number): void {
   const issuedAtMs = issuedAt ? timestampMs(issuedAt) : 0;
   const endsAtMs = Math.min(issuedAtMs + LIFE_MS, expiresAt ? timestampMs(expiresAt) : 0);
-  if (nowMs >= endsAtMs) throw notVouched('is too old; are the clocks of both hosts right?');
-  if (issuedAtMs > nowMs + MAX_AHEAD_MS) throw notVouched('is from the future; are the clocks of both hosts right?');
+  if (nowMs >= endsAtMs) throw notVouched('is too old, or the clocks of the hosts differ');
+  if (issuedAtMs > nowMs + MAX_AHEAD_MS) throw notVouched('is from the future: the clocks of the hosts differ');
 }
 
 function notVouched(why: string): MeshError {
