@@ -50,6 +50,7 @@ export const authorizationTable: AuthorizationTable = new Map([
     listUsers: ADMIN,
     createOrganization: ADMIN,
     getJwks: { ...OPEN, peers: ['facade'] },
+    rotateSigningKey: ADMIN,
     watchRevocations: VERIFIERS,
   }),
   ...entries(QuotaService, {
