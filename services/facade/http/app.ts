@@ -2,6 +2,7 @@ import './fastify-types.ts';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
+import { HTTPS_ONLY, type HttpsRule } from '../../shared/interceptors/https-rule.ts';
 import { nodeHeaderLookup, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import { type AllowedMethods, createAllowedMethods } from './allowed-methods.ts';
 import { type BodyLimits, readJsonBody } from './body.ts';
@@ -16,6 +17,8 @@ export interface AppOptions {
   /** Rejects with CREDENTIAL_INVALID. Asked before the body of a request is read. */
   readonly authenticate: (credential: string, clientIp: string | undefined) => Promise<unknown>;
   readonly clientIp: (request: AddressedRequest) => string | undefined;
+  /** Whether a request is refused because it came over HTTP. */
+  readonly isPlainRefused: HttpsRule;
   readonly isDraining: () => boolean;
 }
 
@@ -39,6 +42,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.addHook('onRoute', (route) => allowed.add(route.url, route.method));
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
+    if (options.isPlainRefused(request.raw)) return done(new HttpError(403, 'https_required', HTTPS_ONLY));
     if (request.is404 && request.method === 'OPTIONS') {
       const methods = allowed.of(request.url);
       if (methods !== undefined) return void reply.code(204).header('allow', methods).send();
