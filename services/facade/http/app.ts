@@ -39,7 +39,11 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.decorateRequest('credential', '');
   const allowed = createAllowedMethods();
-  app.addHook('onRoute', (route) => allowed.add(route.url, route.method));
+  app.addHook('onRoute', ({ method, url, config }) => {
+    // What is forgotten must not be open.
+    if (!config?.access) throw new Error(`the route ${method} ${url} does not say who may call it`);
+    allowed.add(url, method);
+  });
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     if (options.isPlainRefused(request.raw)) return done(new HttpError(403, 'https_required', HTTPS_ONLY));
@@ -51,7 +55,7 @@ export function createApp(options: AppOptions): FastifyInstance {
       request.credential = credentialIfClear(request);
       return done(unknownRoute(request, allowed));
     }
-    if ((request.routeOptions.config.access ?? 'open') === 'open') return done(refusalOf(request, options));
+    if (request.routeOptions.config.access === 'open') return done(refusalOf(request, options));
     admit(request, options).then(
       () => done(refusalOf(request, options)),
       (error: unknown) => done(error instanceof Error ? error : new Error('not admitted', { cause: error })),
