@@ -43,7 +43,8 @@ import { type Destination, forwardMethods, refuseMethods } from './shared/transp
 import type { Generate } from './shared/transport/generate.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
 import { TO_NODE_HEADER } from './shared/transport/mesh-headers.ts';
-import { createPeers, type Peers } from './shared/transport/peers.ts';
+import { openMeshTls } from './shared/transport/mesh-tls.ts';
+import { createPeers, type Peers, type PeersOptions } from './shared/transport/peers.ts';
 import { remoteGenerate } from './shared/transport/remote-generate.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
@@ -74,13 +75,16 @@ export interface Mesh {
   stop(): Promise<void>;
 }
 
+/** What this process proves itself to others with, and they to it. */
+type Proof = Required<Pick<PeersOptions, 'meshToken' | 'meshTls' | 'log'>>;
+
 /** What the steps of a start share. */
 interface Parts {
   readonly config: Config;
   readonly resources: MeshResources;
   readonly closer: Closer;
   readonly health: HealthState;
-  readonly meshToken: string;
+  readonly proof: Proof;
   readonly principals: Principals;
   readonly authorizer: Authorizer;
   readonly peers: Peers;
@@ -196,10 +200,19 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
   });
   const { authenticate, revalidate } = principals;
   const onBehalfOf = { vouching: createVouching(meshToken, now), revalidate };
-  const authorizer = createAuthorizer({ table: authorizationTable, authenticate, onBehalfOf, meshToken });
-  const peers = createPeers({ local, remote: config.peers, meshToken, authorizer, log });
+  const proof = proofOf(config, meshToken, log);
+  closer.add('certificates', () => proof.meshTls?.close());
+  const table = authorizationTable;
+  const authorizer = createAuthorizer({ table, authenticate, onBehalfOf, meshToken: proof.meshToken });
+  const peers = createPeers({ ...proof, local, remote: config.peers, authorizer });
   closer.add('peers', () => peers.close());
-  return { config, resources, closer, health: createHealth(), meshToken, principals, authorizer, peers, local };
+  return { config, resources, closer, health: createHealth(), proof, principals, authorizer, peers, local };
+}
+
+/** A certificate or the mesh token; beside certificates the token would be a way around them. */
+function proofOf({ server, roles }: Config, meshToken: string, log: Logger): Proof {
+  if (!server.mesh_tls) return { meshToken, meshTls: undefined, log };
+  return { meshToken: undefined, meshTls: openMeshTls({ files: server.mesh_tls, roles, log }), log };
 }
 
 async function addStore({ config, resources, closer, health }: Parts): Promise<Store> {
@@ -264,10 +277,10 @@ function addInference(
 }
 
 function addRouter(
-  { config, resources, closer, principals, peers, local, meshToken, health }: Parts,
+  { config, resources, closer, principals, peers, local, proof, health }: Parts,
   here: Generate | undefined,
 ): RouterContext {
-  const remote = createRemoteNodes(meshToken);
+  const remote = createRemoteNodes(proof);
   const inference = peers.client('inference', InferenceService);
   closer.add('nodes', () => remote.close());
   const context = createRouterContext(config.router, {
@@ -293,7 +306,7 @@ async function addListener(
   store: Store | undefined,
   router: RouterContext | undefined,
 ): Promise<Listener> {
-  const { config, resources, closer, health, authorizer } = parts;
+  const { config, resources, closer, health, authorizer, proof } = parts;
   const isPublic = config.roles.has('facade');
   const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
   const listener: Listener = await startListener({
@@ -307,6 +320,7 @@ async function addListener(
     corsOrigins: config.server.cors_origins,
     trustedProxies: config.server.trusted_proxies,
     isForPeers: !isPublic,
+    meshTls: proof.meshTls,
     idleWriteMs: config.router.idle_write_seconds * 1_000,
   });
   closer.add('listener', () => listener.close());
@@ -402,6 +416,6 @@ function withDefaultModel(config: Config): InferenceConfig {
 }
 
 function advertisedUrl(config: Config): string {
-  const { host, advertise_url: given } = config.server;
-  return given ?? `http://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
+  const { host, advertise_url: given, mesh_tls: tls } = config.server;
+  return given ?? `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
 }

@@ -39,6 +39,19 @@ const serverConfigSchema = z.strictObject({
     .default('all'),
   /** Shared secret between processes without mutual TLS. Unset: a file in the data directory that local processes share. */
   mesh_token: z.string().min(32).optional(),
+  /** Mutual TLS between processes: PEM files, relative to the working directory. With it the token proves nothing. */
+  mesh_tls: z
+    .strictObject({
+      cert: z.string().min(1),
+      key: z.string().min(1),
+      ca: z.string().min(1),
+      /** What stands behind the role in the names of certificates, e.g. "auth.mesh". */
+      domain: z
+        .string()
+        .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i, 'expected a domain name')
+        .default('mesh'),
+    })
+    .optional(),
   /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
   trusted_proxies: z.array(z.string().refine(isAddressRange, 'expected an IP address or a CIDR range')).default([]),
   /** Browser origins that may call. */
@@ -154,7 +167,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   const roles = new Set(sections.server.roles === 'all' ? ROLES : sections.server.roles);
   const config: Config = {
     ...sections,
-    server: { ...sections.server, data_dir: resolve(workingDirectory, sections.server.data_dir) },
+    server: withAbsolutePaths(sections.server, workingDirectory),
     roles,
     port: sections.server.port ?? defaultPort(roles),
     model: flags.model ?? env.MESH_MODEL,
@@ -181,6 +194,13 @@ export function checkSections(text: string, { server, quota }: Config): { host: 
   if (text === '') return { host: server.host, tiers: tierNames(quota) };
   const sections = validate(fileSchema, parseConfigFile('the imported settings', text));
   return { host: sections.server.host, tiers: tierNames(sections.quota) };
+}
+
+function withAbsolutePaths(server: Config['server'], workingDirectory: string): Config['server'] {
+  const absolute = (path: string): string => resolve(workingDirectory, path);
+  const { data_dir: dataDir, mesh_tls: tls } = server;
+  const files = tls && { ...tls, cert: absolute(tls.cert), key: absolute(tls.key), ca: absolute(tls.ca) };
+  return { ...server, data_dir: absolute(dataDir), mesh_tls: files };
 }
 
 function parseFlags(argv: readonly string[]): ParsedFlags {
@@ -248,6 +268,7 @@ const NEEDS: Readonly<Record<Role, readonly Role[]>> = {
 };
 
 function requirePossible(config: Config): void {
+  requireEncrypted(config);
   requirePeers(config);
   requireStore(config);
   requireAddress(config);
@@ -266,6 +287,18 @@ function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): vo
   throw new ConfigError(
     `API_KEYS: ${weak} of the keys can be guessed (less than 128 bits), and server.host is no loopback address: make new ones, or set auth.allow_weak_keys or MESH_ALLOW_WEAK_KEYS=1`,
   );
+}
+
+/** With mutual TLS no process talks to another without it; an address that says otherwise is a mistake. */
+function requireEncrypted({ server, peers }: Config): void {
+  if (!server.mesh_tls) return;
+  for (const [role, url] of peers) {
+    if (url.startsWith('https:')) continue;
+    throw new ConfigError(`MESH_PEER_${role.toUpperCase()}: must be https://host:port, since server.mesh_tls is set`);
+  }
+  if (server.advertise_url?.startsWith('http:')) {
+    throw new ConfigError('server.advertise_url: must be https://host:port, since server.mesh_tls is set');
+  }
 }
 
 /** Routers elsewhere must be told an address that leads here. */

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { createClient, type Transport } from '@connectrpc/connect';
+import { createClient, createContextValues, createHandlerContext, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { CredentialKind, PrincipalSchema, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
@@ -23,6 +23,7 @@ import { createRemoteTransport } from '../transport/remote-transport.ts';
 import type { Routes } from '../transport/routes.ts';
 import type { Access } from './access.ts';
 import { createAuthorizer } from './authorize.ts';
+import { type CertifiedRoles, certifiedRolesKey } from './certified-roles.ts';
 import { createVouching } from './on-behalf-of.ts';
 
 const SECRET = 'the mesh token of a test';
@@ -197,4 +198,22 @@ test('the seam signs, over the network and within the process', async () => {
     { onBehalfOf: { principal: { keyId: 'ann-key' } }, clientIp: ADDRESS, requestId: 'r' },
   ]);
   remote.close();
+});
+
+test('where certificates say who is who, tasks and facade vouch, and nobody else with them', async () => {
+  const roles = (certified: CertifiedRoles | undefined): Promise<string> => {
+    const contextValues = createContextValues().set(certifiedRolesKey, certified);
+    const context = createHandlerContext({
+      ...{ service: RouterService, method: generate, protocolName: 'grpc', requestMethod: 'POST' },
+      ...{ url: `${listener.url}/mesh.router.v1.RouterService/Generate`, requestHeader: header(), contextValues },
+    });
+    return authorizer.gate(context).then(
+      () => 'OK',
+      (error: unknown) => fromConnectError(error).reason,
+    );
+  };
+  expect(await roles(new Set(['tasks']))).toBe('OK');
+  expect(await roles(new Set(['inference', 'facade']))).toBe('OK');
+  expect(await roles(new Set(['inference', 'router', 'auth', 'quota']))).toBe('PEER_ONLY');
+  expect(await roles(undefined)).toBe('PEER_ONLY');
 });
