@@ -33,6 +33,7 @@ import { isServing } from './shared/grpc/health-check.ts';
 import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
 import { certifiedRolesKey } from './shared/interceptors/certified-roles.ts';
+import { httpsRuleOf } from './shared/interceptors/https-rule.ts';
 import { createVouching } from './shared/interceptors/on-behalf-of.ts';
 import { createPrincipals, type Principals } from './shared/interceptors/principals.ts';
 import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
@@ -319,6 +320,7 @@ async function addListener(
     fallback: facade?.handle,
     corsOrigins: config.server.cors_origins,
     trustedProxies: config.server.trusted_proxies,
+    httpsRule: isPublic ? httpsRuleOf(config.server) : undefined,
     isForPeers: !isPublic,
     meshTls: proof.meshTls,
     idleWriteMs: config.router.idle_write_seconds * 1_000,
@@ -339,6 +341,7 @@ async function addFacade(
   const context = await createFacadeContext(config.facade, {
     ...resources,
     trustedProxies: config.server.trusted_proxies,
+    httpsRule: httpsRuleOf(config.server),
     generate: router?.generate ?? remoteGenerate(peers.transport('router'), RouterService.method.generate),
     authenticate: principals.authenticate,
     router: peers.client('router', RouterService),

@@ -1,19 +1,21 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
 import { isWeakKey } from './auth/key-strength.ts';
+import { addEnvironmentModels } from './environment-models.ts';
 import { facadeConfigSchema } from './facade/config.ts';
+import { parseFlags } from './flags.ts';
 import { isForeignConfig } from './foreign-config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
-import { LATER_VARIABLES } from './inference/engines/model-entry.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { routerConfigSchema } from './router/config.ts';
 import { isAddressRange } from './shared/interceptors/client-ip.ts';
 import { ConfigError, parseConfigFile, type Source, validate } from './shared/lifecycle/config-source.ts';
+import { flagValue } from './shared/lifecycle/flag-value.ts';
+import { logLevelName } from './shared/observability/logger.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
@@ -21,7 +23,10 @@ import { tasksConfigSchema } from './tasks/config.ts';
 export const SHIPPED_NAME = 'default';
 
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = ['MESH_TLS_CERT', 'MESH_TLS_KEY', 'MESH_LOG_DIR', 'METRICS_PORT', 'REQUIRE_HTTPS', ...LATER_VARIABLES];
+const NOT_YET = [
+  ...['MESH_TLS_CERT', 'MESH_TLS_KEY', 'MESH_LOG_DIR', 'METRICS_PORT'],
+  ...['MAX_NEW_TOKENS', 'TEMPERATURE', 'TASK_TIME_LIMIT'],
+];
 
 /** The section `server` of the configuration file: what belongs to the process and not to one service. */
 const serverConfigSchema = z.strictObject({
@@ -54,6 +59,8 @@ const serverConfigSchema = z.strictObject({
     .optional(),
   /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
   trusted_proxies: z.array(z.string().refine(isAddressRange, 'expected an IP address or a CIDR range')).default([]),
+  /** Whether callers elsewhere must come over HTTPS; a trusted proxy says so by X-Forwarded-Proto. For the public port. */
+  require_https: z.boolean().default(false),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),
   /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */
@@ -111,30 +118,6 @@ const ROLE_PORTS: Readonly<Record<Role, number>> = {
   facade: 8000,
 };
 
-/** What a variable that switches something may say; anything else is refused as a wrong type. */
-const FLAG_VALUES: ReadonlyMap<string, boolean> = new Map([
-  ['0', false],
-  ['1', true],
-]);
-
-/** Flags as parseArgs gives them. */
-type ParsedFlags = { [K in Exclude<keyof typeof FLAGS, 'check-config' | 'import'>]?: string } & {
-  'check-config'?: boolean;
-  import?: string[];
-};
-
-const FLAGS = {
-  host: { type: 'string' },
-  port: { type: 'string' },
-  config: { type: 'string' },
-  'data-dir': { type: 'string' },
-  roles: { type: 'string' },
-  model: { type: 'string' },
-  'log-level': { type: 'string' },
-  'check-config': { type: 'boolean' },
-  import: { type: 'string', multiple: true },
-} as const;
-
 /**
  * Reads flags, environment and file, in this order of precedence.
  *
@@ -155,13 +138,11 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   source.override(
     ['observability', 'log_level'],
     { '--log-level': flags['log-level'], LOG_LEVEL: env.LOG_LEVEL },
-    (text) => text.toLowerCase(),
+    logLevelName,
   );
-  source.override(
-    ['auth', 'allow_weak_keys'],
-    { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS },
-    (text) => FLAG_VALUES.get(text) ?? text,
-  );
+  source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, flagValue);
+  source.override(['server', 'require_https'], { REQUIRE_HTTPS: env.REQUIRE_HTTPS }, flagValue);
+  addEnvironmentModels(source, env);
 
   const sections = validate(fileSchema, source);
   const roles = new Set(sections.server.roles === 'all' ? ROLES : sections.server.roles);
@@ -201,14 +182,6 @@ function withAbsolutePaths(server: Config['server'], workingDirectory: string): 
   const { data_dir: dataDir, mesh_tls: tls } = server;
   const files = tls && { ...tls, cert: absolute(tls.cert), key: absolute(tls.key), ca: absolute(tls.ca) };
   return { ...server, data_dir: absolute(dataDir), mesh_tls: files };
-}
-
-function parseFlags(argv: readonly string[]): ParsedFlags {
-  try {
-    return parseArgs({ args: [...argv], options: FLAGS, strict: true, allowPositionals: false }).values as never;
-  } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error));
-  }
 }
 
 function readSource(fileName: string | undefined, workingDirectory: string): Source {

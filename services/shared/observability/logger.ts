@@ -16,6 +16,12 @@ const SECRETS = [
 /** How verbose a log is. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
+/** Our name of a level as somebody writes it, names of other systems included ("WARNING"); else the text in lower case. */
+export function logLevelName(text: string): string {
+  const level = text.toLowerCase();
+  return { warning: 'warn', critical: 'fatal' }[level] ?? level;
+}
+
 /**
  * Makes the logger of a process: one JSON object per line.
  *

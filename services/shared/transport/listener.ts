@@ -12,6 +12,7 @@ import { reflectionRoutes } from '../grpc/reflection.ts';
 import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
 import { createClientIp } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
+import type { HttpsRule } from '../interceptors/https-rule.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { concerns, type Revocation } from '../interceptors/revocation.ts';
 import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
@@ -20,6 +21,8 @@ import { createCors } from './cors.ts';
 import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
 import { createHttpServers } from './http-servers.ts';
 import { BODY_TIMEOUT_MS } from './limits.ts';
+import { nodeHeaderLookup } from './mesh-headers.ts';
+import type { MeshTls } from './mesh-tls.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
@@ -43,6 +46,8 @@ export interface ListenerOptions {
   readonly corsOrigins?: readonly string[];
   /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[];
+  /** Which RPCs of callers are refused because they came over HTTP; default none. The fallback decides for itself. */
+  readonly httpsRule?: HttpsRule | undefined;
   /** Whether only processes of the mesh use the port: its limits are then those of trusted clients. Default false. */
   readonly isForPeers?: boolean;
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
@@ -111,6 +116,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     clientIp: createClientIp(options.trustedProxies ?? []),
     stalls,
     bodyTimeoutMs,
+    isPlainRefused: plainRefusal(options),
     exchanges: state.exchanges,
     onLeave: changes.notify,
     isDraining: () => state.draining,
@@ -211,6 +217,12 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
 
 /** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */
 function isWatch({ methodKind, idempotency }: DescMethod): boolean {
+/** Processes of the mesh are no callers: what protects their connections is said elsewhere. */
+function plainRefusal({ httpsRule, authorizer }: ListenerOptions): HttpsRule {
+  if (!httpsRule) return () => false;
+  return (request) => httpsRule(request) && !authorizer.isFromPeer(nodeHeaderLookup(request.headers), undefined);
+}
+
   return methodKind === 'server_streaming' && idempotency === IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 

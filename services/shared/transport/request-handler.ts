@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { clientIpKey, type createClientIp } from '../interceptors/client-ip.ts';
 import { joinedHeader } from '../interceptors/credential.ts';
 import type { createCors } from './cors.ts';
+import { HTTPS_ONLY, type HttpsRule } from '../interceptors/https-rule.ts';
 import {
   type Exchange,
   exchangeKey,
@@ -25,6 +26,8 @@ export interface RequestHandlerOptions {
   readonly clientIp: ReturnType<typeof createClientIp>;
   readonly stalls: WriteStallWatch;
   /** The time for a request's body, in milliseconds. */
+  /** Whether an RPC is refused because it came over HTTP; the fallback decides for itself. */
+  readonly isPlainRefused: HttpsRule;
   readonly bodyTimeoutMs: number;
   /** Where running exchanges are kept; onLeave is called whenever one has left. */
   readonly exchanges: Set<Exchange>;
@@ -70,6 +73,7 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
     if (rpc.methodOf(request.url)) {
       const authorization = joinedHeader(request.rawHeaders, 'authorization');
       if (authorization !== undefined) request.headers.authorization = authorization;
+      if (options.isPlainRefused(request)) return sendError(response, 403, HTTPS_ONLY);
       const values = createContextValues().set(exchangeKey, exchange);
       rpc.handle(exchange, values.set(clientIpKey, options.clientIp(request)));
       return;
