@@ -1,17 +1,19 @@
 import { create } from '@bufbuild/protobuf';
-import { createContextValues, createHandlerContext } from '@connectrpc/connect';
-import { expect, test } from 'vitest';
+import { createClient, createContextValues, createHandlerContext, type Transport } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
+import { afterAll, expect, test } from 'vitest';
 import { PrincipalSchema } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
 import { clientIpKey } from '../interceptors/client-ip.ts';
 import { vouchedKey } from '../interceptors/on-behalf-of.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
-import { forwardedHeaders } from './forward.ts';
+import { forwardedHeaders, forwardMethods } from './forward.ts';
+import { BEARER, startTestListener } from './listener.fixture.ts';
 
 /** What a caller may write about itself, for us and for others. */
 const HOSTILE = {
   'mesh-token': 'a guess',
-  'mesh-client-ip': '127.0.0.1',
+  'mesh-client-ip': '203.0.113.1',
   'mesh-forwarded': '0',
   'mesh-to-node': '1',
   'mesh-on-behalf-of-bin': 'AAAA',
@@ -61,3 +63,47 @@ test('whom a peer vouches for goes on only when the gate has checked it', () => 
     'mesh-on-behalf-of-bin': 'AAAA',
   });
 });
+
+const inner = await startTestListener();
+const onward = createGrpcTransport({ baseUrl: inner.listener.url });
+const { generate, tokenize } = RouterService.method;
+const outer = await startTestListener({
+  routes: [(router) => forwardMethods(router, [generate, tokenize], () => onward)],
+});
+afterAll(() => Promise.all([outer.listener.close(), inner.listener.close()]));
+
+const base = { baseUrl: outer.listener.url };
+const TRANSPORTS: Record<string, Transport> = {
+  'Connect over HTTP/1.1': createConnectTransport({ ...base, httpVersion: '1.1' }),
+  'Connect with JSON': createConnectTransport({ ...base, httpVersion: '2', useBinaryFormat: false }),
+  'gRPC-Web': createGrpcWebTransport({ ...base, httpVersion: '1.1' }),
+  gRPC: createGrpcTransport(base),
+};
+
+/** What our own client writes for the protocol. */
+const OF_PROTOCOL = [
+  ...['content-type', 'content-length', 'te', 'user-agent', 'grpc-accept-encoding', 'grpc-encoding', 'grpc-timeout'],
+  ...['accept', 'accept-encoding', 'host', 'date', ':authority', ':method', ':path', ':scheme'],
+];
+
+test.each(Object.entries(TRANSPORTS))(
+  'the process behind hears nothing else either, over %s',
+  async (_name, transport) => {
+    const client = createClient(RouterService, transport);
+    // With this one the call is refused before it goes anywhere.
+    const { 'mesh-on-behalf-of-bin': _refused, ...claims } = HOSTILE;
+    const headers = { ...claims, ...CALLER, 'x-api-key': 'good-key', ...BEARER };
+    const prompt = { prompt: { input: { case: 'text' as const, value: 'two' } } };
+    inner.seen.contexts.length = 0;
+    await client.tokenize(prompt, { headers });
+    for await (const _ of client.generate(prompt, { headers }));
+    expect(inner.seen.contexts).toHaveLength(2);
+    for (const { requestHeader } of inner.seen.contexts) {
+      const names = [...requestHeader.keys()].filter((name) => !OF_PROTOCOL.includes(name));
+      expect(names.sort()).toEqual([...Object.keys(CALLER), 'mesh-client-ip', 'mesh-forwarded'].sort());
+      // The address of the connection, not the one that was claimed.
+      expect(requestHeader.get('mesh-client-ip')).toBe('127.0.0.1');
+      expect(requestHeader.get('mesh-forwarded')).toBe('1');
+    }
+  },
+);
