@@ -44,8 +44,8 @@ import { type Destination, forwardMethods, refuseMethods } from './shared/transp
 import type { Generate } from './shared/transport/generate.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
 import { TO_NODE_HEADER } from './shared/transport/mesh-headers.ts';
-import { openMeshTls } from './shared/transport/mesh-tls.ts';
-import { createPeers, type Peers, type PeersOptions } from './shared/transport/peers.ts';
+import { createPeers, type Peers } from './shared/transport/peers.ts';
+import { createProof, type Proof } from './shared/transport/proof.ts';
 import { remoteGenerate } from './shared/transport/remote-generate.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
@@ -75,9 +75,6 @@ export interface Mesh {
   /** Refuses new work, gives running streams their time, and closes everything in reverse order. */
   stop(): Promise<void>;
 }
-
-/** What this process proves itself to others with, and they to it. */
-type Proof = Required<Pick<PeersOptions, 'meshToken' | 'meshTls' | 'log'>>;
 
 /** What the steps of a start share. */
 interface Parts {
@@ -201,19 +198,13 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
   });
   const { authenticate, revalidate } = principals;
   const onBehalfOf = { vouching: createVouching(meshToken, now), revalidate };
-  const proof = proofOf(config, meshToken, log);
+  const proof = createProof({ meshToken, files: config.server.mesh_tls, roles: config.roles, log });
   closer.add('certificates', () => proof.meshTls?.close());
   const table = authorizationTable;
   const authorizer = createAuthorizer({ table, authenticate, onBehalfOf, meshToken: proof.meshToken });
   const peers = createPeers({ ...proof, local, remote: config.peers, authorizer });
   closer.add('peers', () => peers.close());
   return { config, resources, closer, health: createHealth(), proof, principals, authorizer, peers, local };
-}
-
-/** A certificate or the mesh token; beside certificates the token would be a way around them. */
-function proofOf({ server, roles }: Config, meshToken: string, log: Logger): Proof {
-  if (!server.mesh_tls) return { meshToken, meshTls: undefined, log };
-  return { meshToken: undefined, meshTls: openMeshTls({ files: server.mesh_tls, roles, log }), log };
 }
 
 async function addStore({ config, resources, closer, health }: Parts): Promise<Store> {

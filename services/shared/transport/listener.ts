@@ -50,6 +50,8 @@ export interface ListenerOptions {
   readonly httpsRule?: HttpsRule | undefined;
   /** Whether only processes of the mesh use the port: its limits are then those of trusted clients. Default false. */
   readonly isForPeers?: boolean;
+  /** How processes of the mesh prove themselves here. With it a port that only they use takes nothing but TLS. */
+  readonly meshTls?: MeshTls | undefined;
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
   readonly idleWriteMs?: number;
   /** The time for a request's body, in milliseconds; default 30,000. */
@@ -60,7 +62,7 @@ export interface ListenerOptions {
 export interface Listener {
   readonly host: string;
   readonly port: number;
-  /** E.g. "http://127.0.0.1:8000". */
+  /** E.g. "http://127.0.0.1:8000"; with https where nothing but TLS is taken. */
   readonly url: string;
   /** Whether new work is refused. */
   readonly draining: boolean;
@@ -114,16 +116,16 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     fallback: options.fallback,
     cors: createCors(options.corsOrigins ?? ['*']),
     clientIp: createClientIp(options.trustedProxies ?? []),
+    isPlainRefused: plainRefusal(options),
     stalls,
     bodyTimeoutMs,
-    isPlainRefused: plainRefusal(options),
     exchanges: state.exchanges,
     onLeave: changes.notify,
     isDraining: () => state.draining,
     log: options.log,
   });
-  const { isForPeers = false, log } = options;
-  const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers }, log, changes.notify);
+  const { isForPeers = false, meshTls, log } = options;
+  const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers, meshTls }, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   const port = await listen(server, host, options.port).catch((error: unknown) => {
     servers.destroy();
@@ -157,7 +159,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   return {
     host,
     port,
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `${isForPeers && meshTls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     get draining() {
       return state.draining;
     },
@@ -215,14 +217,14 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
   return rpc;
 }
 
-/** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */
-function isWatch({ methodKind, idempotency }: DescMethod): boolean {
 /** Processes of the mesh are no callers: what protects their connections is said elsewhere. */
 function plainRefusal({ httpsRule, authorizer }: ListenerOptions): HttpsRule {
   if (!httpsRule) return () => false;
   return (request) => httpsRule(request) && !authorizer.isFromPeer(nodeHeaderLookup(request.headers), undefined);
 }
 
+/** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */
+function isWatch({ methodKind, idempotency }: DescMethod): boolean {
   return methodKind === 'server_streaming' && idempotency === IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
