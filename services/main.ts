@@ -8,6 +8,7 @@ import { masked } from './shared/lifecycle/masked.ts';
 import { requireNode } from './shared/lifecycle/node-version.ts';
 import { startMessage } from './shared/lifecycle/start-message.ts';
 import { createLogger } from './shared/observability/logger.ts';
+import { printable } from './shared/observability/printable.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -69,7 +70,7 @@ main().then(
   () => process.exit(0),
   (error: unknown) => {
     const { code, message } = exitCodeOf(error);
-    process.stderr.write(`inference-mesh: ${message}\n`);
+    process.stderr.write(`inference-mesh: ${printable(message)}\n`);
     process.exit(code);
   },
 );

@@ -29,6 +29,9 @@ export interface TestMesh {
   readonly urls: ReadonlyMap<string, string>;
   /** The shared store. Unset: SQLite in the data directory. */
   readonly redisUrl: string | undefined;
+  readonly redisServer: RunningProgram | undefined;
+  /** Where the processes were started; their data directories lie in it. */
+  readonly directory: string;
   /** The data directory of a role. */
   dataDir(role: string): string;
   stop(): Promise<void>;
@@ -42,6 +45,8 @@ export interface MeshOptions {
   readonly args?: readonly string[];
   /** Further variables of the environment. */
   readonly env?: Record<string, string>;
+  /** What the shared store asks for. Unset: nothing. */
+  readonly redisPassword?: string;
 }
 
 /** The arrangements that can run here; says so when one cannot. */
@@ -57,8 +62,15 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
   const configFile = join(directory, 'mesh.json');
   const { server, ...rest } = (options.config ?? {}) as { server?: object };
   writeFileSync(configFile, JSON.stringify({ ...rest, server: { store_timeout_ms: STORE_TIMEOUT_MS, ...server } }));
+  const { redisPassword = '' } = options;
   const start = arrangement === 'one process' ? startOne : startSix;
-  const started = await start({ directory, configFile, args: options.args ?? [], env: options.env ?? {} });
+  const started = await start({
+    directory,
+    configFile,
+    args: options.args ?? [],
+    env: options.env ?? {},
+    redisPassword,
+  });
   const stop = async (): Promise<void> => {
     await Promise.all([...started.processes.values()].map((program) => program.stop()));
     await started.redis?.server.stop('SIGKILL');
@@ -74,7 +86,17 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
     const keyFile = join(dataDir('auth'), 'admin.key');
     const adminKey = await eventually('there is an admin key', () => readFileSync(keyFile, 'utf8').trim());
     const { processes, urls, redis } = started;
-    return { url, adminKey, processes, urls, redisUrl: redis?.url, dataDir, stop };
+    return {
+      url,
+      adminKey,
+      processes,
+      urls,
+      directory,
+      redisUrl: redis?.url,
+      redisServer: redis?.server,
+      dataDir,
+      stop,
+    };
   } catch (error) {
     const shown = outputs();
     await stop();
@@ -87,6 +109,7 @@ interface Plan {
   readonly configFile: string;
   readonly args: readonly string[];
   readonly env: Record<string, string>;
+  readonly redisPassword: string;
 }
 
 interface Started {
@@ -105,7 +128,7 @@ async function startOne(plan: Plan): Promise<Started> {
 }
 
 async function startSix(plan: Plan): Promise<Started> {
-  const redis = await startRedis();
+  const redis = await startRedis(plan.redisPassword);
   const pepperFile = join(plan.directory, 'pepper');
   writeFileSync(pepperFile, 'test-pepper-0123456789abcdef0123456789abcdef');
   const urls = new Map<string, string>();
