@@ -7,7 +7,7 @@ import { type AccessToken, canBeValid, hasTokenForm } from './access-token.ts';
 import { hashKey, importedKeyId, parseKey } from './api-key.ts';
 import { createFailedCredentials } from './failed-credentials.ts';
 import { isInRanges } from './ip-ranges.ts';
-import { endOfSecret } from './secret-end.ts';
+import { endOfSecret, secretIdOf } from './secret-end.ts';
 import type { FoundKey, KeyRecord, KeyStore } from './store/key-store.ts';
 import type { UserStore } from './store/user-store.ts';
 import type { TokenService } from './token-service.ts';
@@ -109,13 +109,14 @@ export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCred
     const record = await keys.find(keyId);
     const endsAtMs = endOfSecret(record, hash);
     if (!record || endsAtMs === undefined || !isUsable(record, clientIp, endsAtMs, now())) return undefined;
-    return { record, endsAtMs };
+    return { record, secretId: secretIdOf(Buffer.from(hash).toString('hex')), endsAtMs };
   }
 }
 
-/** A usable key, and when the secret that was presented ends, in milliseconds since the epoch. */
+/** A usable key, which of its secrets was presented, and when that ends, in milliseconds since the epoch. */
 export interface Found {
   readonly record: KeyRecord;
+  readonly secretId: string;
   readonly endsAtMs: number;
 }
 
@@ -131,16 +132,17 @@ export function isUsable(record: FoundKey, clientIp: string, endsAtMs: number, n
 }
 
 /** What is said of a usable key. */
-export function answerOf({ record, endsAtMs }: Found, nowMs: number): Authenticated {
+export function answerOf(found: Found, nowMs: number): Authenticated {
   // Whoever caches may not look at the address, so an answer about a bound key holds for one call.
-  const isBound = record.allowedIpRanges.length > 0;
-  const cacheForMs = isBound ? 0 : Math.min(CACHE_MS, endsAtMs - nowMs);
-  return { principal: principalOf(record, endsAtMs), cacheForMs };
+  const isBound = found.record.allowedIpRanges.length > 0;
+  const cacheForMs = isBound ? 0 : Math.min(CACHE_MS, found.endsAtMs - nowMs);
+  return { principal: principalOf(found), cacheForMs };
 }
 
-function principalOf(record: KeyRecord, endsAtMs: number): Principal {
+function principalOf({ record, secretId, endsAtMs }: Found): Principal {
   return create(PrincipalSchema, {
     keyId: record.keyId,
+    secretId,
     userId: record.userId,
     organizationId: record.organizationId,
     tier: record.tier,

@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
 import { pino } from 'pino';
@@ -10,7 +10,7 @@ import { identityOf } from '../shared/interceptors/on-behalf-of.ts';
 import { PEER_PRINCIPAL } from '../shared/interceptors/principal.ts';
 import type { Store } from '../shared/store/store.ts';
 import { hashKey } from './api-key.ts';
-import { clientAs, reasonOf } from './auth.fixture.ts';
+import { type Changes, clientAs, reasonOf } from './auth.fixture.ts';
 import { authConfigSchema } from './config.ts';
 import { type AuthContext, createAuthContext } from './context.ts';
 import { createAuthStores } from './store/auth-stores.ts';
@@ -58,8 +58,7 @@ describeStores('a caller who was verified before', (stores) => {
   }
 
   const still = (principal: Principal, clientIp = '') => reasonOf(auth.authenticate({ principal, clientIp }));
-  const as = (principal: Principal, changes: MessageInitShape<typeof PrincipalSchema>) =>
-    create(PrincipalSchema, { ...principal, ...changes });
+  const as = (principal: Principal, changes: Changes) => create(PrincipalSchema, { ...principal, ...changes });
 
   test('has the rights of the credential, whatever is claimed', async () => {
     const key = await auth.createApiKey({ userId: 'ann', organizationId: 'acme', models: ['chat'] });
@@ -105,6 +104,17 @@ describeStores('a caller who was verified before', (stores) => {
     expect((await auth.authenticate({ principal: old })).cacheFor?.seconds).toBe(10n);
     nowMs += 10_000;
     expect(await still(old)).toBe('CREDENTIAL_INVALID');
+    const leaked = await auth.createApiKey({});
+    const before = await verified(leaked.secret);
+    const rotated = await auth.rotateApiKey({ keyId: leaked.apiKey?.keyId ?? '', grace: { seconds: 0n } });
+    expect(await still(before)).toBe('CREDENTIAL_INVALID');
+    expect(await still(await verified(rotated.secret))).toBe('OK');
+    const longer = await auth.createApiKey({});
+    const unaware = await verified(longer.secret);
+    await auth.rotateApiKey({ keyId: longer.apiKey?.keyId ?? '', grace: { seconds: 10n } });
+    expect((await auth.authenticate({ principal: unaware })).cacheFor?.seconds).toBe(10n);
+    nowMs += 10_000;
+    expect(await still(unaware)).toBe('CREDENTIAL_INVALID');
   });
 
   test('ends with the token: expired, another password, its login or its signing key ended, its user disabled', async () => {
@@ -151,6 +161,7 @@ describeStores('a caller who was verified before', (stores) => {
       as(key, { userId: '' }),
       as(key, { keyId: 'unknown' }),
       as(key, { keyId: '' }),
+      as(key, { secretId: '' }),
       as(key, { kind: CredentialKind.ACCESS_TOKEN }),
       as(key, { kind: CredentialKind.PEER }),
       as(key, { kind: CredentialKind.UNSPECIFIED }),

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { CredentialKind, type Principal, PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { type Authenticated, answerOf, CACHE_MS, invalidCredential, isUsable } from './authenticate.ts';
+import { endOfNamedSecret } from './secret-end.ts';
 import type { KeyStore } from './store/key-store.ts';
 import type { UserStore } from './store/user-store.ts';
 import type { TokenService } from './token-service.ts';
@@ -35,13 +36,15 @@ export function createRevalidator({ keys, users, tokens, now, ...parts }: Revali
     return { principal: known, cacheForMs: CACHE_MS };
   }
 
-  async function ofKey({ keyId, userId, expiresAt }: Principal, clientIp: string): Promise<Authenticated> {
+  async function ofKey({ keyId, userId, secretId, expiresAt }: Principal, clientIp: string): Promise<Authenticated> {
     const known = configured.get(keyId);
     if (known) return await ofConfiguration(known, userId);
     const record = await keys.find(keyId);
-    const endsAtMs = Math.min(record?.expiresAtMs ?? Number.POSITIVE_INFINITY, endOf(expiresAt));
-    if (!record || record.userId !== userId || !isUsable(record, clientIp, endsAtMs, now())) throw invalidCredential();
-    return answerOf({ record, endsAtMs }, now());
+    const secretEndsAtMs = record && endOfNamedSecret(record, secretId);
+    if (secretEndsAtMs === undefined || record?.userId !== userId) throw invalidCredential();
+    const endsAtMs = Math.min(secretEndsAtMs, endOf(expiresAt));
+    if (!isUsable(record, clientIp, endsAtMs, now())) throw invalidCredential();
+    return answerOf({ record, secretId, endsAtMs }, now());
   }
 
   async function ofToken(principal: Principal): Promise<Authenticated> {

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AuthService, type CreateApiKeyRequest } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { AuthService, type CreateApiKeyRequestSchema } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { type Principal, Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
@@ -69,7 +70,9 @@ describe.each(arrangements())('acting for others, %s', (arrangement) => {
     return createGrpcTransport({ baseUrl: urlOf(role), interceptors: [adding(headers)] });
   }
 
-  async function newKey(fields: Partial<CreateApiKeyRequest> = {}): Promise<{ keyId: string; secret: string }> {
+  async function newKey(
+    fields: MessageInitShape<typeof CreateApiKeyRequestSchema> = {},
+  ): Promise<{ keyId: string; secret: string }> {
     const { apiKey, secret } = await admin.createApiKey(fields);
     return { keyId: apiKey?.keyId ?? '', secret };
   }

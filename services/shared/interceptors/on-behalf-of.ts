@@ -85,8 +85,9 @@ export function createVouching(meshToken: string, now: () => number): Vouching {
 }
 
 /** What says who a caller is. The rest is looked up again, and a long list of models fits in no header. */
-export function identityOf({ kind, keyId, userId, loginId, signingKeyId, expiresAt }: Principal): Principal {
-  const identity = { kind, keyId, userId, loginId, signingKeyId };
+export function identityOf(principal: Principal): Principal {
+  const { kind, keyId, secretId, userId, loginId, signingKeyId, expiresAt } = principal;
+  const identity = { kind, keyId, secretId, userId, loginId, signingKeyId };
   return create(PrincipalSchema, { ...identity, ...(expiresAt ? { expiresAt } : {}) });
 }
 

@@ -159,8 +159,8 @@ export type AuthenticateRequest = Message<"mesh.auth.v1.AuthenticateRequest"> & 
   clientIp: string;
 
   /**
-   * principal is a caller who was verified before, instead of a credential: kind, key_id, user_id and login_id say who,
-   * expires_at until when. The answer has the rights that the caller has now. A rotation of the key alone does not end it.
+   * principal is a caller who was verified before, instead of a credential; see OnBehalfOf.principal. It ends with the
+   * credential. The answer has the rights that the caller has now.
    *
    * @generated from field: mesh.auth.v1.Principal principal = 3;
    */

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/auth/v1/principal.proto.
  */
 export const file_mesh_auth_v1_principal: GenFile = /*@__PURE__*/
-  fileDesc("ChxtZXNoL2F1dGgvdjEvcHJpbmNpcGFsLnByb3RvEgxtZXNoLmF1dGgudjEiyQIKCVByaW5jaXBhbBIYCgZrZXlfaWQYASABKAlCCLpIBXIDGIABEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDGIACEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBIjCgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGUSDgoGbW9kZWxzGAYgAygJEioKBGtpbmQYByABKA4yHC5tZXNoLmF1dGgudjEuQ3JlZGVudGlhbEtpbmQSLgoKZXhwaXJlc19hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIAoOc2lnbmluZ19rZXlfaWQYCSABKAlCCLpIBXIDGIABEhoKCGxvZ2luX2lkGAogASgJQgi6SAVyAxiAASL0AQoKT25CZWhhbGZPZhIyCglwcmluY2lwYWwYASABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsQga6SAPIAQESHwoXcmVxdWVzdF9hbHJlYWR5X2NvdW50ZWQYAiABKAgSEQoJY2xpZW50X2lwGAMgASgJEi0KCWlzc3VlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAYgASgJEi4KCmV4cGlyZXNfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSgQIBRAGUglzaWduYXR1cmUiOwoQU2lnbmVkT25CZWhhbGZPZhIUCgxvbl9iZWhhbGZfb2YYASABKAwSEQoJc2lnbmF0dXJlGAIgASgMKqABCgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEhIKDlNDT1BFX0dFTkVSQVRFEAESFQoRU0NPUEVfTU9ERUxTX1JFQUQQAhIXChNTQ09QRV9NT0RFTFNfTUFOQUdFEAMSFQoRU0NPUEVfS0VZU19NQU5BR0UQBBIUChBTQ09QRV9VU0FHRV9SRUFEEAUSDwoLU0NPUEVfQURNSU4QBiqKAQoOQ3JlZGVudGlhbEtpbmQSHwobQ1JFREVOVElBTF9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXQ1JFREVOVElBTF9LSU5EX0FQSV9LRVkQARIgChxDUkVERU5USUFMX0tJTkRfQUNDRVNTX1RPS0VOEAISGAoUQ1JFREVOVElBTF9LSU5EX1BFRVIQA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChxtZXNoL2F1dGgvdjEvcHJpbmNpcGFsLnByb3RvEgxtZXNoLmF1dGgudjEi5gIKCVByaW5jaXBhbBIYCgZrZXlfaWQYASABKAlCCLpIBXIDGIABEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDGIACEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBIjCgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGUSDgoGbW9kZWxzGAYgAygJEioKBGtpbmQYByABKA4yHC5tZXNoLmF1dGgudjEuQ3JlZGVudGlhbEtpbmQSLgoKZXhwaXJlc19hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIAoOc2lnbmluZ19rZXlfaWQYCSABKAlCCLpIBXIDGIABEhoKCGxvZ2luX2lkGAogASgJQgi6SAVyAxiAARIbCglzZWNyZXRfaWQYCyABKAlCCLpIBXIDGIABIvQBCgpPbkJlaGFsZk9mEjIKCXByaW5jaXBhbBgBIAEoCzIXLm1lc2guYXV0aC52MS5QcmluY2lwYWxCBrpIA8gBARIfChdyZXF1ZXN0X2FscmVhZHlfY291bnRlZBgCIAEoCBIRCgljbGllbnRfaXAYAyABKAkSLQoJaXNzdWVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZtZXRob2QYBiABKAkSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBKBAgFEAZSCXNpZ25hdHVyZSI7ChBTaWduZWRPbkJlaGFsZk9mEhQKDG9uX2JlaGFsZl9vZhgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwqoAEKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEgoOU0NPUEVfR0VORVJBVEUQARIVChFTQ09QRV9NT0RFTFNfUkVBRBACEhcKE1NDT1BFX01PREVMU19NQU5BR0UQAxIVChFTQ09QRV9LRVlTX01BTkFHRRAEEhQKEFNDT1BFX1VTQUdFX1JFQUQQBRIPCgtTQ09QRV9BRE1JThAGKooBCg5DcmVkZW50aWFsS2luZBIfChtDUkVERU5USUFMX0tJTkRfVU5TUEVDSUZJRUQQABIbChdDUkVERU5USUFMX0tJTkRfQVBJX0tFWRABEiAKHENSRURFTlRJQUxfS0lORF9BQ0NFU1NfVE9LRU4QAhIYChRDUkVERU5USUFMX0tJTkRfUEVFUhADYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * Principal is who is calling and what the caller may do.
@@ -92,6 +92,13 @@ export type Principal = Message<"mesh.auth.v1.Principal"> & {
    * @generated from field: string login_id = 10;
    */
   loginId: string;
+
+  /**
+   * secret_id tells the secret that was presented from others of the same key. Empty: none of a key that rotates.
+   *
+   * @generated from field: string secret_id = 11;
+   */
+  secretId: string;
 };
 
 /**
@@ -109,8 +116,8 @@ export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
  */
 export type OnBehalfOf = Message<"mesh.auth.v1.OnBehalfOf"> & {
   /**
-   * principal is the caller: kind, key_id, user_id and login_id say who, expires_at until when. Auth is asked whether the
-   * caller still counts and what it may do now; scopes, models and tier in here count for nothing.
+   * principal is the caller: kind, key_id, secret_id, user_id, login_id and signing_key_id say who, expires_at until when.
+   * Auth is asked whether the caller still counts and what it may do now; scopes, models and tier in here count for nothing.
    *
    * @generated from field: mesh.auth.v1.Principal principal = 1;
    */
