@@ -80,7 +80,7 @@ export function createRevocationDelivery({ revocations, log }: RevocationDeliver
       if (await publish(revocation)) return true;
       const { kind, id } = revocation;
       log.warn({ kind, id }, 'not everybody could be told of a revocation; it is tried again');
-      if (!closing.signal.aborted) postpone(revocation);
+      postpone(revocation);
       return false;
     },
     close() {
