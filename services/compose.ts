@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import { AuthService } from '../gen/mesh/auth/v1/auth_service_pb.ts';
@@ -9,7 +8,6 @@ import { InferenceService } from '../gen/mesh/inference/v1/inference_service_pb.
 import { QuotaService } from '../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
 import { RouterService } from '../gen/mesh/router/v1/router_service_pb.ts';
-import { TasksService } from '../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { authorizationTable } from './auth/authorization-table.ts';
 import { createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
 import { authRoutes } from './auth/routes.ts';
@@ -30,9 +28,7 @@ import { createRouterContext, type RouterContext } from './router/context.ts';
 import { fleetRoutes, routerRoutes } from './router/routes.ts';
 import { createHealth, type HealthState } from './shared/grpc/health.ts';
 import { isServing } from './shared/grpc/health-check.ts';
-import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
-import { certifiedRolesKey } from './shared/interceptors/certified-roles.ts';
 import { httpsRuleOf } from './shared/interceptors/https-rule.ts';
 import { createVouching } from './shared/interceptors/on-behalf-of.ts';
 import { createPrincipals, type Principals } from './shared/interceptors/principals.ts';
@@ -40,16 +36,15 @@ import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
 import { closeStore, openStore, pingStore, type Store } from './shared/store/store.ts';
-import { type Destination, forwardMethods, refuseMethods } from './shared/transport/forward.ts';
 import type { Generate } from './shared/transport/generate.ts';
+import { listenedRoutes, SERVICES_OF_ROLE } from './shared/transport/listened-routes.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
-import { TO_NODE_HEADER } from './shared/transport/mesh-headers.ts';
 import { createPeers, type Peers } from './shared/transport/peers.ts';
 import { createProof, type Proof } from './shared/transport/proof.ts';
 import { remoteGenerate } from './shared/transport/remote-generate.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
-import { ROLES, type Role } from './shared/transport/roles.ts';
-import { type Routes, withoutMethods } from './shared/transport/routes.ts';
+import type { Role } from './shared/transport/roles.ts';
+import type { Routes } from './shared/transport/routes.ts';
 import { tasksRoutes } from './tasks/routes.ts';
 
 /** What a process gives its services. */
@@ -89,19 +84,6 @@ interface Parts {
   /** The services that run here, filled role by role. */
   readonly local: Map<Role, Routes[]>;
 }
-
-/** The services of each role, as the public port serves them. */
-const SERVICES_OF_ROLE: Readonly<Record<Role, readonly DescService[]>> = {
-  auth: [AuthService],
-  quota: [QuotaService],
-  router: [RouterService, RegistryService],
-  inference: [InferenceService],
-  tasks: [TasksService],
-  facade: [],
-};
-
-/** What callers ask of InferenceService: on the public port, and on a router's, it is answered for all nodes. */
-const FLEET_METHODS = InferenceService.methods.filter(isForCallers);
 
 /** The model of a start that names none; models/demo/README.md says what it is. */
 const SHIPPED_MODEL = fileURLToPath(new URL('../models/demo/mesh-demo.gguf', import.meta.url));
@@ -304,7 +286,7 @@ async function addListener(
   const listener: Listener = await startListener({
     host: config.server.host,
     port: config.port,
-    routes: listenedRoutes(parts),
+    routes: listenedRoutes({ ...parts, roles: config.roles, table: authorizationTable }),
     authorizer,
     health,
     log: resources.log,
@@ -349,46 +331,6 @@ async function addFacade(
   });
   closer.add('facade', () => context.close());
   return context;
-}
-
-function listenedRoutes(parts: Parts): Routes[] {
-  const { roles } = parts.config;
-  const routes = [...parts.local.values()].flat();
-  if (!roles.has('facade') && !roles.has('router')) return routes;
-  const ofOneNode = routes.map((route) => withoutMethods(route, (method) => FLEET_METHODS.includes(method)));
-  return [...ofOneNode, fleetMethods(parts), ...(roles.has('facade') ? [forwardedRoutes(parts)] : [])];
-}
-
-/** What concerns all nodes goes to the router, which asks each; the node of this process answers when a router asks it. */
-function fleetMethods({ local, peers, authorizer }: Parts): Routes {
-  const fleet = peers.transport('router');
-  const here = peers.transport('inference');
-  const destination: Destination = ({ requestHeader, values }) => {
-    const isForNode = local.has('inference') && requestHeader.has(TO_NODE_HEADER);
-    return isForNode && authorizer.isFromPeer(requestHeader, values.get(certifiedRolesKey)) ? here : fleet;
-  };
-  return (router) => forwardMethods(router, FLEET_METHODS, destination);
-}
-
-/** The public port answers for all roles: what callers may call and lives elsewhere is passed on. */
-function forwardedRoutes({ local, peers }: Parts): Routes {
-  return (router) => {
-    for (const role of ROLES) {
-      if (local.has(role)) continue;
-      const methods = SERVICES_OF_ROLE[role].flatMap((service) => service.methods);
-      const transport = peers.transport(role);
-      const passedOn = methods.filter((method) => isForCallers(method) && !FLEET_METHODS.includes(method));
-      forwardMethods(router, passedOn, () => transport);
-      refuseMethods(
-        router,
-        methods.filter((method) => !isForCallers(method)),
-      );
-    }
-  };
-}
-
-function isForCallers(method: DescMethod): boolean {
-  return authorizationTable.get(methodName(method))?.kind !== 'peer';
 }
 
 function configureInference(config: Config, resources: MeshResources): Promise<InferenceConfig> {
