@@ -1397,8 +1397,8 @@ export const AuthService: GenService<{
     output: typeof SetPasswordResponseSchema;
   },
   /**
-   * DisableUser ends a user's tokens, keys and running streams at once, everywhere. Disabling twice is no error. The name is
-   * never given to another. Needs scope `admin`.
+   * DisableUser ends a user's tokens, keys and running streams at once, everywhere; see push_pending in the answer. Disabling
+   * twice is no error. The name is never given to another; EnableUser lets the user in again. Needs scope `admin`.
    *
    * Errors:
    *   NOT_FOUND / NOT_FOUND – no such user.
