@@ -14,6 +14,8 @@ export type Meaning =
   | 'unknown'
   /** A text that is no credential. */
   | 'unreadable'
+  /** Somebody else, by a word that nobody signed. */
+  | 'vouched'
   /** Two people. */
   | 'two'
   /** Whoever it is, the key stands in the URL. */
@@ -122,6 +124,11 @@ export function otherForms({ admin, personas, ended, bound }: Cast, meshToken: s
     { name: 'a bound key where it belongs', meaning: 'caller', headers: [bearer(bound)], address: BOUND_ADDRESS },
     { name: 'a peer with a credential', meaning: 'caller', headers: [['mesh-token', meshToken], bearer(admin.key)] },
     { name: 'a peer', meaning: 'peer', headers: [['mesh-token', meshToken]] },
+    {
+      name: 'an unsigned word for somebody',
+      meaning: 'vouched',
+      headers: [bearer(admin.key), ['mesh-on-behalf-of-bin', 'AAAA']],
+    },
     { name: 'two people', meaning: 'two', headers: [bearer(admin.key), ['x-api-key', other.key]] },
     { name: 'key and token of one', meaning: 'two', headers: [bearer(admin.token), ['x-api-key', admin.key]] },
     { name: 'a good and a bad one', meaning: 'two', headers: [bearer(admin.key), ['x-api-key', 'nobody']] },

@@ -6,6 +6,7 @@ import type { Outcome } from './rpc-outcome.ts';
 
 /** What the gate must say of a call, from the entry of its method and what the request says about its sender. */
 export function expectedAtGate(access: Access, meaning: Meaning, caller: Pick<Persona, 'scopes'>): Outcome {
+  if (meaning === 'vouched') return 'PEER_ONLY';
   if (access.kind === 'open') return 'ADMITTED';
   switch (meaning) {
     case 'in the URL':

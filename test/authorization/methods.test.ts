@@ -52,11 +52,46 @@ describe.each(arrangements())('every method and every credential, %s', (arrangem
   test('the public port decides as the authorization table says', async () => {
     const all = cells();
     expect(all.length).toBeGreaterThan(5_000);
-    const wire = openWire(mesh.url);
+    expect(await surprisesAt(mesh.url, all)).toEqual([]);
+  });
+
+  test.runIf(arrangement === 'six processes')('so does the port of every role, of what it serves', async () => {
+    const [caller] = cast.personas;
+    if (!caller) throw new Error('there are several');
+    const forms = [...otherForms(cast, meshToken), ...truthfulForms(caller)];
+    const peer = forms.find(({ meaning }) => meaning === 'peer');
+    if (!peer) throw new Error('a peer is one of the forms');
+    const served = new Set<string>();
+    for (const [role, url] of mesh.urls) {
+      if (role === 'facade') continue;
+      // Whether a port knows a method does not depend on who asks.
+      const unknown = new Set(await notServed(url, methods, peer));
+      const here = methods.filter(({ method }) => !unknown.has(methodName(method)));
+      for (const { method } of here) served.add(methodName(method));
+      const cells = here.flatMap((guarded) => forms.map((form) => cell(guarded, form, byForm(form, caller))));
+      expect([role, await surprisesAt(url, cells)]).toEqual([role, []]);
+    }
+    expect(methods.map(({ method }) => methodName(method)).filter((name) => !served.has(name))).toEqual([]);
+  });
+
+  /** The forms that are not the persona's own use the admin's credentials. */
+  function byForm(form: CredentialForm, caller: Persona): Persona {
+    return truthfulForms(caller).some(({ name }) => name === form.name) ? caller : cast.admin;
+  }
+
+  async function notServed(url: string, all: readonly Guarded[], peer: CredentialForm): Promise<string[]> {
+    const asked = all.map((guarded) => ({ ...cell(guarded, peer, cast.admin), name: methodName(guarded.method) }));
+    const others = await surprisesAt(url, asked);
+    expect(others.filter((text) => !text.includes(': NOT_SERVED '))).toEqual([]);
+    return others.map((text) => text.split(':', 1)[0] ?? '');
+  }
+
+  async function surprisesAt(url: string, all: readonly Cell[]): Promise<string[]> {
+    const wire = openWire(url);
     try {
-      expect(await surprises(wire, all)).toEqual([]);
+      return await surprises(wire, all);
     } finally {
       wire.close();
     }
-  });
+  }
 });

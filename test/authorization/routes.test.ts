@@ -64,11 +64,13 @@ describe.each(arrangements())('every route and every credential, %s', (arrangeme
   });
 });
 
+/** HTTP knows no processes of the mesh: what they say is nothing. */
+const WHO_OVER_HTTP: Partial<Record<Meaning, Meaning>> = { peer: 'anonymous', vouched: 'caller' };
+
 /** What a route must say, from who may call it and what the methods behind it ask for. */
 function expectedAtRoute(route: Route, use: RouteUse, meaning: Meaning, caller: Persona): string {
   if (route.access === 'open') return 'ADMITTED';
-  // HTTP knows no processes of the mesh.
-  const who = meaning === 'peer' ? 'anonymous' : meaning;
+  const who = WHO_OVER_HTTP[meaning] ?? meaning;
   // Its answer has no body that says what is wrong.
   if (route.method === 'HEAD' && (who === 'in the URL' || who === 'two')) return 'BAD_REQUEST';
   if (who === 'in the URL') return 'KEY_IN_URL';
