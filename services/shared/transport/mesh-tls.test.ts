@@ -22,6 +22,7 @@ import { BEARER, eventually, MESH_TOKEN, startTestListener, testAuthorizer } fro
 import { type MeshTls, openMeshTls } from './mesh-tls.ts';
 import { createRemoteTransport } from './remote-transport.ts';
 import type { Role } from './roles.ts';
+import { createTlsConnector } from './tls-client.ts';
 
 const RPC = '/mesh.router.v1.RouterService/Tokenize';
 const PATIENCE_MS = 30_000;
@@ -129,7 +130,8 @@ describe('a port of a role', () => {
   });
 
   test('refuses a client without a certificate, whatever token it has', async () => {
-    const socket = tls.connect({ port: router.port, ca: authority.ca, checkServerIdentity: () => undefined });
+    const nobody = { ...asFacade, credentials: { ca: authority.ca } as never };
+    const socket = createTlsConnector(router.url, { meshTls: nobody, role: 'router', log: collectLog().log })();
     const session = http2.connect(router.url, { createConnection: () => socket });
     session.on('error', () => {});
     const request = session.request({ ':method': 'POST', ':path': RPC, 'mesh-token': MESH_TOKEN, ...BEARER });

@@ -42,6 +42,8 @@ export function createTlsConnector(url: string, { meshTls, role, log }: PeerTls)
       reported = undefined;
     });
     socket.on('error', (error) => {
+      // An alert ends the HTTP/2 session; Node leaves the connection under it open.
+      socket.destroy();
       const failure = tlsFailureOf(error);
       // Calls are tried again and again; one line says it.
       if (!failure || failure.code === reported) return;

@@ -49,7 +49,11 @@ export function createTlsServer(meshTls: MeshTls, log: Logger, accept: (socket: 
       return;
     }
     Object.assign(socket, { [rolesOfConnection]: roles });
-    socket.on('error', (error) => log.debug({ err: error }, 'a connection failed'));
+    socket.on('error', (error) => {
+      // The HTTP/2 session has ended with it; Node leaves the connection under it open.
+      socket.destroy();
+      log.debug({ err: error }, 'a connection failed');
+    });
     accept(socket);
   });
   meshTls.onChange(() => server.setSecureContext(context()));
