@@ -87,7 +87,7 @@ describe.each(STORES)('two tenants on %s', (store) => {
         none.asked?.filter(isFromOutside),
       );
       if (monitor) expect(none.asked).not.toEqual([]);
-    // It lives.
+      // It lives.
       const { apiKeys } = await authOf(mesh).listApiKeys({ organizationId: 'two' });
       expect(apiKeys.find(({ keyId }) => keyId === theirs)?.revokedAt).toBeUndefined();
     },
