@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { type TestAuthority, writeMeshTls } from './certificates.ts';
 import { eventually, freePort, type RunningProgram, startProgram } from './processes.ts';
 import { hasRedis, startRedis } from './redis.ts';
 
@@ -47,6 +48,8 @@ export interface MeshOptions {
   readonly env?: Record<string, string>;
   /** What the shared store asks for. Unset: nothing. */
   readonly redisPassword?: string;
+  /** Processes prove themselves by certificates of it and talk by TLS; ports of roles take nothing else. */
+  readonly authority?: TestAuthority;
 }
 
 /** The arrangements that can run here; says so when one cannot. */
@@ -70,6 +73,7 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
     args: options.args ?? [],
     env: options.env ?? {},
     redisPassword,
+    authority: options.authority,
   });
   const stop = async (): Promise<void> => {
     await Promise.all([...started.processes.values()].map((program) => program.stop()));
@@ -110,6 +114,7 @@ interface Plan {
   readonly args: readonly string[];
   readonly env: Record<string, string>;
   readonly redisPassword: string;
+  readonly authority: TestAuthority | undefined;
 }
 
 interface Started {
@@ -132,7 +137,8 @@ async function startSix(plan: Plan): Promise<Started> {
   const pepperFile = join(plan.directory, 'pepper');
   writeFileSync(pepperFile, 'test-pepper-0123456789abcdef0123456789abcdef');
   const urls = new Map<string, string>();
-  for (const role of ROLES) urls.set(role, `http://127.0.0.1:${await freePort()}`);
+  const scheme = plan.authority ? 'https' : 'http';
+  for (const role of ROLES) urls.set(role, `${scheme}://127.0.0.1:${await freePort()}`);
   const env: Record<string, string> = {
     REDIS_URL: redis.url,
     MESH_PEPPER_FILE: pepperFile,
@@ -143,13 +149,25 @@ async function startSix(plan: Plan): Promise<Started> {
   for (const [role, url] of urls) {
     processes.set(role, startRole(plan, role, Number(new URL(url).port), { ...env, MESH_ROLES: role }));
   }
+  urls.set('facade', urls.get('facade')?.replace('https:', 'http:') ?? '');
   return { processes, urls, redis };
 }
 
 function startRole(plan: Plan, role: string, port: number, env: Record<string, string>): RunningProgram {
   const args = ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning', join(root, 'services/main.ts')];
-  const own = ['--config', plan.configFile, '--port', String(port), '--data-dir', join(plan.directory, role)];
+  const own = ['--config', configOf(plan, role), '--port', String(port), '--data-dir', join(plan.directory, role)];
   return startProgram(process.execPath, [...args, ...own, ...plan.args], { ...plan.env, ...env }, plan.directory);
+}
+
+/** The file of a process: with certificates one of its own. */
+function configOf({ directory, configFile, authority }: Plan, role: string): string {
+  if (!authority) return configFile;
+  const names = (role === 'all' ? ROLES : [role]).map((name) => `${name}.mesh`);
+  const files = writeMeshTls(directory, role, { ...authority.issue({ names }), ca: authority.ca });
+  const config = JSON.parse(readFileSync(configFile, 'utf8')) as { server: object };
+  const path = join(directory, `mesh-${role}.json`);
+  writeFileSync(path, JSON.stringify({ ...config, server: { ...config.server, mesh_tls: files } }));
+  return path;
 }
 
 async function isReady(url: string, processes: ReadonlyMap<string, RunningProgram>): Promise<boolean> {
