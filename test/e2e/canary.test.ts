@@ -229,6 +229,8 @@ describe.each(arrangements())('nothing that is secret is seen anywhere, %s', (ar
         const values = await redisRemains(mesh.redisUrl);
         expect(values.length).toBeGreaterThan(3);
         look(values);
+        // A password that is wrong, and holds the right one.
+        lookAtStart(mesh.redisUrl.replace(SECRET.redisPassword, `${SECRET.redisPassword}x`));
       }
       const { status, stdout, stderr } = spawnSync(
         process.execPath,
@@ -259,17 +261,21 @@ describe.each(arrangements())('nothing that is secret is seen anywhere, %s', (ar
         await program.stop('SIGKILL');
         await callAll([keyHeaders, { 'x-api-key': SECRET.unknownKey }]);
       }
-      for (const url of [`redis://:${SECRET.redisPassword}@127.0.0.1:1`, `redis://:${SECRET.redisPassword}@[bad`]) {
-        const { status, stdout, stderr } = spawnSync(process.execPath, [main, '--model', 'none', '--port', '0'], {
-          ...{ cwd: mesh.directory, encoding: 'buffer' },
-          env: { ...checkEnvironment(), REDIS_URL: url, LOG_LEVEL: 'trace', MESH_PEPPER_FILE: pepperFile() },
-        });
-        expect([75, 78, 1]).toContain(status);
-        look([{ place: `a start with ${url.slice(-12)}`, bytes: Buffer.concat([stdout, stderr]) }]);
-      }
+      for (const address of ['127.0.0.1:1', '[bad']) lookAtStart(`redis://:${SECRET.redisPassword}@${address}`);
     },
     PHASE_MS,
   );
+
+  /** A start that cannot succeed, with all that is secret in its environment. */
+  function lookAtStart(redisUrl: string): void {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, '--model', 'none', '--port', '0'], {
+      ...{ cwd: mesh.directory, encoding: 'buffer', timeout: PHASE_MS },
+      env: { ...checkEnvironment(), REDIS_URL: redisUrl, LOG_LEVEL: 'trace', MESH_PEPPER_FILE: pepperFile() },
+    });
+    const place = `a start with ${redisUrl.slice(redisUrl.indexOf('@'))}`;
+    expect([place, [1, 75, 78].includes(status ?? 0)]).toEqual([place, true]);
+    look([{ place, bytes: Buffer.concat([stdout, stderr]) }]);
+  }
 
   function pepperFile(): string {
     return join(arrangement === 'one process' ? mesh.dataDir('auth') : mesh.directory, 'pepper');

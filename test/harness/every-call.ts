@@ -14,7 +14,10 @@ const SERVICES: readonly DescService[] = [
 ];
 
 /** How much of a stream is read, in milliseconds: a watch never ends. */
-const STREAM_MS = 1_500;
+const STREAM_MS = 500;
+
+/** How long one call may take in all, in milliseconds: a load is one. */
+const CALL_MS = 30_000;
 
 /** How many calls run at a time. */
 const AT_A_TIME = 16;
@@ -95,7 +98,7 @@ async function callRpc(
 async function read(call: string, address: string, init: RequestInit): Promise<RawAnswer> {
   const pieces: Uint8Array[] = [];
   let status = 0;
-  const signal = AbortSignal.timeout(STREAM_MS * 10);
+  const signal = AbortSignal.timeout(CALL_MS);
   try {
     const response = await fetch(address, { ...init, signal });
     status = response.status;
