@@ -10,6 +10,7 @@ import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
 import { RouterService } from '../gen/mesh/router/v1/router_service_pb.ts';
 import { authorizationTable } from './auth/authorization-table.ts';
 import { createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
+import { requireOwnPasswords } from './auth/default-passwords.ts';
 import { authRoutes } from './auth/routes.ts';
 import { type Config, isLoopbackHost, SHIPPED_NAME } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
@@ -216,7 +217,10 @@ async function addAuth({ config, resources, closer, local }: Parts, store: Store
   const parts = { store, pepper: Buffer.from(pepper), now, log, tiers, environmentKeys };
   const context = createAuthContext(config.auth, parts);
   closer.add('auth', () => context.close());
-  if (!isLoopbackHost(config.server.host) && !config.auth.allow_weak_keys) await requireStrongKeys(context);
+  if (!isLoopbackHost(config.server.host) && !config.auth.allow_weak_keys) {
+    await requireStrongKeys(context);
+    await requireOwnPasswords(config.auth.users.map((user) => ({ ...user, passwordHash: user.password_hash })));
+  }
   local.set('auth', [authRoutes(context)]);
   const adminKeyPath = join(dataDir, 'admin.key');
   const created = await ensureAdminKey(context);
