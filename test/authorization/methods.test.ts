@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { methodName } from '../../services/shared/interceptors/access.ts';
 import { arrangements, startMesh, type TestMesh } from '../harness/mesh.ts';
 import { type Cast, makeCast, type Persona } from './cast.ts';
@@ -53,6 +54,20 @@ describe.each(arrangements())('every method and every credential, %s', (arrangem
     const all = cells();
     expect(all.length).toBeGreaterThan(5_000);
     expect(await surprisesAt(mesh.url, all)).toEqual([]);
+  });
+
+  test('whoever is not known, or not any more, is told the same, byte by byte', async () => {
+    const wire = openWire(mesh.url);
+    const unknown = otherForms(cast, meshToken).filter(({ meaning }) => meaning === 'unknown');
+    const answers = new Set<string>();
+    for (const form of unknown) {
+      const call = unreadableCall(AuthService.method.listApiKeys, headersOf(form), '');
+      const { status, body } = await wire.http2(call);
+      const rest = await wire.http2({ method: 'GET', path: '/v1/models', headers: headersOf(form) });
+      answers.add(`${status} ${body} ${rest.status} ${rest.body}`);
+    }
+    wire.close();
+    expect([...answers]).toEqual([expect.stringMatching(/^401 .* 401 .*Invalid API key/)]);
   });
 
   test.runIf(arrangement === 'six processes')('so does the port of every role, of what it serves', async () => {
