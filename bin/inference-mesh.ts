@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { type HashOutput, hashOfKey, hashOfPassword } from '../services/auth/hash-commands.ts';
 import { loadConfig } from '../services/config.ts';
+import { loadEnvironment } from '../services/flags.ts';
 import { ConfigError } from '../services/shared/lifecycle/config-source.ts';
 import { exitCodeOf } from '../services/shared/lifecycle/exit-code.ts';
 import { requireNode } from '../services/shared/lifecycle/node-version.ts';
@@ -64,7 +65,7 @@ function pepperOf(flags: { 'data-dir'?: string; config?: string }): string {
     const value = flags[name];
     return value === undefined ? [] : [`--${name}`, value];
   });
-  const { pepperFile, server } = loadConfig(argv, process.env, process.cwd());
+  const { pepperFile, server } = loadConfig(argv, loadEnvironment(argv, process.env, process.cwd()), process.cwd());
   if (pepperFile !== undefined) return readSecret(pepperFile, { create: false });
   mkdirSync(server.data_dir, { recursive: true, mode: 0o700 });
   return readSecret(join(server.data_dir, 'pepper'), { create: true });

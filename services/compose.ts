@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import type { Logger } from 'pino';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import { AuthService } from '../gen/mesh/auth/v1/auth_service_pb.ts';
@@ -9,9 +8,9 @@ import { InferenceService } from '../gen/mesh/inference/v1/inference_service_pb.
 import { QuotaService } from '../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
 import { RouterService } from '../gen/mesh/router/v1/router_service_pb.ts';
-import { TasksService } from '../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { authorizationTable } from './auth/authorization-table.ts';
 import { type AuthContext, createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
+import { requireOwnPasswords } from './auth/default-passwords.ts';
 import { authRoutes } from './auth/routes.ts';
 import { type Config, isLoopbackHost, SHIPPED_NAME } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
@@ -31,22 +30,24 @@ import { createRouterContext, type RouterContext } from './router/context.ts';
 import { fleetRoutes, routerRoutes } from './router/routes.ts';
 import { createHealth, type HealthState } from './shared/grpc/health.ts';
 import { isServing } from './shared/grpc/health-check.ts';
-import { methodName } from './shared/interceptors/access.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
+import { httpsRuleOf } from './shared/interceptors/https-rule.ts';
+import { createVouching } from './shared/interceptors/on-behalf-of.ts';
 import { createPrincipals, type Principals } from './shared/interceptors/principals.ts';
 import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
 import { closeStore, openStore, pingStore, type Store } from './shared/store/store.ts';
-import { type Destination, forwardMethods, refuseMethods } from './shared/transport/forward.ts';
 import type { Generate } from './shared/transport/generate.ts';
+import { listenedRoutes, SERVICES_OF_ROLE } from './shared/transport/listened-routes.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
-import { TO_NODE_HEADER } from './shared/transport/mesh-headers.ts';
-import { createPeers, type Peers, ROLES, type Role } from './shared/transport/peers.ts';
+import { createPeers, type Peers } from './shared/transport/peers.ts';
+import { createProof, type Proof } from './shared/transport/proof.ts';
 import { remoteGenerate } from './shared/transport/remote-generate.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
-import { type Routes, withoutMethods } from './shared/transport/routes.ts';
+import type { Role } from './shared/transport/roles.ts';
+import type { Routes } from './shared/transport/routes.ts';
 import { tasksRoutes } from './tasks/routes.ts';
 
 /** What a process gives its services. */
@@ -79,26 +80,13 @@ interface Parts {
   readonly resources: MeshResources;
   readonly closer: Closer;
   readonly health: HealthState;
-  readonly meshToken: string;
+  readonly proof: Proof;
   readonly principals: Principals;
   readonly authorizer: Authorizer;
   readonly peers: Peers;
   /** The services that run here, filled role by role. */
   readonly local: Map<Role, Routes[]>;
 }
-
-/** The services of each role, as the public port serves them. */
-const SERVICES_OF_ROLE: Readonly<Record<Role, readonly DescService[]>> = {
-  auth: [AuthService],
-  quota: [QuotaService],
-  router: [RouterService, RegistryService],
-  inference: [InferenceService],
-  tasks: [TasksService],
-  facade: [],
-};
-
-/** What callers ask of InferenceService: on the public port, and on a router's, it is answered for all nodes. */
-const FLEET_METHODS = InferenceService.methods.filter(isForCallers);
 
 /** The model of a start that names none; models/demo/README.md says what it is. */
 const SHIPPED_MODEL = fileURLToPath(new URL('../models/demo/mesh-demo.gguf', import.meta.url));
@@ -189,11 +177,19 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
   const meshToken =
     config.server.mesh_token ?? readSecret(join(config.server.data_dir, 'mesh.token'), { create: true });
   const local = new Map<Role, Routes[]>();
-  const principals = createPrincipals({ auth: () => peers.client('auth', AuthService), now, log });
-  const authorizer = createAuthorizer({ table: authorizationTable, authenticate: principals.authenticate, meshToken });
-  const peers = createPeers({ local, remote: config.peers, meshToken, authorizer, log });
+  const principals = createPrincipals({
+    ...{ auth: () => peers.client('auth', AuthService), now, log },
+    boundToLoopback: isLoopbackHost(config.server.host),
+  });
+  const { authenticate, revalidate } = principals;
+  const onBehalfOf = { vouching: createVouching(meshToken, now), revalidate };
+  const proof = createProof({ meshToken, files: config.server.mesh_tls, roles: config.roles, log });
+  closer.add('certificates', () => proof.meshTls?.close());
+  const table = authorizationTable;
+  const authorizer = createAuthorizer({ table, authenticate, onBehalfOf, meshToken: proof.meshToken });
+  const peers = createPeers({ ...proof, local, remote: config.peers, authorizer });
   closer.add('peers', () => peers.close());
-  return { config, resources, closer, health: createHealth(), meshToken, principals, authorizer, peers, local };
+  return { config, resources, closer, health: createHealth(), proof, principals, authorizer, peers, local };
 }
 
 async function addStore({ config, resources, closer, health }: Parts): Promise<Store> {
@@ -223,7 +219,10 @@ async function addAuth({ config, resources, closer, local }: Parts, store: Store
   const parts = { store, pepper: Buffer.from(pepper), now, log, tiers, environmentKeys };
   const context = createAuthContext(config.auth, parts);
   closer.add('auth', () => context.close());
-  if (!isLoopbackHost(config.server.host) && !config.auth.allow_weak_keys) await requireStrongKeys(context);
+  if (!isLoopbackHost(config.server.host) && !config.auth.allow_weak_keys) {
+    await requireStrongKeys(context);
+    await requireOwnPasswords(config.auth.users.map((user) => ({ ...user, passwordHash: user.password_hash })));
+  }
   await requireLimitedCallers(config, context);
   local.set('auth', [authRoutes(context)]);
   const adminKeyPath = join(dataDir, 'admin.key');
@@ -269,18 +268,19 @@ function addInference(
 }
 
 function addRouter(
-  { config, resources, closer, principals, peers, local, meshToken, health }: Parts,
+  { config, resources, closer, principals, peers, local, proof, health }: Parts,
   here: Generate | undefined,
 ): RouterContext {
-  const remote = createRemoteNodes(meshToken);
+  const remote = createRemoteNodes(proof);
   const inference = peers.client('inference', InferenceService);
   closer.add('nodes', () => remote.close());
   const context = createRouterContext(config.router, {
     ...resources,
     quota: peers.client('quota', QuotaService),
-    authenticate: (credential, clientIp) => {
+    authenticate: async ({ credential, onBehalfOf, clientIp }) => {
+      if (onBehalfOf) return await principals.revalidate(onBehalfOf.principal, clientIp);
       if (credential === undefined) throw credentialMissing();
-      return principals.authenticate(credential, clientIp);
+      return await principals.authenticate(credential, clientIp);
     },
     generateAt: (address) => (here && address === '' ? here : remote.generateAt(address)),
     inferenceAt: (address) => (here && address === '' ? inference : remote.clientAt(address)),
@@ -297,20 +297,22 @@ async function addListener(
   store: Store | undefined,
   router: RouterContext | undefined,
 ): Promise<Listener> {
-  const { config, resources, closer, health, authorizer } = parts;
+  const { config, resources, closer, health, authorizer, proof } = parts;
   const isPublic = config.roles.has('facade');
   const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
   const listener: Listener = await startListener({
     host: config.server.host,
     port: config.port,
-    routes: listenedRoutes(parts),
+    routes: listenedRoutes({ ...parts, roles: config.roles, table: authorizationTable }),
     authorizer,
     health,
     log: resources.log,
     fallback: facade?.handle,
     corsOrigins: config.server.cors_origins,
     trustedProxies: config.server.trusted_proxies,
+    httpsRule: isPublic ? httpsRuleOf(config.server) : undefined,
     isForPeers: !isPublic,
+    meshTls: proof.meshTls,
     idleWriteMs: config.router.idle_write_seconds * 1_000,
   });
   closer.add('listener', () => listener.close());
@@ -329,6 +331,7 @@ async function addFacade(
   const context = await createFacadeContext(config.facade, {
     ...resources,
     trustedProxies: config.server.trusted_proxies,
+    httpsRule: httpsRuleOf(config.server),
     generate: router?.generate ?? remoteGenerate(peers.transport('router'), RouterService.method.generate),
     authenticate: principals.authenticate,
     router: peers.client('router', RouterService),
@@ -345,46 +348,6 @@ async function addFacade(
   });
   closer.add('facade', () => context.close());
   return context;
-}
-
-function listenedRoutes(parts: Parts): Routes[] {
-  const { roles } = parts.config;
-  const routes = [...parts.local.values()].flat();
-  if (!roles.has('facade') && !roles.has('router')) return routes;
-  const ofOneNode = routes.map((route) => withoutMethods(route, (method) => FLEET_METHODS.includes(method)));
-  return [...ofOneNode, fleetMethods(parts), ...(roles.has('facade') ? [forwardedRoutes(parts)] : [])];
-}
-
-/** What concerns all nodes goes to the router, which asks each; the node of this process answers when a router asks it. */
-function fleetMethods({ local, peers, authorizer }: Parts): Routes {
-  const fleet = peers.transport('router');
-  const here = peers.transport('inference');
-  const destination: Destination = ({ requestHeader }) => {
-    const isForNode = local.has('inference') && requestHeader.has(TO_NODE_HEADER);
-    return isForNode && authorizer.isFromPeer(requestHeader) ? here : fleet;
-  };
-  return (router) => forwardMethods(router, FLEET_METHODS, destination);
-}
-
-/** The public port answers for all roles: what callers may call and lives elsewhere is passed on. */
-function forwardedRoutes({ local, peers }: Parts): Routes {
-  return (router) => {
-    for (const role of ROLES) {
-      if (local.has(role)) continue;
-      const methods = SERVICES_OF_ROLE[role].flatMap((service) => service.methods);
-      const transport = peers.transport(role);
-      const passedOn = methods.filter((method) => isForCallers(method) && !FLEET_METHODS.includes(method));
-      forwardMethods(router, passedOn, () => transport);
-      refuseMethods(
-        router,
-        methods.filter((method) => !isForCallers(method)),
-      );
-    }
-  };
-}
-
-function isForCallers(method: DescMethod): boolean {
-  return authorizationTable.get(methodName(method))?.kind !== 'peer';
 }
 
 function configureInference(config: Config, resources: MeshResources): Promise<InferenceConfig> {
@@ -406,6 +369,6 @@ function withDefaultModel(config: Config): InferenceConfig {
 }
 
 function advertisedUrl(config: Config): string {
-  const { host, advertise_url: given } = config.server;
-  return given ?? `http://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
+  const { host, advertise_url: given, mesh_tls: tls } = config.server;
+  return given ?? `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
 }

@@ -1,13 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { authConfigSchema, namedTiers } from './auth/config.ts';
 import { isWeakKey } from './auth/key-strength.ts';
+import { addEnvironmentModels } from './environment-models.ts';
 import { facadeConfigSchema } from './facade/config.ts';
+import { parseFlags } from './flags.ts';
 import { isForeignConfig } from './foreign-config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
-import { LATER_VARIABLES } from './inference/engines/model-entry.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
@@ -15,14 +15,19 @@ import { namedSubjects } from './quota/named-subjects.ts';
 import { routerConfigSchema } from './router/config.ts';
 import { isAddressRange } from './shared/interceptors/client-ip.ts';
 import { ConfigError, parseConfigFile, type Source, validate } from './shared/lifecycle/config-source.ts';
-import { ROLES, type Role } from './shared/transport/peers.ts';
+import { flagValue } from './shared/lifecycle/flag-value.ts';
+import { logLevelName } from './shared/observability/logger.ts';
+import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
 /** The engine's name of the model that `--model` names, and of the one that ships. */
 export const SHIPPED_NAME = 'default';
 
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = ['MESH_TLS_CERT', 'MESH_TLS_KEY', 'MESH_LOG_DIR', 'METRICS_PORT', 'REQUIRE_HTTPS', ...LATER_VARIABLES];
+const NOT_YET = [
+  ...['MESH_TLS_CERT', 'MESH_TLS_KEY', 'MESH_LOG_DIR', 'METRICS_PORT'],
+  ...['MAX_NEW_TOKENS', 'TEMPERATURE', 'TASK_TIME_LIMIT'],
+];
 
 /** The section `server` of the configuration file: what belongs to the process and not to one service. */
 const serverConfigSchema = z.strictObject({
@@ -40,8 +45,23 @@ const serverConfigSchema = z.strictObject({
     .default('all'),
   /** Shared secret between processes without mutual TLS. Unset: a file in the data directory that local processes share. */
   mesh_token: z.string().min(32).optional(),
+  /** Mutual TLS between processes: PEM files, relative to the working directory. With it the token proves nothing. */
+  mesh_tls: z
+    .strictObject({
+      cert: z.string().min(1),
+      key: z.string().min(1),
+      ca: z.string().min(1),
+      /** What stands behind the role in the names of certificates, e.g. "auth.mesh". */
+      domain: z
+        .string()
+        .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i, 'expected a domain name')
+        .default('mesh'),
+    })
+    .optional(),
   /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
   trusted_proxies: z.array(z.string().refine(isAddressRange, 'expected an IP address or a CIDR range')).default([]),
+  /** Whether callers elsewhere must come over HTTPS; a trusted proxy says so by X-Forwarded-Proto. For the public port. */
+  require_https: z.boolean().default(false),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),
   /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */
@@ -99,30 +119,6 @@ const ROLE_PORTS: Readonly<Record<Role, number>> = {
   facade: 8000,
 };
 
-/** What a variable that switches something may say; anything else is refused as a wrong type. */
-const FLAG_VALUES: ReadonlyMap<string, boolean> = new Map([
-  ['0', false],
-  ['1', true],
-]);
-
-/** Flags as parseArgs gives them. */
-type ParsedFlags = { [K in Exclude<keyof typeof FLAGS, 'check-config' | 'import'>]?: string } & {
-  'check-config'?: boolean;
-  import?: string[];
-};
-
-const FLAGS = {
-  host: { type: 'string' },
-  port: { type: 'string' },
-  config: { type: 'string' },
-  'data-dir': { type: 'string' },
-  roles: { type: 'string' },
-  model: { type: 'string' },
-  'log-level': { type: 'string' },
-  'check-config': { type: 'boolean' },
-  import: { type: 'string', multiple: true },
-} as const;
-
 /**
  * Reads flags, environment and file, in this order of precedence.
  *
@@ -143,19 +139,17 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   source.override(
     ['observability', 'log_level'],
     { '--log-level': flags['log-level'], LOG_LEVEL: env.LOG_LEVEL },
-    (text) => text.toLowerCase(),
+    logLevelName,
   );
-  source.override(
-    ['auth', 'allow_weak_keys'],
-    { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS },
-    (text) => FLAG_VALUES.get(text) ?? text,
-  );
+  source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, flagValue);
+  source.override(['server', 'require_https'], { REQUIRE_HTTPS: env.REQUIRE_HTTPS }, flagValue);
+  addEnvironmentModels(source, env);
 
   const sections = validate(fileSchema, source);
   const roles = new Set(sections.server.roles === 'all' ? ROLES : sections.server.roles);
   const config: Config = {
     ...sections,
-    server: { ...sections.server, data_dir: resolve(workingDirectory, sections.server.data_dir) },
+    server: withAbsolutePaths(sections.server, workingDirectory),
     roles,
     port: sections.server.port ?? defaultPort(roles),
     model: flags.model ?? env.MESH_MODEL,
@@ -185,12 +179,11 @@ export function checkSections(text: string, { server, quota }: Config): { host: 
   return { host: sections.server.host, tiers: tierNames(sections.quota) };
 }
 
-function parseFlags(argv: readonly string[]): ParsedFlags {
-  try {
-    return parseArgs({ args: [...argv], options: FLAGS, strict: true, allowPositionals: false }).values as never;
-  } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error));
-  }
+function withAbsolutePaths(server: Config['server'], workingDirectory: string): Config['server'] {
+  const absolute = (path: string): string => resolve(workingDirectory, path);
+  const { data_dir: dataDir, mesh_tls: tls } = server;
+  const files = tls && { ...tls, cert: absolute(tls.cert), key: absolute(tls.key), ca: absolute(tls.ca) };
+  return { ...server, data_dir: absolute(dataDir), mesh_tls: files };
 }
 
 function readSource(fileName: string | undefined, workingDirectory: string): Source {
@@ -250,6 +243,7 @@ const NEEDS: Readonly<Record<Role, readonly Role[]>> = {
 };
 
 function requirePossible(config: Config): void {
+  requireEncrypted(config);
   requirePeers(config);
   requireStore(config);
   requireAddress(config);
@@ -268,6 +262,18 @@ function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): vo
   throw new ConfigError(
     `API_KEYS: ${weak} of the keys can be guessed (less than 128 bits), and server.host is no loopback address: make new ones, or set auth.allow_weak_keys or MESH_ALLOW_WEAK_KEYS=1`,
   );
+}
+
+/** With mutual TLS no process talks to another without it; an address that says otherwise is a mistake. */
+function requireEncrypted({ server, peers }: Config): void {
+  if (!server.mesh_tls) return;
+  for (const [role, url] of peers) {
+    if (url.startsWith('https:')) continue;
+    throw new ConfigError(`MESH_PEER_${role.toUpperCase()}: must be https://host:port, since server.mesh_tls is set`);
+  }
+  if (server.advertise_url?.startsWith('http:')) {
+    throw new ConfigError('server.advertise_url: must be https://host:port, since server.mesh_tls is set');
+  }
 }
 
 /** Routers elsewhere must be told an address that leads here. */

@@ -1,6 +1,9 @@
 import { parseEnv } from 'node:util';
 import { parse } from 'yaml';
+import { attachedEntry, environmentModels, MODEL_VARIABLES, modelFields } from './environment-models.ts';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
+import { flagValue } from './shared/lifecycle/flag-value.ts';
+import { logLevelName } from './shared/observability/logger.ts';
 
 /** What a configuration of another system holds, in our words. */
 export interface ForeignConfig {
@@ -23,15 +26,6 @@ const READERS: readonly (readonly [(values: unknown) => boolean, (values: never,
   [(values) => isFields(values) && isChatServer(values), readChatServer],
   [isKeyStore, readKeyStore],
 ];
-
-/** How an environment names the engines that it can run on. */
-const BACKENDS: Readonly<Record<string, string>> = {
-  ollama: 'ollama',
-  transformers: 'transformers',
-  vllm: 'vllm',
-  tgi: 'tgi',
-  llamacpp: 'llama.cpp',
-};
 
 /** Whether a text is a configuration of one of the systems that can be imported, by its shape. */
 export function isForeignConfig(text: string): boolean {
@@ -80,7 +74,7 @@ function readChatServer(values: Fields, file: string): ForeignConfig {
   return {
     keys: keys.map((key) => ({ key, userId: '', tier: 'standard' })),
     users: Object.entries(users).map(([name, hash]) => ({ name, passwordHash: String(hash) })),
-    sections: typeof model === 'string' ? { inference: { models: [entryOf('vllm', model)] } } : {},
+    sections: typeof model === 'string' ? { inference: { models: [modelFields('vllm', model)] } } : {},
     notes: [
       ...(typeof model === 'string'
         ? [`${file}: model_name: written as a model of engine vllm; change it where another ran it`]
@@ -116,9 +110,7 @@ function readTieredGateway(values: Fields, file: string): ForeignConfig {
       ...(Object.keys(tiers as Fields).length === 0 ? {} : { quota: { tiers } }),
       ...(typeof url === 'string'
         ? {
-            inference: {
-              models: [defined({ name: 'vllm', engine: 'openai', base_url: apiAddress(file, url), model })],
-            },
+            inference: { models: [attachedEntry(`${file}: vllm.base_url`, url, model)] },
           }
         : {}),
     },
@@ -143,12 +135,13 @@ function readKeyStore(values: Fields | readonly Fields[], file: string): Foreign
 }
 
 function readEnvironment(env: NodeJS.Dict<string>): ForeignConfig {
-  const { API_KEYS: keys = '', MODEL_BACKEND: backend, OLLAMA_MODEL: ollamaModel, MODEL_NAME: name, ...others } = env;
-  const { LOG_LEVEL: level, HOST: host, PORT: port, ...rest } = others;
-  const engine = backend === undefined ? undefined : BACKENDS[backend];
-  const model = backend === 'ollama' ? (ollamaModel ?? name) : name;
-  const isKnown = engine !== undefined && model !== undefined;
-  const unused = isKnown ? [] : Object.entries({ MODEL_BACKEND: backend, OLLAMA_MODEL: ollamaModel, MODEL_NAME: name });
+  const { entries, defaultModel } = environmentModels(env);
+  const { API_KEYS: keys = '', LOG_LEVEL: level, HOST: host, PORT: port, REQUIRE_HTTPS: https, ...others } = env;
+  const server = {
+    ...(host ? { host } : {}),
+    ...(port ? { port: Number(port) } : {}),
+    ...(https ? { require_https: flagValue(https) } : {}),
+  };
   return {
     keys: keys
       .split(',')
@@ -157,28 +150,17 @@ function readEnvironment(env: NodeJS.Dict<string>): ForeignConfig {
       .map((key) => ({ key, userId: '', tier: 'queue' })),
     users: [],
     sections: {
-      ...(isKnown ? { inference: { models: [entryOf(engine, model)] } } : {}),
-      ...(level ? { observability: { log_level: level.toLowerCase() } } : {}),
-      ...(host || port ? { server: defined({ host: host || undefined, port: port ? Number(port) : undefined }) } : {}),
+      ...(entries.length > 0 ? { inference: { models: entries.map(({ entry }) => entry) } } : {}),
+      // Of one model it is said anyway.
+      ...(defaultModel && entries.length > 1 ? { router: { default_model: defaultModel.name } } : {}),
+      ...(level ? { observability: { log_level: logLevelName(level) } } : {}),
+      ...(Object.keys(server).length > 0 ? { server } : {}),
     },
-    notes: leftOut('.env', [
-      ...unused.filter(([, value]) => value !== undefined).map(([variable]) => variable),
-      ...Object.keys(rest),
-    ]),
+    notes: leftOut(
+      '.env',
+      Object.keys(others).filter((name) => !MODEL_VARIABLES.includes(name)),
+    ),
   };
-}
-
-function entryOf(engine: string, model: string): Fields {
-  return { name: model.split('/').at(-1), engine, model };
-}
-
-/** Where the API of a server begins; there the path is often left out. */
-function apiAddress(file: string, text: string): string {
-  if (!URL.canParse(text))
-    throw new ConfigError(`${file}: vllm.base_url: expected an address such as http://10.0.0.7:8000`);
-  const url = new URL(text);
-  if (url.pathname === '/') url.pathname = '/v1';
-  return url.href;
 }
 
 function leftOut(file: string, fields: readonly string[]): string[] {

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { stringify } from 'yaml';
 import { requireImportable } from './auth/account-import.ts';
 import { createAuthContext } from './auth/context.ts';
+import { requireOwnPasswords } from './auth/default-passwords.ts';
 import { type Config, checkSections, isLoopbackHost } from './config.ts';
 import { type ForeignConfig, joinSections, readForeignConfig } from './foreign-config.ts';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
@@ -33,7 +34,10 @@ export async function importForeign(
   }
   const { host, tiers } = checkSections(text ?? '', config);
   const accounts = { keys: all.flatMap(({ keys }) => keys), users: all.flatMap(({ users }) => users) };
-  requireImportable(accounts, tiers, isLoopbackHost(host) || config.auth.allow_weak_keys);
+  const isLocal = isLoopbackHost(host) && isLoopbackHost(config.server.host);
+  const areWeakAllowed = isLocal || config.auth.allow_weak_keys;
+  requireImportable(accounts, tiers, areWeakAllowed);
+  if (!areWeakAllowed) await requireOwnPasswords(accounts.users);
 
   const { data_dir: dataDir } = config.server;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { composeMesh, type Mesh } from './compose.ts';
 import { type Config, loadConfig } from './config.ts';
+import { loadEnvironment } from './flags.ts';
 import { importForeign } from './import.ts';
 import { exitCodeOf } from './shared/lifecycle/exit-code.ts';
 import { masked } from './shared/lifecycle/masked.ts';
 import { requireNode } from './shared/lifecycle/node-version.ts';
 import { startMessage } from './shared/lifecycle/start-message.ts';
 import { createLogger } from './shared/observability/logger.ts';
+import { printable } from './shared/observability/printable.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -15,7 +17,9 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** Runs a process of the mesh until a signal ends it. */
 async function main(): Promise<void> {
   requireNode(process.versions.node);
-  const config = loadConfig(process.argv.slice(2), process.env, process.cwd());
+  const argv = process.argv.slice(2);
+  const environment = loadEnvironment(argv, process.env, process.cwd());
+  const config = loadConfig(argv, environment, process.cwd());
   if (config.checkOnly) {
     const { checkOnly: _, imports: _imports, ...shown } = config;
     process.stdout.write(`${JSON.stringify(masked(shown), null, 2)}\n`);
@@ -34,10 +38,10 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  await serve(config, stopping.signal);
+  await serve(config, environment, stopping.signal);
 }
 
-async function serve(config: Config, stop: AbortSignal): Promise<void> {
+async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: AbortSignal): Promise<void> {
   const log = createLogger({ level: config.observability.log_level });
   let mesh: Mesh;
   try {
@@ -46,7 +50,7 @@ async function serve(config: Config, stop: AbortSignal): Promise<void> {
       version,
       now: Date.now,
       nodePath: process.execPath,
-      environmentVariable: (name) => process.env[name],
+      environmentVariable: (name) => environment[name],
       terminal: process.stderr,
       stop,
     });
@@ -66,7 +70,7 @@ main().then(
   () => process.exit(0),
   (error: unknown) => {
     const { code, message } = exitCodeOf(error);
-    process.stderr.write(`inference-mesh: ${message}\n`);
+    process.stderr.write(`inference-mesh: ${printable(message)}\n`);
     process.exit(code);
   },
 );

@@ -158,7 +158,7 @@ test('a signature with spare bits set is another writing of it, and refused', as
 
 test.each([ed, es])('a token of $algorithm says what was signed, for 24 hours', async (key) => {
   const jwt = await signAccessToken(key, token, NOW_MS + 999);
-  const expected = { ...token, expiresAtMs: NOW_MS + 86_400_000 };
+  const expected = { ...token, signingKeyId: key.kid, expiresAtMs: NOW_MS + 86_400_000 };
   // 30 s before: the clock of another host.
   for (const atMs of [NOW_MS - 30_000, NOW_MS, NOW_MS + 86_399_999]) {
     expect(await verifyAccessToken(jwt, keys, atMs)).toEqual(expected);

@@ -19,6 +19,8 @@ export interface AccessToken {
   readonly familyId: string;
   /** The state of the user's password at that login, in milliseconds since the epoch. */
   readonly passwordChangedAtMs: number;
+  /** The key that signed it. */
+  readonly signingKeyId: string;
   /** Milliseconds since the epoch. */
   readonly expiresAtMs: number;
 }
@@ -82,7 +84,7 @@ export function canBeValid(token: string, nowMs: number): boolean {
 /** Makes a token that lives as long as any. */
 export async function signAccessToken(
   key: SigningKey,
-  token: Omit<AccessToken, 'expiresAtMs'>,
+  token: Omit<AccessToken, 'expiresAtMs' | 'signingKeyId'>,
   nowMs: number,
 ): Promise<string> {
   const iat = Math.floor(nowMs / 1_000);
@@ -126,7 +128,7 @@ export async function verifyAccessToken(
       typ: TYPE,
       currentDate: new Date(nowMs),
     });
-    return tokenOf(payloadSchema.parse(payload));
+    return tokenOf(payloadSchema.parse(payload), key.kid);
   } catch {
     // Which check failed is nobody's business.
     return undefined;
@@ -156,7 +158,7 @@ function plainJson(part: string): unknown {
   }
 }
 
-function tokenOf(claims: z.output<typeof payloadSchema>): AccessToken {
+function tokenOf(claims: z.output<typeof payloadSchema>, signingKeyId: string): AccessToken {
   return {
     tokenId: claims.jti,
     userId: claims.sub,
@@ -166,6 +168,7 @@ function tokenOf(claims: z.output<typeof payloadSchema>): AccessToken {
     models: claims.models,
     familyId: claims.sid,
     passwordChangedAtMs: claims.pwd,
+    signingKeyId,
     expiresAtMs: claims.exp * 1_000,
   };
 }

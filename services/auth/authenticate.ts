@@ -7,15 +7,19 @@ import { type AccessToken, canBeValid, hasTokenForm } from './access-token.ts';
 import { hashKey, importedKeyId, parseKey } from './api-key.ts';
 import { createFailedCredentials } from './failed-credentials.ts';
 import { isInRanges } from './ip-ranges.ts';
-import { endOfSecret } from './secret-end.ts';
+import { endOfSecret, secretIdOf } from './secret-end.ts';
 import type { FoundKey, KeyRecord, KeyStore } from './store/key-store.ts';
 import type { UserStore } from './store/user-store.ts';
 import type { TokenService } from './token-service.ts';
+import { createWeakKeyRefusal } from './weak-key-refusal.ts';
 
 /** What a check of credentials needs. */
 export interface AuthenticatorParts {
   /** Keys of the configuration, by the hex digits of their hash. */
   readonly configured: ReadonlyMap<string, Principal>;
+  /** Keys of the environment, in the same way; those that can be guessed are not accepted from everywhere. */
+  readonly environment: ReadonlyMap<string, Principal>;
+  readonly allowWeakKeys: boolean;
   readonly keys: KeyStore;
   /** Tells whether the user of a configured key is disabled. */
   readonly users: Pick<UserStore, 'disabledAtMs'>;
@@ -28,6 +32,17 @@ export interface AuthenticatorParts {
   readonly log: Logger;
 }
 
+/** Where a credential comes from. */
+export interface Origin {
+  /** The caller's address; empty: unknown. */
+  readonly clientIp: string;
+  /** Whether only this machine reaches the port that it was sent to. Unset: no. */
+  readonly boundToLoopback?: boolean;
+}
+
+/** Tells who presents a credential. */
+export type AuthenticateCredential = (credential: string, origin: Origin) => Promise<Authenticated>;
+
 /** Who a caller is. */
 export interface Authenticated {
   readonly principal: Principal;
@@ -36,7 +51,7 @@ export interface Authenticated {
 }
 
 /** The longest reuse of an answer, in milliseconds, by whoever watches revocations; others reuse none for so long. */
-const CACHE_MS = 60_000;
+export const CACHE_MS = 60_000;
 
 /** How exact the last use of a key is, in milliseconds; a finer one would cost a write per request. */
 const LAST_USE_MS = 60_000;
@@ -48,11 +63,10 @@ const LAST_USE_MS = 60_000;
  * @throws MeshError CREDENTIAL_INVALID, the same for malformed, unknown, expired, revoked, of a disabled user and used from a
  * wrong address; STORE_UNAVAILABLE.
  */
-export function createAuthenticator(
-  parts: AuthenticatorParts,
-): (credential: string, clientIp: string) => Promise<Authenticated> {
-  const { configured, keys, users, tokens, pepper, now, log } = parts;
+export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCredential {
+  const { configured, environment, keys, users, tokens, pepper, now, log } = parts;
   const failed = createFailedCredentials(now);
+  const isRefused = createWeakKeyRefusal({ allowed: parts.allowWeakKeys, now, log });
 
   function noteUse({ keyId, lastUsedAtMs = 0 }: KeyRecord, nowMs: number): void {
     if (nowMs - lastUsedAtMs < LAST_USE_MS) return;
@@ -60,7 +74,7 @@ export function createAuthenticator(
     keys.touch(keyId, nowMs).catch((error: unknown) => log.warn({ keyId, err: error }, 'last use was not noted'));
   }
 
-  return async (credential, clientIp) => {
+  return async (credential, { clientIp, boundToLoopback = false }) => {
     const parsed = parseKey(credential);
     if (parsed === 'malformed') throw invalidCredential();
     const hash = hashKey(credential, pepper);
@@ -69,10 +83,16 @@ export function createAuthenticator(
       if (principal.userId && (await users.disabledAtMs(principal.userId)) !== undefined) throw invalidCredential();
       return { principal, cacheForMs: CACHE_MS };
     }
+    const ofEnvironment = environment.get(hash.toString('hex'));
+    if (ofEnvironment) {
+      if (isRefused(credential, ofEnvironment.keyId, boundToLoopback)) throw invalidCredential();
+      return { principal: ofEnvironment, cacheForMs: CACHE_MS };
+    }
     if (hasTokenForm(credential)) return await checkToken(credential, hash.toString('hex'), clientIp);
     const keyId = parsed?.keyId ?? importedKeyId(hash);
     const found = await failed.lookUp(clientIp, hash.toString('hex'), () => find(keyId, hash, clientIp));
     if (!found) throw invalidCredential();
+    if (!parsed && isRefused(credential, keyId, boundToLoopback)) throw invalidCredential();
     noteUse(found.record, now());
     return answerOf(found, now());
   };
@@ -89,35 +109,40 @@ export function createAuthenticator(
     const record = await keys.find(keyId);
     const endsAtMs = endOfSecret(record, hash);
     if (!record || endsAtMs === undefined || !isUsable(record, clientIp, endsAtMs, now())) return undefined;
-    return { record, endsAtMs };
+    return { record, secretId: secretIdOf(Buffer.from(hash).toString('hex')), endsAtMs };
   }
 }
 
-/** A usable key, and when the secret that was presented ends, in milliseconds since the epoch. */
-interface Found {
+/** A usable key, which of its secrets was presented, and when that ends, in milliseconds since the epoch. */
+export interface Found {
   readonly record: KeyRecord;
+  readonly secretId: string;
   readonly endsAtMs: number;
 }
 
-function invalidCredential(): MeshError {
+/** The one answer about whoever does not count. */
+export function invalidCredential(): MeshError {
   return new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
 }
 
-function isUsable(record: FoundKey, clientIp: string, endsAtMs: number, nowMs: number): boolean {
+/** Whether a key counts now, for a caller at that address. */
+export function isUsable(record: FoundKey, clientIp: string, endsAtMs: number, nowMs: number): boolean {
   if (record.revokedAtMs !== undefined || record.userDisabledAtMs !== undefined || endsAtMs <= nowMs) return false;
   return record.allowedIpRanges.length === 0 || isInRanges(clientIp, record.allowedIpRanges);
 }
 
-function answerOf({ record, endsAtMs }: Found, nowMs: number): Authenticated {
+/** What is said of a usable key. */
+export function answerOf(found: Found, nowMs: number): Authenticated {
   // Whoever caches may not look at the address, so an answer about a bound key holds for one call.
-  const isBound = record.allowedIpRanges.length > 0;
-  const cacheForMs = isBound ? 0 : Math.min(CACHE_MS, endsAtMs - nowMs);
-  return { principal: principalOf(record, endsAtMs), cacheForMs };
+  const isBound = found.record.allowedIpRanges.length > 0;
+  const cacheForMs = isBound ? 0 : Math.min(CACHE_MS, found.endsAtMs - nowMs);
+  return { principal: principalOf(found), cacheForMs };
 }
 
-function principalOf(record: KeyRecord, endsAtMs: number): Principal {
+function principalOf({ record, secretId, endsAtMs }: Found): Principal {
   return create(PrincipalSchema, {
     keyId: record.keyId,
+    secretId,
     userId: record.userId,
     organizationId: record.organizationId,
     tier: record.tier,
@@ -135,10 +160,12 @@ function principalOfToken({
   tier,
   scopes,
   models,
+  signingKeyId,
+  familyId,
   expiresAtMs,
 }: AccessToken): Principal {
   return create(PrincipalSchema, {
-    ...{ keyId: tokenId, userId, organizationId, tier },
+    ...{ keyId: tokenId, userId, organizationId, tier, signingKeyId, loginId: familyId },
     scopes: [...scopes],
     models: [...(models ?? [])],
     kind: CredentialKind.ACCESS_TOKEN,

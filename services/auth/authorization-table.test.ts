@@ -37,6 +37,35 @@ test.each([
   expect(peerOnly.sort()).toEqual(expected.sort());
 });
 
+test('what a certificate lets a process do for itself', () => {
+  const rights = new Map<string, string[]>();
+  for (const [name, { peers = [] }] of authorizationTable) {
+    const method = name.replace(/^mesh\.\w+\.v1\./, '');
+    for (const role of peers) rights.set(role, [...(rights.get(role) ?? []), method]);
+  }
+  // Whoever has a port verifies its callers there.
+  const verifies = ['AuthService/Authenticate', 'AuthService/WatchRevocations'];
+  expect(Object.fromEntries(rights)).toEqual({
+    auth: verifies,
+    quota: verifies,
+    tasks: verifies,
+    inference: [...verifies, 'RegistryService/Register'],
+    facade: expect.arrayContaining([
+      ...verifies,
+      'AuthService/GetJwks',
+      'RouterService/Attach',
+      'RouterService/ListModels',
+      'RegistryService/ListNodes',
+    ]),
+    router: [
+      ...verifies,
+      ...['Reserve', 'Extend', 'Settle', 'Release'].map((method) => `QuotaService/${method}`),
+      ...['Generate', 'Attach', 'Embed', 'Tokenize'].map((method) => `InferenceService/${method}`),
+    ],
+  });
+  expect(rights.get('facade')).toHaveLength(6);
+});
+
 test('only login, token renewal, registration, public keys, health and reflection are open', () => {
   const open = [...authorizationTable].filter(([, { kind }]) => kind === 'open').map(([name]) => name);
   expect(open.filter((name) => !name.startsWith('grpc.'))).toEqual([
@@ -49,7 +78,7 @@ test('only login, token renewal, registration, public keys, health and reflectio
 
 test('what changes the mesh needs more than the scope that every key has', () => {
   const changing =
-    /\/(Drain|LoadModel|UnloadModel|SetLimits|CreateUser|DisableUser|CreateApiKey|RevokeApiKey|TailLogs)$/;
+    /\/(Drain|LoadModel|UnloadModel|SetLimits|CreateUser|DisableUser|EnableUser|RotateSigningKey|CreateApiKey|RevokeApiKey|TailLogs)$/;
   for (const [name, access] of authorizationTable) {
     if (changing.test(name)) expect(access).not.toMatchObject({ scope: Scope.GENERATE });
   }

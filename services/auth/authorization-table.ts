@@ -10,9 +10,15 @@ import { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts
 import { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { type Access, type AuthorizationTable, methodName } from '../shared/interceptors/access.ts';
+import { ROLES, type Role } from '../shared/transport/roles.ts';
 
 const OPEN: Access = { kind: 'open' };
-const PEER: Access = { kind: 'peer' };
+/** Every process verifies the callers of its own port. */
+const VERIFIERS = peers(...ROLES);
+const FOR_ROUTERS = peers('router');
+const FOR_NODES = peers('inference');
+/** The trunk of a facade that runs apart. */
+const FOR_FACADES = peers('facade');
 const FRONT_DOOR: Access = { kind: 'front-door' };
 const GENERATE = needs(Scope.GENERATE);
 const MODELS_READ = needs(Scope.MODELS_READ);
@@ -29,7 +35,7 @@ export const authorizationTable: AuthorizationTable = new Map([
   ...entries(AuthService, {
     login: OPEN,
     refreshToken: OPEN,
-    authenticate: PEER,
+    authenticate: VERIFIERS,
     createApiKey: KEYS_MANAGE,
     // The handler asks for `admin`, unless the configuration opens registration.
     generateApiKey: OPEN,
@@ -40,16 +46,18 @@ export const authorizationTable: AuthorizationTable = new Map([
     // One's own; the handler asks for `admin` for another's.
     setPassword: GENERATE,
     disableUser: ADMIN,
+    enableUser: ADMIN,
     listUsers: ADMIN,
     createOrganization: ADMIN,
-    getJwks: OPEN,
-    watchRevocations: PEER,
+    getJwks: { ...OPEN, peers: ['facade'] },
+    rotateSigningKey: ADMIN,
+    watchRevocations: VERIFIERS,
   }),
   ...entries(QuotaService, {
-    reserve: PEER,
-    extend: PEER,
-    settle: PEER,
-    release: PEER,
+    reserve: FOR_ROUTERS,
+    extend: FOR_ROUTERS,
+    settle: FOR_ROUTERS,
+    release: FOR_ROUTERS,
     // One's own; the handlers ask for `admin` for another's.
     getLimits: GENERATE,
     getUsage: USAGE_READ,
@@ -59,18 +67,23 @@ export const authorizationTable: AuthorizationTable = new Map([
   }),
   ...entries(RouterService, {
     generate: FRONT_DOOR,
-    attach: PEER,
+    attach: FOR_FACADES,
     embed: GENERATE,
     tokenize: GENERATE,
-    listModels: GENERATE,
+    // The facade tells how the mesh is, to those who may not know which models there are.
+    listModels: { ...GENERATE, peers: ['facade'] },
     explainRoute: MODELS_READ,
   }),
-  ...entries(RegistryService, { register: PEER, listNodes: MODELS_READ, drain: ADMIN }),
+  ...entries(RegistryService, {
+    register: FOR_NODES,
+    listNodes: { ...MODELS_READ, peers: ['facade'] },
+    drain: ADMIN,
+  }),
   ...entries(InferenceService, {
-    generate: PEER,
-    attach: PEER,
-    embed: PEER,
-    tokenize: PEER,
+    generate: FOR_ROUTERS,
+    attach: FOR_ROUTERS,
+    embed: FOR_ROUTERS,
+    tokenize: FOR_ROUTERS,
     loadModel: MODELS_MANAGE,
     unloadModel: MODELS_MANAGE,
     listEngines: MODELS_READ,
@@ -87,6 +100,10 @@ export const authorizationTable: AuthorizationTable = new Map([
 
 function needs(scope: Scope): Access {
   return { kind: 'scope', scope };
+}
+
+function peers(...roles: Role[]): Access {
+  return { kind: 'peer', peers: roles };
 }
 
 function entries<S extends DescService>(service: S, rules: Rules<S>): [string, Access][] {

@@ -68,13 +68,13 @@ describeStores('auth', (stores) => {
       const good = await admin.createApiKey({});
       const attempts = [
         ...['', 'nonsense', `${good.secret.slice(0, -1)}!`, createKey().secret, revoked.secret, expired.secret].map(
-          (credential) => admin.authenticate({ credential }),
+          (credential) => () => admin.authenticate({ credential }),
         ),
         // The id is known, the key is not: as if its secret had been guessed.
-        clientAs(other, PEER_PRINCIPAL).authenticate({ credential: good.secret }),
+        () => clientAs(other, PEER_PRINCIPAL).authenticate({ credential: good.secret }),
       ];
       for (const attempt of attempts) {
-        const error = fromConnectError(await attempt.catch((caught: unknown) => caught));
+        const error = fromConnectError(await attempt().catch((caught: unknown) => caught));
         expect({ ...error, message: error.message }).toMatchObject({
           ...{ reason: 'CREDENTIAL_INVALID', message: 'Invalid API key', metadata: {} },
         });

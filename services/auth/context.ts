@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { ConfigError } from '../shared/lifecycle/config-source.ts';
 import type { Store } from '../shared/store/store.ts';
 import { type ForeignAccounts, type ImportCounts, importAccounts } from './account-import.ts';
-import { type Authenticated, createAuthenticator } from './authenticate.ts';
+import { type AuthenticateCredential, createAuthenticator } from './authenticate.ts';
 import type { AuthConfig } from './config.ts';
 import { configuredKeys } from './configured-keys.ts';
 import { configuredTiers } from './configured-tiers.ts';
@@ -19,6 +19,8 @@ import { createLoginLimit } from './login-limit.ts';
 import { createOrganizationService, type OrganizationService } from './organization-service.ts';
 import { createPasswords } from './password.ts';
 import { createRegistration, type Register } from './registration.ts';
+import { createRevalidator, type RevalidatePrincipal } from './revalidate.ts';
+import { createRevocationDelivery } from './revocation-delivery.ts';
 import type { Revocations } from './revocations.ts';
 import { createSigningKeySeal } from './signing-key-seal.ts';
 import { createSigningKeys, type SigningKeys } from './signing-keys.ts';
@@ -46,11 +48,12 @@ export interface AuthResources {
 /** Auth of this process. */
 export interface AuthContext {
   /**
-   * Who presents a credential; `clientIp` empty: unknown.
+   * Who presents a credential.
    *
    * @throws MeshError CREDENTIAL_INVALID or STORE_UNAVAILABLE.
    */
-  readonly authenticate: (credential: string, clientIp: string) => Promise<Authenticated>;
+  readonly authenticate: AuthenticateCredential;
+  readonly revalidate: RevalidatePrincipal;
   readonly keys: KeyService;
   readonly lifecycle: KeyLifecycle;
   readonly register: Register;
@@ -65,7 +68,7 @@ export interface AuthContext {
   readonly knowsSubject: KnowsSubject;
   /** What reaches every cache of verified principals. */
   readonly revocations: Revocations;
-  /** Ends the watches of revocations. */
+  /** Ends the watches of revocations, and tries no more to tell of one. */
   close(): Promise<void>;
 }
 
@@ -84,9 +87,9 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const { store, pepper, now, log, tiers, environmentKeys = [] } = resources;
   const weak = environmentKeys.filter(isWeakKey).length;
   if (weak > 0) log.warn({ keys: weak }, 'keys of API_KEYS can be guessed: they have less than 128 bits');
-  const configuredPrincipals = new Map([...environmentPrincipals(environmentKeys, pepper), ...configuredKeys(config)]);
   const stores = createAuthStores(store);
-  const { keys, users, organizations: organizationStore, refreshTokens, revocations } = stores;
+  const { keys, users, organizations: organizationStore, refreshTokens } = stores;
+  const revocations = createRevocationDelivery({ revocations: stores.revocations, log });
   const configured = configuredTiers(config);
   const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
   const directory = createUserDirectory(configuredUsers(config), users);
@@ -103,8 +106,16 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const tokens = createTokenService({
     ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, now },
   });
+  const configuredPrincipals = configuredKeys(config);
+  const environment = environmentPrincipals(environmentKeys, pepper);
   return {
-    authenticate: createAuthenticator({ configured: configuredPrincipals, keys, users, tokens, pepper, now, log }),
+    revalidate: createRevalidator({
+      ...{ configured: [...configuredPrincipals.values(), ...environment.values()], keys, users, tokens, now },
+    }),
+    authenticate: createAuthenticator({
+      ...{ configured: configuredPrincipals, environment },
+      ...{ allowWeakKeys: config.allow_weak_keys, keys, users, tokens, pepper, now, log },
+    }),
     keys: keyService,
     keyImport,
     countWeakKeys: () => countWeakKeys(keys, now()),
@@ -121,8 +132,11 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
       organizationIds: [...configured.keys(), ...config.users.map(({ organization }) => organization)],
       ...{ keys, users, directory, organizations: organizationStore },
     }),
-    revocations,
-    close: async () => revocations.close(),
+    revocations: stores.revocations,
+    close: async () => {
+      revocations.close();
+      stores.revocations.close();
+    },
   };
 }
 

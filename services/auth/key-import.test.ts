@@ -9,6 +9,7 @@ import { authConfigSchema } from './config.ts';
 import { type AuthContext, createAuthContext } from './context.ts';
 
 const KEY = 'sk-made-elsewhere-0123456789';
+const HERE = { clientIp: '', boundToLoopback: true };
 
 describeStores('imported keys', (stores) => {
   let store: Store;
@@ -28,12 +29,12 @@ describeStores('imported keys', (stores) => {
     });
   }
 
-  const authenticate = (credential: string, where = context) => reasonOf(where.authenticate(credential, '192.0.2.1'));
+  const authenticate = (credential: string, where = context) => reasonOf(where.authenticate(credential, HERE));
 
   test('a key of any form is found by its hash', async () => {
     for (const key of [KEY, 'dev', 'im_dev']) {
       expect(await context.keyImport.add({ key, userId: 'ann', tier: 'premium' })).toBe(true);
-      const { principal } = await context.authenticate(key, '');
+      const { principal } = await context.authenticate(key, HERE);
       expect(principal).toMatchObject({ userId: 'ann', organizationId: 'default', tier: 'premium' });
       expect(principal.scopes).toEqual([Scope.GENERATE]);
     }
@@ -52,7 +53,7 @@ describeStores('imported keys', (stores) => {
     expect(await context.keyImport.add({ key: KEY, userId: 'ann', tier: 'standard' })).toBe(true);
     nowMs += 1_000;
     expect(await context.keyImport.add({ key: KEY, userId: 'bob', tier: 'premium' })).toBe(false);
-    const { principal } = await context.authenticate(KEY, '');
+    const { principal } = await context.authenticate(KEY, HERE);
     expect(principal).toMatchObject({ userId: 'ann', tier: 'standard' });
     await context.lifecycle.revoke(principal.keyId, false, PEER_PRINCIPAL);
     expect(await authenticate(KEY)).toBe('CREDENTIAL_INVALID');
@@ -62,9 +63,9 @@ describeStores('imported keys', (stores) => {
 
   test('a rotated one gets a secret of ours and is valid for its grace time', async () => {
     await context.keyImport.add({ key: KEY, userId: 'ann', tier: 'standard' });
-    const { keyId } = (await context.authenticate(KEY, '')).principal;
+    const { keyId } = (await context.authenticate(KEY, HERE)).principal;
     const { secret } = await context.lifecycle.rotate(keyId, 60_000, PEER_PRINCIPAL);
-    expect((await context.authenticate(secret, '')).principal.keyId).toBe(keyId);
+    expect((await context.authenticate(secret, HERE)).principal.keyId).toBe(keyId);
     expect(await authenticate(KEY)).toBe('OK');
     nowMs += 60_000;
     expect(await authenticate(KEY)).toBe('CREDENTIAL_INVALID');
@@ -74,12 +75,12 @@ describeStores('imported keys', (stores) => {
   test('a weak one counts as such until its secret is replaced or it is revoked', async () => {
     for (const key of ['dev', 'demo', KEY]) await context.keyImport.add({ key, userId: 'ann', tier: 'standard' });
     expect(await context.countWeakKeys()).toBe(2);
-    const dev = (await context.authenticate('dev', '')).principal.keyId;
+    const dev = (await context.authenticate('dev', HERE)).principal.keyId;
     await context.lifecycle.rotate(dev, 60_000, PEER_PRINCIPAL);
     expect(await context.countWeakKeys()).toBe(2);
     nowMs += 60_000;
     expect(await context.countWeakKeys()).toBe(1);
-    const demo = (await context.authenticate('demo', '')).principal.keyId;
+    const demo = (await context.authenticate('demo', HERE)).principal.keyId;
     await context.lifecycle.revoke(demo, false, PEER_PRINCIPAL);
     expect(await context.countWeakKeys()).toBe(0);
   });

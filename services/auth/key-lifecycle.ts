@@ -2,13 +2,13 @@ import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createKey, hashKey } from './api-key.ts';
 import { maySee, requireMayRevoke, requireMayRotate } from './key-policy.ts';
-import type { Revocations } from './revocations.ts';
+import type { RevocationDelivery } from './revocation-delivery.ts';
 import type { KeyRecord, KeyStore, PreviousSecret } from './store/key-store.ts';
 
 /** What the life of keys is made of. */
 export interface KeyLifecycleParts {
   readonly keys: KeyStore;
-  readonly revocations: Revocations;
+  readonly revocations: Pick<RevocationDelivery, 'tell'>;
   readonly pepper: Uint8Array;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -21,13 +21,25 @@ export interface KeyLifecycle {
    *
    * @throws MeshError NOT_FOUND, SCOPE_MISSING, CONFLICT for a key that has ended, STORE_UNAVAILABLE.
    */
-  rotate(keyId: string, graceMs: number | undefined, caller: Principal): Promise<{ record: KeyRecord; secret: string }>;
+  rotate(keyId: string, graceMs: number | undefined, caller: Principal): Promise<RotatedKey>;
   /**
-   * Ends a key everywhere. After a failure it may be ended but not told to all; saying it again tells them.
+   * Ends a key everywhere.
    *
    * @throws MeshError NOT_FOUND, SCOPE_MISSING, STORE_UNAVAILABLE.
    */
-  revoke(keyId: string, cutRunningStreams: boolean, caller: Principal): Promise<KeyRecord>;
+  revoke(keyId: string, cutRunningStreams: boolean, caller: Principal): Promise<ChangedKey>;
+}
+
+/** A key after a change that everybody is to hear of. */
+export interface ChangedKey {
+  readonly record: KeyRecord;
+  /** Whether everybody was told; else that is still to come. */
+  readonly isTold: boolean;
+}
+
+/** A key with its new secret. */
+export interface RotatedKey extends ChangedKey {
+  readonly secret: string;
 }
 
 /** How long secrets stay valid after a rotation that does not say, in milliseconds. */
@@ -56,16 +68,15 @@ export function createKeyLifecycle({ keys, revocations, pepper, now }: KeyLifecy
         throw conflict(keyId, 'The key was rotated by somebody else at the same time.');
       }
       // What was verified with an older secret may be remembered for longer than the grace time.
-      await revocations.publish({ kind: 'key', id: keyId, cutRunningStreams: false });
-      return { record: { ...found, hash, previous }, secret };
+      const isTold = await revocations.tell({ kind: 'key', id: keyId, cutRunningStreams: false });
+      return { record: { ...found, hash, previous }, secret, isTold };
     },
     async revoke(keyId, cutRunningStreams, caller) {
       const found = await find(keyId, caller);
       requireMayRevoke(caller, found);
-      const revoked = (await keys.revoke(keyId, now())) ?? found;
+      const record = (await keys.revoke(keyId, now())) ?? found;
       // Also when it was revoked before: then perhaps not everybody was told.
-      await revocations.publish({ kind: 'key', id: keyId, cutRunningStreams });
-      return revoked;
+      return { record, isTold: await revocations.tell({ kind: 'key', id: keyId, cutRunningStreams }) };
     },
   };
 }

@@ -38,7 +38,7 @@ describeStores('GenerateApiKey', (stores) => {
     const context = start(false);
     const secret = await keyOf(context, [Scope.ADMIN]);
     const made = await from(context, '192.0.2.1').generateApiKey({ username: 'ann' }, bearer(secret));
-    const { principal } = await context.authenticate(made.secret, '');
+    const { principal } = await context.authenticate(made.secret, { clientIp: '' });
     expect(principal).toMatchObject({ userId: 'ann', organizationId: 'default', tier: 'standard' });
     expect(principal.scopes).toEqual([Scope.GENERATE]);
   });
@@ -59,7 +59,7 @@ describeStores('GenerateApiKey', (stores) => {
     const context = start(true);
     const { secret, apiKey } = await from(context, '192.0.2.1').generateApiKey({ username: 'ann' });
     expect(apiKey).toMatchObject({ name: 'ann', userId: '' });
-    const { principal } = await context.authenticate(secret, '');
+    const { principal } = await context.authenticate(secret, { clientIp: '' });
     expect(principal).toMatchObject({ userId: '', organizationId: 'default', tier: 'standard' });
     const again = await from(context, '192.0.2.1').generateApiKey({ username: 'admin' }, bearer(secret));
     expect(again.apiKey).toMatchObject({ userId: '', scopes: [Scope.GENERATE] });

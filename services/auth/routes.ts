@@ -4,8 +4,8 @@ import type { AuthContext } from './context.ts';
 import { createApiKey, generateApiKey, listApiKeys, revokeApiKey, rotateApiKey } from './handlers/api-keys.ts';
 import { authenticate } from './handlers/authenticate.ts';
 import { createOrganization } from './handlers/organizations.ts';
-import { getJwks, login, refreshToken } from './handlers/tokens.ts';
-import { createUser, disableUser, listUsers, setPassword } from './handlers/users.ts';
+import { getJwks, login, refreshToken, rotateSigningKey } from './handlers/tokens.ts';
+import { createUser, disableUser, enableUser, listUsers, setPassword } from './handlers/users.ts';
 import { watchRevocations } from './handlers/watch-revocations.ts';
 
 /** The service of auth. */
@@ -24,9 +24,11 @@ export function authRoutes(context: AuthContext): (router: ConnectRouter) => voi
       createUser: createUser(context),
       setPassword: setPassword(context),
       disableUser: disableUser(context),
+      enableUser: enableUser(context),
       listUsers: listUsers(context),
       createOrganization: createOrganization(context),
       getJwks: getJwks(context),
+      rotateSigningKey: rotateSigningKey(context),
     });
   };
 }

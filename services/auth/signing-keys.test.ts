@@ -1,10 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
+import { pino } from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { describeStores } from '../../test/harness/stores.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Store } from '../shared/store/store.ts';
 import { signAccessToken, verifyAccessToken } from './access-token.ts';
+import { createRevocationDelivery } from './revocation-delivery.ts';
 import { createLocalRevocations, type Revocation } from './revocations.ts';
 import { PUBLISH_AHEAD_MS, ROTATE_AFTER_MS, TOKEN_LIFE_MS } from './signing-key-schedule.ts';
 import { createSigningKeySeal } from './signing-key-seal.ts';
@@ -35,7 +37,7 @@ describeStores('signing keys in use', (stores) => {
     return createSigningKeys({
       store: createAuthStores(on).signingKeys,
       seal,
-      revocations,
+      revocations: createRevocationDelivery({ revocations, log: pino({ level: 'silent' }) }),
       algorithm,
       now: () => nowMs,
     });
@@ -107,10 +109,32 @@ describeStores('signing keys in use', (stores) => {
     const { kid } = await elsewhere.current();
     const jwt = await signAccessToken(await keys.current(), token, nowMs);
     expect(await verifyAccessToken(jwt, elsewhere, nowMs)).toBeDefined();
-    await keys.replaceLeaked(true);
+    await keys.replaceLeaked('', true);
     expect(await verifyAccessToken(jwt, elsewhere, nowMs)).toBeUndefined();
     expect(revoked).toEqual([{ kind: 'signing-key', id: kid, cutRunningStreams: true }]);
     expect(await jwksKids(elsewhere)).toEqual([(await keys.current()).kid]);
+  });
+
+  test('one leaked key ends alone, whether it signs or is to sign next; another takes its place at once', async () => {
+    const first = await keys.current();
+    const jwt = await signAccessToken(first, token, nowMs);
+    await keys.rotate();
+    nowMs += PUBLISH_AHEAD_MS;
+    const second = await keys.current();
+    const { kid: third } = await keys.rotate();
+    expect(new Set([first.kid, second.kid, third]).size).toBe(3);
+    const fourth = await keys.replaceLeaked(second.kid, false);
+    expect(revoked).toEqual([{ kind: 'signing-key', id: second.kid, cutRunningStreams: false }]);
+    expect((await keys.current()).kid).toBe(fourth.kid);
+    expect(await keys.find(second.kid)).toBeUndefined();
+    expect(await verifyAccessToken(jwt, keys, nowMs)).toMatchObject({ signingKeyId: first.kid });
+    const fifth = await keys.replaceLeaked(third, false);
+    nowMs += PUBLISH_AHEAD_MS;
+    expect((await keys.current()).kid).toBe(fifth.kid);
+    for (const gone of [second.kid, third, 'none']) {
+      await expect(keys.replaceLeaked(gone, false)).rejects.toMatchObject({ reason: 'NOT_FOUND' });
+    }
+    expect(revoked).toHaveLength(2);
   });
 
   test('the store has no private key in the clear, and no use for whoever has another pepper', async () => {

@@ -1,7 +1,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
 import { MeshError } from '../shared/errors/mesh-error.ts';
-import type { Revocations } from './revocations.ts';
+import type { RevocationDelivery } from './revocation-delivery.ts';
 import { PUBLISH_AHEAD_MS, signingKeySchedule } from './signing-key-schedule.ts';
 import type { SigningKeySeal } from './signing-key-seal.ts';
 import type { SigningKeyRecord, SigningKeySet, SigningKeyStore, TokenAlgorithm } from './store/signing-key-store.ts';
@@ -10,7 +10,7 @@ import type { SigningKeyRecord, SigningKeySet, SigningKeyStore, TokenAlgorithm }
 export interface SigningKeyParts {
   readonly store: SigningKeyStore;
   readonly seal: SigningKeySeal;
-  readonly revocations: Pick<Revocations, 'publish'>;
+  readonly revocations: Pick<RevocationDelivery, 'tell'>;
   readonly algorithm: TokenAlgorithm;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -33,9 +33,19 @@ export interface SigningKeys {
   /** The public keys as JSON Web Key Set. */
   jwks(): Promise<string>;
   /** Makes the next key before it is due; the old one signs until the new one has been published long enough. */
-  rotate(): Promise<void>;
-  /** Ends all keys with their tokens and makes another that signs at once: for one that somebody else may know. */
-  replaceLeaked(cutRunningStreams: boolean): Promise<void>;
+  rotate(): Promise<NextSigningKey>;
+  /**
+   * Ends a key that somebody else may know, with its tokens, and makes another that signs at once. `kid` empty: ends all.
+   *
+   * @throws MeshError NOT_FOUND.
+   */
+  replaceLeaked(kid: string, cutRunningStreams: boolean): Promise<NextSigningKey>;
+}
+
+/** The newest key. */
+export interface NextSigningKey extends Pick<SigningKeyRecord, 'kid' | 'signsFromMs'> {
+  /** Whether everybody was told of what ended; else that is still to come. */
+  readonly isTold: boolean;
 }
 
 /** Makes one change of the set from what is there; undefined: nothing is to be changed. */
@@ -113,22 +123,37 @@ export function createSigningKeys(parts: SigningKeyParts): SigningKeys {
       return JSON.stringify({ keys: jwks });
     },
     async rotate() {
-      await change(async (set, nowMs) => {
+      const set = await change(async (set, nowMs) => {
         const waits = set.keys.some((key) => key.signsFromMs > nowMs);
         return waits ? undefined : await addNext(set, nowMs);
       });
+      return newestOf(set, true);
     },
-    async replaceLeaked(cutRunningStreams) {
+    async replaceLeaked(kid, cutRunningStreams) {
       let ended: readonly SigningKeyRecord[] = [];
-      await change(async ({ keys }, nowMs) => {
-        ended = keys;
-        return [await make(nowMs, nowMs)];
+      const set = await change(async ({ keys }, nowMs) => {
+        const { published } = signingKeySchedule(keys, nowMs, algorithm);
+        ended = published.filter((key) => kid === '' || key.kid === kid);
+        if (kid !== '' && ended.length === 0) throw noSuchKey(kid);
+        return [...published.filter((key) => !ended.includes(key)), await make(nowMs, nowMs)];
       });
-      await Promise.all(
-        ended.map(({ kid }) => parts.revocations.publish({ kind: 'signing-key', id: kid, cutRunningStreams })),
+      const told = await Promise.all(
+        ended.map(({ kid: id }) => parts.revocations.tell({ kind: 'signing-key', id, cutRunningStreams })),
       );
+      return newestOf(set, told.every(Boolean));
     },
   };
+}
+
+function newestOf({ keys }: SigningKeySet, isTold: boolean): NextSigningKey {
+  const newest = keys.at(-1);
+  if (!newest) throw new MeshError('INTERNAL', 'A set of signing keys that was just changed is empty.');
+  return { kid: newest.kid, signsFromMs: newest.signsFromMs, isTold };
+}
+
+function noSuchKey(kid: string): MeshError {
+  const metadata = { kind: 'signing-key', id: kid };
+  return new MeshError('NOT_FOUND', 'There is no such signing key; GetJwks names those that verify.', { metadata });
 }
 
 async function publicJwk({ kid, algorithm, publicKey }: SigningKey): Promise<JWK> {

@@ -3,7 +3,7 @@ import { MeshError } from '../shared/errors/mesh-error.ts';
 import { type AccessToken, signAccessToken, verifyAccessToken } from './access-token.ts';
 import type { VerifyLogin } from './login.ts';
 import { createFamilyId, createRefreshToken, hashRefreshToken, parseRefreshToken } from './refresh-token.ts';
-import type { Revocations } from './revocations.ts';
+import type { RevocationDelivery } from './revocation-delivery.ts';
 import { TOKEN_LIFE_MS } from './signing-key-schedule.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { RefreshTokenStore, TokenFamily } from './store/refresh-token-store.ts';
@@ -16,7 +16,7 @@ export interface TokenServiceParts {
   readonly refreshTokens: RefreshTokenStore;
   readonly users: Pick<UserDirectory, 'find'>;
   readonly verifyLogin: VerifyLogin;
-  readonly revocations: Pick<Revocations, 'publish'>;
+  readonly revocations: Pick<RevocationDelivery, 'tell'>;
   readonly pepper: Uint8Array;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -38,6 +38,8 @@ export interface TokenService {
   refresh(refreshToken: string): Promise<TokenPair>;
   /** What an access token says; undefined when it does not count. */
   verify(accessToken: string): Promise<AccessToken | undefined>;
+  /** Whose token it was that was verified before, as long as its login and its signing key still count. */
+  userOfLogin(token: Pick<AccessToken, 'familyId' | 'signingKeyId'>): Promise<UserRecord | undefined>;
 }
 
 /** How long a login can be renewed, in milliseconds; then the password is asked for again. */
@@ -85,7 +87,7 @@ export function createTokenService(parts: TokenServiceParts): TokenService {
         // One of the two who had it is a thief, and which one cannot be told.
         await refreshTokens.end(familyId);
         // Whoever verified an access token of the family looks again.
-        await parts.revocations.publish({ kind: 'user', id: userId, cutRunningStreams: false });
+        await parts.revocations.tell({ kind: 'user', id: userId, cutRunningStreams: false });
         throw invalidRefreshToken();
       }
       return await pair(user, familyId, next);
@@ -95,6 +97,10 @@ export function createTokenService(parts: TokenServiceParts): TokenService {
       if (!token) return undefined;
       const [user, family] = await Promise.all([userOf(token), refreshTokens.find(token.familyId, now())]);
       return user && family?.userId === user.userId ? token : undefined;
+    },
+    async userOfLogin({ familyId, signingKeyId }) {
+      const [family, key] = await Promise.all([refreshTokens.find(familyId, now()), signingKeys.find(signingKeyId)]);
+      return family && key && (await userOf(family));
     },
   };
 }

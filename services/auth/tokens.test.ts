@@ -78,6 +78,7 @@ describeStores('tokens of users', (stores) => {
     expect(principal).toMatchObject({
       ...{ keyId: claims.jti, userId: 'ann', organizationId: 'acme', tier: 'premium' },
       ...{ scopes: [Scope.GENERATE, Scope.MODELS_READ], models: [], kind: CredentialKind.ACCESS_TOKEN },
+      signingKeyId: decodeProtectedHeader(accessToken).kid,
       expiresAt: { seconds: BigInt(iat + 86_400) },
     });
     expect(cacheFor?.seconds).toBe(60n);
@@ -153,10 +154,52 @@ describeStores('tokens of users', (stores) => {
 
   test('leaked keys end every token; a new login works at once', async () => {
     const { accessToken, refreshToken } = await login();
-    await context.signingKeys.replaceLeaked(true);
+    const kid = decodeProtectedHeader(accessToken).kid ?? '';
+    const next = await auth.rotateSigningKey({ leaked: true, cutRunningStreams: true });
+    expect(next).toMatchObject({ pushPending: false, signsFrom: { seconds: BigInt(nowMs / 1_000) } });
+    await expect.poll(() => revoked).toEqual([{ kind: 'signing-key', id: kid, cutRunningStreams: true }]);
     expect(await stateOf(accessToken)).toBe('CREDENTIAL_INVALID');
     const renewed = await auth.refreshToken({ refreshToken });
     expect(await stateOf(renewed.accessToken)).toBe('OK');
+    expect(decodeProtectedHeader(renewed.accessToken).kid).toBe(next.signingKeyId);
+  });
+
+  test('a rotated key ends no token, and the next one signs after 10 minutes', async () => {
+    const before = await login();
+    const next = await auth.rotateSigningKey({});
+    expect(next.signsFrom?.seconds).toBe(BigInt(nowMs / 1_000 + 600));
+    expect(await auth.rotateSigningKey({})).toEqual(next);
+    expect(JSON.parse((await auth.getJwks({})).jwks).keys).toHaveLength(2);
+    nowMs += 600_000;
+    expect(decodeProtectedHeader((await login()).accessToken).kid).toBe(next.signingKeyId);
+    expect(await stateOf(before.accessToken)).toBe('OK');
+    expect(revoked).toEqual([]);
+  });
+
+  test('what is only for leaked keys ends none without that word, and one that is not there is told', async () => {
+    const { accessToken } = await login();
+    const signingKeyId = decodeProtectedHeader(accessToken).kid ?? '';
+    expect(await reasonOf(auth.rotateSigningKey({ signingKeyId }))).toBe('INVALID_FIELD');
+    expect(await reasonOf(auth.rotateSigningKey({ cutRunningStreams: true }))).toBe('INVALID_FIELD');
+    expect(await reasonOf(auth.rotateSigningKey({ leaked: true, signingKeyId: 'none' }))).toBe('NOT_FOUND');
+    expect(await stateOf(accessToken)).toBe('OK');
+    expect((await auth.rotateSigningKey({ leaked: true, signingKeyId })).signingKeyId).not.toBe(signingKeyId);
+    expect(await stateOf(accessToken)).toBe('CREDENTIAL_INVALID');
+  });
+
+  test('a user who is enabled again logs in; what was issued before stays ended', async () => {
+    const before = await login();
+    await auth.disableUser({ userId: 'ann' });
+    nowMs += 1;
+    await auth.enableUser({ userId: 'ann' });
+    const after = await login();
+    // Asking again changes nothing, for tokens either.
+    nowMs += 1;
+    await auth.enableUser({ userId: 'ann' });
+    expect(await stateOf(after.accessToken)).toBe('OK');
+    expect(await stateOf(before.accessToken)).toBe('CREDENTIAL_INVALID');
+    expect(await reasonOf(auth.refreshToken({ refreshToken: before.refreshToken }))).toBe('CREDENTIAL_INVALID');
+    expect(await reasonOf(auth.refreshToken({ refreshToken: after.refreshToken }))).toBe('OK');
   });
 
   test('made-up tokens and made-up refresh tokens do not reach the store', async () => {

@@ -11,6 +11,8 @@ export interface UserDirectory {
   upgradeHash(userId: string, from: string, make: () => Promise<string>): Promise<void>;
   /** Ends a user; resolves to what is known of it, undefined when there is none. */
   disable(userId: string, atMs: number): Promise<UserRecord | undefined>;
+  /** Lets a user in again; resolves to what is known of it, undefined when there is none. */
+  enable(userId: string, atMs: number): Promise<UserRecord | undefined>;
   /** By name, in the order of their bytes. */
   list(query: UserQuery): Promise<UserPage>;
 }
@@ -22,9 +24,10 @@ export function createUserDirectory(configured: ReadonlyMap<string, UserRecord>,
     return known ? await withState(known) : await users.find(userId);
   }
 
-  /** An entry of the file does not know that it was disabled. */
+  /** An entry of the file does not know that it was disabled, or enabled again. */
   async function withState(user: UserRecord): Promise<UserRecord> {
-    return { ...user, disabledAtMs: await users.disabledAtMs(user.userId) };
+    const { disabledAtMs, enabledAtMs = 0 } = await users.stateOf(user.userId);
+    return { ...user, disabledAtMs, passwordChangedAtMs: Math.max(user.passwordChangedAtMs, enabledAtMs) };
   }
 
   return {
@@ -36,6 +39,11 @@ export function createUserDirectory(configured: ReadonlyMap<string, UserRecord>,
     async disable(userId, atMs) {
       const user = await find(userId);
       return user && { ...user, disabledAtMs: await users.disable(userId, atMs) };
+    },
+    async enable(userId, atMs) {
+      if (!(await find(userId))) return undefined;
+      await users.enable(userId, atMs);
+      return await find(userId);
     },
     async list(query) {
       const stored = await users.list(query);

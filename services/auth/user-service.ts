@@ -5,7 +5,7 @@ import { DEFAULT_ORGANIZATION, requireScope } from './key-policy.ts';
 import type { VerifyLogin } from './login.ts';
 import type { OrganizationService } from './organization-service.ts';
 import type { Passwords } from './password.ts';
-import type { Revocations } from './revocations.ts';
+import type { RevocationDelivery } from './revocation-delivery.ts';
 import type { UserPage, UserRecord, UserStore } from './store/user-store.ts';
 import type { UserDirectory } from './user-directory.ts';
 import { requireName, requireStrongPassword, requireTier } from './user-policy.ts';
@@ -17,7 +17,7 @@ export interface UserServiceParts {
   readonly passwords: Passwords;
   readonly verifyLogin: VerifyLogin;
   readonly organizations: OrganizationService;
-  readonly revocations: Pick<Revocations, 'publish'>;
+  readonly revocations: Pick<RevocationDelivery, 'tell'>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** The tiers that exist; unset: not known here, any goes. */
@@ -44,10 +44,16 @@ export interface UserService {
   create(draft: UserDraft, password: string): Promise<UserRecord>;
   /** A user of the configuration or the store as it is now; undefined: there is none. */
   find(userId: string): Promise<UserRecord | undefined>;
-  /** @throws MeshError NOT_FOUND, CREDENTIAL_INVALID, INVALID_FIELD, SCOPE_MISSING, CONFLICT, QUEUE_FULL. */
-  setPassword(change: PasswordChange, caller: Principal): Promise<void>;
-  /** Resolves when everybody is told. @throws MeshError NOT_FOUND. */
-  disable(userId: string): Promise<UserRecord>;
+  /**
+   * Resolves to whether everybody was told; else that is still to come.
+   *
+   * @throws MeshError NOT_FOUND, CREDENTIAL_INVALID, INVALID_FIELD, SCOPE_MISSING, CONFLICT, QUEUE_FULL.
+   */
+  setPassword(change: PasswordChange, caller: Principal): Promise<boolean>;
+  /** `isTold`: whether everybody was told; else that is still to come. @throws MeshError NOT_FOUND. */
+  disable(userId: string): Promise<{ user: UserRecord; isTold: boolean }>;
+  /** Lets a disabled user in again; tokens from before it was disabled stay ended. @throws MeshError NOT_FOUND. */
+  enable(userId: string): Promise<UserRecord>;
   /** Organisation empty: all; limit 0: 100. @throws MeshError INVALID_FIELD. */
   list(query: { organizationId: string; limit: number; after: string }): Promise<UserPage>;
 }
@@ -89,13 +95,17 @@ export function createUserService(parts: UserServiceParts): UserService {
       const hash = await passwords.hash(newPassword);
       if (!(await users.setPassword(userId, hash, now()))) throw noSuchUser(userId);
       // Whoever verified a token from before looks again.
-      await parts.revocations.publish({ kind: 'user', id: userId, cutRunningStreams: false });
+      return await parts.revocations.tell({ kind: 'user', id: userId, cutRunningStreams: false });
     },
     async disable(userId) {
       const user = await directory.disable(userId, now());
       if (!user) throw noSuchUser(userId);
       // Also when it was disabled before: the first time, this may be what failed.
-      await parts.revocations.publish({ kind: 'user', id: userId, cutRunningStreams: true });
+      return { user, isTold: await parts.revocations.tell({ kind: 'user', id: userId, cutRunningStreams: true }) };
+    },
+    async enable(userId) {
+      const user = await directory.enable(userId, now());
+      if (!user) throw noSuchUser(userId);
       return user;
     },
     list: async ({ organizationId, limit, after }) =>

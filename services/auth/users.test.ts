@@ -173,9 +173,9 @@ describeStores('users', (stores) => {
       expect(told).toEqual([{ kind: 'user', id: 'ann', cutRunningStreams: true }]);
       const elsewhere = contextOn(await stores.open());
       for (const { authenticate, verifyLogin } of [context, elsewhere]) {
-        expect(await reasonOf(authenticate(secret, ''))).toBe('CREDENTIAL_INVALID');
+        expect(await reasonOf(authenticate(secret, { clientIp: '' }))).toBe('CREDENTIAL_INVALID');
         expect(await reasonOf(verifyLogin('ann', PASSWORD, HOME))).toBe('CREDENTIAL_INVALID');
-        expect(await reasonOf(authenticate(another, ''))).toBe('OK');
+        expect(await reasonOf(authenticate(another, { clientIp: '' }))).toBe('OK');
       }
       // A key that is made for the user later is no way around it.
       const later = await admin.createApiKey({ userId: 'ann' });
@@ -200,9 +200,49 @@ describeStores('users', (stores) => {
         tier: 'premium',
       });
       for (const each of [context, contextOn(await stores.open())]) {
-        expect(await reasonOf(each.authenticate(KEY, ''))).toBe('CREDENTIAL_INVALID');
+        expect(await reasonOf(each.authenticate(KEY, { clientIp: '' }))).toBe('CREDENTIAL_INVALID');
         expect((await each.users.find('operator'))?.disabledAtMs).toBe(nowMs);
       }
+    });
+  });
+
+  describe('EnableUser', () => {
+    test('lets a user in again, with the keys that were not revoked, in every process', async () => {
+      const { user } = await admin.createUser({ userId: 'ann', password: PASSWORD });
+      const kept = await admin.createApiKey({ userId: 'ann' });
+      const revoked = await admin.createApiKey({ userId: 'ann' });
+      await admin.revokeApiKey({ keyId: revoked.apiKey?.keyId ?? '' });
+      await admin.disableUser({ userId: 'ann' });
+      nowMs += 60_000;
+      expect((await admin.enableUser({ userId: 'ann' })).user).toEqual(user);
+      for (const each of [context, contextOn(await stores.open())]) {
+        expect(await reasonOf(each.verifyLogin('ann', PASSWORD, HOME))).toBe('OK');
+        const peer = clientAs(each, PEER_PRINCIPAL);
+        expect(await reasonOf(peer.authenticate({ credential: kept.secret }))).toBe('OK');
+        expect(await reasonOf(peer.authenticate({ credential: revoked.secret }))).toBe('CREDENTIAL_INVALID');
+      }
+      expect((await admin.listUsers({})).users.map(({ disabledAt }) => disabledAt)).toEqual([undefined, undefined]);
+      expect(await reasonOf(admin.createUser({ userId: 'ann', password: PASSWORD }))).toBe('ALREADY_EXISTS');
+    });
+
+    test('twice is no error; who was never there is not found; who was never disabled stays as it is', async () => {
+      await admin.createUser({ userId: 'ann', password: PASSWORD });
+      const before = await context.users.find('ann');
+      nowMs += 60_000;
+      for (let i = 0; i < 2; i += 1) expect(await reasonOf(admin.enableUser({ userId: 'ann' }))).toBe('OK');
+      expect(await context.users.find('ann')).toEqual(before);
+      expect(await reasonOf(admin.enableUser({ userId: 'none' }))).toBe('NOT_FOUND');
+    });
+
+    test('a user of the configuration too; tokens from before are ended also there', async () => {
+      const before = await context.users.find('operator');
+      await admin.disableUser({ userId: 'operator' });
+      nowMs += 60_000;
+      await admin.enableUser({ userId: 'operator' });
+      expect(await reasonOf(admin.authenticate({ credential: KEY }))).toBe('OK');
+      const again = await contextOn(await stores.open()).users.find('operator');
+      expect(before).toMatchObject({ disabledAtMs: undefined, passwordChangedAtMs: 0 });
+      expect(again).toMatchObject({ disabledAtMs: undefined, passwordChangedAtMs: nowMs });
     });
   });
 

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import { type AppOptions, createApp } from './http/app.ts';
 import { CHAT, KEY, startFacade, type TestFacade, until } from './test-facade.ts';
 
 const CHAT_PATH = '/v1/chat/completions';
@@ -87,3 +88,10 @@ test.each(['http1', 'h2c'] as const)(
     expect(facade.generations).toHaveLength(0);
   },
 );
+
+test('a route that does not say who may call it stops the start', () => {
+  const app = createApp({} as AppOptions);
+  const handler = async () => 'ok';
+  expect(() => app.get('/forgotten', handler)).toThrow('the route GET /forgotten does not say who may call it');
+  expect(() => app.get('/open', { config: { access: 'open' } }, handler)).not.toThrow();
+});

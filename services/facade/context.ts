@@ -9,6 +9,7 @@ import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_
 import type { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
+import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
 import type { FacadeConfig } from './config.ts';
@@ -44,6 +45,8 @@ export interface FacadeResources {
   readonly isDraining: () => boolean;
   /** Addresses and networks (CIDR) whose `X-Forwarded-For` is believed, besides loopback. */
   readonly trustedProxies: readonly string[];
+  /** Which requests are refused because they came over HTTP. Unset: none. */
+  readonly httpsRule?: HttpsRule | undefined;
   readonly version: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -73,6 +76,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
     sendError: createSendError(limitBook, log),
     authenticate: resources.authenticate,
     clientIp,
+    isPlainRefused: resources.httpsRule ?? (() => false),
     isDraining,
   });
   const fleetView = createFleetView(resources.registry, now);

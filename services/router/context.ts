@@ -1,6 +1,5 @@
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
-import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Revocation } from '../shared/interceptors/revocation.ts';
@@ -10,7 +9,7 @@ import { Fleet, type NodeClient } from './fleet/fleet.ts';
 import { LEASE_MS, Registry } from './fleet/registry.ts';
 import { Booking } from './generate/booking.ts';
 import { Deadlines } from './generate/deadlines.ts';
-import { Pipeline } from './generate/pipeline.ts';
+import { type AuthenticateCall, Pipeline } from './generate/pipeline.ts';
 import { countPromptWith } from './generate/prompt-count.ts';
 import { Reports } from './generate/reports.ts';
 import { Settlement } from './generate/settle.ts';
@@ -18,8 +17,7 @@ import { InFlight } from './select/in-flight.ts';
 
 /** What the router needs from outside. */
 export interface RouterResources {
-  /** Who presents a credential; see PipelineParts. */
-  readonly authenticate: (credential: string | undefined, clientIp: string | undefined) => Promise<Principal>;
+  readonly authenticate: AuthenticateCall;
   readonly quota: Client<typeof QuotaService>;
   /** The engines of the node at an address; "" is this process. */
   readonly generateAt: (address: string) => Generate;

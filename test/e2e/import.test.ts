@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { hash as bcrypt } from '@node-rs/bcrypt';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { eventually, freePort, startProgram } from '../harness/processes.ts';
@@ -116,6 +117,21 @@ test('a weak key that was taken on loopback ends a start where others reach the 
   expect(run('--import', write('keys.json', { ann: 'dev-key' })).text).toContain('1 keys can be guessed');
   const { code, text } = run('--model', 'none', '--host', '0.0.0.0', '--port', '0');
   expect([code, text]).toEqual([78, expect.stringMatching(/1 imported keys .*MESH_ALLOW_WEAK_KEYS=1/)]);
+});
+
+test('a default password ends an import and a start where others reach the port', async () => {
+  const known = await bcrypt('admin123', 4);
+  const imported = write('config.json', { ...A, users: { root: known } });
+  write('mesh-public.yaml', `auth: { users: [{ name: root, password_hash: "${known}" }] }\n`);
+  const refused = [
+    run('--host', '0.0.0.0', '--import', imported),
+    run('--host', '0.0.0.0', '--port', '0', '--model', 'none', '--config', 'mesh-public.yaml'),
+  ];
+  for (const { code, text } of refused) {
+    expect([code, text]).toEqual([78, expect.stringMatching(/user 'root' has a password that everybody knows/)]);
+    expect(text).not.toContain('admin123');
+  }
+  expect(run('--import', imported).text).toContain('1 keys and 1 users');
 });
 
 test('several files at once, again without harm; the mesh then knows the keys', async () => {

@@ -1,16 +1,19 @@
 import { type Client, createClient } from '@connectrpc/connect';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { createRemoteTransport, type RemoteTransport } from '../../services/shared/transport/remote-transport.ts';
 import { type FakeEngine, startFakeEngine } from '../engines/fake-engine.ts';
 import { startGateways } from '../harness/gateways.ts';
-import { type LedgerStore, readLedger } from '../harness/ledger.ts';
+import { type Ledger, type LedgerStore, readLedger } from '../harness/ledger.ts';
 import { startMesh } from '../harness/mesh.ts';
 import { eventually } from '../harness/processes.ts';
 import { hasRedis } from '../harness/redis.ts';
 
 /** Keys that are revoked in a row, so that one hiccup of the machine decides nothing. */
 const TRIES = 5;
+
+const PASSWORD = 'correct horse battery';
 
 /** What a revocation may take to reach everybody, in milliseconds. */
 const PUSHED_WITHIN_MS = 250;
@@ -24,6 +27,12 @@ interface Subject {
   readonly adminKey: string;
   readonly ledger: LedgerStore;
   stop(): Promise<void>;
+}
+
+interface RunningStream {
+  /** Reads on to the end; resolves to all of its text. */
+  rest(): Promise<string>;
+  leave(): void;
 }
 
 interface Arrangement {
@@ -113,9 +122,10 @@ describe.each(PLANS)('revocation, $name', ({ isPushed, start }) => {
     return await Promise.all(mesh.urls.map((url) => acceptedForMs(url, secret, endedMs)));
   }
 
-  function stream(url: string, secret: string): Promise<Response> {
+  function stream(url: string, secret: string, signal?: AbortSignal): Promise<Response> {
     return fetch(`${url}/v1/chat/completions`, {
       method: 'POST',
+      ...(signal ? { signal } : {}),
       headers: { 'x-api-key': secret, 'content-type': 'application/json' },
       body: JSON.stringify({
         model: 'fake',
@@ -125,6 +135,53 @@ describe.each(PLANS)('revocation, $name', ({ isPushed, start }) => {
       }),
     });
   }
+
+  /** Of a new user, who logs in for it. */
+  async function newToken(userId: string): Promise<string> {
+    await auth.createUser({ userId, password: PASSWORD });
+    return await login(userId);
+  }
+
+  async function login(username: string): Promise<string> {
+    return (await auth.login({ username, password: PASSWORD })).accessToken;
+  }
+
+  /** Asks for a stream at each gateway, with the credential as token or as key, and waits until each has sent something. */
+  async function runningStreams(secret: string): Promise<RunningStream[]> {
+    await engine.script({ atToken: 5, tokens: 50, fault: 'hang' });
+    return await Promise.all(
+      mesh.urls.map(async (url) => {
+        const leaving = new AbortController();
+        const answer = await stream(url, secret, leaving.signal);
+        const reading = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+        let text = '';
+        while (!text.includes(' t4')) text += (await reading?.read())?.value ?? expect.fail(text);
+        const rest = async (): Promise<string> => {
+          for (let part = await reading?.read(); !part?.done; part = await reading?.read()) text += part?.value ?? '';
+          return text;
+        };
+        return { rest, leave: () => leaving.abort() };
+      }),
+    );
+  }
+
+  async function expectCut(streams: readonly RunningStream[], stillRunning = 0): Promise<void> {
+    for (const text of await Promise.all(streams.map(({ rest }) => rest()))) {
+      expect(text).toMatch(/data: \{"error":.*invalid_api_key/);
+      expect(text).not.toContain('[DONE]');
+    }
+    await eventually('the engine was told', async () => (await runningCount()) === stillRunning);
+  }
+
+  /** What was charged to a key or a token, when nothing is held any more. */
+  async function settled(keyId: string): Promise<Ledger> {
+    return await eventually('it is settled', async () => {
+      const found = await readLedger(mesh.ledger, keyId);
+      return found.held === 0 ? found : undefined;
+    });
+  }
+
+  const runningCount = async () => (await engine.counts()).running;
 
   if (isPushed) {
     test('a revoked key is refused everywhere at once', { timeout: 60_000 }, async () => {
@@ -144,26 +201,52 @@ describe.each(PLANS)('revocation, $name', ({ isPushed, start }) => {
     });
 
     test('a running stream goes on unless it is to be cut, and is charged what it delivered', async () => {
-      await engine.script({ atToken: 5, tokens: 50, fault: 'hang' });
       const { keyId, secret } = await newKey();
+      const streams = await runningStreams(secret);
       const url = mesh.urls.at(-1) ?? '';
-      const answer = await stream(url, secret);
-      const reading = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
-      let text = '';
-      while (!text.includes(' t4')) text += (await reading?.read())?.value ?? expect.fail(text);
       await auth.revokeApiKey({ keyId });
       await eventually('the key is refused', async () => !(await isAccepted(url, secret)));
-      expect((await engine.counts()).running).toBe(1);
+      expect(await runningCount()).toBe(streams.length);
       await auth.revokeApiKey({ keyId, cutRunningStreams: true });
-      for (let part = await reading?.read(); !part?.done; part = await reading?.read()) text += part?.value ?? '';
-      expect(text).toMatch(/data: \{"error":.*invalid_api_key/);
-      expect(text).not.toContain('[DONE]');
-      await eventually('the engine was told', async () => (await engine.counts()).running === 0);
-      const ledger = await eventually('it is settled', async () => {
-        const found = await readLedger(mesh.ledger, keyId);
-        return found.held === 0 ? found : undefined;
-      });
-      expect(ledger).toMatchObject({ requests: 1, completionTokens: 5 });
+      await expectCut(streams);
+      expect(await settled(keyId)).toMatchObject({ requests: streams.length, completionTokens: 5 * streams.length });
+    });
+
+    test('the streams of a user who is disabled are cut everywhere, those of others go on', {
+      timeout: 120_000,
+    }, async () => {
+      const [token, other] = [await newToken('ann'), await newToken('bob')];
+      const [streams, others] = [await runningStreams(token), await runningStreams(other)];
+      expect(await runningCount()).toBe(streams.length + others.length);
+      await auth.disableUser({ userId: 'ann' });
+      await expectCut(streams, others.length);
+      for (const url of mesh.urls) expect(await isAccepted(url, token)).toBe(false);
+      for (const { leave } of others) leave();
+      await eventually('the others have left', async () => (await runningCount()) === 0);
+      const ledger = await settled(decodeJwt(token).jti ?? '');
+      expect(ledger).toMatchObject({ requests: streams.length, completionTokens: 5 * streams.length });
+
+      await auth.enableUser({ userId: 'ann' });
+      const anew = await login('ann');
+      for (const url of mesh.urls) {
+        expect([await isAccepted(url, token), await isAccepted(url, anew)]).toEqual([false, true]);
+      }
+    });
+
+    test('a leaked signing key cuts the streams of its own tokens only', { timeout: 120_000 }, async () => {
+      const token = await newToken('cleo');
+      const streams = await runningStreams(token);
+      const { signingKeyId } = await auth.rotateSigningKey({});
+      await auth.rotateSigningKey({ leaked: true, signingKeyId, cutRunningStreams: true });
+      for (const url of mesh.urls) expect(await isAccepted(url, token)).toBe(true);
+      expect(await runningCount()).toBe(streams.length);
+      const { kid = '' } = decodeProtectedHeader(token);
+      await auth.rotateSigningKey({ leaked: true, signingKeyId: kid, cutRunningStreams: true });
+      await expectCut(streams);
+      const anew = await login('cleo');
+      for (const url of mesh.urls) {
+        expect([await isAccepted(url, token), await isAccepted(url, anew)]).toEqual([false, true]);
+      }
     });
   } else {
     test('a revoked key is good for longer than it may be, but never for more than 5 s', {

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { type TestAuthority, writeMeshTls } from './certificates.ts';
 import { eventually, freePort, type RunningProgram, startProgram } from './processes.ts';
 import { hasRedis, startRedis } from './redis.ts';
 
@@ -29,6 +30,9 @@ export interface TestMesh {
   readonly urls: ReadonlyMap<string, string>;
   /** The shared store. Unset: SQLite in the data directory. */
   readonly redisUrl: string | undefined;
+  readonly redisServer: RunningProgram | undefined;
+  /** Where the processes were started; their data directories lie in it. */
+  readonly directory: string;
   /** The data directory of a role. */
   dataDir(role: string): string;
   stop(): Promise<void>;
@@ -42,6 +46,10 @@ export interface MeshOptions {
   readonly args?: readonly string[];
   /** Further variables of the environment. */
   readonly env?: Record<string, string>;
+  /** What the shared store asks for. Unset: nothing. */
+  readonly redisPassword?: string;
+  /** Processes prove themselves by certificates of it and talk by TLS; ports of roles take nothing else. */
+  readonly authority?: TestAuthority;
 }
 
 /** The arrangements that can run here; says so when one cannot. */
@@ -57,8 +65,16 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
   const configFile = join(directory, 'mesh.json');
   const { server, ...rest } = (options.config ?? {}) as { server?: object };
   writeFileSync(configFile, JSON.stringify({ ...rest, server: { store_timeout_ms: STORE_TIMEOUT_MS, ...server } }));
+  const { redisPassword = '' } = options;
   const start = arrangement === 'one process' ? startOne : startSix;
-  const started = await start({ directory, configFile, args: options.args ?? [], env: options.env ?? {} });
+  const started = await start({
+    directory,
+    configFile,
+    args: options.args ?? [],
+    env: options.env ?? {},
+    redisPassword,
+    authority: options.authority,
+  });
   const stop = async (): Promise<void> => {
     await Promise.all([...started.processes.values()].map((program) => program.stop()));
     await started.redis?.server.stop('SIGKILL');
@@ -74,7 +90,17 @@ export async function startMesh(arrangement: Arrangement, options: MeshOptions =
     const keyFile = join(dataDir('auth'), 'admin.key');
     const adminKey = await eventually('there is an admin key', () => readFileSync(keyFile, 'utf8').trim());
     const { processes, urls, redis } = started;
-    return { url, adminKey, processes, urls, redisUrl: redis?.url, dataDir, stop };
+    return {
+      url,
+      adminKey,
+      processes,
+      urls,
+      directory,
+      redisUrl: redis?.url,
+      redisServer: redis?.server,
+      dataDir,
+      stop,
+    };
   } catch (error) {
     const shown = outputs();
     await stop();
@@ -87,6 +113,8 @@ interface Plan {
   readonly configFile: string;
   readonly args: readonly string[];
   readonly env: Record<string, string>;
+  readonly redisPassword: string;
+  readonly authority: TestAuthority | undefined;
 }
 
 interface Started {
@@ -105,11 +133,12 @@ async function startOne(plan: Plan): Promise<Started> {
 }
 
 async function startSix(plan: Plan): Promise<Started> {
-  const redis = await startRedis();
+  const redis = await startRedis(plan.redisPassword);
   const pepperFile = join(plan.directory, 'pepper');
   writeFileSync(pepperFile, 'test-pepper-0123456789abcdef0123456789abcdef');
   const urls = new Map<string, string>();
-  for (const role of ROLES) urls.set(role, `http://127.0.0.1:${await freePort()}`);
+  const scheme = plan.authority ? 'https' : 'http';
+  for (const role of ROLES) urls.set(role, `${scheme}://127.0.0.1:${await freePort()}`);
   const env: Record<string, string> = {
     REDIS_URL: redis.url,
     MESH_PEPPER_FILE: pepperFile,
@@ -120,13 +149,25 @@ async function startSix(plan: Plan): Promise<Started> {
   for (const [role, url] of urls) {
     processes.set(role, startRole(plan, role, Number(new URL(url).port), { ...env, MESH_ROLES: role }));
   }
+  urls.set('facade', urls.get('facade')?.replace('https:', 'http:') ?? '');
   return { processes, urls, redis };
 }
 
 function startRole(plan: Plan, role: string, port: number, env: Record<string, string>): RunningProgram {
   const args = ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning', join(root, 'services/main.ts')];
-  const own = ['--config', plan.configFile, '--port', String(port), '--data-dir', join(plan.directory, role)];
+  const own = ['--config', configOf(plan, role), '--port', String(port), '--data-dir', join(plan.directory, role)];
   return startProgram(process.execPath, [...args, ...own, ...plan.args], { ...plan.env, ...env }, plan.directory);
+}
+
+/** The file of a process: with certificates one of its own. */
+function configOf({ directory, configFile, authority }: Plan, role: string): string {
+  if (!authority) return configFile;
+  const names = (role === 'all' ? ROLES : [role]).map((name) => `${name}.mesh`);
+  const files = writeMeshTls(directory, role, { ...authority.issue({ names }), ca: authority.ca });
+  const config = JSON.parse(readFileSync(configFile, 'utf8')) as { server: object };
+  const path = join(directory, `mesh-${role}.json`);
+  writeFileSync(path, JSON.stringify({ ...config, server: { ...config.server, mesh_tls: files } }));
+  return path;
 }
 
 async function isReady(url: string, processes: ReadonlyMap<string, RunningProgram>): Promise<boolean> {

@@ -9,16 +9,19 @@ export function hasRedis(): boolean {
   return found;
 }
 
-/** A Redis server of a test's own, empty and in memory. */
-export async function startRedis(): Promise<{ url: string; server: RunningProgram }> {
+/** A Redis server of a test's own, empty and in memory; with a password where one is given, which is then in the address. */
+export async function startRedis(password = ''): Promise<{ url: string; server: RunningProgram }> {
   const port = await freePort();
   const server = startProgram(
     'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+    [
+      ...['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+      ...(password ? ['--requirepass', password] : []),
+    ],
     {},
   );
   await eventually('redis answers', () => ping(port));
-  return { url: `redis://127.0.0.1:${port}`, server };
+  return { url: `redis://${password ? `:${password}@` : ''}127.0.0.1:${port}`, server };
 }
 
 function ping(port: number): Promise<boolean> {
@@ -26,7 +29,8 @@ function ping(port: number): Promise<boolean> {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
     socket.once('data', (data) => {
       socket.destroy();
-      resolve(data.toString().startsWith('+PONG'));
+      // One with a password asks for it first.
+      resolve(/^(?:\+PONG|-NOAUTH)/.test(data.toString()));
     });
     socket.once('error', reject);
   });

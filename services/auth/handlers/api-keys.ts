@@ -33,7 +33,7 @@ export function generateApiKey(context: AuthContext): MethodImpl<typeof AuthServ
   return async ({ username }, { requestHeader, values }) => {
     const clientIp = values.get(clientIpKey) ?? '';
     const credential = credentialOf(requestHeader);
-    const caller = credential === undefined ? undefined : await context.authenticate(credential, clientIp);
+    const caller = credential === undefined ? undefined : await context.authenticate(credential, { clientIp });
     const { record, secret } = await context.register(username, caller?.principal, clientIp);
     return create(GenerateApiKeyResponseSchema, { apiKey: describe(record), secret });
   };
@@ -51,8 +51,8 @@ export function listApiKeys(context: AuthContext): MethodImpl<typeof AuthService
 /** Ends a key. */
 export function revokeApiKey(context: AuthContext): MethodImpl<typeof AuthService.method.revokeApiKey> {
   return async ({ keyId, cutRunningStreams }, call) => {
-    const revoked = await context.lifecycle.revoke(keyId, cutRunningStreams, principalOf(call));
-    return create(RevokeApiKeyResponseSchema, { apiKey: describe(revoked) });
+    const { record, isTold } = await context.lifecycle.revoke(keyId, cutRunningStreams, principalOf(call));
+    return create(RevokeApiKeyResponseSchema, { apiKey: describe(record), pushPending: !isTold });
   };
 }
 
@@ -60,8 +60,8 @@ export function revokeApiKey(context: AuthContext): MethodImpl<typeof AuthServic
 export function rotateApiKey(context: AuthContext): MethodImpl<typeof AuthService.method.rotateApiKey> {
   return async ({ keyId, grace }, call) => {
     const graceMs = grace && durationMs(grace);
-    const { record, secret } = await context.lifecycle.rotate(keyId, graceMs, principalOf(call));
-    return create(RotateApiKeyResponseSchema, { apiKey: describe(record), secret });
+    const { record, secret, isTold } = await context.lifecycle.rotate(keyId, graceMs, principalOf(call));
+    return create(RotateApiKeyResponseSchema, { apiKey: describe(record), secret, pushPending: !isTold });
   };
 }
 

@@ -1,12 +1,14 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { MethodImpl } from '@connectrpc/connect';
 import {
   type AuthService,
   GetJwksResponseSchema,
   LoginResponseSchema,
   RefreshTokenResponseSchema,
+  RotateSigningKeyResponseSchema,
 } from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { invalidField } from '../../shared/errors/mesh-error.ts';
 import { clientIpKey } from '../../shared/interceptors/client-ip.ts';
 import type { AuthContext } from '../context.ts';
 import type { TokenPair } from '../token-service.ts';
@@ -28,6 +30,24 @@ export function refreshToken(context: AuthContext): MethodImpl<typeof AuthServic
 /** The public keys that verify tokens. */
 export function getJwks(context: AuthContext): MethodImpl<typeof AuthService.method.getJwks> {
   return async () => create(GetJwksResponseSchema, { jwks: await context.signingKeys.jwks() });
+}
+
+/** Makes the next signing key, or replaces leaked ones. */
+export function rotateSigningKey({
+  signingKeys,
+}: Pick<AuthContext, 'signingKeys'>): MethodImpl<typeof AuthService.method.rotateSigningKey> {
+  return async ({ leaked, signingKeyId, cutRunningStreams }) => {
+    // Whoever forgot `leaked` must not believe that a key has ended.
+    if (!leaked && signingKeyId) throw invalidField('signing_key_id', 'goes with leaked only');
+    if (!leaked && cutRunningStreams) throw invalidField('cut_running_streams', 'goes with leaked only');
+    const next = leaked ? await signingKeys.replaceLeaked(signingKeyId, cutRunningStreams) : await signingKeys.rotate();
+    const { kid, signsFromMs, isTold } = next;
+    return create(RotateSigningKeyResponseSchema, {
+      signingKeyId: kid,
+      signsFrom: timestampFromMs(signsFromMs),
+      pushPending: !isTold,
+    });
+  };
 }
 
 function describe({ accessToken, expiresInMs, refreshToken }: TokenPair) {

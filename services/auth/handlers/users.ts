@@ -5,6 +5,7 @@ import {
   type AuthService,
   CreateUserResponseSchema,
   DisableUserResponseSchema,
+  EnableUserResponseSchema,
   ListUsersResponseSchema,
   SetPasswordResponseSchema,
   type User,
@@ -27,15 +28,23 @@ export function createUser(context: AuthContext): MethodImpl<typeof AuthService.
 export function setPassword(context: AuthContext): MethodImpl<typeof AuthService.method.setPassword> {
   return async ({ userId, currentPassword, newPassword }, call) => {
     const clientIp = call.values.get(clientIpKey) ?? '';
-    await context.users.setPassword({ userId, currentPassword, newPassword, clientIp }, principalOf(call));
-    return create(SetPasswordResponseSchema);
+    const change = { userId, currentPassword, newPassword, clientIp };
+    const isTold = await context.users.setPassword(change, principalOf(call));
+    return create(SetPasswordResponseSchema, { pushPending: !isTold });
   };
 }
 
 /** Ends a user. */
 export function disableUser(context: AuthContext): MethodImpl<typeof AuthService.method.disableUser> {
-  return async ({ userId }) =>
-    create(DisableUserResponseSchema, { user: describe(await context.users.disable(userId)) });
+  return async ({ userId }) => {
+    const { user, isTold } = await context.users.disable(userId);
+    return create(DisableUserResponseSchema, { user: describe(user), pushPending: !isTold });
+  };
+}
+
+/** Lets a disabled user in again. */
+export function enableUser(context: AuthContext): MethodImpl<typeof AuthService.method.enableUser> {
+  return async ({ userId }) => create(EnableUserResponseSchema, { user: describe(await context.users.enable(userId)) });
 }
 
 /** Lists users by name. */

@@ -1,7 +1,7 @@
 import { type RedisStore, redisError } from '../../shared/store/redis.ts';
 import { redisScript, runScript } from '../../shared/store/redis-script.ts';
 import { formatNameCursor, parseNameCursor } from './page-cursor.ts';
-import { AUTH_KEYS, DISABLED_USERS } from './redis-names.ts';
+import { AUTH_KEYS, DISABLED_USERS, ENABLED_USERS } from './redis-names.ts';
 import type { UserPage, UserQuery, UserRecord, UserStore } from './user-store.ts';
 
 /** Names, all with score 0: their order is that of their bytes. */
@@ -34,6 +34,18 @@ return 1`);
 const DISABLE = redisScript(`
 redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('HGET', KEYS[1], ARGV[1])`);
+
+/** KEYS: the user, the disabled ones, the enabled ones. ARGV: the name, now. */
+const ENABLE = redisScript(`
+if redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+local changed = redis.call('HGET', KEYS[1], 'changed')
+if changed then redis.call('HSET', KEYS[1], 'changed', math.max(ARGV[2], changed + 1)) end
+return 1`);
+
+/** KEYS: the disabled ones, the enabled ones. ARGV: the name. Returns when it was each. */
+const STATE = redisScript(`
+return { redis.call('HGET', KEYS[1], ARGV[1]), redis.call('HGET', KEYS[2], ARGV[1]) }`);
 
 /** KEYS: the user, the disabled ones. ARGV: the name. Returns its fields. */
 const FIND = redisScript(`
@@ -79,6 +91,14 @@ export function createRedisUserStore(store: RedisStore): UserStore {
       await runScript(store, SET_HASH, [userKey(userId)], [to, '', from]);
     },
     disable: async (userId, atMs) => Number(await runScript(store, DISABLE, [DISABLED_USERS], [userId, atMs])),
+    async enable(userId, atMs) {
+      await runScript(store, ENABLE, [userKey(userId), DISABLED_USERS, ENABLED_USERS], [userId, atMs]);
+    },
+    async stateOf(userId) {
+      const times = (await runScript(store, STATE, [DISABLED_USERS, ENABLED_USERS], [userId])) as Fields;
+      const [disabledAtMs, enabledAtMs] = times.map((time) => (time ? Number(time) : undefined));
+      return { disabledAtMs, enabledAtMs };
+    },
     async disabledAtMs(userId) {
       try {
         const atMs = await store.redis.hget(DISABLED_USERS, userId);

@@ -50,4 +50,6 @@ export const AUTH_MIGRATIONS: readonly string[] = [
      hash TEXT NOT NULL
    ) WITHOUT ROWID;
    CREATE INDEX auth_token_families_by_end ON auth_token_families (expires_at_ms);`,
+  `-- When disabled users were enabled again; apart from the users, because those of the configuration stand in no table.
+   CREATE TABLE auth_enabled_users (user_id TEXT PRIMARY KEY, enabled_at_ms INTEGER NOT NULL) WITHOUT ROWID;`,
 ];

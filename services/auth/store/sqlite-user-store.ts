@@ -45,6 +45,17 @@ export function createSqliteUserStore(store: SqliteStore): UserStore {
         statements.disable.run(userId, atMs);
         return disabledAtMs(userId) ?? atMs;
       }),
+    enable: async (userId, atMs) =>
+      store.transaction(() => {
+        if (statements.undoDisable.run(userId).changes === 0) return;
+        statements.enable.run(userId, atMs);
+        statements.endTokens.run(atMs, userId);
+      }),
+    stateOf: async (userId) =>
+      store.transaction(() => {
+        const row = statements.enabled.get(userId);
+        return { disabledAtMs: disabledAtMs(userId), enabledAtMs: row && Number(row.enabled_at_ms) };
+      }),
     disabledAtMs: async (userId) => store.transaction(() => disabledAtMs(userId)),
     list: async ({ organizationId, limit, after }) => {
       const name = after === undefined ? '' : parseNameCursor(after);
@@ -71,6 +82,14 @@ function prepare({ database }: SqliteStore) {
     ),
     upgrade: database.prepare('UPDATE auth_users SET password_hash = ? WHERE user_id = ? AND password_hash = ?'),
     disable: database.prepare('INSERT INTO auth_disabled_users VALUES (?, ?) ON CONFLICT DO NOTHING'),
+    undoDisable: database.prepare('DELETE FROM auth_disabled_users WHERE user_id = ?'),
+    enable: database.prepare(
+      'INSERT INTO auth_enabled_users VALUES (?, ?) ON CONFLICT DO UPDATE SET enabled_at_ms = excluded.enabled_at_ms',
+    ),
+    endTokens: database.prepare(
+      'UPDATE auth_users SET password_changed_at_ms = max(?, password_changed_at_ms + 1) WHERE user_id = ?',
+    ),
+    enabled: database.prepare('SELECT enabled_at_ms FROM auth_enabled_users WHERE user_id = ?'),
     disabled: database.prepare('SELECT disabled_at_ms FROM auth_disabled_users WHERE user_id = ?'),
     list: database.prepare(`${users} WHERE ${page}`),
     listOfOrganization: database.prepare(`${users} WHERE organization_id = ? AND ${page}`),

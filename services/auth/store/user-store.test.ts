@@ -77,6 +77,27 @@ describeStores('users', (stores) => {
     expect(await users.find('configured')).toBeUndefined();
   });
 
+  test('a disabled name is enabled again; what was issued before stays ended', async () => {
+    await users.add(record('ann'));
+    await users.enable('ann', 5_000);
+    expect(await users.find('ann')).toEqual(record('ann'));
+    expect(await users.stateOf('ann')).toEqual({});
+    for (const name of ['ann', 'configured']) {
+      await users.disable(name, 7_000);
+      expect(await users.stateOf(name)).toEqual({ disabledAtMs: 7_000 });
+      await users.enable(name, 9_000);
+      await users.enable(name, 9_500);
+      expect(await users.stateOf(name)).toEqual({ enabledAtMs: 9_000 });
+      expect(await users.disabledAtMs(name)).toBeUndefined();
+    }
+    expect(await users.find('ann')).toEqual(record('ann', { passwordChangedAtMs: 9_000 }));
+    // A clock that went back: the tokens from before end all the same.
+    await users.disable('ann', 8_000);
+    await users.enable('ann', 8_500);
+    expect(await users.find('ann')).toEqual(record('ann', { passwordChangedAtMs: 9_001 }));
+    expect(await users.disable('ann', 11_000)).toBe(11_000);
+  });
+
   test('a key is found with the state of its user', async () => {
     const keys = store.kind === 'sqlite' ? createSqliteKeyStore(store) : createRedisKeyStore(store);
     const key: KeyRecord = {

@@ -34,6 +34,14 @@ export interface UserQuery {
   readonly after?: string | undefined;
 }
 
+/** Whether a name is disabled, and whether it was. Times in milliseconds since the epoch. */
+export interface UserState {
+  /** Unset: active. */
+  readonly disabledAtMs?: number | undefined;
+  /** When it was last enabled again. Unset: never. */
+  readonly enabledAtMs?: number | undefined;
+}
+
 /** Users. Every method rejects with MeshError STORE_UNAVAILABLE when the store does not answer. */
 export interface UserStore {
   find(userId: string): Promise<UserRecord | undefined>;
@@ -46,10 +54,17 @@ export interface UserStore {
   setPassword(userId: string, passwordHash: string, atMs: number): Promise<boolean>;
   /** Replaces the hash of the same password, unless it was changed meanwhile. */
   upgradeHash(userId: string, from: string, to: string): Promise<void>;
+  /**
+   * Takes the mark away and remembers when. Tokens from before then stay ended: a record's `passwordChangedAtMs` becomes `atMs`
+   * or later. Changes nothing for a name that is not disabled.
+   */
+  enable(userId: string, atMs: number): Promise<void>;
   /** Marks a name as disabled, once, also one that has no record here; resolves to when it was. */
   disable(userId: string, atMs: number): Promise<number>;
   /** When a name was disabled, also one that has no record here; undefined: it is not. */
   disabledAtMs(userId: string): Promise<number | undefined>;
+  /** The same of a name, also one without a record here, with when it was last enabled again. */
+  stateOf(userId: string): Promise<UserState>;
   /** By name, in the order of their bytes. */
   list(query: UserQuery): Promise<UserPage>;
 }

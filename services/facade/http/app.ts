@@ -2,6 +2,7 @@ import './fastify-types.ts';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
+import { HTTPS_ONLY, type HttpsRule } from '../../shared/interceptors/https-rule.ts';
 import { nodeHeaderLookup, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import { type AllowedMethods, createAllowedMethods } from './allowed-methods.ts';
 import { type BodyLimits, readJsonBody } from './body.ts';
@@ -16,6 +17,8 @@ export interface AppOptions {
   /** Rejects with CREDENTIAL_INVALID. Asked before the body of a request is read. */
   readonly authenticate: (credential: string, clientIp: string | undefined) => Promise<unknown>;
   readonly clientIp: (request: AddressedRequest) => string | undefined;
+  /** Whether a request is refused because it came over HTTP. */
+  readonly isPlainRefused: HttpsRule;
   readonly isDraining: () => boolean;
 }
 
@@ -36,9 +39,14 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.decorateRequest('credential', '');
   const allowed = createAllowedMethods();
-  app.addHook('onRoute', (route) => allowed.add(route.url, route.method));
+  app.addHook('onRoute', ({ method, url, config }) => {
+    // What is forgotten must not be open.
+    if (!config?.access) throw new Error(`the route ${method} ${url} does not say who may call it`);
+    allowed.add(url, method);
+  });
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
+    if (options.isPlainRefused(request.raw)) return done(new HttpError(403, 'https_required', HTTPS_ONLY));
     if (request.is404 && request.method === 'OPTIONS') {
       const methods = allowed.of(request.url);
       if (methods !== undefined) return void reply.code(204).header('allow', methods).send();
@@ -47,7 +55,7 @@ export function createApp(options: AppOptions): FastifyInstance {
       request.credential = credentialIfClear(request);
       return done(unknownRoute(request, allowed));
     }
-    if ((request.routeOptions.config.access ?? 'open') === 'open') return done(refusalOf(request, options));
+    if (request.routeOptions.config.access === 'open') return done(refusalOf(request, options));
     admit(request, options).then(
       () => done(refusalOf(request, options)),
       (error: unknown) => done(error instanceof Error ? error : new Error('not admitted', { cause: error })),

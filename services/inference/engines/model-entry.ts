@@ -7,9 +7,6 @@ import { tgiEntrySchema } from './tgi-entry.ts';
 import { transformersEntrySchema } from './transformers-entry.ts';
 import { vllmEntrySchema } from './vllm-entry.ts';
 
-/** Documented variables of the mesh that name an engine and that this version does not have yet. */
-export const LATER_VARIABLES = ['MODEL_BACKEND', 'VLLM_BASE_URL', 'VLLM_DEFAULT_MODEL'];
-
 /**
  * One entry of `inference.models`. What only some entries may hold is refused as such rather than ignored or called
  * unknown.

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { printable } from '../../shared/observability/printable.ts';
 
 /** Longer lines are cut, in characters: a flood without line ends must not fill the memory. */
 export const LINE_LIMIT = 4_096;
@@ -29,6 +30,7 @@ export function createLogText(secrets: readonly string[]): LogText {
     clean(line) {
       let text = line.length > needed ? line.slice(0, needed) : line;
       if (text.includes('\x1b')) text = stripVTControlCharacters(text);
+      text = printable(text);
       for (const secret of masked) text = text.replaceAll(secret, MASK);
       text = text.replace(SECRET_PATTERN, MASK);
       // A secret that was cut in two is in what goes now: masking moves the end towards the limit.

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { printable } from '../../shared/observability/printable.ts';
 
 /** Where progress is shown to people. */
 export type Terminal = Pick<NodeJS.WriteStream, 'isTTY' | 'columns' | 'write'>;
@@ -48,7 +49,7 @@ export class ByteProgress {
   #isLineOpen = false;
 
   constructor(label: string, totalBytes: number, resources: DisplayResources) {
-    this.#label = label;
+    this.#label = printable(label);
     this.#totalBytes = totalBytes;
     this.#resources = resources;
   }

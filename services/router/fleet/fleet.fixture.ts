@@ -64,7 +64,7 @@ export interface TestFleet {
 /** Starts a fleet without nodes. */
 export function startFleet(): TestFleet {
   const registry = new Registry({ aliases: {} });
-  const remote = createRemoteNodes(TOKEN);
+  const remote = createRemoteNodes({ meshToken: TOKEN, log });
   const listeners = new Map<string, Listener>();
   const reports = new Map<string, Parameters<Registry['lose']>[0]>();
   const authorizer = testAuthorizer();

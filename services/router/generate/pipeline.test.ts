@@ -6,7 +6,7 @@ import { PrincipalSchema, Scope } from '../../../gen/mesh/auth/v1/principal_pb.t
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { type GenerationEvent, GenerationEventSchema } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { EngineSchema, EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
-import { QuotaService } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
+import { QuotaService, type ReserveRequest } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RegisterRequestSchema } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
 import { toConnectError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
@@ -16,7 +16,7 @@ import { Registry } from '../fleet/registry.ts';
 import { InFlight } from '../select/in-flight.ts';
 import { Booking } from './booking.ts';
 import { Deadlines } from './deadlines.ts';
-import { Pipeline } from './pipeline.ts';
+import { type AuthenticateCall, Pipeline } from './pipeline.ts';
 import { Reports } from './reports.ts';
 import { Settlement } from './settle.ts';
 
@@ -25,6 +25,12 @@ const gone = new MeshError('CLIENT_GONE', 'gone');
 
 /** What quota was told, in order: "reserve", "release", "settle 2+5". */
 let told: string[];
+/** The reservation, as quota was asked for it. */
+let reserved: ReserveRequest | undefined;
+/** Whom the caller's process vouches for. */
+let onBehalfOf: GenerationCall['onBehalfOf'];
+/** What it was asked with who calls. */
+let asked: Parameters<AuthenticateCall>[0][];
 /** What the caller got: event cases, then "end" or "fail REASON". */
 let got: string[];
 /** The engine's side of the generation: set once it was dispatched. */
@@ -54,6 +60,9 @@ const usage = () =>
 
 beforeEach(() => {
   told = [];
+  reserved = undefined;
+  onBehalfOf = undefined;
+  asked = [];
   got = [];
   engine = undefined;
   refuse = undefined;
@@ -66,7 +75,9 @@ beforeEach(() => {
   report(EngineState.READY);
   const quota = createRouterTransport((router) =>
     router.service(QuotaService, {
-      reserve: ({ maxCompletionTokens }) => {
+      reserve: (request) => {
+        reserved = request;
+        const { maxCompletionTokens } = request;
         if (refuse) throw toConnectError(refuse);
         told.push('reserve');
         onReserve();
@@ -99,7 +110,8 @@ async function generate(
   init: { model?: string; engine?: string; limits?: { totalMs: number }; broken?: true } = {},
 ): Promise<Pipeline> {
   const pipeline: Pipeline = new Pipeline({
-    authenticate: async () => {
+    authenticate: async (call) => {
+      asked.push(call);
       onAuthenticate(pipeline);
       return principal;
     },
@@ -114,7 +126,8 @@ async function generate(
     },
     now: Date.now,
   });
-  const call = { requestId: 'r', signal: controller.signal, flow: new FlowControl(), credential: 'secret' };
+  const who = onBehalfOf ? { onBehalfOf, clientIp: '198.51.100.7' } : { credential: 'secret' };
+  const call = { requestId: 'r', signal: controller.signal, flow: new FlowControl(), ...who };
   const sink: GenerationSink = {
     event: ({ event }) => got.push(event.case ?? ''),
     end: () => got.push('end'),
@@ -144,6 +157,23 @@ test('a whole generation is charged once, by its bill', async () => {
   sink.end();
   expect(got).toEqual(['started', 'delta', 'usage', 'end']);
   await expectTold('reserve', 'settle 2+9');
+});
+
+test('a caller whom a peer vouches for runs with what it may do now; only such a request was counted before', async () => {
+  await generate();
+  expect(reserved).toMatchObject({ principal: { keyId: 'k' }, requestAlreadyCounted: false });
+  engine = undefined;
+  const claimed = create(PrincipalSchema, { keyId: 'k', tier: 'claimed' });
+  onBehalfOf = { principal: claimed, requestAlreadyCounted: true };
+  await generate();
+  expect(asked.at(-1)).toMatchObject({ onBehalfOf: { principal: claimed }, clientIp: '198.51.100.7' });
+  const now = { keyId: 'k', tier: 'standard', scopes: [Scope.GENERATE] };
+  expect(reserved).toMatchObject({ principal: now, requestAlreadyCounted: true, clientIp: '198.51.100.7' });
+  expect(atEngine().call).not.toHaveProperty('onBehalfOf');
+  onBehalfOf = { ...onBehalfOf, requestAlreadyCounted: false };
+  engine = undefined;
+  await generate();
+  expect(reserved).toMatchObject({ requestAlreadyCounted: false });
 });
 
 test('whatever an engine says after its end reaches nobody and costs nothing', async () => {

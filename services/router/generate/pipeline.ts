@@ -12,10 +12,17 @@ import type { Deadlines } from './deadlines.ts';
 import type { Reports } from './reports.ts';
 import { RunningGeneration } from './running-generation.ts';
 
+/**
+ * Who makes a call: who presents its credential, or whom a process of the mesh vouches for, if that one still counts. Throws
+ * MeshError CREDENTIAL_MISSING or CREDENTIAL_INVALID.
+ */
+export type AuthenticateCall = (
+  call: Pick<GenerationCall, 'credential' | 'onBehalfOf' | 'clientIp'>,
+) => Promise<Principal>;
+
 /** What the front door works with. */
 export interface PipelineParts {
-  /** Who presents a credential. Throws MeshError CREDENTIAL_MISSING or CREDENTIAL_INVALID. */
-  readonly authenticate: (credential: string | undefined, clientIp: string | undefined) => Promise<Principal>;
+  readonly authenticate: AuthenticateCall;
   readonly booking: Booking;
   readonly reports: Reports;
   readonly registry: Registry;
@@ -70,7 +77,7 @@ export class Pipeline {
     const caller = this.#callers.enter();
     try {
       if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
-      const principal = await authenticate(call.credential, call.clientIp);
+      const principal = await authenticate(call);
       caller.identify(principal);
       call.signal.throwIfAborted();
       const route = admit(principal, request, registry.snapshot);
@@ -78,7 +85,7 @@ export class Pipeline {
         requestId: call.requestId,
         principal,
         clientIp: call.clientIp ?? '',
-        requestAlreadyCounted: false,
+        requestAlreadyCounted: call.onBehalfOf?.requestAlreadyCounted ?? false,
         signal: call.signal,
       });
       caller.throwIfCut();

@@ -19,9 +19,7 @@ export interface AddressedRequest {
  * @throws Error naming an entry that is neither
  */
 export function createClientIp(trustedProxies: readonly string[]): (request: AddressedRequest) => string | undefined {
-  const trusted = new BlockList();
-  for (const entry of ['127.0.0.0/8', '::1', ...trustedProxies]) addEntry(trusted, entry);
-  const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  const isTrusted = createTrust([...LOOPBACK, ...trustedProxies]);
   return (request) => {
     let address = plain(request.socket.remoteAddress);
     const header = request.headers['x-forwarded-for'];
@@ -35,6 +33,23 @@ export function createClientIp(trustedProxies: readonly string[]): (request: Add
       if (!isTrusted(address)) return address;
     }
     return address;
+  };
+}
+
+/** The addresses of this machine alone. */
+export const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1'];
+
+/**
+ * Makes the function that tells whether an address, as a socket has it, is among addresses and CIDR ranges.
+ *
+ * @throws Error naming an entry that is neither
+ */
+export function createTrust(entries: readonly string[]): (address: string | undefined) => boolean {
+  const list = new BlockList();
+  for (const entry of entries) addEntry(list, entry);
+  return (written) => {
+    const address = plain(written);
+    return address !== undefined && list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
   };
 }
 

@@ -5,6 +5,9 @@ import { MeshError } from '../errors/mesh-error.ts';
 import { createPrincipalCache } from './principal-cache.ts';
 import type { Revocation } from './revocation.ts';
 
+/** Which key signed a token; of one, auth has not told. */
+const SIGNING_KEYS: Readonly<Record<string, string>> = { 'token-1': 's1', 'token-2': 's2' };
+
 function fixture(cacheForMs = 5_000, maxEntries = 10_000) {
   const asked: string[] = [];
   let nowMs = 1_000;
@@ -12,8 +15,14 @@ function fixture(cacheForMs = 5_000, maxEntries = 10_000) {
     async authenticate(credential, clientIp) {
       asked.push(`${credential}@${clientIp ?? ''}`);
       if (credential.startsWith('bad')) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
-      const kind = credential === 'token' ? CredentialKind.ACCESS_TOKEN : CredentialKind.API_KEY;
-      const principal = create(PrincipalSchema, { keyId: `id-${credential}`, userId: `user-${credential}`, kind });
+      const isToken = credential.startsWith('token');
+      const kind = isToken ? CredentialKind.ACCESS_TOKEN : CredentialKind.API_KEY;
+      const ids = {
+        keyId: `id-${credential}`,
+        userId: `user-${credential}`,
+        signingKeyId: SIGNING_KEYS[credential] ?? '',
+      };
+      const principal = create(PrincipalSchema, { ...ids, kind });
       return { principal, cacheForMs };
     },
     now: () => nowMs,
@@ -148,14 +157,14 @@ test('what is revoked is forgotten, the rest is not', async () => {
   for (const [revocation, forgotten] of [
     [revoked('id-a'), ['a']],
     [revoked('user-b', 'user'), ['b']],
-    [revoked('a signing key', 'signing-key'), ['token']],
+    [revoked('s1', 'signing-key'), ['token-1', 'token-untold']],
     [revoked('user-a'), []],
   ] as const) {
     const { cache, ask, asked } = fixture();
-    for (const credential of ['a', 'b', 'token']) await ask(credential);
+    for (const credential of ['a', 'b', 'token-1', 'token-2', 'token-untold']) await ask(credential);
     asked.length = 0;
     cache.forget(revocation);
-    for (const credential of ['a', 'b', 'token']) await ask(credential);
+    for (const credential of ['a', 'b', 'token-1', 'token-2', 'token-untold']) await ask(credential);
     expect(asked).toEqual(forgotten.map((credential) => `${credential}@`));
   }
 });

@@ -10,8 +10,8 @@ export type Revocation = {
 };
 
 /**
- * Whether a revocation may be about a caller. A principal does not tell which key signed its token, so the end of a signing
- * key concerns every token: those that still count are verified again.
+ * Whether a revocation may be about a caller. Where auth has not told which key signed a token, the end of any concerns it:
+ * what still counts is verified again.
  */
 export function concerns({ kind, id }: Revocation, principal: Principal): boolean {
   switch (kind) {
@@ -20,6 +20,6 @@ export function concerns({ kind, id }: Revocation, principal: Principal): boolea
     case 'user':
       return principal.userId === id;
     case 'signing-key':
-      return principal.kind === CredentialKind.ACCESS_TOKEN;
+      return principal.kind === CredentialKind.ACCESS_TOKEN && ['', id].includes(principal.signingKeyId);
   }
 }

@@ -8,6 +8,12 @@ export class ConfigError extends Error {
 
 type Path = readonly (string | number)[];
 
+/** An entry of a list of the file. */
+export interface NamedEntry {
+  readonly name: string;
+  readonly [field: string]: unknown;
+}
+
 /** Raw configuration and where each value came from. */
 export interface Source {
   /** The values, not yet validated. */
@@ -21,6 +27,14 @@ export interface Source {
     candidates: Record<string, string | undefined>,
     parse?: (text: string) => unknown,
   ): void;
+  /** Whether a value is given. */
+  has(path: readonly [string, string]): boolean;
+  /**
+   * Adds an entry to a list, or sets its fields in the one that has its name; `origin` names it in messages.
+   *
+   * @throws ConfigError when the one that has its name contradicts it in `kind`.
+   */
+  addEntry(path: readonly [string, string], entry: NamedEntry, kind: string, origin: string): void;
   /** Where the value at `path` came from, for messages: "mesh.yaml:12" or "--port". */
   origin(path: Path): string;
 }
@@ -71,18 +85,36 @@ function createSource(
       const given = Object.entries(candidates).find(([, text]) => text !== undefined && text !== '');
       if (!given) return;
       const [name, text] = given;
-      const present = values[section];
-      const fields = typeof present === 'object' && present !== null ? present : {};
-      values[section] = { ...fields, [field]: parse(text ?? '') };
+      values[section] = { ...fieldsOf(values[section]), [field]: parse(text ?? '') };
       overridden.set(`${section}.${field}`, name);
     },
+    has: ([section, field]) => fieldsOf(values[section])[field] !== undefined,
+    addEntry([section, field], entry, kind, origin) {
+      const before = fieldsOf(values[section])[field] ?? [];
+      // What is no list there is refused as such when all is validated.
+      if (!Array.isArray(before)) return;
+      const place = before.findIndex((other) => fieldsOf(other).name === entry.name);
+      const same = fieldsOf(before[place]);
+      if (place >= 0 && same[kind] !== entry[kind]) {
+        throw new ConfigError(
+          `${origin}: ${section}.${field} has another '${entry.name}', of ${kind} ${JSON.stringify(same[kind])}; rename that or unset ${origin}`,
+        );
+      }
+      const joined = place < 0 ? [...before, entry] : before.with(place, { ...same, ...entry });
+      values[section] = { ...fieldsOf(values[section]), [field]: joined };
+      if (place < 0) overridden.set(`${section}.${field}.${before.length}`, origin);
+    },
     origin(path) {
-      const name = overridden.get(path.slice(0, 2).join('.'));
+      const name = overridden.get(path.slice(0, 2).join('.')) ?? overridden.get(path.slice(0, 3).join('.'));
       if (name !== undefined) return name;
       const number = line(path);
       return number === undefined ? fileName : `${fileName}:${number}`;
     },
   };
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 /** The line of the innermost node on the path that the file has. */

@@ -1,3 +1,5 @@
+import { printable } from '../observability/printable.ts';
+
 /** What a start tells the person who made it. */
 export interface StartSummary {
   /** E.g. "http://127.0.0.1:8000". */
@@ -15,7 +17,8 @@ export interface StartSummary {
 /** The lines that a start prints: where it listens, what it runs, and a command that streams tokens. */
 export function startMessage(summary: StartSummary): string {
   const lines = [`inference-mesh listens on ${summary.url} (${summary.roles.join(', ')})`];
-  for (const engine of summary.engines) lines.push(`  model   ${engine}`);
+  // A server elsewhere may have named its model.
+  for (const engine of summary.engines) lines.push(`  model   ${printable(engine)}`);
   if (summary.adminKeyPath !== undefined) lines.push(`  key     ${summary.adminKeyPath}`);
   if (summary.isPublic && summary.engines.length > 0)
     lines.push('', 'Stream some tokens:', '', `  ${curlLine(summary)}`);

@@ -24,3 +24,14 @@ test('the level holds', () => {
   log.warn('yes');
   expect(lines).toHaveLength(1);
 });
+
+test('no control character of a text reaches a line as itself', () => {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'info', destination: { write: (line: string) => lines.push(line) } });
+  const hostile = 'a\r\n{"level":"fatal"}\u001b[2J\u009b31m\u007f\u2028\u202e';
+  log.info({ engine: hostile, err: new Error(hostile), [hostile]: 1 }, hostile);
+  const [line = ''] = lines;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
+  expect(line.trimEnd()).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e]/);
+  expect(JSON.parse(line)).toMatchObject({ level: 'info', engine: hostile, [hostile]: 1, msg: hostile });
+});

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
+import { printable } from './printable.ts';
 
 /** What is never written, under these names at the top of a record and one level below. */
 const SECRETS = [
@@ -16,6 +17,12 @@ const SECRETS = [
 /** How verbose a log is. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
+/** Our name of a level as somebody writes it, names of other systems included ("WARNING"); else the text in lower case. */
+export function logLevelName(text: string): string {
+  const level = text.toLowerCase();
+  return { warning: 'warn', critical: 'fatal' }[level] ?? level;
+}
+
 /**
  * Makes the logger of a process: one JSON object per line.
  *
@@ -30,7 +37,9 @@ export function createLogger(options: { readonly level: LogLevel; readonly desti
     redact: { paths: SECRETS.flatMap((name) => [`["${name}"]`, `*["${name}"]`]), censor: '[secret]' },
     serializers: { err: describeError, headers: () => undefined, req: () => undefined, res: () => undefined },
   };
-  return options.destination ? pino(settings, options.destination) : pino(settings);
+  const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
+  // JSON escapes the control characters of ASCII alone; the others stand in texts only, where an escape means the same.
+  return pino(settings, { write: (line) => void destination.write(printable(line)) });
 }
 
 /** Own properties of errors are left out: those of HTTP clients and of Redis hold headers, addresses and arguments. */

@@ -4,10 +4,11 @@ import { createAsyncIterable } from '@connectrpc/connect/protocol';
 import { notImplemented } from '../errors/mesh-error.ts';
 import { methodName } from '../interceptors/access.ts';
 import { clientIpKey } from '../interceptors/client-ip.ts';
+import { vouchedKey } from '../interceptors/on-behalf-of.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
-import { CLIENT_IP_HEADER, FORWARDED_HEADER, REQUEST_ID_HEADER } from './mesh-headers.ts';
+import { CLIENT_IP_HEADER, FORWARDED_HEADER, ON_BEHALF_OF_HEADER, REQUEST_ID_HEADER } from './mesh-headers.ts';
 
-/** What of a call goes on with it. */
+/** What of a call goes on with it; whatever else a caller says of itself stays here. */
 const PASSED_HEADERS = [
   'authorization',
   'x-api-key',
@@ -74,6 +75,9 @@ export function forwardedHeaders(context: HandlerContext): Headers {
     const value = context.requestHeader.get(name);
     if (value !== null) headers.set(name, value);
   }
+  // The gate has found it to be signed for this very method.
+  const vouched = context.values.get(vouchedKey) && context.requestHeader.get(ON_BEHALF_OF_HEADER);
+  if (vouched) headers.set(ON_BEHALF_OF_HEADER, vouched);
   const clientIp = context.values.get(clientIpKey);
   if (clientIp) headers.set(CLIENT_IP_HEADER, clientIp);
   // Without it the peer would take an anonymous caller for this process.

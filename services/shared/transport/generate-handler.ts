@@ -4,6 +4,7 @@ import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation
 import { MeshError } from '../errors/mesh-error.ts';
 import { clientIpKey } from '../interceptors/client-ip.ts';
 import { credentialOf } from '../interceptors/credential.ts';
+import { vouchedKey } from '../interceptors/on-behalf-of.ts';
 import { createEventQueue } from './event-queue.ts';
 import { exchangeKey } from './exchange.ts';
 import { FlowControl } from './flow-control.ts';
@@ -36,6 +37,7 @@ function start(generate: Generate, request: GenerateRequest, context: HandlerCon
     timeoutMs: context.timeoutMs(),
     flow,
     credential,
+    onBehalfOf: context.values.get(vouchedKey),
     clientIp: context.values.get(clientIpKey),
   };
   generate(request, call, queue.sink);

@@ -1,6 +1,7 @@
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { MeshError } from '../errors/mesh-error.ts';
+import type { Vouched } from '../interceptors/on-behalf-of.ts';
 import type { FlowControl } from './flow-control.ts';
 
 /**
@@ -22,6 +23,8 @@ export interface GenerationCall {
   readonly flow: FlowControl;
   /** What the caller presented as API key or token; towards the router only. */
   readonly credential?: string | undefined;
+  /** Whom this process vouches for, instead of a credential; towards the router only. */
+  readonly onBehalfOf?: Vouched | undefined;
   /** The caller's real address; towards the router only. Unset: unknown. */
   readonly clientIp?: string | undefined;
 }

@@ -4,12 +4,24 @@ import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { NodeRequest, NodeResponse } from './exchange.ts';
 import { FIRST_BYTES_TIMEOUT_MS, HTTP1_LIMITS, HTTP2_LIMITS, HTTP2_PEER_LIMITS, MAX_HEADERS } from './limits.ts';
-import { routeByPreface } from './preface.ts';
+import type { MeshTls } from './mesh-tls.ts';
+import { type ProtocolServers, routeByPreface } from './preface.ts';
+import { createTlsServer } from './tls-server.ts';
 
 /** Answers requests of both protocols. */
 export type RequestHandler = (request: NodeRequest, response: NodeResponse) => void;
 
-/** The two servers behind one port, with all their connections. */
+/** What the servers of a port are made of. */
+export interface HttpServersOptions {
+  /** From the first byte of a request to its last, over HTTP/1.1, in milliseconds; Node answers 408. */
+  readonly bodyTimeoutMs: number;
+  /** Whether only processes of the mesh use the port. */
+  readonly isForPeers: boolean;
+  /** How processes of the mesh prove themselves here. With it a port that only they use takes nothing but TLS. */
+  readonly meshTls: MeshTls | undefined;
+}
+
+/** The servers behind one port, with all their connections. */
 export interface HttpServers {
   /** Takes a new connection of either protocol. */
   accept(socket: Socket): void;
@@ -26,25 +38,20 @@ export interface HttpServers {
 /**
  * Makes the servers. A connection, session or stream may fail without harm to the process.
  *
- * @param bodyTimeoutMs from the first byte of a request to its last, over HTTP/1.1; Node answers 408
- * @param isForPeers whether only processes of the mesh use the port
  * @param onLeave is called after a connection or an HTTP/2 session has ended
  */
 export function createHttpServers(
   handler: RequestHandler,
-  { bodyTimeoutMs, isForPeers }: { readonly bodyTimeoutMs: number; readonly isForPeers: boolean },
+  { bodyTimeoutMs, isForPeers, meshTls }: HttpServersOptions,
   log: Logger,
   onLeave: () => void,
 ): HttpServers {
   const http1 = createHttp1Server(handler, bodyTimeoutMs);
   const sessions = new Set<ServerHttp2Session>();
-  const http2Server = http2.createServer(
-    { ...(isForPeers ? HTTP2_PEER_LIMITS : HTTP2_LIMITS), maxHeaderListPairs: MAX_HEADERS },
-    handler,
-  );
+  const http2Server = createHttp2Server(handler, isForPeers);
   watchHttp2(http2Server, log, sessions, onLeave);
   const sockets = new Set<Socket>();
-  const servers = {
+  const plain = {
     http1: (socket: Socket) => http1.emit('connection', socket),
     http2: (socket: Socket) => {
       // An HTTP/2 session has no use for a half-open connection; HTTP/1.1 clients may end their side after the request.
@@ -52,6 +59,15 @@ export function createHttpServers(
       http2Server.emit('connection', socket);
     },
   };
+  const servers = meshTls ? { ...plain, ...createTlsServers(meshTls) } : plain;
+
+  function createTlsServers(meshTls: MeshTls): Partial<ProtocolServers> {
+    const peerServer = createHttp2Server(handler, true);
+    watchHttp2(peerServer, log, sessions, onLeave);
+    const { take, refusePlain } = createTlsServer(meshTls, log, (socket) => peerServer.emit('connection', socket));
+    return isForPeers ? { tls: take, http1: refusePlain, http2: refusePlain } : { tls: take };
+  }
+
   return {
     accept(socket) {
       sockets.add(socket);
@@ -78,6 +94,11 @@ export function createHttpServers(
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+function createHttp2Server(handler: RequestHandler, isForPeers: boolean): Http2Server {
+  const limits = isForPeers ? HTTP2_PEER_LIMITS : HTTP2_LIMITS;
+  return http2.createServer({ ...limits, maxHeaderListPairs: MAX_HEADERS }, handler);
 }
 
 function createHttp1Server(handler: RequestHandler, requestTimeout: number): http.Server {

@@ -9,7 +9,9 @@ const CONSTRUCTORS: readonly { call: RegExp; files: Record<string, string> }[] =
   { call: /\bcreateConnectRouter\(/, files: { 'rpc-handler.ts': '...SERVER_LIMITS' } },
   { call: /\bcreateGrpcTransport\(/, files: { 'remote-transport.ts': '...CLIENT_LIMITS' } },
   { call: /\bnew Http2SessionManager\(/, files: { 'remote-transport.ts': 'HTTP2_CLIENT_LIMITS' } },
-  { call: /\bhttp2\.createServer\(/, files: { 'http-servers.ts': 'HTTP2_PEER_LIMITS : HTTP2_LIMITS' } },
+  { call: /\bhttp2\.createServer\(/, files: { 'http-servers.ts': '{ ...limits,' } },
+  { call: /\btls\.createServer\(/, files: { 'tls-server.ts': 'handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS' } },
+  { call: /\btls\.connect\(/, files: { 'tls-client.ts': '...TLS_PROTOCOL' } },
   // Ready-made ones take no limits from us, or none at all.
   { call: /\bconnectNodeAdapter\(/, files: {} },
   { call: /\bcreateConnectTransport\(/, files: {} },

@@ -1,3 +1,5 @@
+import type { TlsOptions } from 'node:tls';
+
 /** The largest message that a server or client of the mesh reads, in bytes, after decompression. */
 export const READ_MAX_BYTES = 16 * 1024 * 1024;
 
@@ -70,6 +72,12 @@ export const HTTP2_PEER_LIMITS = {
 
 /** The time for the first bytes of a connection, which tell HTTP/1.1 from HTTP/2, in milliseconds. */
 export const FIRST_BYTES_TIMEOUT_MS = 5_000;
+
+/** The time for a TLS handshake, in milliseconds. */
+export const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
+
+/** What processes of the mesh speak with each other over TLS, as Node names it: nobody else does, so only the newest. */
+export const TLS_PROTOCOL = { minVersion: 'TLSv1.3', ALPNProtocols: ['h2'] } satisfies TlsOptions;
 
 /** The time for a request's body, in milliseconds; what is later is answered with 408. */
 export const BODY_TIMEOUT_MS = 30_000;

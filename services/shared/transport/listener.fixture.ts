@@ -20,17 +20,18 @@ export const silent = pino({ level: 'silent' });
 
 const TABLE: ReadonlyMap<string, Access> = new Map<string, Access>([
   ['mesh.router.v1.RouterService/Generate', { kind: 'scope', scope: Scope.GENERATE }],
-  ['mesh.router.v1.RouterService/Attach', { kind: 'peer' }],
-  ['mesh.router.v1.RouterService/Embed', { kind: 'peer' }],
+  ['mesh.router.v1.RouterService/Attach', { kind: 'peer', peers: ['facade'] }],
+  ['mesh.router.v1.RouterService/Embed', { kind: 'peer', peers: ['router'] }],
   ['mesh.router.v1.RouterService/Tokenize', { kind: 'scope', scope: Scope.GENERATE }],
   ['mesh.router.v1.RouterService/ListModels', { kind: 'open' }],
   ['mesh.router.v1.RouterService/ExplainRoute', { kind: 'scope', scope: Scope.MODELS_READ }],
 ]);
 
-export function testAuthorizer(): Authorizer {
+/** Knows the caller of BEARER, and peers by the token; with `{}` by certificates alone. */
+export function testAuthorizer({ meshToken }: { meshToken?: string } = { meshToken: MESH_TOKEN }): Authorizer {
   return createAuthorizer({
     table: TABLE,
-    meshToken: MESH_TOKEN,
+    meshToken,
     authenticate: async (credential) => {
       if (credential !== KEY) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
       return create(PrincipalSchema, { keyId: 'k1', kind: CredentialKind.API_KEY, scopes: [Scope.GENERATE] });

@@ -12,6 +12,7 @@ import { reflectionRoutes } from '../grpc/reflection.ts';
 import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
 import { createClientIp } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
+import type { HttpsRule } from '../interceptors/https-rule.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { concerns, type Revocation } from '../interceptors/revocation.ts';
 import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
@@ -20,6 +21,8 @@ import { createCors } from './cors.ts';
 import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
 import { createHttpServers } from './http-servers.ts';
 import { BODY_TIMEOUT_MS } from './limits.ts';
+import { nodeHeaderLookup } from './mesh-headers.ts';
+import type { MeshTls } from './mesh-tls.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
@@ -43,8 +46,12 @@ export interface ListenerOptions {
   readonly corsOrigins?: readonly string[];
   /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
   readonly trustedProxies?: readonly string[];
+  /** Which RPCs of callers are refused because they came over HTTP; default none. The fallback decides for itself. */
+  readonly httpsRule?: HttpsRule | undefined;
   /** Whether only processes of the mesh use the port: its limits are then those of trusted clients. Default false. */
   readonly isForPeers?: boolean;
+  /** How processes of the mesh prove themselves here. With it a port that only they use takes nothing but TLS. */
+  readonly meshTls?: MeshTls | undefined;
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
   readonly idleWriteMs?: number;
   /** The time for a request's body, in milliseconds; default 30,000. */
@@ -55,7 +62,7 @@ export interface ListenerOptions {
 export interface Listener {
   readonly host: string;
   readonly port: number;
-  /** E.g. "http://127.0.0.1:8000". */
+  /** E.g. "http://127.0.0.1:8000"; with https where nothing but TLS is taken. */
   readonly url: string;
   /** Whether new work is refused. */
   readonly draining: boolean;
@@ -109,6 +116,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     fallback: options.fallback,
     cors: createCors(options.corsOrigins ?? ['*']),
     clientIp: createClientIp(options.trustedProxies ?? []),
+    isPlainRefused: plainRefusal(options),
     stalls,
     bodyTimeoutMs,
     exchanges: state.exchanges,
@@ -116,8 +124,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     isDraining: () => state.draining,
     log: options.log,
   });
-  const { isForPeers = false, log } = options;
-  const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers }, log, changes.notify);
+  const { isForPeers = false, meshTls, log } = options;
+  const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers, meshTls }, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   const port = await listen(server, host, options.port).catch((error: unknown) => {
     servers.destroy();
@@ -151,7 +159,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   return {
     host,
     port,
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `${isForPeers && meshTls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     get draining() {
       return state.draining;
     },
@@ -207,6 +215,12 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
   if (open.length > 0) throw new Error(`methods without an entry in the authorization table: ${open.join(', ')}`);
   warmValidator(rpc.methods.map((method) => method.input));
   return rpc;
+}
+
+/** Processes of the mesh are no callers: what protects their connections is said elsewhere. */
+function plainRefusal({ httpsRule, authorizer }: ListenerOptions): HttpsRule {
+  if (!httpsRule) return () => false;
+  return (request) => httpsRule(request) && !authorizer.isFromPeer(nodeHeaderLookup(request.headers), undefined);
 }
 
 /** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */

@@ -32,11 +32,12 @@ import { methodName } from '../interceptors/access.ts';
 import type { Authorizer } from '../interceptors/authorize.ts';
 import { clientIpKey } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper, type ErrorMapper } from '../interceptors/errors.ts';
+import { LOCAL_PROTOCOL } from '../interceptors/on-behalf-of-gate.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { validateInterceptor } from '../interceptors/validate.ts';
 import { createLocalRouter } from './local-router.ts';
 import { localStream } from './local-stream.ts';
-import { CLIENT_IP_HEADER, FORWARDED_HEADER } from './mesh-headers.ts';
+import { CLIENT_IP_HEADER, FORWARDED_HEADER, ON_BEHALF_OF_HEADER } from './mesh-headers.ts';
 import type { Routes } from './routes.ts';
 
 /** What a local transport is made of. */
@@ -100,6 +101,8 @@ export function createLocalTransport(routes: readonly Routes[], options: LocalTr
 }
 
 type HeaderInit = ConstructorParameters<typeof Headers>[0];
+
+const FOR_CALLERS = ['authorization', 'x-api-key', FORWARDED_HEADER, ON_BEHALF_OF_HEADER];
 
 /** The part that stands where a listener would. */
 interface LocalServer {
@@ -194,9 +197,9 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   });
 }
 
-/** A call with a caller's credential, or on behalf of an anonymous one. */
+/** A call with a caller's credential, on behalf of an anonymous one, or of one whom a process of the mesh vouches for. */
 function isForCaller(header: Headers): boolean {
-  return header.has('authorization') || header.has('x-api-key') || header.has(FORWARDED_HEADER);
+  return FOR_CALLERS.some((name) => header.has(name));
 }
 
 /** What the handler sees. The caller's own context values stay with the caller, so that they cannot name a principal. */
@@ -214,7 +217,7 @@ function contextOf(req: UnaryRequest | StreamRequest, timeoutMs: number | undefi
     requestHeader: req.header,
     responseHeader: new Headers(),
     responseTrailer: new Headers(),
-    protocolName: 'local',
+    protocolName: LOCAL_PROTOCOL,
     values,
     url: req.url,
   };

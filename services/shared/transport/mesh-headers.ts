@@ -8,6 +8,9 @@ export const MESH_TOKEN_HEADER = 'mesh-token';
 /** The real address of the caller that a peer acts for. Believed only beside a valid mesh token. */
 export const CLIENT_IP_HEADER = 'mesh-client-ip';
 
+/** Whom a peer acts for, signed; see SignedOnBehalfOf. Refused from anyone else. */
+export const ON_BEHALF_OF_HEADER = 'mesh-on-behalf-of-bin';
+
 /** Marks a peer's call as somebody else's: without a credential it is anonymous and never the peer's own. */
 export const FORWARDED_HEADER = 'mesh-forwarded';
 

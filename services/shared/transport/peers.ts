@@ -5,14 +5,10 @@ import { MeshError } from '../errors/mesh-error.ts';
 import type { Authorizer } from '../interceptors/authorize.ts';
 import { createMeshClient } from './client.ts';
 import { createLocalTransport } from './local-transport.ts';
+import type { MeshTls } from './mesh-tls.ts';
 import { createRemoteTransport, type RemoteTransport } from './remote-transport.ts';
+import type { Role } from './roles.ts';
 import type { Routes } from './routes.ts';
-
-/** The parts of the mesh, in the order in which they start. */
-export const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
-
-/** A part of the mesh that runs in this process or in another one. */
-export type Role = (typeof ROLES)[number];
 
 /** What peers are found by. */
 export interface PeersOptions {
@@ -21,6 +17,8 @@ export interface PeersOptions {
   /** Addresses of the others, e.g. "http://auth:7001". */
   readonly remote: ReadonlyMap<Role, string>;
   readonly meshToken: string | undefined;
+  /** How this process and the others prove themselves. Unset: by the token. */
+  readonly meshTls?: MeshTls | undefined;
   readonly authorizer: Authorizer;
   readonly log: Logger;
   /** Client interceptors, e.g. for traces. */
@@ -50,7 +48,7 @@ export function createPeers(options: PeersOptions): Peers {
   }
 
   function make(role: Role): Transport {
-    const { interceptors = [], authorizer, log, meshToken } = options;
+    const { interceptors = [], authorizer, log, meshToken, meshTls } = options;
     const routes = options.local.get(role);
     if (routes) return createLocalTransport(routes, { authorizer, log, interceptors });
     const url = options.remote.get(role);
@@ -60,7 +58,7 @@ export function createPeers(options: PeersOptions): Peers {
         metadata: { peer: role },
       });
     }
-    const remote = createRemoteTransport(url, { meshToken, interceptors });
+    const remote = createRemoteTransport(url, { meshToken, interceptors, tls: meshTls && { meshTls, role, log } });
     remotes.push(remote);
     return remote;
   }

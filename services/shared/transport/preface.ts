@@ -7,7 +7,12 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 export interface ProtocolServers {
   http1(socket: Socket): void;
   http2(socket: Socket): void;
+  /** Unset: its first bytes are taken for a malformed request of HTTP/1.1. */
+  readonly tls?: ((socket: Socket) => void) | undefined;
 }
+
+/** The first byte of every TLS handshake, and of no request. */
+const TLS_HANDSHAKE = 0x16;
 
 /**
  * Reads the first bytes of a connection, however short the pieces are that they come in, puts them back and hands the
@@ -21,12 +26,14 @@ export function routeByPreface(socket: Socket, servers: ProtocolServers, timeout
     const chunk: Buffer | null = socket.read();
     if (chunk === null) return;
     seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+    const isTls = servers.tls !== undefined && seen[0] === TLS_HANDSHAKE;
     const compared = Math.min(seen.length, PREFACE.length);
     const isHttp2 = seen.subarray(0, compared).equals(PREFACE.subarray(0, compared));
     if (isHttp2 && compared < PREFACE.length) return;
     stop();
     socket.unshift(seen);
-    if (isHttp2) servers.http2(socket);
+    if (isTls) servers.tls?.(socket);
+    else if (isHttp2) servers.http2(socket);
     else servers.http1(socket);
   }
 

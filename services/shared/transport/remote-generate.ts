@@ -1,18 +1,22 @@
 import type { DescMethodServerStreaming } from '@bufbuild/protobuf';
 import type { Transport } from '@connectrpc/connect';
 import { createAsyncIterable } from '@connectrpc/connect/protocol';
-import type { GenerateRequest, GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import type { GenerationEventSchema } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import type { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { GenerationEvent, GenerationEventSchema } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError, fromConnectError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
+import type { Vouching } from '../interceptors/on-behalf-of.ts';
 import type { Generate, GenerationCall, GenerationSink } from './generate.ts';
-import { CLIENT_IP_HEADER, REQUEST_ID_HEADER } from './mesh-headers.ts';
+import { CLIENT_IP_HEADER, ON_BEHALF_OF_HEADER, REQUEST_ID_HEADER } from './mesh-headers.ts';
 
 /** RouterService.method.generate or InferenceService.method.generate. */
 export type GenerateMethod = DescMethodServerStreaming<typeof GenerateRequestSchema, typeof GenerationEventSchema>;
 
-/** The seam over an RPC stream: calls the method at a peer. */
-export function remoteGenerate(transport: Transport, method: GenerateMethod): Generate {
+/** What signs for the callers that this process vouches for. */
+type Sign = Pick<Vouching, 'sign'>;
+
+/** The seam over an RPC stream: calls the method at a peer. Without `vouching` a call for somebody fails with INTERNAL. */
+export function remoteGenerate(transport: Transport, method: GenerateMethod, vouching?: Sign): Generate {
   return (request, call, sink) => {
     const once = endOnce(sink);
     // Breaking out of a stream does not cancel it, so every call has its own signal, aborted in any case at the end.
@@ -25,7 +29,12 @@ export function remoteGenerate(transport: Transport, method: GenerateMethod): Ge
     if (call.signal.aborted) return onAbort();
     call.signal.addEventListener('abort', onAbort, { once: true });
     const progress = { hasEvents: false };
-    pull(transport, method, request, call, aborter.signal, once, progress)
+    const open = async () => {
+      const headers = headersOf(method, call, vouching);
+      const input = createAsyncIterable([request]);
+      return (await transport.stream(method, aborter.signal, call.timeoutMs, headers, input)).message;
+    };
+    pull(open, call, aborter.signal, once, progress)
       .catch((error: unknown) => once.fail(broken(fromConnectError(error), progress.hasEvents)))
       .finally(() => {
         call.signal.removeEventListener('abort', onAbort);
@@ -35,24 +44,15 @@ export function remoteGenerate(transport: Transport, method: GenerateMethod): Ge
 }
 
 async function pull(
-  transport: Transport,
-  method: GenerateMethod,
-  request: GenerateRequest,
+  open: () => Promise<AsyncIterable<GenerationEvent>>,
   call: GenerationCall,
   signal: AbortSignal,
   sink: GenerationSink,
   progress: { hasEvents: boolean },
 ): Promise<void> {
   const gate = createGate(call);
-  const { message } = await transport.stream(
-    method,
-    signal,
-    call.timeoutMs,
-    headersOf(call),
-    createAsyncIterable([request]),
-  );
   let last: string | undefined;
-  for await (const event of message) {
+  for await (const event of await open()) {
     if (signal.aborted) return;
     last = event.event.case;
     progress.hasEvents = true;
@@ -72,8 +72,11 @@ function broken(error: MeshError, hasEvents: boolean): MeshError {
   return new MeshError('ENGINE_LOST', 'The stream broke off before its end.', { cause: error });
 }
 
-function headersOf(call: GenerationCall): Record<string, string> {
+function headersOf(method: GenerateMethod, call: GenerationCall, vouching: Sign | undefined): Record<string, string> {
+  const { onBehalfOf, clientIp } = call;
+  if (onBehalfOf && !vouching) throw new MeshError('INTERNAL', 'This process cannot sign for a caller.');
   return {
+    ...(onBehalfOf && vouching ? { [ON_BEHALF_OF_HEADER]: vouching.sign(method, { ...onBehalfOf, clientIp }) } : {}),
     [REQUEST_ID_HEADER]: call.requestId,
     ...(call.credential === undefined ? {} : { authorization: `Bearer ${call.credential}` }),
     ...(call.clientIp === undefined ? {} : { [CLIENT_IP_HEADER]: call.clientIp }),

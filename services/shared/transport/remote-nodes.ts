@@ -2,6 +2,7 @@ import type { Client } from '@connectrpc/connect';
 import { InferenceService } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { createMeshClient } from './client.ts';
 import type { Generate } from './generate.ts';
+import type { PeersOptions } from './peers.ts';
 import { remoteGenerate } from './remote-generate.ts';
 import { createRemoteTransport } from './remote-transport.ts';
 
@@ -15,6 +16,9 @@ export interface RemoteNodes {
   close(): void;
 }
 
+/** What nodes are reached with; as for peers. */
+export type RemoteNodesOptions = Pick<PeersOptions, 'meshToken' | 'meshTls' | 'log'>;
+
 interface RemoteNode {
   readonly generate: Generate;
   readonly client: Client<typeof InferenceService>;
@@ -22,13 +26,16 @@ interface RemoteNode {
 }
 
 /** Makes the way to nodes in other processes. */
-export function createRemoteNodes(meshToken: string): RemoteNodes {
+export function createRemoteNodes({ meshToken, meshTls, log }: RemoteNodesOptions): RemoteNodes {
   const nodes = new Map<string, RemoteNode>();
 
   function nodeAt(address: string): RemoteNode {
     const known = nodes.get(address);
     if (known) return known;
-    const transport = createRemoteTransport(address, { meshToken });
+    const transport = createRemoteTransport(address, {
+      meshToken,
+      tls: meshTls && { meshTls, role: 'inference', log },
+    });
     const node = {
       generate: remoteGenerate(transport, InferenceService.method.generate),
       client: createMeshClient(InferenceService, transport),

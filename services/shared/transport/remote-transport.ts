@@ -2,6 +2,7 @@ import type { Interceptor, Transport } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { CLIENT_LIMITS, HTTP2_CLIENT_LIMITS } from './limits.ts';
 import { MESH_TOKEN_HEADER } from './mesh-headers.ts';
+import { createTlsConnector, explainTls, type PeerTls } from './tls-client.ts';
 
 /** A transport that holds a connection. */
 export interface RemoteTransport extends Transport {
@@ -11,9 +12,11 @@ export interface RemoteTransport extends Transport {
 
 /** What a remote transport is made of. */
 export interface RemoteTransportOptions {
-  /** Sent with every call. */
+  /** Sent with every call. Unset: none. */
   readonly meshToken: string | undefined;
   readonly interceptors?: Interceptor[];
+  /** Unset: by cleartext HTTP/2, or as the address says. */
+  readonly tls?: PeerTls | undefined;
 }
 
 /** A host that vanished is noticed within their sum while calls run, milliseconds. */
@@ -21,14 +24,18 @@ const KEEPALIVE = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 
 /** Calls services of another process by gRPC over one HTTP/2 connection, opened at the first call and kept alive. */
 export function createRemoteTransport(url: string, options: RemoteTransportOptions): RemoteTransport {
-  const sessionManager = new Http2SessionManager(url, KEEPALIVE, HTTP2_CLIENT_LIMITS);
+  const { tls } = options;
+  const sessionManager = new Http2SessionManager(url, KEEPALIVE, {
+    ...HTTP2_CLIENT_LIMITS,
+    ...(tls ? { createConnection: createTlsConnector(url, tls) } : {}),
+  });
   const transport = createGrpcTransport({
     ...CLIENT_LIMITS,
     baseUrl: url,
     sessionManager,
     // Between our own processes the network is fast and the processor is not.
     acceptCompression: [],
-    interceptors: [...(options.interceptors ?? []), addToken(options.meshToken)],
+    interceptors: [...(options.interceptors ?? []), ...(tls ? [explainTls(tls)] : []), addToken(options.meshToken)],
   });
   return {
     unary: transport.unary.bind(transport),

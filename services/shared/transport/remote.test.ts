@@ -20,8 +20,9 @@ import {
   testAuthorizer,
   testRoutes,
 } from './listener.fixture.ts';
-import { createPeers, type Role } from './peers.ts';
+import { createPeers } from './peers.ts';
 import { remoteGenerate } from './remote-generate.ts';
+import type { Role } from './roles.ts';
 import type { Routes } from './routes.ts';
 
 const { listener, seen } = await startTestListener();

@@ -1,7 +1,10 @@
 import { constants } from 'node:http2';
 import { createContextValues } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import { certifiedRolesKey } from '../interceptors/certified-roles.ts';
 import { clientIpKey, type createClientIp } from '../interceptors/client-ip.ts';
+import { joinedHeader } from '../interceptors/credential.ts';
+import { HTTPS_ONLY, type HttpsRule } from '../interceptors/https-rule.ts';
 import type { createCors } from './cors.ts';
 import {
   type Exchange,
@@ -14,6 +17,7 @@ import {
 import type { RequestHandler } from './http-servers.ts';
 import { nodeHeaderLookup, REQUEST_ID_HEADER, requestIdOf } from './mesh-headers.ts';
 import type { RpcHandler } from './rpc-handler.ts';
+import { certifiedRolesOf } from './tls-server.ts';
 import type { WriteStallWatch } from './write-stall.ts';
 
 /** What the request handler of a listener is made of. */
@@ -22,6 +26,8 @@ export interface RequestHandlerOptions {
   readonly fallback: FallbackHandler | undefined;
   readonly cors: ReturnType<typeof createCors>;
   readonly clientIp: ReturnType<typeof createClientIp>;
+  /** Whether an RPC is refused because it came over HTTP; the fallback decides for itself. */
+  readonly isPlainRefused: HttpsRule;
   readonly stalls: WriteStallWatch;
   /** The time for a request's body, in milliseconds. */
   readonly bodyTimeoutMs: number;
@@ -67,8 +73,11 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
     if (options.isDraining() && !('stream' in response)) response.setHeader('connection', 'close');
     if (!options.cors(request, response)) return;
     if (rpc.methodOf(request.url)) {
-      const values = createContextValues().set(exchangeKey, exchange);
-      rpc.handle(exchange, values.set(clientIpKey, options.clientIp(request)));
+      if (options.isPlainRefused(request)) return sendError(response, 403, HTTPS_ONLY);
+      const authorization = joinedHeader(request.rawHeaders, 'authorization');
+      if (authorization !== undefined) request.headers.authorization = authorization;
+      const values = createContextValues().set(exchangeKey, exchange).set(clientIpKey, options.clientIp(request));
+      rpc.handle(exchange, values.set(certifiedRolesKey, certifiedRolesOf(request.socket)));
       return;
     }
     if (!fallback) return sendError(response, 404, 'Not found');

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/auth/v1/auth_service.proto.
  */
 export const file_mesh_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tZXNoL2F1dGgvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxtZXNoLmF1dGgudjEiSgoMTG9naW5SZXF1ZXN0EhwKCHVzZXJuYW1lGAEgASgJQgq6SAdyBRABGIACEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIImsKDUxvZ2luUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEi0KCmV4cGlyZXNfaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVmcmVzaF90b2tlbhgDIAEoCSI4ChNSZWZyZXNoVG9rZW5SZXF1ZXN0EiEKDXJlZnJlc2hfdG9rZW4YASABKAlCCrpIB3IFEAEYgAgicgoUUmVmcmVzaFRva2VuUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEi0KCmV4cGlyZXNfaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVmcmVzaF90b2tlbhgDIAEoCSJGChNBdXRoZW50aWNhdGVSZXF1ZXN0EhwKCmNyZWRlbnRpYWwYASABKAlCCLpIBXIDKIBAEhEKCWNsaWVudF9pcBgCIAEoCSJwChRBdXRoZW50aWNhdGVSZXNwb25zZRIqCglwcmluY2lwYWwYASABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsEiwKCWNhY2hlX2ZvchgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLwAgoGQXBpS2V5Eg4KBmtleV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3VzZXJfaWQYAyABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAQgASgJEgwKBHRpZXIYBSABKAkSIwoGc2NvcGVzGAYgAygOMhMubWVzaC5hdXRoLnYxLlNjb3BlEg4KBm1vZGVscxgHIAMoCRIZChFhbGxvd2VkX2lwX3JhbmdlcxgIIAMoCRIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqkCChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXIDGIACEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDGIACEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBI0CgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGVCD7pIDJIBCSIHggEEEAEgABIZCgZtb2RlbHMYBiADKAlCCbpIBpIBAxCACBIkChFhbGxvd2VkX2lwX3JhbmdlcxgHIAMoCUIJukgGkgEDEIACEi4KCmV4cGlyZXNfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIk0KFENyZWF0ZUFwaUtleVJlc3BvbnNlEiUKB2FwaV9rZXkYASABKAsyFC5tZXNoLmF1dGgudjEuQXBpS2V5Eg4KBnNlY3JldBgCIAEoCSI1ChVHZW5lcmF0ZUFwaUtleVJlcXVlc3QSHAoIdXNlcm5hbWUYASABKAlCCrpIB3IFEAEYgAIiTwoWR2VuZXJhdGVBcGlLZXlSZXNwb25zZRIlCgdhcGlfa2V5GAEgASgLMhQubWVzaC5hdXRoLnYxLkFwaUtleRIOCgZzZWNyZXQYAiABKAkiXgoSTGlzdEFwaUtleXNSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIbCglwYWdlX3NpemUYAiABKA1CCLpIBSoDGOgHEhIKCnBhZ2VfdG9rZW4YAyABKAkiVgoTTGlzdEFwaUtleXNSZXNwb25zZRImCghhcGlfa2V5cxgBIAMoCzIULm1lc2guYXV0aC52MS5BcGlLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImkKE1JvdGF0ZUFwaUtleVJlcXVlc3QSFwoGa2V5X2lkGAEgASgJQge6SARyAhABEjkKBWdyYWNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiBQiAmp4BMgAiTQoUUm90YXRlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULm1lc2guYXV0aC52MS5BcGlLZXkSDgoGc2VjcmV0GAIgASgJIksKE1Jldm9rZUFwaUtleVJlcXVlc3QSFwoGa2V5X2lkGAEgASgJQge6SARyAhABEhsKE2N1dF9ydW5uaW5nX3N0cmVhbXMYAiABKAgiPQoUUmV2b2tlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULm1lc2guYXV0aC52MS5BcGlLZXkixAEKBFVzZXISDwoHdXNlcl9pZBgBIAEoCRIXCg9vcmdhbml6YXRpb25faWQYAiABKAkSDAoEdGllchgDIAEoCRIjCgZzY29wZXMYBCADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGUSLgoKY3JlYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZGlzYWJsZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIr4BChFDcmVhdGVVc2VyUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgq6SAdyBRABGIACEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRAMKIAIEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBI0CgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGVCD7pIDJIBCSIHggEEEAEgACI2ChJDcmVhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLm1lc2guYXV0aC52MS5Vc2VyImsKElNldFBhc3N3b3JkUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgJEiIKEGN1cnJlbnRfcGFzc3dvcmQYAiABKAlCCLpIBXIDKIAIEiAKDG5ld19wYXNzd29yZBgDIAEoCUIKukgHcgUQDCiACCIVChNTZXRQYXNzd29yZFJlc3BvbnNlIi4KEkRpc2FibGVVc2VyUmVxdWVzdBIYCgd1c2VyX2lkGAEgASgJQge6SARyAhABIjcKE0Rpc2FibGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLm1lc2guYXV0aC52MS5Vc2VyIlwKEExpc3RVc2Vyc1JlcXVlc3QSFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEhsKCXBhZ2Vfc2l6ZRgCIAEoDUIIukgFKgMY6AcSEgoKcGFnZV90b2tlbhgDIAEoCSJPChFMaXN0VXNlcnNSZXNwb25zZRIhCgV1c2VycxgBIAMoCzISLm1lc2guYXV0aC52MS5Vc2VyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJlCgxPcmdhbml6YXRpb24SFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEgwKBHRpZXIYAiABKAkSLgoKY3JlYXRlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVwoZQ3JlYXRlT3JnYW5pemF0aW9uUmVxdWVzdBIjCg9vcmdhbml6YXRpb25faWQYASABKAlCCrpIB3IFEAEYgAISFQoEdGllchgCIAEoCUIHukgEcgIYQCJOChpDcmVhdGVPcmdhbml6YXRpb25SZXNwb25zZRIwCgxvcmdhbml6YXRpb24YASABKAsyGi5tZXNoLmF1dGgudjEuT3JnYW5pemF0aW9uIhAKDkdldEp3a3NSZXF1ZXN0Ih8KD0dldEp3a3NSZXNwb25zZRIMCgRqd2tzGAEgASgJIhkKF1dhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0IoEBChhXYXRjaFJldm9jYXRpb25zUmVzcG9uc2USEAoGa2V5X2lkGAEgASgJSAASEQoHdXNlcl9pZBgCIAEoCUgAEhgKDnNpZ25pbmdfa2V5X2lkGAMgASgJSAASGwoTY3V0X3J1bm5pbmdfc3RyZWFtcxgEIAEoCEIJCgdyZXZva2VkMpAKCgtBdXRoU2VydmljZRJACgVMb2dpbhIaLm1lc2guYXV0aC52MS5Mb2dpblJlcXVlc3QaGy5tZXNoLmF1dGgudjEuTG9naW5SZXNwb25zZRJVCgxSZWZyZXNoVG9rZW4SIS5tZXNoLmF1dGgudjEuUmVmcmVzaFRva2VuUmVxdWVzdBoiLm1lc2guYXV0aC52MS5SZWZyZXNoVG9rZW5SZXNwb25zZRJVCgxBdXRoZW50aWNhdGUSIS5tZXNoLmF1dGgudjEuQXV0aGVudGljYXRlUmVxdWVzdBoiLm1lc2guYXV0aC52MS5BdXRoZW50aWNhdGVSZXNwb25zZRJVCgxDcmVhdGVBcGlLZXkSIS5tZXNoLmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBoiLm1lc2guYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJbCg5HZW5lcmF0ZUFwaUtleRIjLm1lc2guYXV0aC52MS5HZW5lcmF0ZUFwaUtleVJlcXVlc3QaJC5tZXNoLmF1dGgudjEuR2VuZXJhdGVBcGlLZXlSZXNwb25zZRJSCgtMaXN0QXBpS2V5cxIgLm1lc2guYXV0aC52MS5MaXN0QXBpS2V5c1JlcXVlc3QaIS5tZXNoLmF1dGgudjEuTGlzdEFwaUtleXNSZXNwb25zZRJVCgxSb3RhdGVBcGlLZXkSIS5tZXNoLmF1dGgudjEuUm90YXRlQXBpS2V5UmVxdWVzdBoiLm1lc2guYXV0aC52MS5Sb3RhdGVBcGlLZXlSZXNwb25zZRJVCgxSZXZva2VBcGlLZXkSIS5tZXNoLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoiLm1lc2guYXV0aC52MS5SZXZva2VBcGlLZXlSZXNwb25zZRJPCgpDcmVhdGVVc2VyEh8ubWVzaC5hdXRoLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GiAubWVzaC5hdXRoLnYxLkNyZWF0ZVVzZXJSZXNwb25zZRJSCgtTZXRQYXNzd29yZBIgLm1lc2guYXV0aC52MS5TZXRQYXNzd29yZFJlcXVlc3QaIS5tZXNoLmF1dGgudjEuU2V0UGFzc3dvcmRSZXNwb25zZRJSCgtEaXNhYmxlVXNlchIgLm1lc2guYXV0aC52MS5EaXNhYmxlVXNlclJlcXVlc3QaIS5tZXNoLmF1dGgudjEuRGlzYWJsZVVzZXJSZXNwb25zZRJMCglMaXN0VXNlcnMSHi5tZXNoLmF1dGgudjEuTGlzdFVzZXJzUmVxdWVzdBofLm1lc2guYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZRJnChJDcmVhdGVPcmdhbml6YXRpb24SJy5tZXNoLmF1dGgudjEuQ3JlYXRlT3JnYW5pemF0aW9uUmVxdWVzdBooLm1lc2guYXV0aC52MS5DcmVhdGVPcmdhbml6YXRpb25SZXNwb25zZRJGCgdHZXRKd2tzEhwubWVzaC5hdXRoLnYxLkdldEp3a3NSZXF1ZXN0Gh0ubWVzaC5hdXRoLnYxLkdldEp3a3NSZXNwb25zZRJjChBXYXRjaFJldm9jYXRpb25zEiUubWVzaC5hdXRoLnYxLldhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0GiYubWVzaC5hdXRoLnYxLldhdGNoUmV2b2NhdGlvbnNSZXNwb25zZTABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_principal]);
+  fileDesc("Ch9tZXNoL2F1dGgvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgxtZXNoLmF1dGgudjEiSgoMTG9naW5SZXF1ZXN0EhwKCHVzZXJuYW1lGAEgASgJQgq6SAdyBRABGIACEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIImsKDUxvZ2luUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEi0KCmV4cGlyZXNfaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVmcmVzaF90b2tlbhgDIAEoCSI4ChNSZWZyZXNoVG9rZW5SZXF1ZXN0EiEKDXJlZnJlc2hfdG9rZW4YASABKAlCCrpIB3IFEAEYgAgicgoUUmVmcmVzaFRva2VuUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEi0KCmV4cGlyZXNfaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFQoNcmVmcmVzaF90b2tlbhgDIAEoCSKNAQoTQXV0aGVudGljYXRlUmVxdWVzdBIcCgpjcmVkZW50aWFsGAEgASgJQgi6SAVyAyiAQBIRCgljbGllbnRfaXAYAiABKAkSKgoJcHJpbmNpcGFsGAMgASgLMhcubWVzaC5hdXRoLnYxLlByaW5jaXBhbBIZChFib3VuZF90b19sb29wYmFjaxgEIAEoCCJwChRBdXRoZW50aWNhdGVSZXNwb25zZRIqCglwcmluY2lwYWwYASABKAsyFy5tZXNoLmF1dGgudjEuUHJpbmNpcGFsEiwKCWNhY2hlX2ZvchgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLwAgoGQXBpS2V5Eg4KBmtleV9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3VzZXJfaWQYAyABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAQgASgJEgwKBHRpZXIYBSABKAkSIwoGc2NvcGVzGAYgAygOMhMubWVzaC5hdXRoLnYxLlNjb3BlEg4KBm1vZGVscxgHIAMoCRIZChFhbGxvd2VkX2lwX3JhbmdlcxgIIAMoCRIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpyZXZva2VkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYDCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIqkCChNDcmVhdGVBcGlLZXlSZXF1ZXN0EhYKBG5hbWUYASABKAlCCLpIBXIDGIACEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDGIACEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBI0CgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGVCD7pIDJIBCSIHggEEEAEgABIZCgZtb2RlbHMYBiADKAlCCbpIBpIBAxCACBIkChFhbGxvd2VkX2lwX3JhbmdlcxgHIAMoCUIJukgGkgEDEIACEi4KCmV4cGlyZXNfYXQYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIk0KFENyZWF0ZUFwaUtleVJlc3BvbnNlEiUKB2FwaV9rZXkYASABKAsyFC5tZXNoLmF1dGgudjEuQXBpS2V5Eg4KBnNlY3JldBgCIAEoCSI1ChVHZW5lcmF0ZUFwaUtleVJlcXVlc3QSHAoIdXNlcm5hbWUYASABKAlCCrpIB3IFEAEYgAIiTwoWR2VuZXJhdGVBcGlLZXlSZXNwb25zZRIlCgdhcGlfa2V5GAEgASgLMhQubWVzaC5hdXRoLnYxLkFwaUtleRIOCgZzZWNyZXQYAiABKAkiXgoSTGlzdEFwaUtleXNSZXF1ZXN0EhcKD29yZ2FuaXphdGlvbl9pZBgBIAEoCRIbCglwYWdlX3NpemUYAiABKA1CCLpIBSoDGOgHEhIKCnBhZ2VfdG9rZW4YAyABKAkiVgoTTGlzdEFwaUtleXNSZXNwb25zZRImCghhcGlfa2V5cxgBIAMoCzIULm1lc2guYXV0aC52MS5BcGlLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImkKE1JvdGF0ZUFwaUtleVJlcXVlc3QSFwoGa2V5X2lkGAEgASgJQge6SARyAhABEjkKBWdyYWNlGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg+6SAyqAQkiBQiAmp4BMgAiYwoUUm90YXRlQXBpS2V5UmVzcG9uc2USJQoHYXBpX2tleRgBIAEoCzIULm1lc2guYXV0aC52MS5BcGlLZXkSDgoGc2VjcmV0GAIgASgJEhQKDHB1c2hfcGVuZGluZxgDIAEoCCJLChNSZXZva2VBcGlLZXlSZXF1ZXN0EhcKBmtleV9pZBgBIAEoCUIHukgEcgIQARIbChNjdXRfcnVubmluZ19zdHJlYW1zGAIgASgIIlMKFFJldm9rZUFwaUtleVJlc3BvbnNlEiUKB2FwaV9rZXkYASABKAsyFC5tZXNoLmF1dGgudjEuQXBpS2V5EhQKDHB1c2hfcGVuZGluZxgCIAEoCCLEAQoEVXNlchIPCgd1c2VyX2lkGAEgASgJEhcKD29yZ2FuaXphdGlvbl9pZBgCIAEoCRIMCgR0aWVyGAMgASgJEiMKBnNjb3BlcxgEIAMoDjITLm1lc2guYXV0aC52MS5TY29wZRIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtkaXNhYmxlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAivgEKEUNyZWF0ZVVzZXJSZXF1ZXN0EhsKB3VzZXJfaWQYASABKAlCCrpIB3IFEAEYgAISHAoIcGFzc3dvcmQYAiABKAlCCrpIB3IFEAwogAgSIQoPb3JnYW5pemF0aW9uX2lkGAMgASgJQgi6SAVyAxiAAhIVCgR0aWVyGAQgASgJQge6SARyAhhAEjQKBnNjb3BlcxgFIAMoDjITLm1lc2guYXV0aC52MS5TY29wZUIPukgMkgEJIgeCAQQQASAAIjYKEkNyZWF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIubWVzaC5hdXRoLnYxLlVzZXIiawoSU2V0UGFzc3dvcmRSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAkSIgoQY3VycmVudF9wYXNzd29yZBgCIAEoCUIIukgFcgMogAgSIAoMbmV3X3Bhc3N3b3JkGAMgASgJQgq6SAdyBRAMKIAIIisKE1NldFBhc3N3b3JkUmVzcG9uc2USFAoMcHVzaF9wZW5kaW5nGAEgASgIIi4KEkRpc2FibGVVc2VyUmVxdWVzdBIYCgd1c2VyX2lkGAEgASgJQge6SARyAhABIk0KE0Rpc2FibGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLm1lc2guYXV0aC52MS5Vc2VyEhQKDHB1c2hfcGVuZGluZxgCIAEoCCIwChFFbmFibGVVc2VyUmVxdWVzdBIbCgd1c2VyX2lkGAEgASgJQgq6SAdyBRABGIACIjYKEkVuYWJsZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIubWVzaC5hdXRoLnYxLlVzZXIiXAoQTGlzdFVzZXJzUmVxdWVzdBIXCg9vcmdhbml6YXRpb25faWQYASABKAkSGwoJcGFnZV9zaXplGAIgASgNQgi6SAUqAxjoBxISCgpwYWdlX3Rva2VuGAMgASgJIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIubWVzaC5hdXRoLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJImUKDE9yZ2FuaXphdGlvbhIXCg9vcmdhbml6YXRpb25faWQYASABKAkSDAoEdGllchgCIAEoCRIuCgpjcmVhdGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJXChlDcmVhdGVPcmdhbml6YXRpb25SZXF1ZXN0EiMKD29yZ2FuaXphdGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAhIVCgR0aWVyGAIgASgJQge6SARyAhhAIk4KGkNyZWF0ZU9yZ2FuaXphdGlvblJlc3BvbnNlEjAKDG9yZ2FuaXphdGlvbhgBIAEoCzIaLm1lc2guYXV0aC52MS5Pcmdhbml6YXRpb24iEAoOR2V0Sndrc1JlcXVlc3QiHwoPR2V0Sndrc1Jlc3BvbnNlEgwKBGp3a3MYASABKAkiaAoXUm90YXRlU2lnbmluZ0tleVJlcXVlc3QSDgoGbGVha2VkGAEgASgIEiAKDnNpZ25pbmdfa2V5X2lkGAIgASgJQgi6SAVyAxiAARIbChNjdXRfcnVubmluZ19zdHJlYW1zGAMgASgIIngKGFJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZRIWCg5zaWduaW5nX2tleV9pZBgBIAEoCRIuCgpzaWduc19mcm9tGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxwdXNoX3BlbmRpbmcYAyABKAgiGQoXV2F0Y2hSZXZvY2F0aW9uc1JlcXVlc3QigQEKGFdhdGNoUmV2b2NhdGlvbnNSZXNwb25zZRIQCgZrZXlfaWQYASABKAlIABIRCgd1c2VyX2lkGAIgASgJSAASGAoOc2lnbmluZ19rZXlfaWQYAyABKAlIABIbChNjdXRfcnVubmluZ19zdHJlYW1zGAQgASgIQgkKB3Jldm9rZWQyxAsKC0F1dGhTZXJ2aWNlEkAKBUxvZ2luEhoubWVzaC5hdXRoLnYxLkxvZ2luUmVxdWVzdBobLm1lc2guYXV0aC52MS5Mb2dpblJlc3BvbnNlElUKDFJlZnJlc2hUb2tlbhIhLm1lc2guYXV0aC52MS5SZWZyZXNoVG9rZW5SZXF1ZXN0GiIubWVzaC5hdXRoLnYxLlJlZnJlc2hUb2tlblJlc3BvbnNlElUKDEF1dGhlbnRpY2F0ZRIhLm1lc2guYXV0aC52MS5BdXRoZW50aWNhdGVSZXF1ZXN0GiIubWVzaC5hdXRoLnYxLkF1dGhlbnRpY2F0ZVJlc3BvbnNlElUKDENyZWF0ZUFwaUtleRIhLm1lc2guYXV0aC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0GiIubWVzaC5hdXRoLnYxLkNyZWF0ZUFwaUtleVJlc3BvbnNlElsKDkdlbmVyYXRlQXBpS2V5EiMubWVzaC5hdXRoLnYxLkdlbmVyYXRlQXBpS2V5UmVxdWVzdBokLm1lc2guYXV0aC52MS5HZW5lcmF0ZUFwaUtleVJlc3BvbnNlElIKC0xpc3RBcGlLZXlzEiAubWVzaC5hdXRoLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBohLm1lc2guYXV0aC52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlElUKDFJvdGF0ZUFwaUtleRIhLm1lc2guYXV0aC52MS5Sb3RhdGVBcGlLZXlSZXF1ZXN0GiIubWVzaC5hdXRoLnYxLlJvdGF0ZUFwaUtleVJlc3BvbnNlElUKDFJldm9rZUFwaUtleRIhLm1lc2guYXV0aC52MS5SZXZva2VBcGlLZXlSZXF1ZXN0GiIubWVzaC5hdXRoLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlEk8KCkNyZWF0ZVVzZXISHy5tZXNoLmF1dGgudjEuQ3JlYXRlVXNlclJlcXVlc3QaIC5tZXNoLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlElIKC1NldFBhc3N3b3JkEiAubWVzaC5hdXRoLnYxLlNldFBhc3N3b3JkUmVxdWVzdBohLm1lc2guYXV0aC52MS5TZXRQYXNzd29yZFJlc3BvbnNlElIKC0Rpc2FibGVVc2VyEiAubWVzaC5hdXRoLnYxLkRpc2FibGVVc2VyUmVxdWVzdBohLm1lc2guYXV0aC52MS5EaXNhYmxlVXNlclJlc3BvbnNlEk8KCkVuYWJsZVVzZXISHy5tZXNoLmF1dGgudjEuRW5hYmxlVXNlclJlcXVlc3QaIC5tZXNoLmF1dGgudjEuRW5hYmxlVXNlclJlc3BvbnNlEkwKCUxpc3RVc2VycxIeLm1lc2guYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0Gh8ubWVzaC5hdXRoLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlEmcKEkNyZWF0ZU9yZ2FuaXphdGlvbhInLm1lc2guYXV0aC52MS5DcmVhdGVPcmdhbml6YXRpb25SZXF1ZXN0GigubWVzaC5hdXRoLnYxLkNyZWF0ZU9yZ2FuaXphdGlvblJlc3BvbnNlEkYKB0dldEp3a3MSHC5tZXNoLmF1dGgudjEuR2V0Sndrc1JlcXVlc3QaHS5tZXNoLmF1dGgudjEuR2V0Sndrc1Jlc3BvbnNlEmEKEFJvdGF0ZVNpZ25pbmdLZXkSJS5tZXNoLmF1dGgudjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaJi5tZXNoLmF1dGgudjEuUm90YXRlU2lnbmluZ0tleVJlc3BvbnNlEmMKEFdhdGNoUmV2b2NhdGlvbnMSJS5tZXNoLmF1dGgudjEuV2F0Y2hSZXZvY2F0aW9uc1JlcXVlc3QaJi5tZXNoLmF1dGgudjEuV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_principal]);
 
 /**
  * LoginRequest is a user's password.
@@ -139,7 +139,7 @@ export const RefreshTokenResponseSchema: GenMessage<RefreshTokenResponse> = /*@_
   messageDesc(file_mesh_auth_v1_auth_service, 3);
 
 /**
- * AuthenticateRequest is a credential as the caller sent it.
+ * AuthenticateRequest is a credential as the caller sent it, or a caller who was verified before.
  *
  * @generated from message mesh.auth.v1.AuthenticateRequest
  */
@@ -157,6 +157,22 @@ export type AuthenticateRequest = Message<"mesh.auth.v1.AuthenticateRequest"> & 
    * @generated from field: string client_ip = 2;
    */
   clientIp: string;
+
+  /**
+   * principal is a caller who was verified before, instead of a credential; see OnBehalfOf.principal. It ends with the
+   * credential. The answer has the rights that the caller has now.
+   *
+   * @generated from field: mesh.auth.v1.Principal principal = 3;
+   */
+  principal?: Principal | undefined;
+
+  /**
+   * bound_to_loopback says that only the machine of the process that asks reaches its port. Unset: others may, and keys that
+   * can be guessed are refused unless auth.allow_weak_keys says otherwise.
+   *
+   * @generated from field: bool bound_to_loopback = 4;
+   */
+  boundToLoopback: boolean;
 };
 
 /**
@@ -549,6 +565,13 @@ export type RotateApiKeyResponse = Message<"mesh.auth.v1.RotateApiKeyResponse"> 
    * @generated from field: string secret = 2;
    */
   secret: string;
+
+  /**
+   * push_pending is as in RevokeApiKeyResponse.
+   *
+   * @generated from field: bool push_pending = 3;
+   */
+  pushPending: boolean;
 };
 
 /**
@@ -598,6 +621,15 @@ export type RevokeApiKeyResponse = Message<"mesh.auth.v1.RevokeApiKeyResponse"> 
    * @generated from field: mesh.auth.v1.ApiKey api_key = 1;
    */
   apiKey?: ApiKey | undefined;
+
+  /**
+   * push_pending says that it holds in the store but that not everybody could be told. That is tried again until it is done;
+   * meanwhile a process may take for valid what it has verified in the last 60 seconds, 5 where it hears of no revocations,
+   * and running streams go on.
+   *
+   * @generated from field: bool push_pending = 2;
+   */
+  pushPending: boolean;
 };
 
 /**
@@ -774,6 +806,12 @@ export const SetPasswordRequestSchema: GenMessage<SetPasswordRequest> = /*@__PUR
  * @generated from message mesh.auth.v1.SetPasswordResponse
  */
 export type SetPasswordResponse = Message<"mesh.auth.v1.SetPasswordResponse"> & {
+  /**
+   * push_pending is as in RevokeApiKeyResponse.
+   *
+   * @generated from field: bool push_pending = 1;
+   */
+  pushPending: boolean;
 };
 
 /**
@@ -816,6 +854,13 @@ export type DisableUserResponse = Message<"mesh.auth.v1.DisableUserResponse"> & 
    * @generated from field: mesh.auth.v1.User user = 1;
    */
   user?: User | undefined;
+
+  /**
+   * push_pending is as in RevokeApiKeyResponse.
+   *
+   * @generated from field: bool push_pending = 2;
+   */
+  pushPending: boolean;
 };
 
 /**
@@ -824,6 +869,48 @@ export type DisableUserResponse = Message<"mesh.auth.v1.DisableUserResponse"> & 
  */
 export const DisableUserResponseSchema: GenMessage<DisableUserResponse> = /*@__PURE__*/
   messageDesc(file_mesh_auth_v1_auth_service, 23);
+
+/**
+ * EnableUserRequest names the user to enable.
+ *
+ * @generated from message mesh.auth.v1.EnableUserRequest
+ */
+export type EnableUserRequest = Message<"mesh.auth.v1.EnableUserRequest"> & {
+  /**
+   * user_id is the user.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message mesh.auth.v1.EnableUserRequest.
+ * Use `create(EnableUserRequestSchema)` to create a new message.
+ */
+export const EnableUserRequestSchema: GenMessage<EnableUserRequest> = /*@__PURE__*/
+  messageDesc(file_mesh_auth_v1_auth_service, 24);
+
+/**
+ * EnableUserResponse is the enabled user.
+ *
+ * @generated from message mesh.auth.v1.EnableUserResponse
+ */
+export type EnableUserResponse = Message<"mesh.auth.v1.EnableUserResponse"> & {
+  /**
+   * user is the user.
+   *
+   * @generated from field: mesh.auth.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message mesh.auth.v1.EnableUserResponse.
+ * Use `create(EnableUserResponseSchema)` to create a new message.
+ */
+export const EnableUserResponseSchema: GenMessage<EnableUserResponse> = /*@__PURE__*/
+  messageDesc(file_mesh_auth_v1_auth_service, 25);
 
 /**
  * ListUsersRequest asks for users.
@@ -858,7 +945,7 @@ export type ListUsersRequest = Message<"mesh.auth.v1.ListUsersRequest"> & {
  * Use `create(ListUsersRequestSchema)` to create a new message.
  */
 export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 24);
+  messageDesc(file_mesh_auth_v1_auth_service, 26);
 
 /**
  * ListUsersResponse is a page of users.
@@ -886,7 +973,7 @@ export type ListUsersResponse = Message<"mesh.auth.v1.ListUsersResponse"> & {
  * Use `create(ListUsersResponseSchema)` to create a new message.
  */
 export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 25);
+  messageDesc(file_mesh_auth_v1_auth_service, 27);
 
 /**
  * Organization is a group of keys and users that shares limits and a bill.
@@ -921,7 +1008,7 @@ export type Organization = Message<"mesh.auth.v1.Organization"> & {
  * Use `create(OrganizationSchema)` to create a new message.
  */
 export const OrganizationSchema: GenMessage<Organization> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 26);
+  messageDesc(file_mesh_auth_v1_auth_service, 28);
 
 /**
  * CreateOrganizationRequest describes the organisation to make.
@@ -949,7 +1036,7 @@ export type CreateOrganizationRequest = Message<"mesh.auth.v1.CreateOrganization
  * Use `create(CreateOrganizationRequestSchema)` to create a new message.
  */
 export const CreateOrganizationRequestSchema: GenMessage<CreateOrganizationRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 27);
+  messageDesc(file_mesh_auth_v1_auth_service, 29);
 
 /**
  * CreateOrganizationResponse is the new organisation.
@@ -970,7 +1057,7 @@ export type CreateOrganizationResponse = Message<"mesh.auth.v1.CreateOrganizatio
  * Use `create(CreateOrganizationResponseSchema)` to create a new message.
  */
 export const CreateOrganizationResponseSchema: GenMessage<CreateOrganizationResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 28);
+  messageDesc(file_mesh_auth_v1_auth_service, 30);
 
 /**
  * GetJwksRequest asks for public keys.
@@ -985,7 +1072,7 @@ export type GetJwksRequest = Message<"mesh.auth.v1.GetJwksRequest"> & {
  * Use `create(GetJwksRequestSchema)` to create a new message.
  */
 export const GetJwksRequestSchema: GenMessage<GetJwksRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 29);
+  messageDesc(file_mesh_auth_v1_auth_service, 31);
 
 /**
  * GetJwksResponse is a JSON Web Key Set.
@@ -1006,7 +1093,77 @@ export type GetJwksResponse = Message<"mesh.auth.v1.GetJwksResponse"> & {
  * Use `create(GetJwksResponseSchema)` to create a new message.
  */
 export const GetJwksResponseSchema: GenMessage<GetJwksResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 30);
+  messageDesc(file_mesh_auth_v1_auth_service, 32);
+
+/**
+ * RotateSigningKeyRequest says whether a key is known to others.
+ *
+ * @generated from message mesh.auth.v1.RotateSigningKeyRequest
+ */
+export type RotateSigningKeyRequest = Message<"mesh.auth.v1.RotateSigningKeyRequest"> & {
+  /**
+   * leaked ends keys at once, because others may have them.
+   *
+   * @generated from field: bool leaked = 1;
+   */
+  leaked: boolean;
+
+  /**
+   * signing_key_id is the leaked key, `kid` in GetJwks. Empty: all of them.
+   *
+   * @generated from field: string signing_key_id = 2;
+   */
+  signingKeyId: string;
+
+  /**
+   * cut_running_streams also ends the streams that run with tokens of leaked keys.
+   *
+   * @generated from field: bool cut_running_streams = 3;
+   */
+  cutRunningStreams: boolean;
+};
+
+/**
+ * Describes the message mesh.auth.v1.RotateSigningKeyRequest.
+ * Use `create(RotateSigningKeyRequestSchema)` to create a new message.
+ */
+export const RotateSigningKeyRequestSchema: GenMessage<RotateSigningKeyRequest> = /*@__PURE__*/
+  messageDesc(file_mesh_auth_v1_auth_service, 33);
+
+/**
+ * RotateSigningKeyResponse is the newest key.
+ *
+ * @generated from message mesh.auth.v1.RotateSigningKeyResponse
+ */
+export type RotateSigningKeyResponse = Message<"mesh.auth.v1.RotateSigningKeyResponse"> & {
+  /**
+   * signing_key_id is its id, `kid` in GetJwks.
+   *
+   * @generated from field: string signing_key_id = 1;
+   */
+  signingKeyId: string;
+
+  /**
+   * signs_from is when it begins to sign.
+   *
+   * @generated from field: google.protobuf.Timestamp signs_from = 2;
+   */
+  signsFrom?: Timestamp | undefined;
+
+  /**
+   * push_pending is as in RevokeApiKeyResponse.
+   *
+   * @generated from field: bool push_pending = 3;
+   */
+  pushPending: boolean;
+};
+
+/**
+ * Describes the message mesh.auth.v1.RotateSigningKeyResponse.
+ * Use `create(RotateSigningKeyResponseSchema)` to create a new message.
+ */
+export const RotateSigningKeyResponseSchema: GenMessage<RotateSigningKeyResponse> = /*@__PURE__*/
+  messageDesc(file_mesh_auth_v1_auth_service, 34);
 
 /**
  * WatchRevocationsRequest opens the stream.
@@ -1021,7 +1178,7 @@ export type WatchRevocationsRequest = Message<"mesh.auth.v1.WatchRevocationsRequ
  * Use `create(WatchRevocationsRequestSchema)` to create a new message.
  */
 export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 31);
+  messageDesc(file_mesh_auth_v1_auth_service, 35);
 
 /**
  * WatchRevocationsResponse is one revocation, or empty: nothing was missed so far.
@@ -1073,7 +1230,7 @@ export type WatchRevocationsResponse = Message<"mesh.auth.v1.WatchRevocationsRes
  * Use `create(WatchRevocationsResponseSchema)` to create a new message.
  */
 export const WatchRevocationsResponseSchema: GenMessage<WatchRevocationsResponse> = /*@__PURE__*/
-  messageDesc(file_mesh_auth_v1_auth_service, 32);
+  messageDesc(file_mesh_auth_v1_auth_service, 36);
 
 /**
  * AuthService keeps credentials and tells who a caller is.
@@ -1111,10 +1268,12 @@ export const AuthService: GenService<{
     output: typeof RefreshTokenResponseSchema;
   },
   /**
-   * Authenticate tells who presents a credential. For peers only: for others it would be an oracle for keys.
+   * Authenticate tells who presents a credential, or whether somebody who presented one before still counts. For peers only:
+   * for others it would be an oracle for keys.
    *
    * Errors:
    *   UNAUTHENTICATED / CREDENTIAL_INVALID – malformed, unknown, expired or revoked; which is not told.
+   *   INVALID_ARGUMENT / INVALID_FIELD – both a credential and a principal were sent.
    *   PERMISSION_DENIED / PEER_ONLY – the caller is no process of the mesh.
    *   UNAVAILABLE / STORE_UNAVAILABLE – retry; never treat it as valid.
    *
@@ -1190,7 +1349,7 @@ export const AuthService: GenService<{
     output: typeof RotateApiKeyResponseSchema;
   },
   /**
-   * RevokeApiKey ends a key at once, everywhere. Revoking twice is no error.
+   * RevokeApiKey ends a key at once, everywhere; see push_pending in the answer. Revoking twice is no error.
    *
    * Errors:
    *   NOT_FOUND / NOT_FOUND – no such key, or another organisation's.
@@ -1238,8 +1397,8 @@ export const AuthService: GenService<{
     output: typeof SetPasswordResponseSchema;
   },
   /**
-   * DisableUser ends a user's tokens, keys and running streams at once, everywhere. Disabling twice is no error. The name is
-   * never given to another. Needs scope `admin`.
+   * DisableUser ends a user's tokens, keys and running streams at once, everywhere; see push_pending in the answer. Disabling
+   * twice is no error. The name is never given to another; EnableUser lets the user in again. Needs scope `admin`.
    *
    * Errors:
    *   NOT_FOUND / NOT_FOUND – no such user.
@@ -1251,6 +1410,22 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof DisableUserRequestSchema;
     output: typeof DisableUserResponseSchema;
+  },
+  /**
+   * EnableUser lets a disabled user log in again. The user's keys that were not revoked count again; tokens from before the
+   * user was disabled do not. Enabling twice is no error. Needs scope `admin`.
+   *
+   * Errors:
+   *   NOT_FOUND / NOT_FOUND – no such user.
+   *   PERMISSION_DENIED / SCOPE_MISSING – scope `admin` is needed.
+   *   UNAVAILABLE / STORE_UNAVAILABLE – retry.
+   *
+   * @generated from rpc mesh.auth.v1.AuthService.EnableUser
+   */
+  enableUser: {
+    methodKind: "unary";
+    input: typeof EnableUserRequestSchema;
+    output: typeof EnableUserResponseSchema;
   },
   /**
    * ListUsers lists users by name, those of the configuration file too. Needs scope `admin`.
@@ -1293,6 +1468,24 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof GetJwksRequestSchema;
     output: typeof GetJwksResponseSchema;
+  },
+  /**
+   * RotateSigningKey makes the next key that signs tokens before it is due. Needs scope `admin`. It signs after 10 minutes, when
+   * whoever keeps a copy of GetJwks has it; asked for meanwhile, nothing changes. With `leaked` keys end at once with their
+   * tokens, and the next one signs at once; refresh tokens go on.
+   *
+   * Errors:
+   *   NOT_FOUND / NOT_FOUND – no such signing key, or it has ended.
+   *   INVALID_ARGUMENT / INVALID_FIELD – what is only for leaked keys was sent without `leaked`.
+   *   PERMISSION_DENIED / SCOPE_MISSING – scope `admin` is needed.
+   *   UNAVAILABLE / STORE_UNAVAILABLE – retry.
+   *
+   * @generated from rpc mesh.auth.v1.AuthService.RotateSigningKey
+   */
+  rotateSigningKey: {
+    methodKind: "unary";
+    input: typeof RotateSigningKeyRequestSchema;
+    output: typeof RotateSigningKeyResponseSchema;
   },
   /**
    * WatchRevocations streams what is revoked from now on, so that caches of verified principals drop it at once. The

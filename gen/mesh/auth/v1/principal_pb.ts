@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/auth/v1/principal.proto.
  */
 export const file_mesh_auth_v1_principal: GenFile = /*@__PURE__*/
-  fileDesc("ChxtZXNoL2F1dGgvdjEvcHJpbmNpcGFsLnByb3RvEgxtZXNoLmF1dGgudjEiiwIKCVByaW5jaXBhbBIYCgZrZXlfaWQYASABKAlCCLpIBXIDGIABEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDGIACEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBIjCgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGUSDgoGbW9kZWxzGAYgAygJEioKBGtpbmQYByABKA4yHC5tZXNoLmF1dGgudjEuQ3JlZGVudGlhbEtpbmQSLgoKZXhwaXJlc19hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAitgEKCk9uQmVoYWxmT2YSMgoJcHJpbmNpcGFsGAEgASgLMhcubWVzaC5hdXRoLnYxLlByaW5jaXBhbEIGukgDyAEBEh8KF3JlcXVlc3RfYWxyZWFkeV9jb3VudGVkGAIgASgIEhEKCWNsaWVudF9pcBgDIAEoCRItCglpc3N1ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXNpZ25hdHVyZRgFIAEoDCqgAQoFU2NvcGUSFQoRU0NPUEVfVU5TUEVDSUZJRUQQABISCg5TQ09QRV9HRU5FUkFURRABEhUKEVNDT1BFX01PREVMU19SRUFEEAISFwoTU0NPUEVfTU9ERUxTX01BTkFHRRADEhUKEVNDT1BFX0tFWVNfTUFOQUdFEAQSFAoQU0NPUEVfVVNBR0VfUkVBRBAFEg8KC1NDT1BFX0FETUlOEAYqigEKDkNyZWRlbnRpYWxLaW5kEh8KG0NSRURFTlRJQUxfS0lORF9VTlNQRUNJRklFRBAAEhsKF0NSRURFTlRJQUxfS0lORF9BUElfS0VZEAESIAocQ1JFREVOVElBTF9LSU5EX0FDQ0VTU19UT0tFThACEhgKFENSRURFTlRJQUxfS0lORF9QRUVSEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("ChxtZXNoL2F1dGgvdjEvcHJpbmNpcGFsLnByb3RvEgxtZXNoLmF1dGgudjEi5gIKCVByaW5jaXBhbBIYCgZrZXlfaWQYASABKAlCCLpIBXIDGIABEhkKB3VzZXJfaWQYAiABKAlCCLpIBXIDGIACEiEKD29yZ2FuaXphdGlvbl9pZBgDIAEoCUIIukgFcgMYgAISFQoEdGllchgEIAEoCUIHukgEcgIYQBIjCgZzY29wZXMYBSADKA4yEy5tZXNoLmF1dGgudjEuU2NvcGUSDgoGbW9kZWxzGAYgAygJEioKBGtpbmQYByABKA4yHC5tZXNoLmF1dGgudjEuQ3JlZGVudGlhbEtpbmQSLgoKZXhwaXJlc19hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIAoOc2lnbmluZ19rZXlfaWQYCSABKAlCCLpIBXIDGIABEhoKCGxvZ2luX2lkGAogASgJQgi6SAVyAxiAARIbCglzZWNyZXRfaWQYCyABKAlCCLpIBXIDGIABIvQBCgpPbkJlaGFsZk9mEjIKCXByaW5jaXBhbBgBIAEoCzIXLm1lc2guYXV0aC52MS5QcmluY2lwYWxCBrpIA8gBARIfChdyZXF1ZXN0X2FscmVhZHlfY291bnRlZBgCIAEoCBIRCgljbGllbnRfaXAYAyABKAkSLQoJaXNzdWVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZtZXRob2QYBiABKAkSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBKBAgFEAZSCXNpZ25hdHVyZSI7ChBTaWduZWRPbkJlaGFsZk9mEhQKDG9uX2JlaGFsZl9vZhgBIAEoDBIRCglzaWduYXR1cmUYAiABKAwqoAEKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEgoOU0NPUEVfR0VORVJBVEUQARIVChFTQ09QRV9NT0RFTFNfUkVBRBACEhcKE1NDT1BFX01PREVMU19NQU5BR0UQAxIVChFTQ09QRV9LRVlTX01BTkFHRRAEEhQKEFNDT1BFX1VTQUdFX1JFQUQQBRIPCgtTQ09QRV9BRE1JThAGKooBCg5DcmVkZW50aWFsS2luZBIfChtDUkVERU5USUFMX0tJTkRfVU5TUEVDSUZJRUQQABIbChdDUkVERU5USUFMX0tJTkRfQVBJX0tFWRABEiAKHENSRURFTlRJQUxfS0lORF9BQ0NFU1NfVE9LRU4QAhIYChRDUkVERU5USUFMX0tJTkRfUEVFUhADYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * Principal is who is calling and what the caller may do.
@@ -78,6 +78,27 @@ export type Principal = Message<"mesh.auth.v1.Principal"> & {
    * @generated from field: google.protobuf.Timestamp expires_at = 8;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * signing_key_id names the key that signed the token. Empty: no token.
+   *
+   * @generated from field: string signing_key_id = 9;
+   */
+  signingKeyId: string;
+
+  /**
+   * login_id names the login that the token comes from. Empty: no token.
+   *
+   * @generated from field: string login_id = 10;
+   */
+  loginId: string;
+
+  /**
+   * secret_id tells the secret that was presented from others of the same key. Empty: none of a key that rotates.
+   *
+   * @generated from field: string secret_id = 11;
+   */
+  secretId: string;
 };
 
 /**
@@ -88,15 +109,15 @@ export const PrincipalSchema: GenMessage<Principal> = /*@__PURE__*/
   messageDesc(file_mesh_auth_v1_principal, 0);
 
 /**
- * OnBehalfOf lets a process of the mesh act for a caller: a task's worker, a separate facade. It travels base64-encoded
- * in the header `mesh-on-behalf-of-bin` beside the proof of the peer; from anyone but a peer it is refused with
- * PERMISSION_DENIED / PEER_ONLY.
+ * OnBehalfOf lets a process of the mesh act for a caller whom it verified before and whose credential it does not hold: a
+ * task's worker. It travels inside SignedOnBehalfOf and holds for methods that generate, RouterService.Generate, alone.
  *
  * @generated from message mesh.auth.v1.OnBehalfOf
  */
 export type OnBehalfOf = Message<"mesh.auth.v1.OnBehalfOf"> & {
   /**
-   * principal is the caller.
+   * principal is the caller: kind, key_id, secret_id, user_id, login_id and signing_key_id say who, expires_at until when.
+   * Auth is asked whether the caller still counts and what it may do now; scopes, models and tier in here count for nothing.
    *
    * @generated from field: mesh.auth.v1.Principal principal = 1;
    */
@@ -124,12 +145,18 @@ export type OnBehalfOf = Message<"mesh.auth.v1.OnBehalfOf"> & {
   issuedAt?: Timestamp | undefined;
 
   /**
-   * signature is HMAC-SHA-256 with the mesh token over this message without the signature. Empty with mutual TLS, where
-   * the connection proves the peer.
+   * method is the only RPC that it is for, e.g. "mesh.router.v1.RouterService/Generate".
    *
-   * @generated from field: bytes signature = 5;
+   * @generated from field: string method = 6;
    */
-  signature: Uint8Array;
+  method: string;
+
+  /**
+   * expires_at is when it ends, at most 60 seconds after issued_at.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 7;
+   */
+  expiresAt?: Timestamp | undefined;
 };
 
 /**
@@ -138,6 +165,36 @@ export type OnBehalfOf = Message<"mesh.auth.v1.OnBehalfOf"> & {
  */
 export const OnBehalfOfSchema: GenMessage<OnBehalfOf> = /*@__PURE__*/
   messageDesc(file_mesh_auth_v1_principal, 1);
+
+/**
+ * SignedOnBehalfOf travels base64-encoded in the header `mesh-on-behalf-of-bin`, beside the proof of the peer and without a
+ * credential. Without that proof, or with another signature, the call is refused with PERMISSION_DENIED / PEER_ONLY.
+ *
+ * @generated from message mesh.auth.v1.SignedOnBehalfOf
+ */
+export type SignedOnBehalfOf = Message<"mesh.auth.v1.SignedOnBehalfOf"> & {
+  /**
+   * on_behalf_of is an OnBehalfOf, encoded.
+   *
+   * @generated from field: bytes on_behalf_of = 1;
+   */
+  onBehalfOf: Uint8Array;
+
+  /**
+   * signature is HMAC-SHA-256 over on_behalf_of. Its key is HKDF-SHA-256 of the mesh token, without salt, with the info
+   * "inference-mesh on-behalf-of v1".
+   *
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message mesh.auth.v1.SignedOnBehalfOf.
+ * Use `create(SignedOnBehalfOfSchema)` to create a new message.
+ */
+export const SignedOnBehalfOfSchema: GenMessage<SignedOnBehalfOf> = /*@__PURE__*/
+  messageDesc(file_mesh_auth_v1_principal, 2);
 
 /**
  * Scope is a right.

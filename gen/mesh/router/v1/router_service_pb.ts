@@ -229,6 +229,9 @@ export const RouterService: GenService<{
    * Errors:
    *   UNAUTHENTICATED / CREDENTIAL_MISSING, CREDENTIAL_INVALID – send a valid key or token.
    *   PERMISSION_DENIED / SCOPE_MISSING, MODEL_NOT_GRANTED – the caller may not.
+   *   PERMISSION_DENIED / PEER_ONLY – acting for a caller (SignedOnBehalfOf) without proof of a peer, or the signature does
+   *     not hold – give both processes the same mesh token and the right time.
+   *   INVALID_ARGUMENT / CREDENTIAL_CONFLICT – two credentials, or one beside SignedOnBehalfOf – send one.
    *   INVALID_ARGUMENT / INVALID_FIELD, UNSUPPORTED_FIELD, CONTEXT_LENGTH_EXCEEDED – correct the request.
    *   NOT_FOUND / MODEL_NOT_FOUND – ListModels says what there is.
    *   RESOURCE_EXHAUSTED / RATE_LIMIT_EXCEEDED, TOKEN_BUDGET_SPENT – nothing was taken; wait RetryInfo.retry_delay.

@@ -1,0 +1,5 @@
+/** The parts of the mesh, in the order in which they start. */
+export const ROLES = ['auth', 'quota', 'router', 'inference', 'tasks', 'facade'] as const;
+
+/** A part of the mesh that runs in this process or in another one. */
+export type Role = (typeof ROLES)[number];
