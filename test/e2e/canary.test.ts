@@ -252,6 +252,34 @@ describe.each(arrangements())('nothing that is secret is seen anywhere, %s', (ar
   }
 
   test(
+    'with an engine that repeats what it was told, as errors and as garbage',
+    async () => {
+      const told = `${SECRET.prompt} ${SECRET.completion} ${SECRET.engineKey}`;
+      for (const status of [400, 401, 404, 422, 429, 500, 503]) {
+        await engine.script({ status, body: { error: { message: told, code: told, param: told }, detail: told } });
+        const answers = await Promise.all([generate('attached'), generate('attached', { stream: true })]);
+        expect(answers.every(({ isError }) => isError)).toBe(true);
+        // Of its request a caller may learn what the engine says; never how we prove ourselves there.
+        look(
+          answers.map(({ bytes }) => ({ place: `${status} of an engine that repeats`, bytes })),
+          ['prompt', 'completion'],
+        );
+      }
+      await engine.script({ tokens: 3, atToken: 0, fault: 'error', streamError: { message: told, code: 400 } });
+      const inStream = await Promise.all([generate('attached'), generate('attached', { stream: true })]);
+      look(
+        inStream.map(({ bytes }) => ({ place: 'an error in a stream', bytes })),
+        ['prompt', 'completion'],
+      );
+      for (const fault of ['error', 'garbage', 'half', 'reset'] as const) {
+        await engine.script({ texts: [told], tokens: 3, atToken: 1, fault });
+        await Promise.all([generate('attached'), generate('attached', { stream: true })]);
+      }
+    },
+    PHASE_MS,
+  );
+
+  test(
     'with its engine gone, its store gone, its auth gone',
     async () => {
       await engine.stop();

@@ -40,6 +40,8 @@ export interface FakeScript {
   /** At token k: end the process, cut the connection, stop sending for good, send an error, garbage, half a chunk, or refuse every connection and live on. */
   readonly atToken?: number;
   readonly fault?: 'exit' | 'reset' | 'hang' | 'error' | 'garbage' | 'half' | 'end' | 'abort' | 'huge' | 'deaf';
+  /** What stands in the event of the fault 'error'. */
+  readonly streamError?: { readonly message: string; readonly code: number };
   /** Cut every write into pieces of so many bytes, each in a write of its own. */
   readonly pieceBytes?: number;
   /** Let the pieces leave together, as many HTTP chunks in one packet. */
@@ -267,7 +269,11 @@ async function misbehave(fake: FakeScript, response: ServerResponse): Promise<vo
       setInterval(() => {}, 60_000);
       break;
     case 'error':
-      await write(fake, response, event(fake, { error: { message: 'CUDA error at /secret/path', code: 500 } }));
+      await write(
+        fake,
+        response,
+        event(fake, { error: fake.streamError ?? { message: 'CUDA error at /secret/path', code: 500 } }),
+      );
       response.end('data: [DONE]\n\n');
       break;
     case 'abort':

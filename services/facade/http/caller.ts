@@ -1,7 +1,7 @@
 import type { CallOptions } from '@connectrpc/connect';
 import type { FastifyRequest } from 'fastify';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
-import { CLIENT_IP_HEADER, REQUEST_ID_HEADER } from '../../shared/transport/mesh-headers.ts';
+import { CLIENT_IP_HEADER, FORWARDED_HEADER, REQUEST_ID_HEADER } from '../../shared/transport/mesh-headers.ts';
 
 /** Longest wait for a unary call behind a GET, in milliseconds. */
 export const CALL_TIMEOUT_MS = 5000;
@@ -17,7 +17,8 @@ export function requestOptions(
 ): CallOptions {
   const address = clientIp(request.raw);
   const headers = {
-    ...(request.credential ? { authorization: `Bearer ${request.credential}` } : {}),
+    // Without either the call would be taken for the facade's own.
+    ...(request.credential ? { authorization: `Bearer ${request.credential}` } : { [FORWARDED_HEADER]: '1' }),
     [REQUEST_ID_HEADER]: request.id,
     ...(address === undefined ? {} : { [CLIENT_IP_HEADER]: address }),
   };

@@ -3,7 +3,7 @@ import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_r
 import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
-import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutBytes } from './openai-errors.ts';
+import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutBytes, withoutKey } from './openai-errors.ts';
 import { type AnswerForm, OpenAiExchange } from './openai-exchange.ts';
 import { type OpenAiDialect, type OpenAiRequest, openAiRequest } from './openai-request.ts';
 import { OpenAiStream } from './openai-stream.ts';
@@ -37,6 +37,7 @@ export class OpenAiConnection {
   readonly #dialect: OpenAiDialect;
   readonly #basePath: string;
   readonly #headers: readonly string[];
+  readonly #apiKey: string | undefined;
   readonly #generations: Pool;
   /** Of its own, so that a probe never waits behind generations. */
   readonly #control: Pool;
@@ -44,6 +45,7 @@ export class OpenAiConnection {
   constructor(endpoint: OpenAiEndpoint, dialect: OpenAiDialect) {
     this.#dialect = dialect;
     this.#basePath = endpoint.baseUrl.pathname.replace(/\/+$/, '');
+    this.#apiKey = endpoint.apiKey;
     this.#headers = ['content-type', 'application/json'];
     if (endpoint.apiKey !== undefined) this.#headers = [...this.#headers, 'authorization', `Bearer ${endpoint.apiKey}`];
     const options: Pool.Options = {
@@ -79,7 +81,7 @@ export class OpenAiConnection {
 
   /** Sends a generation in the engine's own words; `path` counts from the server's root. The token seam's contract holds. */
   exchange(path: string, body: unknown, form: AnswerForm, call: GenerationCall, sink: GenerationSink): void {
-    new OpenAiExchange(form, call, sink).start(this.#generations, {
+    new OpenAiExchange(form, call, sink, this.#apiKey).start(this.#generations, {
       method: 'POST',
       path,
       headers: [...this.#headers, 'accept', form.contentType, 'x-request-id', call.requestId],
@@ -120,7 +122,7 @@ export class OpenAiConnection {
       return {
         status: statusCode,
         retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
-        body: await stream.text(),
+        body: withoutKey(await stream.text(), this.#apiKey),
       };
     } catch (error) {
       throw signal.aborted ? error : noHealthyEngine(this.#dialect.engine, withoutBytes(error));

@@ -48,6 +48,19 @@ export function withoutBytes(error: unknown): unknown {
   return error instanceof errors.HTTPParserError ? new Error(`no HTTP: ${error.message}`) : error;
 }
 
+/** An engine, or a proxy before it, may repeat the key that it was sent; no caller learns it. */
+export function withoutKey(text: string, apiKey: string | undefined): string {
+  return apiKey ? text.replaceAll(apiKey, '[secret]') : text;
+}
+
+/** The same for an error that was made of such a text. */
+export function errorWithoutKey(error: MeshError, apiKey: string | undefined): MeshError {
+  const message = withoutKey(error.message, apiKey);
+  if (message === error.message) return error;
+  const { reason, metadata, cause } = error;
+  return new MeshError(reason, message, { metadata, cause });
+}
+
 /** What an engine's error status means to the caller. Only what it says about the caller's own input is handed on. */
 export function errorOfResponse(engine: string, response: OpenAiAnswer): MeshError {
   const { status } = response;

@@ -8,9 +8,11 @@ import {
   engineFailed,
   engineLost,
   errorOfResponse,
+  errorWithoutKey,
   noHealthyEngine,
   type OpenAiAnswer,
   withoutBytes,
+  withoutKey,
 } from './openai-errors.ts';
 
 /** How much of an error's body is read, in bytes. */
@@ -42,6 +44,7 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   readonly #call: GenerationCall;
   readonly #sink: GenerationSink;
   readonly #form: AnswerForm;
+  readonly #apiKey: string | undefined;
   readonly #onAbort = (): void => this.#cancel(asMeshError(this.#call.signal.reason));
   #deadline: NodeJS.Timeout | undefined;
   #controller: Dispatcher.DispatchController | undefined;
@@ -58,8 +61,10 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   #answered = false;
   #scheduled = false;
 
-  constructor(form: AnswerForm, call: GenerationCall, sink: GenerationSink) {
+  /** `apiKey` is what the request proves itself with. */
+  constructor(form: AnswerForm, call: GenerationCall, sink: GenerationSink, apiKey: string | undefined) {
     this.#form = form;
+    this.#apiKey = apiKey;
     this.#call = call;
     this.#sink = sink;
   }
@@ -169,7 +174,7 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
       this.#sink.end();
     } else if (this.#failure) {
       this.#leave();
-      this.#sink.fail(this.#failure);
+      this.#sink.fail(errorWithoutKey(this.#failure, this.#apiKey));
     }
   }
 
@@ -198,7 +203,7 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   #refusal(): MeshError {
     const { engine, contentType, errorOf = errorOfResponse } = this.#form;
     if (this.#status === 200) return engineFailed(engine, new Error(`no ${contentType}`));
-    const body = Buffer.concat(this.#errorBody).toString('utf8');
+    const body = withoutKey(Buffer.concat(this.#errorBody).toString('utf8'), this.#apiKey);
     return errorOf(engine, { status: this.#status, retryAfter: this.#retryAfter, body });
   }
 

@@ -5,7 +5,7 @@ import type { HeaderLookup } from '../interceptors/credential.ts';
 /** Proves a process of the mesh; its value is secret. */
 export const MESH_TOKEN_HEADER = 'mesh-token';
 
-/** The real address of the caller that a peer acts for. Believed only beside a valid mesh token. */
+/** The real address of the caller that a peer acts for. Believed from peers only. */
 export const CLIENT_IP_HEADER = 'mesh-client-ip';
 
 /** Whom a peer acts for, signed; see SignedOnBehalfOf. Refused from anyone else. */

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { type EventEmitter, once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -301,8 +301,8 @@ describe('the files', () => {
     const renewed = renew();
     await eventually(async () => (await shown()) === renewed, 'the new one is shown', PATIENCE_MS);
     expect(new X509Certificate(meshTls.credentials.cert).fingerprint256).toBe(renewed);
-    writeFileSync(files.cert, 'rubbish');
-    await eventually(() => lines.join('').includes('not used'), 'the refusal is logged', PATIENCE_MS);
+    writeMeshTls(directory, 'router', { ...issued('quota.mesh'), ca: authority.ca });
+    await eventually(() => lines.join('').includes('does not name router.mesh'), 'the refusal is logged', PATIENCE_MS);
     expect(await shown()).toBe(renewed);
     meshTls.close();
     await listener.close();

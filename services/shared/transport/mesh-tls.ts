@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { ConfigError } from '../lifecycle/config-source.ts';
@@ -52,11 +52,18 @@ export interface MeshTlsOptions {
  */
 export function openMeshTls({ files, roles, log, lookMs = 5_000 }: MeshTlsOptions): MeshTls {
   const own = [...roles];
-  let credentials = read(files, own);
+  let seen = read(files);
+  let credentials = checked(seen, files, own);
   const listeners: (() => void)[] = [];
-  const look = (): void => {
+  // By what is in them: mounted secrets are links that are exchanged, and events and times of files may be missed.
+  const timer = setInterval(look, lookMs).unref();
+
+  function look(): void {
     try {
-      credentials = read(files, own);
+      const found = read(files);
+      if (isEqual(found, seen)) return;
+      seen = found;
+      credentials = checked(found, files, own);
     } catch (error) {
       // One file may be written before the other.
       log.error({ err: error }, 'the changed files of server.mesh_tls are not used');
@@ -64,26 +71,31 @@ export function openMeshTls({ files, roles, log, lookMs = 5_000 }: MeshTlsOption
     }
     for (const changed of listeners) changed();
     log.info('the files of server.mesh_tls were read again');
-  };
-  const paths = [files.cert, files.key, files.ca];
-  // Looking by name and not by events: mounted secrets are links that are exchanged.
-  for (const path of paths) watchFile(path, { interval: lookMs, persistent: false }, look);
+  }
+
   return {
     domain: files.domain,
     get credentials() {
       return credentials;
     },
     onChange: (listener) => void listeners.push(listener),
-    close() {
-      for (const path of paths) unwatchFile(path, look);
-    },
+    close: () => clearInterval(timer),
   };
 }
 
-function read(files: MeshTlsFiles, roles: readonly Role[]): TlsCredentials {
-  const [cert, key, ca] = (['cert', 'key', 'ca'] as const).map((field) =>
-    attempt(field, `${files[field]} cannot be read`, () => readFileSync(files[field])),
-  ) as [Buffer, Buffer, Buffer];
+function read(files: MeshTlsFiles): TlsCredentials {
+  const bytesOf = (field: 'cert' | 'key' | 'ca'): Buffer =>
+    attempt(field, `${files[field]} cannot be read`, () => readFileSync(files[field]));
+  return { cert: bytesOf('cert'), key: bytesOf('key'), ca: bytesOf('ca') };
+}
+
+function isEqual(one: TlsCredentials, other: TlsCredentials): boolean {
+  return one.cert.equals(other.cert) && one.key.equals(other.key) && one.ca.equals(other.ca);
+}
+
+/** The same, once a process of these roles can use them. */
+function checked(credentials: TlsCredentials, { domain }: MeshTlsFiles, roles: readonly Role[]): TlsCredentials {
+  const { cert, key, ca } = credentials;
   const certificate = attempt('cert', 'is no certificate in PEM', () => new X509Certificate(cert));
   const privateKey = attempt('key', 'is no private key in PEM without a password', () => createPrivateKey(key));
   attempt('ca', 'is no certificate in PEM', () => new X509Certificate(ca));
@@ -91,12 +103,12 @@ function read(files: MeshTlsFiles, roles: readonly Role[]): TlsCredentials {
   const endsAt = certificate.validToDate;
   if (endsAt.getTime() < Date.now()) throw refused('cert', `expired at ${endsAt.toISOString()}: make a new one`);
   for (const role of roles) {
-    if (namesRole(certificate, role, files.domain)) continue;
-    const name = identityName(role, files.domain);
+    if (namesRole(certificate, role, domain)) continue;
+    const name = identityName(role, domain);
     throw refused('cert', `does not name ${name} among its subject alternative names, and this process runs '${role}'`);
   }
   attempt('cert', 'cannot be used', () => createSecureContext({ cert, key, ca }));
-  return { cert, key, ca };
+  return credentials;
 }
 
 function attempt<T>(field: string, what: string, run: () => T): T {
