@@ -30,7 +30,11 @@ export function admission(limits: readonly Standing[], figures: Figures, nowMs: 
     return { isAdmitted, states: limits.map(({ state }) => state), statuses };
   }
   const states = transition(limits, undefined, figures);
-  return { isAdmitted, states, statuses: limits.map(({ rule }, i) => statusOf(rule, states[i] as LimitState, 0, nowMs)) };
+  return {
+    isAdmitted,
+    states,
+    statuses: limits.map(({ rule }, i) => statusOf(rule, states[i] as LimitState, 0, nowMs)),
+  };
 }
 
 /** How full limits are for one who would ask for admission; takes nothing. */
@@ -69,11 +73,7 @@ export function extension(limits: readonly Standing[], figures: Figures, progres
 }
 
 /** The states after a lease went from some figures to others; undefined: it begins. */
-export function transition(
-  limits: readonly Standing[],
-  from: Figures | undefined,
-  to: Figures,
-): LimitState[] {
+export function transition(limits: readonly Standing[], from: Figures | undefined, to: Figures): LimitState[] {
   return limits.map(({ unit, rule, state }) => changed(rule, state, changeOf(unit, from, to)));
 }
 

@@ -115,7 +115,9 @@ export function remembered<L extends Lease>(lease: L | undefined, nowMs: number)
  * What a report comes to; undefined: it is taken. One that comes after the expiry and before the sweeper renews the lease:
  * all that it held is still held, and after an outage of the store running work goes on.
  */
-export function extending(lease: Lease | undefined): Extract<Ending, { readonly kind: 'ended' | 'unknown' }> | undefined {
+export function extending(
+  lease: Lease | undefined,
+): Extract<Ending, { readonly kind: 'ended' | 'unknown' }> | undefined {
   if (!lease) return { kind: 'unknown' };
   return lease.state === 'held' ? undefined : { kind: 'ended', state: lease.state };
 }
