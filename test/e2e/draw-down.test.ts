@@ -27,7 +27,7 @@ const config = quotaConfigSchema.parse({
     prompts: { prompt_tokens_per_hour: 50 },
     ample: { tokens_per_hour: 1_000_000 },
   },
-  engines: { a: { concurrent_requests: 1 }, b: { concurrent_requests: 1 } },
+  engines: { narrow: { requests_per_hour: 1 }, busy: { concurrent_requests: 1 } },
   organization_defaults: {},
   reserve_window_tokens: 100,
 });
@@ -225,6 +225,14 @@ describeStores('streams draw their leases down', (stores) => {
     await eventually('it is reported', async () => (await left('budget'))[0]?.[0] === 1_000 - PROMPT - 10);
   });
 
+  test('what a prompt was reserved too much is there for the tokens that come with its length', async () => {
+    const generation = door.ask({ text: 'x'.repeat(500), sampling: { maxTokens: 900 } });
+    (await dispatched(generation)).group(900);
+    await eventually('it goes on', () => generation.delivered === 900);
+    door.atEngine[0]?.finish();
+    expect(await billed()).toEqual([{ promptTokens: PROMPT, completionTokens: 900, requests: 1 }]);
+  });
+
   test('a prompt whose bound is refused is counted, once; the answer is as if it had been counted first', async () => {
     const caller = principal('prompts');
     const text = 'x'.repeat(200);
@@ -250,18 +258,26 @@ describeStores('streams draw their leases down', (stores) => {
     expect(await billed()).toMatchObject([{ promptTokens: BOUND, completionTokens: 3 }]);
   });
 
-  test('an engine whose own limit is full is passed over; when all are, the caller is told to wait', async () => {
-    door.report(['a', 'b'].map((name) => ({ name, contextTokens: 1_000 })));
-    await dispatched(door.ask({}, principal('ample')));
-    await dispatched(door.ask({}, principal('ample')), 1);
-    expect(door.atEngine.map(({ engine }) => engine).sort()).toEqual(['a', 'b']);
+  test('an engine whose own limit is full is passed over', async () => {
+    door.report(['a', 'narrow'].map((name) => ({ name, contextTokens: 1_000 })));
+    for (let i = 0; i < 12; i += 1) {
+      await dispatched(door.ask({}, principal('ample')), i);
+      door.atEngine[i]?.finish();
+      await door.settlement.idle();
+    }
+    expect(door.atEngine.filter(({ engine }) => engine === 'narrow').length).toBeLessThanOrEqual(1);
+  });
+
+  test('when the limits of all engines are full the caller is told to wait for the one that frees first', async () => {
+    door.report(['narrow', 'busy'].map((name) => ({ name, contextTokens: 1_000 })));
+    for (let i = 0; i < 2; i += 1) await dispatched(door.ask({}, principal('ample')), i);
+    expect(door.atEngine.map(({ engine }) => engine).sort()).toEqual(['busy', 'narrow']);
     const third = door.ask({}, principal('ample'));
     expect(await eventually('it is refused', () => third.outcome)).toBe('RATE_LIMIT_EXCEEDED');
-    expect(third.error?.retryAfterMs).toBeGreaterThan(0);
-    door.atEngine[0]?.finish();
+    expect(third.error?.metadata.limit).toContain('busy');
+    door.atEngine.find(({ engine }) => engine === 'busy')?.finish();
     await door.settlement.idle();
-    await dispatched(door.ask({}, principal('ample')), 2);
-    expect(door.atEngine[2]?.engine).toBe(door.atEngine[0]?.engine);
+    expect((await dispatched(door.ask({}, principal('ample')), 2)).engine).toBe('busy');
   });
 
   test('a lease that ended under its stream ends the stream', async () => {

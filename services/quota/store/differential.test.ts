@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasRedis, startRedis } from '../../../test/harness/redis.ts';
 import { closeStore, openStore } from '../../shared/store/store.ts';
-import { type Sequence, sequenceFrom } from './differential-sequences.ts';
+import { type Sequence, sequenceFrom } from './differential.fixture.ts';
 import type { QuotaStore } from './quota-store.ts';
 import { createRedisQuotaStore } from './redis-quota-store.ts';
 import { createSqliteQuotaStore } from './sqlite-quota-store.ts';

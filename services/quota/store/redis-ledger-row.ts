@@ -5,6 +5,11 @@ export function rowBeginning({ organizationId, userId, keyId }: Holder, model: s
   return `${JSON.stringify([organizationId, userId, keyId, model]).slice(0, -1)},`;
 }
 
+/** A row: its beginning and the engine. The scripts put the two together in the same way. */
+export function ledgerRow(holder: Holder, model: string, engine: string): string {
+  return `${rowBeginning(holder, model)}${JSON.stringify(engine)}]`;
+}
+
 /** The holder and the model of the beginning of a row. */
 export function holderOf(beginning: string): Holder & { readonly model: string } {
   const [organizationId = '', userId = '', keyId = '', model = ''] = JSON.parse(`${beginning}""]`) as string[];

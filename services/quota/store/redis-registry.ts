@@ -3,6 +3,7 @@ import { runScript } from '../../shared/store/redis-script.ts';
 import type { HeldLease, QuotaStore } from './quota-store.ts';
 import { DAYS_KEY, ROWS_PREFIX, SUBJECTS_KEY, TAKEN_KEY } from './redis-keys.ts';
 import { entryOf, holderOf, rowRange } from './redis-ledger-row.ts';
+import { moveOldLedger } from './redis-old-ledger.ts';
 import { DROP_DAYS, HELD_LEASES, SET_SUBJECT, SUBJECTS, USAGE } from './redis-registry-scripts.ts';
 
 /** Ledger rows that one script reads. */
@@ -11,7 +12,7 @@ const PAGE_ROWS = 500;
 /** Days that one sweep drops. */
 const SWEEP_DAYS = 50;
 
-/** What is read and set in bulk: leases for operators, the ledger, the limits of subjects. `sweep` drops old days. */
+/** What is read and set in bulk: leases for operators, the ledger, the limits of subjects. `sweep` drops old days, and at first moves what version 1 kept. */
 export type RedisRegistry = Pick<QuotaStore, 'heldLeases' | 'usage' | 'subjectLimits' | 'setSubjectLimits' | 'sweep'>;
 
 /** See createRedisQuotaStore. */
@@ -20,6 +21,7 @@ export function createRedisRegistry(
   clock: (() => number) | undefined,
   usageRetentionDays: number,
 ): RedisRegistry {
+  let isOldMoved = false;
   return {
     async heldLeases(limit, after) {
       const reply = (await runScript(store, HELD_LEASES, [TAKEN_KEY], [limit + 1, after ?? ''])) as string[];
@@ -48,6 +50,8 @@ export function createRedisRegistry(
       return Number(await runScript(store, SET_SUBJECT, [SUBJECTS_KEY], [subject, limits ?? '']));
     },
     async sweep() {
+      if (!isOldMoved) await moveOldLedger(store);
+      isOldMoved = true;
       await runScript(store, DROP_DAYS, [DAYS_KEY], [clock?.() ?? '', usageRetentionDays, SWEEP_DAYS]);
     },
   };

@@ -38,8 +38,7 @@ export class CoveredSink implements GenerationSink {
 
   event(event: GenerationEvent): void {
     if (this.#isOver) return;
-    if (this.#held) this.#held.push(event);
-    else if (this.#isCovered(event)) this.#pass(event);
+    if (!this.#held && this.#isCovered(event)) this.#pass(event);
     else this.#hold(event);
   }
 
@@ -57,11 +56,9 @@ export class CoveredSink implements GenerationSink {
     this.#parts.sink.fail(error);
   }
 
+  /** The bill always passes: what it counts beyond the deltas was delivered by them, and is charged as far as limits have room. */
   #isCovered({ event }: GenerationEvent): boolean {
-    const { drawDown } = this.#parts;
-    if (event.case === 'delta') return event.value.completionTokens <= drawDown.coveredTokens;
-    // A bill that counts more than was streamed is paid, as far as more can be had; there is nothing to hold back any more.
-    return event.case !== 'usage' || event.value.completionTokens <= drawDown.coveredTokens || !drawDown.mayGrow;
+    return event.case !== 'delta' || event.value.completionTokens <= this.#parts.drawDown.coveredTokens;
   }
 
   #pass(event: GenerationEvent): void {
@@ -69,9 +66,18 @@ export class CoveredSink implements GenerationSink {
     this.#parts.sink.event(event);
   }
 
-  #hold(event: GenerationEvent): void {
-    this.#held = [event];
-    this.#parts.flow.hold();
+  #hold(message: GenerationEvent): void {
+    const { drawDown, flow } = this.#parts;
+    const { event } = message;
+    const isCounted = event.case === 'delta' || event.case === 'usage';
+    // What the prompt was reserved too much may be just what is missing.
+    if (isCounted && event.value.promptTokens > 0) drawDown.promptTokens = event.value.promptTokens;
+    if (this.#held) {
+      this.#held.push(message);
+      return;
+    }
+    this.#held = [message];
+    flow.hold();
     this.#wait();
   }
 
@@ -99,27 +105,15 @@ export class CoveredSink implements GenerationSink {
     held.splice(0, passed);
     if (passed > 0) this.#parts.drawDown.goOn();
     if (held.length === 0) this.#release();
-    else if (isFinal && passed === 0) this.#refused(held);
+    else if (isFinal && passed === 0 && this.#parts.drawDown.mayGrow) this.#exhaust(FinishReason.QUOTA_EXHAUSTED);
     else this.#wait();
   }
 
   #release(): void {
-    const { drawDown, flow, sink } = this.#parts;
+    const { flow, sink } = this.#parts;
     this.#held = undefined;
-    drawDown.goOn();
     flow.release();
     if (this.#hasEnded) sink.end();
-  }
-
-  #refused(held: GenerationEvent[]): void {
-    const [event] = held;
-    if (event?.event.case !== 'usage') {
-      this.#exhaust(this.#parts.drawDown.mayGrow ? FinishReason.QUOTA_EXHAUSTED : FinishReason.LENGTH);
-      return;
-    }
-    held.shift();
-    this.#pass(event);
-    if (this.#held === held) this.#release();
   }
 
   /** Delivers up to the bound, and ends. */
@@ -148,7 +142,7 @@ export class CoveredSink implements GenerationSink {
 
 function tokensOf(message: GenerationEvent | undefined): number {
   const event = message?.event;
-  return event?.case === 'delta' || event?.case === 'usage' ? event.value.completionTokens : 0;
+  return event?.case === 'delta' ? event.value.completionTokens : 0;
 }
 
 function told(event: GenerationEvent['event']): GenerationEvent {

@@ -112,7 +112,6 @@ test('what has ended is not reported, and answers about it reach nobody', async 
   gone.completionTokens = 90;
   await expect.poll(() => calls).toHaveLength(1);
   leave();
-  isAway = true;
   open.resolve();
   const next = running('next');
   add(next);

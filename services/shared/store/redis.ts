@@ -21,8 +21,8 @@ const SILENCE_MS = 1_000;
 /** The longest wait before a lost connection is tried again, in milliseconds; recovery takes at most this. */
 const RECONNECT_MS = 1_000;
 
-/** Version of what the services keep in Redis. */
-const SCHEMA_VERSION = 1;
+/** Version of what the services keep in Redis. 2: quota holds tokens, under keys of its own. */
+const SCHEMA_VERSION = 2;
 const SCHEMA_KEY = 'mesh:store:schema';
 
 /** Error replies that blame the state of the server and not the command. */
@@ -99,13 +99,13 @@ async function refuseEviction(redis: Redis): Promise<void> {
 }
 
 async function refuseNewer(redis: Redis): Promise<void> {
-  await redis.set(SCHEMA_KEY, SCHEMA_VERSION, 'NX');
-  const found = Number(await redis.get(SCHEMA_KEY));
+  const found = Number((await redis.get(SCHEMA_KEY)) ?? 0);
   if (found > SCHEMA_VERSION) {
     throw new ConfigError(
       `REDIS_URL: the store has version ${found}, written by a newer inference-mesh; this one knows ${SCHEMA_VERSION}.`,
     );
   }
+  if (found < SCHEMA_VERSION) await redis.set(SCHEMA_KEY, SCHEMA_VERSION);
 }
 
 /** One line per loss and one per recovery, not one per attempt. */

@@ -165,7 +165,10 @@ describe.skipIf(!hasRedis())('Redis', () => {
       await store.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
       await expect(open()).rejects.toThrow(/noeviction/);
       await store.redis.config('SET', 'maxmemory-policy', 'noeviction');
-      await store.redis.set('mesh:store:schema', 2);
+      await store.redis.set('mesh:store:schema', 1);
+      await closeStore(await open());
+      expect(await store.redis.get('mesh:store:schema')).toBe('2');
+      await store.redis.set('mesh:store:schema', 3);
       await expect(open()).rejects.toBeInstanceOf(ConfigError);
     }));
 

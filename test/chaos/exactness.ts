@@ -1,0 +1,101 @@
+import {
+  type ClientRecord,
+  type EngineRecord,
+  type History,
+  type Outage,
+  requestOf,
+  type StoreStep,
+} from './history.ts';
+
+/** What is known of one request. */
+interface Case {
+  readonly lease: StoreStep;
+  readonly client: ClientRecord;
+  readonly made: EngineRecord;
+  /** What its gateway went through while the lease lived. */
+  readonly outages: ReadonlySet<Outage['kind']>;
+}
+
+/**
+ * Whether leases ended at what the engines counted. A lease whose owner lived: exactly, where the client saw the end or the
+ * engine waited for it to leave; between what arrived and what was made, where it left in the midst of the stream. A lease
+ * whose owner was killed: at its last report, between nothing and what was made. Never is more delivered than covered, never
+ * anything without a lease.
+ */
+export function exactness(history: History, last: ReadonlyMap<string, StoreStep>): string[] {
+  const engines = new Map(history.engines.map((record) => [record.requestId, record]));
+  const leases = Map.groupBy(last.values(), ({ leaseId }) => requestOf(leaseId));
+  const problems: string[] = [];
+  const clients = new Map(history.clients.map((record) => [record.requestId, record]));
+  for (const requestId of new Set([...clients.keys(), ...leases.keys(), ...engines.keys()])) {
+    const client = clients.get(requestId);
+    const made = engines.get(requestId) ?? { requestId, promptTokens: 0, madeTokens: 0, isComplete: false };
+    const taken = (leases.get(requestId) ?? []).filter(({ figures }) => figures.state !== 'released');
+    const [lease, ...others] = taken.sort((a, b) => b.figures.completionTokens - a.figures.completionTokens);
+    const problem = !client
+      ? 'nobody sent it'
+      : lease
+        ? leaseProblem({ lease, client, made, outages: outagesOf(history, client, lease) })
+        : unleasedProblem(client, made);
+    if (problem !== undefined) problems.push(`exact: ${requestId} (${client?.outcome}): ${problem}`);
+    if (others.some(({ figures }) => figures.completionTokens > 0)) problems.push(`exact: ${requestId}: paid twice`);
+  }
+  return problems;
+}
+
+/** It was never admitted, or given back. */
+function unleasedProblem({ deliveredTokens }: ClientRecord, { madeTokens }: EngineRecord): string | undefined {
+  return madeTokens > 0 || deliveredTokens > 0
+    ? `${madeTokens} tokens were made and ${deliveredTokens} delivered without a lease`
+    : undefined;
+}
+
+function leaseProblem(known: Case): string | undefined {
+  const { lease, client, made, outages } = known;
+  const { figures } = lease;
+  if (client.deliveredTokens > figures.coveredTokens) {
+    return `${client.deliveredTokens} tokens were delivered, ${figures.coveredTokens} covered`;
+  }
+  if (figures.completionTokens > made.madeTokens) {
+    return `${figures.completionTokens} tokens are charged, the engine made ${made.madeTokens}`;
+  }
+  if (figures.completionTokens > 0 && figures.promptTokens !== made.promptTokens) {
+    return `a prompt of ${figures.promptTokens} is charged, the engine counted ${made.promptTokens}`;
+  }
+  if (figures.state === 'settled') return settledProblem(known);
+  if (figures.state !== 'expired' || outages.has('killed')) return undefined;
+  // Nobody owed a settlement where a reply was lost, and the gateway was stopped until it was too late to give it back.
+  if (outages.has('stopped') && made.madeTokens === 0) return undefined;
+  return `its owner lived, and it was never settled (the engine made ${made.madeTokens})`;
+}
+
+function settledProblem({ lease, client, made, outages }: Case): string | undefined {
+  const { completionTokens, coveredTokens } = lease.figures;
+  const { outcome, deliveredTokens } = client;
+  const { madeTokens, isComplete } = made;
+  const charged = `${completionTokens} tokens are charged, ${deliveredTokens} arrived, the engine made ${madeTokens}`;
+  const isExact = completionTokens === madeTokens && isComplete;
+  switch (outcome) {
+    case 'whole':
+      return isExact && completionTokens === deliveredTokens ? undefined : charged;
+    case 'exhausted':
+      return completionTokens === deliveredTokens && completionTokens === coveredTokens
+        ? undefined
+        : `${charged}, ${coveredTokens} were covered`;
+    case 'left':
+      return isExact ? undefined : charged;
+    case 'refused':
+      // A stopped gateway finds its lease ended when it goes on, and what the engine sent meanwhile is thrown away.
+      return completionTokens === 0 && (madeTokens === 0 || outages.has('stopped')) ? undefined : charged;
+    case 'fled':
+    case 'broken':
+      return completionTokens >= deliveredTokens ? undefined : charged;
+  }
+}
+
+function outagesOf({ outages }: History, { gateway }: ClientRecord, lease: StoreStep): ReadonlySet<Outage['kind']> {
+  const during = outages.filter((outage) => {
+    return outage.gateway === gateway && outage.fromMs <= lease.atMs && outage.toMs >= lease.takenAtMs;
+  });
+  return new Set(during.map(({ kind }) => kind));
+}
