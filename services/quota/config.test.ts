@@ -39,11 +39,11 @@ test('what everybody has: budgets of the organisation, 50 requests a second from
   const limits = createLimits(quotaConfigSchema.parse({}));
   const who = asker({ principal: { tier: 'queue', organizationId: 'acme' }, clientIp: '203.0.113.9' });
   expect(limits.of(who).map(({ limit, counter }) => [limit.id, limit.maximum, counter])).toEqual([
-    ['tier:queue:requests:bucket', 60n, 'tier:requests:bucket/key:k'],
-    ['organization:acme:requests:day', 100_000n, 'organization:requests:day/acme'],
-    ['organization:acme:tokens:day', 10_000_000n, 'organization:tokens:day/acme'],
-    ['organization:acme:tokens:month', 300_000_000n, 'organization:tokens:month/acme'],
-    ['client_ip:requests:second', 50n, 'client_ip:requests:second/203.0.113.9'],
+    ['tier:queue:requests:bucket', 60n, 'key:k/tier:requests:bucket'],
+    ['organization:acme:requests:day', 100_000n, 'acme/organization:requests:day'],
+    ['organization:acme:tokens:day', 10_000_000n, 'acme/organization:tokens:day'],
+    ['organization:acme:tokens:month', 300_000_000n, 'acme/organization:tokens:month'],
+    ['client_ip:requests:second', 50n, '203.0.113.9/client_ip:requests:second'],
   ]);
 });
 
@@ -76,8 +76,8 @@ test('tokens count under their user, keys by themselves; limits of keys are for 
       .slice(0, 3);
   expect(counters(2, 'token1')).toEqual(counters(2, 'token2'));
   expect(counters(1, 'key1')).not.toEqual(counters(1, 'key2'));
-  expect(counters(1, 'key1')).toContain('key:requests:day/key1');
-  expect(counters(2, 'key1')).not.toContain('key:requests:day/key1');
+  expect(counters(1, 'key1')).toContain('key1/key:requests:day');
+  expect(counters(2, 'key1')).not.toContain('key1/key:requests:day');
 });
 
 test('every unit over every time, buckets and what runs at once, in the order in which refusals name them', () => {
@@ -121,16 +121,16 @@ test('a model counts under its id by whichever name it was limited; IPv6 by its 
   const limits = createLimits(quotaConfigSchema.parse({ models: { chat: { requests_per_day: 5 } } }));
   const counters = (more: Partial<Asker>) =>
     limits.of(asker({ principal: { tier: 'unlimited' }, ...more })).map(({ counter }) => counter);
-  expect(counters({ model: 'some/model', modelNames: ['chat'] })).toEqual(['model:requests:day/some/model']);
+  expect(counters({ model: 'some/model', modelNames: ['chat'] })).toEqual(['some/model/model:requests:day']);
   expect(counters({ model: 'other', modelNames: ['a', 'b'] })).toEqual([]);
   const address = (clientIp: string) =>
     limits
       .of(asker({ clientIp }))
       .map(({ counter }) => counter)
-      .filter((counter) => counter.startsWith('client_ip'));
+      .filter((counter) => counter.includes('/client_ip:'));
   expect(address('2001:db8:0:7::1')).toEqual(address('2001:0db8::7:ffff:1:2:3'));
   expect(address('2001:db8:0:7::1')).not.toEqual(address('2001:db8:0:8::1'));
-  expect(address('::ffff:1')).toEqual(['client_ip:requests:second/0:0:0:0::/64']);
+  expect(address('::ffff:1')).toEqual(['0:0:0:0::/64/client_ip:requests:second']);
   for (const none of ['127.0.0.1', '127.9.9.9', '::1', '', 'unix']) expect(address(none)).toEqual([]);
 });
 

@@ -120,10 +120,13 @@ function configuredLimits(config: QuotaConfig): {
   };
 }
 
-/** The counter has no name of a tier or a default in it: who changes between them keeps what was consumed. */
+/**
+ * The counter has no name of a tier or a default in it: who changes between them keeps what was consumed. Its subject comes
+ * first, so that the counters of one lie together in the embedded store.
+ */
 function appliedLimit(scope: ScopeName, subject: string, counted: string, definition: LimitDefinition): AppliedLimit {
   const { unit, window, rule } = definition;
-  const counter = `${scope}:${unit}:${window}/${counted}`;
+  const counter = `${counted}/${scope}:${unit}:${window}`;
   return { scope, definition, unit, rule, counter, limit: limitMessage(scope, subject, definition) };
 }
 

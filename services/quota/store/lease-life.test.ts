@@ -140,7 +140,10 @@ describeQuotaStores('quota: the life of a lease', (on) => {
       await on.quota.sweep();
       expect((await on.room(limits)).held).toEqual([0, 0]);
       expect((await on.room(limits)).remaining[1]).toBe(100 - 15);
-      expect(await on.ledger()).toEqual([['', 2, 9, 6]]);
+      const other = await on.another();
+      expect(await other.inspect(limits, on.demand)).toMatchObject([{ held: 0 }, { held: 0 }]);
+      expect(await other.extend('silent', report(1), 9_000)).toEqual({ kind: 'ended', state: 'expired' });
+      expect(await on.ledger()).toContainEqual(['', 2, 9, 6]);
       expect(await on.quota.extend('reported', report(7), 60_000)).toEqual({ kind: 'ended', state: 'expired' });
       expect(await reserve('silent', { limits })).toEqual({ kind: 'ended', state: 'expired' });
     });

@@ -1,4 +1,4 @@
-import { admission, extension, outlook, type Progress, released, transition } from '../admission.ts';
+import { extension, type Progress, released, transition } from '../admission.ts';
 import {
   billOf,
   type Consumption,
@@ -9,14 +9,16 @@ import {
   releasing,
   settling,
 } from '../lease.ts';
-import type { Demand, Ended, Extended, Reservation, Reserved } from './quota-store.ts';
+import type { Ended, Extended } from './quota-store.ts';
 import type { SqliteCounters } from './sqlite-counters.ts';
+import type { SqliteJournal } from './sqlite-journal.ts';
 import type { KeptLease, SqliteLeases } from './sqlite-leases.ts';
 import type { SqliteLedger } from './sqlite-ledger.ts';
 import type { SqliteSubjectLimits } from './sqlite-subject-limits.ts';
 
-/** The tables of quota. */
+/** The tables of quota, and the journal of what happens to them. */
 export interface SqliteTables {
+  readonly journal: SqliteJournal;
   readonly counters: SqliteCounters;
   readonly leases: SqliteLeases;
   readonly ledger: SqliteLedger;
@@ -33,40 +35,18 @@ export function dayOf(nowMs: number): number {
   return Math.floor(nowMs / DAY_MS);
 }
 
-/** The figures of a lease that begins. */
-export function demanded({ isCounted, promptBound, maxCompletionTokens, coveredTokens }: Demand): Figures {
-  const nothingTold = { promptTokens: undefined, completionTokens: 0 };
-  return { state: 'held', isCounted, promptBound, ...nothingTold, coveredTokens, maxCompletionTokens };
-}
-
-/** See QuotaStore.reserve. */
-export function reserve(tables: SqliteTables, reservation: Reservation, nowMs: number): Reserved {
-  const { counters, leases, subjects } = tables;
-  const { reservationId, operationId, holder, model, limits, holdMs } = reservation;
-  const known = leases.find(reservationId, nowMs);
-  if (known) return repeated(tables, known, reservation, nowMs);
-  if (reservation.limitsVersion !== subjects.version()) return { kind: 'stale' };
-  const figures = demanded(reservation);
-  const standings = counters.standings(limits, nowMs);
-  const { isAdmitted, states, statuses } = admission(standings, figures, nowMs);
-  if (!isAdmitted) return { kind: 'refused', statuses };
-  counters.keep(limits, standings, states);
-  const expiresAtMs = nowMs + holdMs;
-  const identity = { reservationId, operationId, holder, model, limits };
-  leases.add({ ...identity, ...figures, takenAtMs: nowMs, expiresAtMs, endedAtMs: 0 });
-  return { kind: 'admitted', expiresAtMs, coveredTokens: figures.coveredTokens, statuses };
-}
-
 /** See QuotaStore.extend. */
 export function extend(tables: SqliteTables, id: string, progress: Progress, at: Moment): Extended {
-  const lease = tables.leases.find(id, at.nowMs);
+  const { counters, leases, journal } = tables;
+  const lease = leases.find(id, at.nowMs);
   const refusal = extending(lease);
   if (refusal || !lease) return refusal ?? { kind: 'unknown' };
-  const standings = tables.counters.standings(lease.limits, at.nowMs);
+  const standings = counters.standings(lease.limits, at.nowMs);
   const { figures, states } = extension(standings, lease, progress);
-  tables.counters.keep(lease.limits, standings, states);
+  counters.keep(lease.limits, standings, states);
   const expiresAtMs = at.nowMs + at.holdMs;
-  tables.leases.renew(lease, figures, expiresAtMs);
+  leases.keep({ ...lease, ...figures, expiresAtMs });
+  journal.extended(at.nowMs, id, progress, at.holdMs);
   return { kind: 'held', expiresAtMs, coveredTokens: figures.coveredTokens };
 }
 
@@ -83,6 +63,7 @@ export function settle(tables: SqliteTables, id: string, used: Used, nowMs: numb
   return end(settling(lease, used), lease, nowMs, (from) => {
     const to = ended(from, 'settled', { promptTokens, completionTokens });
     finish(tables, from, to, engine, nowMs);
+    tables.journal.settled(nowMs, id, used);
   });
 }
 
@@ -93,29 +74,15 @@ export function release(tables: SqliteTables, id: string, nowMs: number): Ended 
     const to = ended(from, 'released');
     const standings = tables.counters.standings(from.limits, nowMs);
     tables.counters.keep(from.limits, standings, released(standings, from, to, from.takenAtMs));
-    tables.leases.end(from, to, nowMs);
+    tables.leases.keep({ ...from, ...to, endedAtMs: nowMs });
+    tables.journal.released(nowMs, id);
   });
 }
 
-/** Settles a lease whose time is over at its last report. */
+/** Settles a lease whose time is over at its last report. Not in the journal: the sweep writes it at once. */
 export function expire(tables: SqliteTables, lease: KeptLease, nowMs: number): void {
   finish(tables, lease, ended(lease, 'expired'), '', nowMs);
 }
-
-/** The answer to a reservation whose lease exists. */
-function repeated({ counters }: SqliteTables, lease: KeptLease, asked: Reservation, nowMs: number): Reserved {
-  if (lease.operationId !== asked.operationId) return { kind: 'taken' };
-  if (lease.state !== 'held') return { kind: 'ended', state: lease.state };
-  const { expiresAtMs, coveredTokens } = lease;
-  const statuses = outlook(counters.standings(asked.limits, nowMs), NOTHING, nowMs);
-  return { kind: 'admitted', expiresAtMs, coveredTokens, statuses };
-}
-
-/** Asks for nothing. */
-const NOTHING = ended(
-  demanded({ isCounted: false, promptBound: 0, maxCompletionTokens: 0, coveredTokens: 0 }),
-  'settled',
-);
 
 /** Carries an ending out, at most once. */
 function end(ending: Ending, lease: KeptLease | undefined, nowMs: number, act: (lease: KeptLease) => void): Ended {
@@ -130,6 +97,6 @@ function finish(tables: SqliteTables, from: KeptLease, to: Figures, engine: stri
   const { counters, leases, ledger } = tables;
   const standings = counters.standings(from.limits, nowMs);
   counters.keep(from.limits, standings, transition(standings, from, to));
-  leases.end(from, to, nowMs);
+  leases.keep({ ...from, ...to, endedAtMs: nowMs });
   ledger.add({ day: dayOf(nowMs), ...from.holder, model: from.model, engine, ...billOf(from, to) });
 }

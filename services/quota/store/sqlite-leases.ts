@@ -1,7 +1,7 @@
-import type { SQLOutputValue } from 'node:sqlite';
+import type { SQLInputValue, SQLOutputValue } from 'node:sqlite';
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import { CLOCK_SLACK_MS } from '../budget.ts';
-import { type Figures, type Lease, type LeaseState, RETENTION_MS, remembered } from '../lease.ts';
+import { type Lease, type LeaseState, RETENTION_MS, remembered } from '../lease.ts';
 import { decodeCounted, encodeCounted } from './counted-codec.ts';
 import type { Counted, HeldLease, Holder } from './quota-store.ts';
 
@@ -14,37 +14,31 @@ export interface KeptLease extends Lease {
   readonly limits: readonly Counted[];
 }
 
-/** The leases in SQLite. Every method is part of the caller's transaction. */
+/** The leases in SQLite. What is kept is written by flush; every method is part of the caller's transaction. */
 export interface SqliteLeases {
   /** The lease as far as it is still remembered at `nowMs`. */
   find(reservationId: string, nowMs: number): KeptLease | undefined;
-  add(lease: KeptLease): void;
-  /** Keeps the figures of a lease that goes on until `expiresAtMs`. */
-  renew(lease: KeptLease, figures: Figures, expiresAtMs: number): void;
-  /** Keeps the figures of a lease that ended at `nowMs`. */
-  end(lease: KeptLease, figures: Figures, nowMs: number): void;
-  /** Leases that are over at `nowMs`, held ones and ended ones that were remembered long enough, the oldest first. */
-  due(nowMs: number, limit: number): KeptLease[];
-  drop(lease: KeptLease): void;
-  /** Those that are held, the oldest first, after one of them; '' and 0: from the first on. */
-  held(after: Pick<HeldLease, 'takenAtMs' | 'reservationId'>, limit: number): KeptLease[];
+  keep(lease: KeptLease): void;
+  /** Writes every lease that changed, once. */
+  flush(): void;
   /** Forgets all that is remembered of the file. */
   forget(): void;
+  /** Of what is written: those that are over, held ones and ended ones that were remembered long enough, the oldest first. */
+  due(nowMs: number, limit: number): KeptLease[];
+  /** Drops one that is due and not held. */
+  drop(lease: KeptLease): void;
+  /** Of what is written: those that are held, the oldest first, after one of them; '' and 0: from the first on. */
+  held(after: Pick<HeldLease, 'takenAtMs' | 'reservationId'>, limit: number): KeptLease[];
 }
 
-/** Held leases that are remembered from one transaction to the next. */
+/** Held leases that are remembered after they were written. */
 const REMEMBERED = 5_000;
 
 /** Prepares the statements. */
 export function createSqliteLeases({ database }: SqliteStore): SqliteLeases {
   const find = database.prepare('SELECT * FROM quota_leases WHERE reservation_id = ?');
-  const insert = database.prepare(
-    // One that is forgotten may not have been dropped yet.
-    "REPLACE INTO quota_leases VALUES (?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, NULL, 0, ?, ?, ?, ?, 0, ?)",
-  );
-  const update = database.prepare(
-    `UPDATE quota_leases SET state = ?, limits = ?, prompt_tokens = ?, completion_tokens = ?, covered_tokens = ?,
-       expires_at_ms = ?, ended_at_ms = ?, due_ms = ? WHERE reservation_id = ?`,
+  const write = database.prepare(
+    'REPLACE INTO quota_leases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
   const due = database.prepare('SELECT * FROM quota_leases WHERE due_ms <= ? ORDER BY due_ms LIMIT ?');
   const drop = database.prepare('DELETE FROM quota_leases WHERE reservation_id = ?');
@@ -52,55 +46,48 @@ export function createSqliteLeases({ database }: SqliteStore): SqliteLeases {
     `SELECT * FROM quota_leases WHERE state = 'held' AND (taken_at_ms, reservation_id) > (?, ?)
      ORDER BY taken_at_ms, reservation_id LIMIT ?`,
   );
-  const running = new Map<string, KeptLease>();
-
-  function remember(lease: KeptLease): void {
-    if (running.size >= REMEMBERED) running.clear();
-    running.set(lease.reservationId, lease);
-  }
+  /** Held ones as they are written. */
+  const written = new Map<string, KeptLease>();
+  const changed = new Map<string, KeptLease>();
 
   return {
     find(reservationId, nowMs) {
-      const known = running.get(reservationId);
-      if (known) return known;
+      const known = changed.get(reservationId) ?? written.get(reservationId);
+      if (known) return remembered(known, nowMs);
       const row = find.get(reservationId);
       return row && remembered(keptLease(row), nowMs);
     },
-    add(lease) {
-      const { holder } = lease;
-      insert.run(
-        ...[lease.reservationId, lease.operationId, holder.keyId, holder.userId, holder.organizationId, lease.model],
-        ...[encodeCounted(lease.limits), lease.isCounted ? 1 : 0, lease.promptBound, lease.coveredTokens],
-        ...[lease.maxCompletionTokens, lease.takenAtMs, lease.expiresAtMs, lease.expiresAtMs],
-      );
-      remember(lease);
+    keep: (lease) => void changed.set(lease.reservationId, lease),
+    flush() {
+      if (written.size > REMEMBERED) written.clear();
+      for (const lease of changed.values()) {
+        write.run(...rowOf(lease));
+        if (lease.state === 'held') written.set(lease.reservationId, lease);
+        else written.delete(lease.reservationId);
+      }
+      changed.clear();
     },
-    renew(lease, figures, expiresAtMs) {
-      const { promptTokens, completionTokens, coveredTokens } = figures;
-      const told = [promptTokens ?? null, completionTokens, coveredTokens] as const;
-      update.run('held', encodeCounted(lease.limits), ...told, expiresAtMs, 0, expiresAtMs, lease.reservationId);
-      remember({ ...lease, ...figures, expiresAtMs });
-    },
-    end(lease, { state, promptTokens, completionTokens, coveredTokens }, nowMs) {
-      const told = [promptTokens ?? null, completionTokens, coveredTokens] as const;
-      // Only an expired lease may still change its limits, when it is settled late.
-      const limits = state === 'expired' ? encodeCounted(lease.limits) : '';
-      update.run(
-        state,
-        limits,
-        ...told,
-        lease.expiresAtMs,
-        nowMs,
-        nowMs + RETENTION_MS + CLOCK_SLACK_MS,
-        lease.reservationId,
-      );
-      running.delete(lease.reservationId);
+    forget() {
+      written.clear();
+      changed.clear();
     },
     due: (nowMs, limit) => due.all(nowMs, limit).map(keptLease),
     drop: ({ reservationId }) => void drop.run(reservationId),
     held: (after, limit) => held.all(after.takenAtMs, after.reservationId, limit).map(keptLease),
-    forget: () => running.clear(),
   };
+}
+
+function rowOf(lease: KeptLease): SQLInputValue[] {
+  const { state, holder, expiresAtMs, endedAtMs } = lease;
+  // An ended lease has no use for its limits, unless it expired: it may be settled late.
+  const limits = state === 'held' || state === 'expired' ? encodeCounted(lease.limits) : '';
+  const dueMs = state === 'held' ? expiresAtMs : endedAtMs + RETENTION_MS + CLOCK_SLACK_MS;
+  return [
+    ...[lease.reservationId, lease.operationId, state, holder.keyId, holder.userId, holder.organizationId],
+    ...[lease.model, limits, lease.isCounted ? 1 : 0, lease.promptBound, lease.promptTokens ?? null],
+    ...[lease.completionTokens, lease.coveredTokens, lease.maxCompletionTokens],
+    ...[lease.takenAtMs, expiresAtMs, endedAtMs, dueMs],
+  ];
 }
 
 function keptLease(row: Record<string, SQLOutputValue>): KeptLease {

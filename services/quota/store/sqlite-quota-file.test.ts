@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { eventually, startProgram } from '../../../test/harness/processes.ts';
-import { limitsOf, minute, used } from '../../../test/harness/quota-stores.ts';
+import { atOnce, limitsOf, minute, report, used } from '../../../test/harness/quota-stores.ts';
 import { openSqlite } from '../../shared/store/sqlite.ts';
 import { migrateSqlite } from '../../shared/store/sqlite-migrations.ts';
 import { createSqliteQuotaStore } from './sqlite-quota-store.ts';
@@ -87,6 +87,46 @@ describe('the file of quota', () => {
       statuses: [{ remaining: 98 }, {}],
     });
     store.database.close();
+  });
+
+  test('is the same whether its tables were written or its journal is read again', async () => {
+    const path = join(directory, 'journal.db');
+    let nowMs = Date.now();
+    const store = openSqlite(path);
+    const quota = createSqliteQuotaStore(store, () => nowMs);
+    const limits = limitsOf(['requests', minute(100)], ['tokens', minute(3_000)], ['concurrent_requests', atOnce(9)]);
+    const holder = { keyId: 'k', userId: 'u', organizationId: 'o' };
+    const reserve = (id: string, on = quota) =>
+      on.reserve({
+        ...{ reservationId: id, operationId: id, model: 'm', limits, limitsVersion: 0, holdMs: 60_000, holder },
+        ...{ isCounted: true, promptBound: 50, maxCompletionTokens: 90, coveredTokens: 20 },
+      });
+    const entries = (): number => store.database.prepare('SELECT entries FROM quota_journal').all().length;
+    for (const id of ['settled', 'released', 'held', 'expired']) await reserve(id);
+    nowMs += 1_500;
+    await quota.extend('held', report(7, 60, 31), 90_000);
+    await quota.settle('settled', used(9, 9));
+    await quota.release('released');
+    expect(entries()).toBe(7);
+    const before = await quota.inspect(limits, NOTHING);
+    // A process that opens the file reads the journal, and writes the tables.
+    const another = openSqlite(path);
+    const other = createSqliteQuotaStore(another, () => nowMs);
+    expect(await other.inspect(limits, NOTHING)).toEqual(before);
+    expect(entries()).toBe(0);
+    expect(await quota.inspect(limits, NOTHING)).toEqual(before);
+    // What only the journal has is found, repeated and ended like anything else.
+    await reserve('journal');
+    expect(await quota.settle('journal', used(1, 1))).toMatchObject({ kind: 'done' });
+    expect(entries()).toBe(2);
+    expect(await other.settle('journal', used(1, 1))).toMatchObject({ kind: 'done' });
+    expect(await other.settle('journal', used(1, 2))).toEqual({ kind: 'ended', state: 'settled' });
+    expect(await reserve('journal', other)).toEqual({ kind: 'ended', state: 'settled' });
+    expect(await other.extend('held', report(7), 60_000)).toMatchObject({ kind: 'held', coveredTokens: 60 });
+    // It never grows beyond some hundred entries.
+    for (let i = 0; i < 300; i += 1) await other.extend('held', report(7), 60_000);
+    expect(entries()).toBeLessThan(256);
+    for (const on of [store, another]) on.database.close();
   });
 
   test('of an older version is migrated: the ledger stays, what ran is one request without tokens', async () => {

@@ -4,21 +4,11 @@ import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import { migrateSqlite } from '../../shared/store/sqlite-migrations.ts';
 import { outlook } from '../admission.ts';
 import { DEFAULT_USAGE_RETENTION_DAYS, type HeldLease, type QuotaStore, type UsageEntry } from './quota-store.ts';
-import { createSqliteCounters } from './sqlite-counters.ts';
-import {
-  dayOf,
-  demanded,
-  expire,
-  extend,
-  release,
-  reserve,
-  type SqliteTables,
-  settle,
-} from './sqlite-lease-operations.ts';
-import { createSqliteLeases, type KeptLease } from './sqlite-leases.ts';
-import { createSqliteLedger } from './sqlite-ledger.ts';
+import { dayOf, expire, extend, release, settle } from './sqlite-lease-operations.ts';
+import type { KeptLease } from './sqlite-leases.ts';
+import { demanded, reserve } from './sqlite-reserve.ts';
 import { QUOTA_MIGRATIONS } from './sqlite-schema.ts';
-import { createSqliteSubjectLimits } from './sqlite-subject-limits.ts';
+import { createTables } from './sqlite-tables.ts';
 
 /** Rows that one step of a sweep, or of reading the ledger, looks at: some milliseconds in which nothing else runs. */
 const STEP_ROWS = 250;
@@ -37,14 +27,15 @@ export function createSqliteQuotaStore(
   usageRetentionDays: number = DEFAULT_USAGE_RETENTION_DAYS,
 ): QuotaStore {
   migrateSqlite(store, 'quota', QUOTA_MIGRATIONS);
-  const tables: SqliteTables = {
-    counters: createSqliteCounters(store),
-    leases: createSqliteLeases(store),
-    ledger: createSqliteLedger(store),
-    subjects: createSqliteSubjectLimits(store),
-  };
+  const tables = createTables(store, now);
   const { counters, leases, ledger, subjects } = tables;
-  const inTransaction = createGroupCommit(store, rememberWhileAlone(store, tables, now));
+  const inTransaction = createGroupCommit(store, tables.owner);
+  /** For what reads the tables by SQL. */
+  const inWrittenTransaction = <T>(operation: () => T): Promise<T> =>
+    inTransaction(() => {
+      tables.write();
+      return operation();
+    });
 
   /** Looks at leases that are over; returns how many there were. */
   function sweepStep(isFirst: boolean): number {
@@ -58,6 +49,7 @@ export function createSqliteQuotaStore(
       counters.dropIdle(2 * STEP_ROWS, nowMs);
       ledger.dropBefore(dayOf(nowMs) - usageRetentionDays, STEP_ROWS);
     }
+    tables.write();
     return due.length;
   }
 
@@ -73,24 +65,24 @@ export function createSqliteQuotaStore(
       }),
     async sweep() {
       for (let step = 0; step < SWEEP_STEPS; step += 1) {
-        const looked = await inTransaction(() => sweepStep(step === 0));
+        const looked = await inWrittenTransaction(() => sweepStep(step === 0));
         if (looked < STEP_ROWS) return;
         await setImmediate();
       }
     },
     async heldLeases(limit, after) {
-      const found = await inTransaction(() => leases.held(parsePosition(after), limit + 1));
+      const found = await inWrittenTransaction(() => leases.held(parsePosition(after), limit + 1));
       const page = found.slice(0, limit).map(heldLease);
       return { leases: page, next: found.length > limit ? positionOf(page.at(-1)) : undefined };
     },
     async *usage(firstDay, lastDay, organizationId) {
       for (let from = firstDay; ; from += 1) {
-        const day = await inTransaction(() => ledger.nextDay(from, lastDay));
+        const day = await inWrittenTransaction(() => ledger.nextDay(from, lastDay));
         if (day === undefined) return;
         let last: UsageEntry | undefined;
         do {
           const after = last;
-          const page = await inTransaction(() => ledger.page(day, organizationId, after, STEP_ROWS));
+          const page = await inWrittenTransaction(() => ledger.page(day, organizationId, after, STEP_ROWS));
           yield* page;
           last = page.length < STEP_ROWS ? undefined : page.at(-1);
         } while (last);
@@ -99,31 +91,6 @@ export function createSqliteQuotaStore(
     },
     subjectLimits: () => inTransaction(subjects.read),
     setSubjectLimits: (subject, limits) => inTransaction(() => subjects.replace(subject, limits)),
-  };
-}
-
-/** What is remembered of the file holds as long as no other connection writes to it. */
-function rememberWhileAlone(
-  { database }: SqliteStore,
-  { counters, leases, ledger, subjects }: SqliteTables,
-  now: () => number,
-) {
-  const dataVersion = database.prepare('PRAGMA data_version');
-  let seen: unknown;
-  const forget = (): void => {
-    for (const table of [counters, leases, ledger, subjects]) table.forget();
-  };
-  return {
-    begun() {
-      const version = dataVersion.get()?.data_version;
-      if (version !== seen) forget();
-      seen = version;
-    },
-    flush() {
-      counters.flush(now());
-      ledger.flush();
-    },
-    undone: forget,
   };
 }
 

@@ -102,6 +102,13 @@ export const QUOTA_MIGRATIONS: readonly string[] = [
    CREATE INDEX quota_leases_due ON quota_leases (due_ms);
    CREATE INDEX quota_leases_held ON quota_leases (taken_at_ms, reservation_id) WHERE state = 'held';
 
+   -- What happened to leases and is not in the other tables yet; see sqlite-journal.ts.
+   CREATE TABLE quota_journal (
+     sequence INTEGER PRIMARY KEY,
+     -- JSON, one transaction's.
+     entries TEXT NOT NULL
+   );
+
    CREATE TABLE quota_subject_limits (
      subject TEXT PRIMARY KEY,
      -- JSON, as SetLimits was told.

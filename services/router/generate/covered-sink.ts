@@ -28,7 +28,7 @@ export class CoveredSink implements GenerationSink {
   readonly #finished = new Set<number>();
   #held: GenerationEvent[] | undefined;
   #hasEnded = false;
-  /** Ended here, not by the engine: what it still says concerns nobody. */
+  /** Ended here, not by the engine: what it still says is not kept. */
   #isOver = false;
 
   constructor(parts: Covering) {
@@ -43,14 +43,12 @@ export class CoveredSink implements GenerationSink {
   }
 
   end(): void {
-    if (this.#isOver) return;
     if (this.#held) this.#hasEnded = true;
     else this.#parts.sink.end();
   }
 
   /** What is held back is dropped: it was not delivered and is not charged. */
   fail(error: MeshError): void {
-    if (this.#isOver) return;
     this.#held = undefined;
     this.#parts.drawDown.goOn();
     this.#parts.sink.fail(error);

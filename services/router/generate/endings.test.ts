@@ -21,7 +21,7 @@ async function end(reasons: Reason[], more: { forMs?: number; notFoundRetries?: 
     const reason = reasons[asked++];
     if (reason) throw new MeshError(reason, 'no');
   };
-  endings.add({ reservationId: 'r', end: answer, forMs: 60_000, notFoundRetries: 0, ...more });
+  endings.add({ reservationId: 'r', end: answer, forMs: 60_000, notFoundRetries: 0, isExpendable: false, ...more });
   await endings.idle();
   return asked;
 }
@@ -65,24 +65,28 @@ test('a store that comes back is not overrun', async () => {
       await setImmediate();
       atOnce -= 1;
     };
-    endings.add({ reservationId: `${i}`, end: answer, forMs: 60_000, notFoundRetries: 0 });
+    endings.add({ reservationId: `${i}`, end: answer, forMs: 60_000, notFoundRetries: 0, isExpendable: false });
   }
   await endings.idle();
   expect(most).toBe(64);
 });
 
-test('however long an outage lasts, what waits is bounded', async () => {
+test('however long an outage lasts, what waits is bounded, and refusals leave room for bills', async () => {
   const open = Promise.withResolvers<void>();
   let asked = 0;
   const answer = (): Promise<void> => {
     asked += 1;
     return open.promise;
   };
-  for (let i = 0; i < 100_010; i += 1) {
-    endings.add({ reservationId: `${i}`, end: answer, forMs: 60_000, notFoundRetries: 0 });
-  }
-  expect(asked).toBe(100_000);
-  expect(logged).toHaveLength(10);
+  const add = (count: number, isExpendable: boolean): number => {
+    for (let i = 0; i < count; i += 1) {
+      endings.add({ reservationId: `${i}`, end: answer, forMs: 60_000, notFoundRetries: 0, isExpendable });
+    }
+    return asked;
+  };
+  expect(add(50_010, true)).toBe(50_000);
+  expect(add(50_010, false)).toBe(100_000);
+  expect(logged).toHaveLength(20);
   open.resolve();
   await endings.idle();
 });

@@ -11,6 +11,8 @@ export interface Ending {
   readonly forMs: number;
   /** How often "no such reservation" is no answer yet: the reservation may still be on its way. */
   readonly notFoundRetries: number;
+  /** Whether it may be left to expire when many wait: nothing was delivered under it. */
+  readonly isExpendable: boolean;
 }
 
 /** Failures after which an operation may have been carried out. */
@@ -26,7 +28,7 @@ const RETRY_MS = { first: 50, factor: 3, most: 5_000 };
 /** How many are tried again at a time: a store that comes back is not overrun. */
 const MOST_RETRIES_AT_ONCE = 64;
 
-/** The most that may wait, so that a long outage takes no more memory than this. */
+/** The most that may wait, so that a long outage takes no more memory than this; half of it is kept for what must be charged. */
 const MOST_PENDING = 100_000;
 
 /** Ends leases behind the answers to callers, again and again while quota does not answer. */
@@ -42,7 +44,7 @@ export class Endings {
 
   /** Starts to end a lease. */
   add(ending: Ending): void {
-    if (this.#pending.size >= MOST_PENDING) {
+    if (this.#pending.size >= (ending.isExpendable ? MOST_PENDING / 2 : MOST_PENDING)) {
       // The store settles it at its last report when it expires.
       this.#log.error(
         { reservationId: ending.reservationId },

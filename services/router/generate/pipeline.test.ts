@@ -39,6 +39,8 @@ let refuse: MeshError | undefined;
 /** What happens once quota has made a reservation, before it answers. */
 let onReserve: () => void;
 let settlementFailures: number;
+/** How often quota does not know the reservation that is given back. */
+let unknownReleases: number;
 let controller: AbortController;
 /** What happens while it is found out who calls. */
 let onAuthenticate: (pipeline: Pipeline) => void;
@@ -69,6 +71,7 @@ beforeEach(() => {
   onReserve = () => {};
   onAuthenticate = () => {};
   settlementFailures = 0;
+  unknownReleases = 0;
   controller = new AbortController();
   inFlight = new InFlight();
   registry = new Registry({ aliases: {} });
@@ -84,6 +87,7 @@ beforeEach(() => {
         return { coveredCompletionTokens: maxCompletionTokens };
       },
       release: () => {
+        if (unknownReleases-- > 0) throw toConnectError(new MeshError('RESERVATION_NOT_FOUND', 'not yet'));
         told.push('release');
         return {};
       },
@@ -257,6 +261,16 @@ test('a limit that refuses is passed on, and nothing is released that was never 
 test('a reservation whose answer was lost is given back', async () => {
   onReserve = () => {
     throw toConnectError(new MeshError('STORE_UNAVAILABLE', 'unknown'));
+  };
+  await generate();
+  expect(got).toEqual(['fail STORE_UNAVAILABLE']);
+  await expectTold('reserve', 'release');
+});
+
+test('one that arrived after it was given back is given back again', async () => {
+  unknownReleases = 2;
+  onReserve = () => {
+    throw toConnectError(new MeshError('DEADLINE_EXCEEDED', 'late'));
   };
   await generate();
   expect(got).toEqual(['fail STORE_UNAVAILABLE']);

@@ -74,7 +74,7 @@ export class Settlement {
     const once = (end: () => Promise<unknown>): void => {
       if (ended) return;
       ended = true;
-      this.#endings.add({ reservationId, end, forMs: LATE_MS + this.#holdMs, notFoundRetries: 0 });
+      this.#endings.add({ reservationId, end, forMs: LATE_MS + this.#holdMs, notFoundRetries: 0, isExpendable: false });
     };
     return {
       reservationId,
@@ -107,7 +107,8 @@ export class Settlement {
       if (!UNKNOWN_OUTCOMES.has(known.reason)) throw known;
       // When its lease has run out there is nothing left to give back.
       const end = () => this.#release(reservationId);
-      this.#endings.add({ reservationId, end, forMs: this.#holdMs, notFoundRetries: NOT_FOUND_RETRIES });
+      const undo = { reservationId, end, forMs: this.#holdMs, notFoundRetries: NOT_FOUND_RETRIES };
+      this.#endings.add({ ...undo, isExpendable: true });
       throw new MeshError('STORE_UNAVAILABLE', 'Limits cannot be checked now. Try again shortly.', {
         metadata: known.metadata,
         retryAfterMs: known.retryAfterMs ?? RETRY_AFTER_MS,
