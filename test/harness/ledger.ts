@@ -8,7 +8,7 @@ export interface Ledger {
   readonly requests: number;
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** Leases that nobody has ended, over all keys. */
+  /** Leases that nobody has ended, and news of leases that the sums do not have yet, over all keys. */
   readonly held: number;
 }
 
@@ -28,7 +28,12 @@ async function fromSqlite(mesh: LedgerStore, keyId: string): Promise<Ledger> {
         'SELECT sum(requests) r, sum(prompt_tokens) p, sum(completion_tokens) c FROM quota_ledger WHERE key_id = ?',
       )
       .get(keyId);
-    const held = database.prepare("SELECT count(*) n FROM quota_leases WHERE state = 'held'").get();
+    // What the journal has is not in the tables yet: a sweep writes it within a second.
+    const held = database
+      .prepare(
+        "SELECT (SELECT count(*) FROM quota_leases WHERE state = 'held') + (SELECT count(*) FROM quota_journal) n",
+      )
+      .get();
     return {
       requests: Number(sums?.r ?? 0),
       promptTokens: Number(sums?.p ?? 0),
