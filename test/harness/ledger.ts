@@ -23,6 +23,8 @@ export function readLedger(mesh: LedgerStore, keyId: string): Promise<Ledger> {
 async function fromSqlite(mesh: LedgerStore, keyId: string): Promise<Ledger> {
   const database = new DatabaseSync(join(mesh.dataDir('quota'), 'mesh.db'), { readOnly: true });
   try {
+    // One look: else the tables may be written between the sums and what is held.
+    database.exec('BEGIN');
     const sums = database
       .prepare(
         'SELECT sum(requests) r, sum(prompt_tokens) p, sum(completion_tokens) c FROM quota_ledger WHERE key_id = ?',
