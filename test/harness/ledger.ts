@@ -8,7 +8,7 @@ export interface Ledger {
   readonly requests: number;
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** Leases that nobody has ended, over all keys. */
+  /** Leases that nobody has ended, and news of leases that the sums do not have yet, over all keys. */
   readonly held: number;
 }
 
@@ -23,12 +23,19 @@ export function readLedger(mesh: LedgerStore, keyId: string): Promise<Ledger> {
 async function fromSqlite(mesh: LedgerStore, keyId: string): Promise<Ledger> {
   const database = new DatabaseSync(join(mesh.dataDir('quota'), 'mesh.db'), { readOnly: true });
   try {
+    // One look: else the tables may be written between the sums and what is held.
+    database.exec('BEGIN');
     const sums = database
       .prepare(
         'SELECT sum(requests) r, sum(prompt_tokens) p, sum(completion_tokens) c FROM quota_ledger WHERE key_id = ?',
       )
       .get(keyId);
-    const held = database.prepare("SELECT count(*) n FROM quota_leases WHERE state = 'held'").get();
+    // What the journal has is not in the tables yet: a sweep writes it within a second.
+    const held = database
+      .prepare(
+        "SELECT (SELECT count(*) FROM quota_leases WHERE state = 'held') + (SELECT count(*) FROM quota_journal) n",
+      )
+      .get();
     return {
       requests: Number(sums?.r ?? 0),
       promptTokens: Number(sums?.p ?? 0),
