@@ -24,6 +24,15 @@ export const routerConfigSchema = z.strictObject({
   lease_seconds: z.number().min(5).max(3_600).default(60),
   /** Other names of models: alias → configured name or model id. */
   aliases: z.record(z.string().min(1), z.string().min(1)).default({}),
+  /** Models to take when no engine of one can take a request: name, alias or model id → the same of others, in order. */
+  fallbacks: z.record(z.string().min(1), z.array(z.string().min(1)).min(1).max(16)).default({}),
+  /** How much an engine bears beside others of its model: engine name, `<node>/<engine>` or model id → weight. 1 unless told. */
+  weights: z.record(z.string().min(1), z.number().min(0.01).max(100)).default({}),
+  /**
+   * How many times the load of the best that was drawn an engine may have and still get what continues a conversation that it
+   * computed before. 0: such engines count as any other.
+   */
+  prefix_affinity_bound: z.number().min(0).max(1_000).default(2),
   /** Configured name or model id for requests without a model. Unset: the first configured model. */
   default_model: z.string().min(1).optional(),
 });

@@ -5,15 +5,17 @@ import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Revocation } from '../shared/interceptors/revocation.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { RouterConfig } from './config.ts';
+import { expireSilent } from './fleet/expiry.ts';
 import { Fleet, type NodeClient } from './fleet/fleet.ts';
-import { LEASE_MS, Registry } from './fleet/registry.ts';
+import { Registry } from './fleet/registry.ts';
 import { Booking } from './generate/booking.ts';
 import { Deadlines } from './generate/deadlines.ts';
 import { type AuthenticateCall, Pipeline } from './generate/pipeline.ts';
 import { countPromptWith } from './generate/prompt-count.ts';
 import { Reports } from './generate/reports.ts';
 import { Settlement } from './generate/settle.ts';
-import { InFlight } from './select/in-flight.ts';
+import { Chooser } from './select/chooser.ts';
+import { EngineLoads } from './select/engine-loads.ts';
 
 /** What the router needs from outside. */
 export interface RouterResources {
@@ -34,6 +36,9 @@ export interface RouterContext {
   readonly registry: Registry;
   /** The nodes, for calls that concern one of them or all. */
   readonly fleet: Fleet;
+  /** The choice of engines. */
+  readonly chooser: Chooser;
+  readonly settlement: Settlement;
   /** The front door. */
   readonly generate: Generate;
   readonly now: () => number;
@@ -45,21 +50,21 @@ export interface RouterContext {
   close(): Promise<void>;
 }
 
-/** How often silent nodes are looked for, in milliseconds. */
-const EXPIRE_EVERY_MS = LEASE_MS / 4;
-
 /** How often a drain looks whether all streams have ended, in milliseconds. */
 const DRAIN_POLL_MS = 20;
 
 /** Builds the router. */
 export function createRouterContext(config: RouterConfig, resources: RouterResources): RouterContext {
-  const registry = new Registry({ aliases: config.aliases, defaultModel: config.default_model });
+  const { aliases, fallbacks, weights, default_model: defaultModel } = config;
+  const loads = new EngineLoads();
+  const registry = new Registry({ aliases, fallbacks, weights, defaultModel }, loads);
+  const chooser = new Chooser({ loads, affinityBound: config.prefix_affinity_bound });
   const holdMs = config.lease_seconds * 1_000;
   const settlement = new Settlement(resources.quota, resources.log, holdMs);
   const countPrompt = countPromptWith(resources.inferenceAt);
   const pipeline = new Pipeline({
     ...resources,
-    booking: new Booking({ settlement, registry, inFlight: new InFlight(), countPrompt }),
+    booking: new Booking({ settlement, registry, chooser, countPrompt }),
     reports: new Reports(resources.quota, resources.log, holdMs),
     registry,
     deadlines: new Deadlines({
@@ -68,18 +73,20 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
       betweenTokensMs: config.timeout_seconds.between_tokens * 1_000,
     }),
   });
-  const expiry = setInterval(() => registry.expire(performance.now()), EXPIRE_EVERY_MS).unref();
+  const stopExpiring = expireSilent(registry);
 
   return {
     config,
     registry,
+    chooser,
+    settlement,
     fleet: new Fleet(registry, resources.inferenceAt),
     generate: pipeline.generate,
     now: resources.now,
     drain: (limitMs) => drain(pipeline, limitMs),
     cut: (revocation) => pipeline.cut(revocation),
     async close() {
-      clearInterval(expiry);
+      stopExpiring();
       await settlement.idle();
     },
   };

@@ -14,6 +14,7 @@ import { type Listener, startListener } from '../../shared/transport/listener.ts
 import { createLocalTransport } from '../../shared/transport/local-transport.ts';
 import { createRemoteNodes } from '../../shared/transport/remote-nodes.ts';
 import { fleetRoutes } from '../routes.ts';
+import { EngineLoads } from '../select/engine-loads.ts';
 import { Fleet } from './fleet.ts';
 import { Registry } from './registry.ts';
 
@@ -63,7 +64,7 @@ export interface TestFleet {
 
 /** Starts a fleet without nodes. */
 export function startFleet(): TestFleet {
-  const registry = new Registry({ aliases: {} });
+  const registry = new Registry({ aliases: {} }, new EngineLoads());
   const remote = createRemoteNodes({ meshToken: TOKEN, log });
   const listeners = new Map<string, Listener>();
   const reports = new Map<string, Parameters<Registry['lose']>[0]>();

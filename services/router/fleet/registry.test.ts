@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { beforeEach, expect, test } from 'vitest';
 import { EngineSchema, EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { type RegisterRequest, RegisterRequestSchema } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
+import { EngineLoads } from '../select/engine-loads.ts';
 import { LEASE_MS, Registry } from './registry.ts';
 
 const at = (monotonicMs: number) => ({ epochMs: 1_000_000 + monotonicMs, monotonicMs });
@@ -16,7 +17,7 @@ function report(node: string, epoch: bigint, engines: { name: string; modelId: s
 
 let registry: Registry;
 beforeEach(() => {
-  registry = new Registry({ aliases: { 'gpt-4o-mini': 'chat' }, defaultModel: 'chat' });
+  registry = new Registry({ aliases: { 'gpt-4o-mini': 'chat' }, defaultModel: 'chat' }, new EngineLoads());
 });
 
 const states = (model: string) => registry.snapshot.route(model)?.candidates.map((c) => c.engine.state);

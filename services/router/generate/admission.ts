@@ -10,7 +10,11 @@ import type { ModelRoute, Snapshot } from '../fleet/snapshot.ts';
  * @returns the model that it leads to.
  * @throws MeshError SCOPE_MISSING, MODEL_NOT_GRANTED, MODEL_NOT_FOUND, or NO_HEALTHY_ENGINE before any node reported.
  */
-export function admit(principal: Principal, request: GenerateRequest, snapshot: Snapshot): ModelRoute {
+export function admit(
+  principal: Principal,
+  request: Pick<GenerateRequest, 'model' | 'engine'>,
+  snapshot: Snapshot,
+): ModelRoute {
   requireScope(principal, Scope.GENERATE, 'generate');
   if (request.engine !== '') requireScope(principal, Scope.ADMIN, 'admin');
   const route = snapshot.route(request.model);
@@ -22,6 +26,12 @@ export function admit(principal: Principal, request: GenerateRequest, snapshot: 
   }
   if (!route) throw snapshot.hasNodes ? modelNotFound(request.model) : noHealthyEngine(request.model);
   return route;
+}
+
+/** The models to take when no engine of the one that was asked for can take the request, as far as the caller may use them. */
+export function fallbacksOf(principal: Principal, route: ModelRoute, snapshot: Snapshot): ModelRoute[] {
+  const routes = route.fallbacks.flatMap((name) => snapshot.route(name) ?? []);
+  return routes.filter((fallback) => fallback.id !== route.id && isGranted(principal, fallback));
 }
 
 /** Whether a caller's grants cover a model, by its id or any of its names. An empty list or "*" grants all. */

@@ -3,14 +3,14 @@ import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { LimitScope } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
-import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Registry } from '../fleet/registry.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
-import type { InFlight } from '../select/in-flight.ts';
-import { areUnloaded, select } from '../select/select.ts';
+import type { Chooser } from '../select/chooser.ts';
+import { featuresOf, type RouteFeatures } from '../select/features.ts';
+import { areUnloaded } from '../select/select.ts';
 import { modelNotLoaded, noHealthyEngine } from './admission.ts';
 import { demandOf, type PromptLength } from './demand.ts';
-import { promptBound } from './prompt-bound.ts';
 import type { CountPrompt } from './prompt-count.ts';
 import { isRefusedByPrompt, namedLimit } from './refused-by.ts';
 import type { Lease, Settlement } from './settle.ts';
@@ -38,7 +38,7 @@ export interface Booked {
 export interface BookingParts {
   readonly settlement: Settlement;
   readonly registry: Registry;
-  readonly inFlight: InFlight;
+  readonly chooser: Chooser;
   readonly countPrompt: CountPrompt;
 }
 
@@ -51,23 +51,41 @@ export class Booking {
   }
 
   /**
-   * Chooses an engine first, because limits may be its own; when they are full, another one. Without an engine nothing is
-   * reserved.
+   * Chooses an engine first, because limits may be its own; when they are full, another one, and when none of the model can
+   * take the request, one of the next model. Without an engine nothing is reserved.
    *
+   * @param routes the model and its fallbacks, in order
    * @throws MeshError NO_HEALTHY_ENGINE, MODEL_NOT_LOADED, or what Settlement.reserve throws; nothing is held then.
    */
-  async book(request: GenerateRequest, route: ModelRoute, asking: Asking): Promise<Booked> {
-    const prompt = { tokens: promptBound(request), isExact: false };
+  async book(request: GenerateRequest, routes: readonly ModelRoute[], asking: Asking): Promise<Booked> {
+    const features = featuresOf(request);
+    let refusal: MeshError | undefined;
+    for (const route of routes) {
+      const booked = await this.#bookOn(route, request, features, asking);
+      if (!(booked instanceof MeshError)) return booked;
+      refusal ??= booked;
+    }
+    throw refusal ?? noHealthyEngine(request.model);
+  }
+
+  /** @returns the refusal when no engine of the model can take the request. */
+  async #bookOn(
+    route: ModelRoute,
+    request: GenerateRequest,
+    features: RouteFeatures,
+    asking: Asking,
+  ): Promise<Booked | MeshError> {
+    const prompt = { tokens: features.promptTokens, isExact: false };
     const tried = new Set<string>();
     let refusal: MeshError | undefined;
     for (;;) {
-      const candidate = this.#choose(route, request.engine, tried);
-      if (!candidate) throw refusal ?? noneOf(route, request.engine);
+      const candidate = this.#choose(route, features, ({ engine }) => tried.has(engine.name));
+      if (!candidate) return refusal ?? noneOf(route, request.engine);
       const { name } = candidate.engine;
       tried.add(name);
       try {
         const lease = await this.#reserve(request, route, candidate, prompt, asking);
-        const booked = this.#take(request.model, name, lease);
+        const booked = this.#take(route.id, name, features, lease);
         if (booked) return booked;
         lease.release();
       } catch (error) {
@@ -80,16 +98,19 @@ export class Booking {
   }
 
   /** The reservation took its time: the engine may have filled or gone meanwhile. Limits are by name, which nodes may share. */
-  #take(model: string, engine: string, lease: Lease): Booked | undefined {
-    const { registry, inFlight } = this.#parts;
+  #take(model: string, engine: string, features: RouteFeatures, lease: Lease): Booked | undefined {
+    const { registry, chooser } = this.#parts;
     const route = registry.snapshot.route(model);
-    const candidate = route && this.#choose(route, engine, new Set());
-    return candidate && { candidate, lease, leave: inFlight.acquire(candidate.id) };
+    const candidate = route && this.#choose(route, features, (other) => other.engine.name !== engine);
+    return candidate && { candidate, lease, leave: chooser.take(candidate, model, features) };
   }
 
-  #choose({ candidates }: ModelRoute, pinned: string, without: ReadonlySet<string>): Candidate | undefined {
-    const left = without.size === 0 ? candidates : candidates.filter(({ engine }) => !without.has(engine.name));
-    return select(left, { pinned, inFlight: (id) => this.#parts.inFlight.count(id), random: Math.random });
+  #choose(
+    route: ModelRoute,
+    features: RouteFeatures,
+    excluded: (candidate: Candidate) => boolean,
+  ): Candidate | undefined {
+    return this.#parts.chooser.choose(route, features, excluded)?.candidate;
   }
 
   /** With a bound for the length of the prompt. Only when a limit has no room for the bound it is worth counting. */

@@ -15,7 +15,8 @@ import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { Registry } from '../fleet/registry.ts';
-import { InFlight } from '../select/in-flight.ts';
+import { Chooser } from '../select/chooser.ts';
+import { EngineLoads } from '../select/engine-loads.ts';
 import { Booking } from './booking.ts';
 import { Deadlines } from './deadlines.ts';
 import { Pipeline } from './pipeline.ts';
@@ -73,12 +74,13 @@ export function createFrontDoor(
 ): FrontDoor {
   const log = pino({ level: 'silent' });
   const settlement = new Settlement(quota, log);
-  const registry = new Registry({ aliases: {} });
+  const loads = new EngineLoads();
+  const registry = new Registry({ aliases: {} }, loads);
   const atEngine: AtEngine[] = [];
   let next = caller;
   const pipeline = new Pipeline({
     authenticate: async () => next,
-    booking: new Booking({ settlement, registry, inFlight: new InFlight(), countPrompt }),
+    booking: new Booking({ settlement, registry, chooser: new Chooser({ loads, affinityBound: 2 }), countPrompt }),
     reports: new Reports(quota, log),
     registry,
     deadlines: new Deadlines({ totalMs: 300_000, firstTokenMs: 300_000, betweenTokensMs: 300_000 }),

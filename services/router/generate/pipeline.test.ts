@@ -13,7 +13,8 @@ import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { Registry } from '../fleet/registry.ts';
-import { InFlight } from '../select/in-flight.ts';
+import { Chooser } from '../select/chooser.ts';
+import { EngineLoads } from '../select/engine-loads.ts';
 import { Booking } from './booking.ts';
 import { Deadlines } from './deadlines.ts';
 import { type AuthenticateCall, Pipeline } from './pipeline.ts';
@@ -44,7 +45,7 @@ let unknownReleases: number;
 let controller: AbortController;
 /** What happens while it is found out who calls. */
 let onAuthenticate: (pipeline: Pipeline) => void;
-let inFlight: InFlight;
+let loads: EngineLoads;
 let registry: Registry;
 let settlement: Settlement;
 let reports: Reports;
@@ -73,8 +74,8 @@ beforeEach(() => {
   settlementFailures = 0;
   unknownReleases = 0;
   controller = new AbortController();
-  inFlight = new InFlight();
-  registry = new Registry({ aliases: {} });
+  loads = new EngineLoads();
+  registry = new Registry({ aliases: {} }, loads);
   report(EngineState.READY);
   const quota = createRouterTransport((router) =>
     router.service(QuotaService, {
@@ -119,7 +120,12 @@ async function generate(
       onAuthenticate(pipeline);
       return principal;
     },
-    booking: new Booking({ settlement, registry, inFlight, countPrompt: async () => undefined }),
+    booking: new Booking({
+      settlement,
+      registry,
+      chooser: new Chooser({ loads, affinityBound: 2 }),
+      countPrompt: async () => undefined,
+    }),
     reports,
     registry,
     deadlines: new Deadlines({ totalMs: 60_000, firstTokenMs: 60_000, betweenTokensMs: 60_000, ...init.limits }),
@@ -148,7 +154,7 @@ const atEngine = () => engine ?? expect.fail('not dispatched');
 async function expectTold(...expected: string[]): Promise<void> {
   await settlement.idle();
   expect(told).toEqual(expected);
-  expect(inFlight.count('n/chat')).toBe(0);
+  expect(loads.of('n/chat').requests).toBe(0);
 }
 
 test('a whole generation is charged once, by its bill', async () => {
@@ -156,7 +162,7 @@ test('a whole generation is charged once, by its bill', async () => {
   const { sink } = atEngine();
   sink.event(started());
   sink.event(delta(5));
-  expect(inFlight.count('n/chat')).toBe(1);
+  expect(loads.of('n/chat').requests).toBe(1);
   sink.event(usage());
   sink.end();
   expect(got).toEqual(['started', 'delta', 'usage', 'end']);

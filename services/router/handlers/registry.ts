@@ -23,9 +23,12 @@ export function register(context: RouterContext): MethodImpl<typeof RegistryServ
     // The signal, not a finally: a generator that waits in a read is not finalised when its peer vanishes.
     call.signal.addEventListener('abort', lose, { once: true });
     for await (const report of reports) {
-      context.registry.report(report, { epochMs: context.now(), monotonicMs: performance.now() });
+      const drain = context.registry.report(report, { epochMs: context.now(), monotonicMs: performance.now() });
       last = report;
-      yield create(RegisterResponseSchema, { lease: durationFromMs(LEASE_MS) });
+      yield create(RegisterResponseSchema, {
+        lease: durationFromMs(LEASE_MS),
+        ...(drain === undefined ? {} : { drain }),
+      });
     }
     lose();
   };

@@ -1,53 +1,51 @@
-import { type Engine, EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
-import type { Candidate } from '../fleet/snapshot.ts';
+import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import { powerOfTwo } from './power-of-two.ts';
+import { rendezvous } from './rendezvous.ts';
+import { type Circumstances, isPinnedElsewhere, refusalOf, scoreOf } from './verdict.ts';
 
-/** What the choice may look at besides the candidates. */
-export interface SelectInput {
-  /** The engine that an admin pinned the request to. Empty: none. */
-  readonly pinned: string;
-  /** How many generations run on a candidate. */
-  readonly inFlight: (id: string) => number;
+/** What the choice may look at besides the engines. */
+export interface SelectInput extends Circumstances {
+  /** The candidate that computed the start of the prompt last. Unset: none is known. */
+  readonly affine: string | undefined;
+  /** How many times the score of the best drawn that candidate may have. 0: it counts as any other. */
+  readonly affinityBound: number;
   /** Random numbers from 0 up to 1. */
   readonly random: () => number;
 }
 
-/** Where an engine that comes on demand is while it is not loaded, and a request makes it come. */
-const COMES: ReadonlySet<EngineState> = new Set([
-  EngineState.PENDING,
-  EngineState.PLACED,
-  EngineState.STARTING,
-  EngineState.DRAINING,
-  EngineState.STOPPING,
-  EngineState.STOPPED,
-  EngineState.SLEEPING,
-]);
+/** An engine, and what made it the one. */
+export interface Choice {
+  readonly candidate: Candidate;
+  readonly because: 'session' | 'prefix' | 'load';
+}
 
 /**
  * Picks the engine for one request, or undefined when none can take it: one that is ready, else one that comes on demand.
- * Pure.
+ * Pure; its time does not grow with the number of engines unless most of them are full.
  */
-export function select(candidates: readonly Candidate[], input: SelectInput): Candidate | undefined {
-  const able = candidates.filter((candidate) => isMeant(candidate, input.pinned) && hasRoom(candidate, input));
-  const ready = able.filter(({ engine }) => engine.state === EngineState.READY && !engine.unloaded);
-  const chosenFrom = ready.length > 0 ? ready : able.filter(({ engine }) => comesOnDemand(engine));
-  return powerOfTwo(chosenFrom, (candidate) => input.inFlight(candidate.id), input.random);
+export function select(route: ModelRoute, input: SelectInput): Choice | undefined {
+  return choose(route.ready, route, input) ?? choose(route.coming, route, input);
+}
+
+function choose(from: readonly Candidate[], { byId }: ModelRoute, input: SelectInput): Choice | undefined {
+  if (from.length === 0) return undefined;
+  const passes = (candidate: Candidate): boolean => refusalOf(candidate, input) === undefined;
+  const { session } = input.features;
+  if (session !== undefined) {
+    const candidate = rendezvous(from, session, passes);
+    return candidate && { candidate, because: 'session' };
+  }
+  const score = (candidate: Candidate): number => scoreOf(candidate, input);
+  const drawn = powerOfTwo(from, passes, score, input.random);
+  if (!drawn) return undefined;
+  const affine = input.affine === undefined ? undefined : byId.get(input.affine);
+  const isKept =
+    affine?.standing === drawn.standing && passes(affine) && score(affine) <= input.affinityBound * score(drawn);
+  return affine && isKept ? { candidate: affine, because: 'prefix' } : { candidate: drawn, because: 'load' };
 }
 
 /** Whether none of the engines that are meant takes requests because all of them were unloaded by hand. Pure. */
 export function areUnloaded(candidates: readonly Candidate[], pinned: string): boolean {
-  const meant = candidates.filter((candidate) => isMeant(candidate, pinned));
+  const meant = candidates.filter((candidate) => !isPinnedElsewhere(candidate, pinned));
   return meant.length > 0 && meant.every(({ engine }) => engine.unloaded);
-}
-
-function isMeant({ engine }: Candidate, pinned: string): boolean {
-  return pinned === '' || engine.name === pinned;
-}
-
-function hasRoom({ id, draining, engine }: Candidate, { inFlight }: SelectInput): boolean {
-  return !draining && (engine.maxConcurrency === 0 || inFlight(id) < engine.maxConcurrency);
-}
-
-function comesOnDemand({ onDemand, unloaded, state }: Engine): boolean {
-  return onDemand && !unloaded && COMES.has(state);
 }

@@ -83,15 +83,15 @@ export type GenerateRequest = Message<"mesh.generation.v1.GenerateRequest"> & {
   resume: ResumePolicy;
 
   /**
-   * engine pins the request to one engine by name. From outside it needs the scope `admin`; the router sets it towards
-   * inference. Empty: the router chooses.
+   * engine pins the request to one engine by name, or by `<node>/<name>` where several nodes have it. From outside it needs
+   * the scope `admin`; the router sets it towards inference. Empty: the router chooses.
    *
    * @generated from field: string engine = 9;
    */
   engine: string;
 
   /**
-   * session keeps requests with the same value on the same engine while it is healthy. Empty: no affinity.
+   * session keeps requests with the same value on the same engine while it takes requests. Empty: no affinity.
    *
    * @generated from field: string session = 10;
    */

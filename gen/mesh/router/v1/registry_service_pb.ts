@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/router/v1/registry_service.proto.
  */
 export const file_mesh_router_v1_registry_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVtZXNoL3JvdXRlci92MS9yZWdpc3RyeV9zZXJ2aWNlLnByb3RvEg5tZXNoLnJvdXRlci52MSK1AQoPUmVnaXN0ZXJSZXF1ZXN0EhgKBG5vZGUYASABKAlCCrpIB3IFEAEYgAISDQoFZXBvY2gYAiABKAQSDwoHYWRkcmVzcxgDIAEoCRIqCgdlbmdpbmVzGAQgAygLMhkubWVzaC5pbmZlcmVuY2UudjEuRW5naW5lEioKB2RldmljZXMYBSADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5EZXZpY2USEAoIZHJhaW5pbmcYBiABKAgiPAoQUmVnaXN0ZXJSZXNwb25zZRIoCgVsZWFzZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiISChBMaXN0Tm9kZXNSZXF1ZXN0Ik8KEUxpc3ROb2Rlc1Jlc3BvbnNlEiMKBW5vZGVzGAEgAygLMhQubWVzaC5yb3V0ZXIudjEuTm9kZRIVCg1kZWZhdWx0X21vZGVsGAIgASgJItIBCgROb2RlEgwKBG5vZGUYASABKAkSDQoFZXBvY2gYAiABKAQSDwoHYWRkcmVzcxgDIAEoCRIqCgdlbmdpbmVzGAQgAygLMhkubWVzaC5pbmZlcmVuY2UudjEuRW5naW5lEioKB2RldmljZXMYBSADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5EZXZpY2USEAoIZHJhaW5pbmcYBiABKAgSMgoObGFzdF9yZXBvcnRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjcKDERyYWluUmVxdWVzdBIVCgRub2RlGAEgASgJQge6SARyAhABEhAKCGRyYWluaW5nGAIgASgIIjMKDURyYWluUmVzcG9uc2USIgoEbm9kZRgBIAEoCzIULm1lc2gucm91dGVyLnYxLk5vZGUy/AEKD1JlZ2lzdHJ5U2VydmljZRJRCghSZWdpc3RlchIfLm1lc2gucm91dGVyLnYxLlJlZ2lzdGVyUmVxdWVzdBogLm1lc2gucm91dGVyLnYxLlJlZ2lzdGVyUmVzcG9uc2UoATABElAKCUxpc3ROb2RlcxIgLm1lc2gucm91dGVyLnYxLkxpc3ROb2Rlc1JlcXVlc3QaIS5tZXNoLnJvdXRlci52MS5MaXN0Tm9kZXNSZXNwb25zZRJECgVEcmFpbhIcLm1lc2gucm91dGVyLnYxLkRyYWluUmVxdWVzdBodLm1lc2gucm91dGVyLnYxLkRyYWluUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_inference_v1_engine]);
+  fileDesc("CiVtZXNoL3JvdXRlci92MS9yZWdpc3RyeV9zZXJ2aWNlLnByb3RvEg5tZXNoLnJvdXRlci52MSLYAQoPUmVnaXN0ZXJSZXF1ZXN0EhgKBG5vZGUYASABKAlCCrpIB3IFEAEYgAISDQoFZXBvY2gYAiABKAQSDwoHYWRkcmVzcxgDIAEoCRIqCgdlbmdpbmVzGAQgAygLMhkubWVzaC5pbmZlcmVuY2UudjEuRW5naW5lEioKB2RldmljZXMYBSADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5EZXZpY2USEAoIZHJhaW5pbmcYBiABKAgSEAoIcmV2aXNpb24YByABKAQSDwoHZHJhaW5lZBgIIAEoCCJaChBSZWdpc3RlclJlc3BvbnNlEigKBWxlYXNlGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhIKBWRyYWluGAIgASgISACIAQFCCAoGX2RyYWluIhIKEExpc3ROb2Rlc1JlcXVlc3QiTwoRTGlzdE5vZGVzUmVzcG9uc2USIwoFbm9kZXMYASADKAsyFC5tZXNoLnJvdXRlci52MS5Ob2RlEhUKDWRlZmF1bHRfbW9kZWwYAiABKAki0gEKBE5vZGUSDAoEbm9kZRgBIAEoCRINCgVlcG9jaBgCIAEoBBIPCgdhZGRyZXNzGAMgASgJEioKB2VuZ2luZXMYBCADKAsyGS5tZXNoLmluZmVyZW5jZS52MS5FbmdpbmUSKgoHZGV2aWNlcxgFIAMoCzIZLm1lc2guaW5mZXJlbmNlLnYxLkRldmljZRIQCghkcmFpbmluZxgGIAEoCBIyCg5sYXN0X3JlcG9ydF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiNwoMRHJhaW5SZXF1ZXN0EhUKBG5vZGUYASABKAlCB7pIBHICEAESEAoIZHJhaW5pbmcYAiABKAgiMwoNRHJhaW5SZXNwb25zZRIiCgRub2RlGAEgASgLMhQubWVzaC5yb3V0ZXIudjEuTm9kZTL8AQoPUmVnaXN0cnlTZXJ2aWNlElEKCFJlZ2lzdGVyEh8ubWVzaC5yb3V0ZXIudjEuUmVnaXN0ZXJSZXF1ZXN0GiAubWVzaC5yb3V0ZXIudjEuUmVnaXN0ZXJSZXNwb25zZSgBMAESUAoJTGlzdE5vZGVzEiAubWVzaC5yb3V0ZXIudjEuTGlzdE5vZGVzUmVxdWVzdBohLm1lc2gucm91dGVyLnYxLkxpc3ROb2Rlc1Jlc3BvbnNlEkQKBURyYWluEhwubWVzaC5yb3V0ZXIudjEuRHJhaW5SZXF1ZXN0Gh0ubWVzaC5yb3V0ZXIudjEuRHJhaW5SZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_inference_v1_engine]);
 
 /**
  * RegisterRequest is the report of a node.
@@ -66,6 +66,21 @@ export type RegisterRequest = Message<"mesh.router.v1.RegisterRequest"> & {
    * @generated from field: bool draining = 6;
    */
   draining: boolean;
+
+  /**
+   * revision grows with every change of the node, the load of its engines aside, so that routers see at once that nothing
+   * else has changed. 0: not told.
+   *
+   * @generated from field: uint64 revision = 7;
+   */
+  revision: bigint;
+
+  /**
+   * drained is whether an operator took the node out of rotation, by whatever router; it tells all of them.
+   *
+   * @generated from field: bool drained = 8;
+   */
+  drained: boolean;
 };
 
 /**
@@ -87,6 +102,14 @@ export type RegisterResponse = Message<"mesh.router.v1.RegisterResponse"> & {
    * @generated from field: google.protobuf.Duration lease = 1;
    */
   lease?: Duration | undefined;
+
+  /**
+   * drain is what an operator asked of this router: to take the node out of rotation, or back in. It is repeated until a
+   * report says `drained` so. Unset: nothing.
+   *
+   * @generated from field: optional bool drain = 2;
+   */
+  drain?: boolean | undefined;
 };
 
 /**
@@ -259,7 +282,8 @@ export const DrainResponseSchema: GenMessage<DrainResponse> = /*@__PURE__*/
 export const RegistryService: GenService<{
   /**
    * Register announces a node. The node sends its whole report at once, again on every change, and at least three times
-   * per lease; a node that is silent for a lease, or whose stream breaks, is out. For peers.
+   * per lease; a node that is silent for a lease, or whose stream breaks, is out. A node registers with every router that it
+   * knows; no router needs another. For peers.
    *
    * Errors:
    *   PERMISSION_DENIED / PEER_ONLY – the caller is no process of the mesh.
@@ -287,7 +311,8 @@ export const RegistryService: GenService<{
     output: typeof ListNodesResponseSchema;
   },
   /**
-   * Drain takes a node out of rotation, or back in; what runs there goes on. Needs scope `admin`.
+   * Drain takes a node out of rotation, or back in; what runs there goes on. It holds for this router at once, for the
+   * others as soon as the node has told them, and over restarts of the node. Needs scope `admin`.
    *
    * Errors:
    *   NOT_FOUND / NOT_FOUND – no such node.

@@ -1,0 +1,91 @@
+import type { EngineLoad } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+
+/** How busy an engine is, as this router knows it. */
+export interface LoadNow {
+  /** Requests that this router has there. */
+  readonly requests: number;
+  /** Tokens of those requests: prompts, and the most that they may produce. */
+  readonly tokens: number;
+  /** Requests of others there, by the node's last report: of other routers, and of a server's own callers. */
+  readonly others: number;
+  /** The used share of its KV cache by the last report, 0 to 1. 0 where it does not tell. */
+  readonly kvCacheUsed: number;
+}
+
+interface Entry extends LoadNow {
+  requests: number;
+  tokens: number;
+  others: number;
+  kvCacheUsed: number;
+  isReported: boolean;
+}
+
+const IDLE: LoadNow = { requests: 0, tokens: 0, others: 0, kvCacheUsed: 0 };
+
+/** Tokens of a request until some were seen. */
+const FIRST_TYPICAL_TOKENS = 1_024;
+
+/** How much the last request counts in what is typical. */
+const TYPICAL_WEIGHT = 1 / 64;
+
+/** The load of all engines: what this router dispatched, counted out once on every way out, and what nodes report. */
+export class EngineLoads {
+  readonly #entries = new Map<string, Entry>();
+  #typicalTokens = FIRST_TYPICAL_TOKENS;
+
+  /** The load of the engine with this candidate id. */
+  of(id: string): LoadNow {
+    return this.#entries.get(id) ?? IDLE;
+  }
+
+  /** Tokens of a request of the last time; what a request counts of which only the number is known. */
+  get typicalTokens(): number {
+    return this.#typicalTokens;
+  }
+
+  /** Counts a request in and returns what counts it out; calling that again does nothing. */
+  acquire(id: string, tokens: number): () => void {
+    const entry = this.#entry(id);
+    entry.requests += 1;
+    entry.tokens += tokens;
+    this.#typicalTokens += (tokens - this.#typicalTokens) * TYPICAL_WEIGHT;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      entry.requests -= 1;
+      entry.tokens -= tokens;
+      this.#drop(id, entry);
+    };
+  }
+
+  /** Takes what a node tells. What of it is not this router's own is reckoned now, while both figures are of one moment. */
+  report(id: string, load: EngineLoad | undefined): void {
+    const entry = this.#entry(id);
+    const { running = 0, waiting = 0, kvCacheUsed = 0 } = load ?? {};
+    entry.isReported = true;
+    // Of what the mesh runs some may wait in the engine's queue; a server's own callers are in the queue alone.
+    entry.others = Math.max(0, Math.max(running, waiting) - entry.requests);
+    entry.kvCacheUsed = kvCacheUsed;
+  }
+
+  /** Nobody reports on the engine any more. */
+  forget(id: string): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    Object.assign(entry, { others: 0, kvCacheUsed: 0, isReported: false });
+    this.#drop(id, entry);
+  }
+
+  #entry(id: string): Entry {
+    const known = this.#entries.get(id);
+    if (known) return known;
+    const entry = { ...IDLE, isReported: false };
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  #drop(id: string, entry: Entry): void {
+    if (entry.requests === 0 && !entry.isReported && this.#entries.get(id) === entry) this.#entries.delete(id);
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * The item that a key leads to: the same for every router, and when one goes, only what led to it leads elsewhere. Undefined
+ * when none passes. Of weighted items one of weight 2 gets twice as many keys as one of weight 1.
+ */
+export function rendezvous<T extends { readonly hash: number; readonly weight: number }>(
+  items: readonly T[],
+  key: number,
+  passes: (item: T) => boolean,
+): T | undefined {
+  let best: T | undefined;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (const item of items) {
+    const score = -item.weight / Math.log(unit(key ^ item.hash));
+    // Asked only of those that would lead, which are few.
+    if (score <= highest || !passes(item)) continue;
+    highest = score;
+    best = item;
+  }
+  return best;
+}
+
+/** 32 bits → a number between 0 and 1 that looks random (the finaliser of MurmurHash3). */
+function unit(bits: number): number {
+  let h = bits;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (((h ^ (h >>> 16)) >>> 0) + 0.5) / 2 ** 32;
+}
