@@ -32,7 +32,7 @@ import { createHealth, type HealthState } from './shared/grpc/health.ts';
 import { isServing } from './shared/grpc/health-check.ts';
 import { type Authorizer, createAuthorizer, credentialMissing } from './shared/interceptors/authorize.ts';
 import { httpsRuleOf } from './shared/interceptors/https-rule.ts';
-import { createVouching } from './shared/interceptors/on-behalf-of.ts';
+import { createVouching, type Vouching } from './shared/interceptors/on-behalf-of.ts';
 import { createPrincipals, type Principals } from './shared/interceptors/principals.ts';
 import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
@@ -44,7 +44,6 @@ import { listenedRoutes, SERVICES_OF_ROLE } from './shared/transport/listened-ro
 import { type Listener, startListener } from './shared/transport/listener.ts';
 import { createPeers, type Peers } from './shared/transport/peers.ts';
 import { createProof, type Proof } from './shared/transport/proof.ts';
-import { remoteGenerate } from './shared/transport/remote-generate.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import type { Role } from './shared/transport/roles.ts';
 import type { Routes } from './shared/transport/routes.ts';
@@ -84,6 +83,8 @@ interface Parts {
   readonly principals: Principals;
   readonly authorizer: Authorizer;
   readonly peers: Peers;
+  /** Verifies what processes sign when they act for callers. */
+  readonly vouching: Vouching;
   /** The services that run here, filled role by role. */
   readonly local: Map<Role, Routes[]>;
 }
@@ -182,14 +183,15 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
     boundToLoopback: isLoopbackHost(config.server.host),
   });
   const { authenticate, revalidate } = principals;
-  const onBehalfOf = { vouching: createVouching(meshToken, now), revalidate };
+  const vouching = createVouching(meshToken, now);
+  const onBehalfOf = { vouching, revalidate };
   const proof = createProof({ meshToken, files: config.server.mesh_tls, roles: config.roles, log });
   closer.add('certificates', () => proof.meshTls?.close());
   const table = authorizationTable;
   const authorizer = createAuthorizer({ table, authenticate, onBehalfOf, meshToken: proof.meshToken });
   const peers = createPeers({ ...proof, local, remote: config.peers, authorizer });
   closer.add('peers', () => peers.close());
-  return { config, resources, closer, health: createHealth(), proof, principals, authorizer, peers, local };
+  return { config, resources, closer, health: createHealth(), proof, principals, authorizer, peers, vouching, local };
 }
 
 async function addStore({ config, resources, closer, health }: Parts): Promise<Store> {
@@ -268,7 +270,7 @@ function addInference(
 }
 
 function addRouter(
-  { config, resources, closer, principals, peers, local, proof, health }: Parts,
+  { config, resources, closer, principals, peers, vouching, local, proof, health }: Parts,
   here: Generate | undefined,
 ): RouterContext {
   const remote = createRemoteNodes(proof);
@@ -286,7 +288,7 @@ function addRouter(
     inferenceAt: (address) => (here && address === '' ? inference : remote.clientAt(address)),
   });
   closer.add('router', () => context.close(), SETTLE_MS);
-  local.set('router', [routerRoutes(context), fleetRoutes(context)]);
+  local.set('router', [routerRoutes(context, vouching), fleetRoutes(context)]);
   health.set(RouterService.typeName, true);
   health.set(RegistryService.typeName, true);
   return context;
@@ -332,7 +334,7 @@ async function addFacade(
     ...resources,
     trustedProxies: config.server.trusted_proxies,
     httpsRule: httpsRuleOf(config.server),
-    generate: router?.generate ?? remoteGenerate(peers.transport('router'), RouterService.method.generate),
+    generate: router?.generate ?? peers.routerGenerate,
     authenticate: principals.authenticate,
     router: peers.client('router', RouterService),
     registry: peers.client('router', RegistryService),

@@ -1,6 +1,7 @@
 import type { ConnectRouter } from '@connectrpc/connect';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { generateHandler } from '../shared/transport/generate-handler.ts';
+import { attachHandler } from '../shared/transport/trunk/trunk-handler.ts';
 import type { InferenceContext } from './context.ts';
 import { embed } from './handlers/embed.ts';
 import { explainPlacement } from './handlers/explain-placement.ts';
@@ -17,6 +18,7 @@ export function inferenceRoutes(context: InferenceContext): (router: ConnectRout
   return (router) => {
     router.service(InferenceService, {
       generate: generateHandler(context.generate),
+      attach: attachHandler({ generate: context.generate }),
       embed: embed(context),
       tokenize: tokenize(context),
       loadModel: loadModel(context),

@@ -2,7 +2,9 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
+import type { Vouching } from '../shared/interceptors/on-behalf-of.ts';
 import { generateHandler } from '../shared/transport/generate-handler.ts';
+import { attachHandler } from '../shared/transport/trunk/trunk-handler.ts';
 import type { RouterContext } from './context.ts';
 import { LoadPlaces } from './fleet/load-places.ts';
 import { explainFleetPlacement, listFleetDevices } from './handlers/fleet-devices.ts';
@@ -11,11 +13,19 @@ import { loadFleetModel, tailFleetLogs, unloadFleetModel } from './handlers/flee
 import { listModels } from './handlers/list-models.ts';
 import { drainNode, listNodes, register } from './handlers/registry.ts';
 
-/** The services of the router. Methods that are left out answer UNIMPLEMENTED. */
-export function routerRoutes(context: RouterContext): (router: ConnectRouter) => void {
+/**
+ * The services of the router. Methods that are left out answer UNIMPLEMENTED.
+ *
+ * @param vouching verifies whom the processes on its trunks act for
+ */
+export function routerRoutes(
+  context: RouterContext,
+  vouching: Pick<Vouching, 'verify'>,
+): (router: ConnectRouter) => void {
   return (router) => {
     router.service(RouterService, {
       generate: generateHandler(context.generate),
+      attach: attachHandler({ generate: context.generate, vouching }),
       listModels: listModels(context),
     });
     router.service(RegistryService, {

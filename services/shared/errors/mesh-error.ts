@@ -48,3 +48,8 @@ export function invalidField(field: string, problem: string): MeshError {
 export function notImplemented(what: string): MeshError {
   return new MeshError('NOT_IMPLEMENTED', `${what} is not implemented in this version.`);
 }
+
+/** What a process that is about to end refuses new work with. */
+export function shuttingDown(): MeshError {
+  return new MeshError('SHUTTING_DOWN', 'This process is shutting down. Try again.', { retryAfterMs: 1_000 });
+}

@@ -8,19 +8,12 @@ import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts'
 import { fromConnectError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import { FlowControl } from '../transport/flow-control.ts';
+import type { Generate } from '../transport/generate.ts';
 import { generateHandler } from '../transport/generate-handler.ts';
-import {
-  eventually,
-  MESH_TOKEN,
-  type Seen,
-  silent,
-  startTestListener,
-  testModel,
-} from '../transport/listener.fixture.ts';
-import { createLocalTransport } from '../transport/local-transport.ts';
-import { remoteGenerate } from '../transport/remote-generate.ts';
-import { createRemoteTransport } from '../transport/remote-transport.ts';
+import { eventually, MESH_TOKEN, type Seen, startTestListener, testModel } from '../transport/listener.fixture.ts';
 import type { Routes } from '../transport/routes.ts';
+import { createTrunkClient } from '../transport/trunk/trunk-client.ts';
+import { attachHandler } from '../transport/trunk/trunk-handler.ts';
 import type { Access } from './access.ts';
 import { createAuthorizer } from './authorize.ts';
 import { type CertifiedRoles, certifiedRolesKey } from './certified-roles.ts';
@@ -69,6 +62,7 @@ const seen: Seen = { calls: [], contexts: [], events: 0 };
 const routes: Routes = (router) =>
   router.service(RouterService, {
     generate: generateHandler(testModel(seen)),
+    attach: attachHandler({ generate: testModel(seen), vouching }),
     tokenize: () => ({}),
     listModels: () => ({}),
     embed: () => ({}),
@@ -159,7 +153,7 @@ describe.each(Object.entries(TRANSPORTS))('%s', (_name, transport) => {
 });
 
 /** What a generation over the seam ends with. */
-async function over(run: ReturnType<typeof remoteGenerate>): Promise<string> {
+async function over(run: Generate | undefined, whom: { credential?: string } = {}): Promise<string> {
   let ended: string | undefined;
   const sink = {
     event: () => {},
@@ -172,32 +166,22 @@ async function over(run: ReturnType<typeof remoteGenerate>): Promise<string> {
   };
   const { signal } = new AbortController();
   const own = { requestId: 'r', signal, flow: new FlowControl(), clientIp: ADDRESS, onBehalfOf: call };
-  run(create(GenerateRequestSchema, prompt), own, sink);
+  run?.(create(GenerateRequestSchema, prompt), { ...own, ...whom }, sink);
   await eventually(() => ended !== undefined, 'the generation is over');
   return ended ?? '';
 }
 
-test('the seam signs, over the network and within the process', async () => {
-  const remote = createRemoteTransport(listener.url, { meshToken: MESH_TOKEN });
-  const local = createLocalTransport([routes], { authorizer, log: silent });
-  for (const transport of [remote, local]) {
-    expect(await over(remoteGenerate(transport, generate, vouching))).toBe('OK');
-    expect(
-      await over(
-        remoteGenerate(
-          transport,
-          generate,
-          createVouching('other', () => nowMs),
-        ),
-      ),
-    ).toBe('PEER_ONLY');
-    expect(await over(remoteGenerate(transport, generate))).toBe('INTERNAL');
-  }
+test('the seam signs, and only what is signed with the same secret is believed', async () => {
+  const target = { url: listener.url, method: RouterService.method.attach, meshToken: MESH_TOKEN };
+  const stranger = createVouching('other', () => nowMs);
+  const trunks = [vouching, stranger, undefined].map((signer) => createTrunkClient(target, signer));
+  const outcomes = await Promise.all(trunks.map((trunk) => over(trunk.generate)));
+  expect(outcomes).toEqual(['OK', 'PEER_ONLY', 'INTERNAL']);
+  expect(await over(trunks[0]?.generate, { credential: 'key' })).toBe('CREDENTIAL_CONFLICT');
   expect(seen.calls).toMatchObject([
     { onBehalfOf: { principal: { keyId: 'ann-key' } }, clientIp: ADDRESS, requestId: 'r' },
-    { onBehalfOf: { principal: { keyId: 'ann-key' } }, clientIp: ADDRESS, requestId: 'r' },
   ]);
-  remote.close();
+  for (const trunk of trunks) trunk.close();
 });
 
 test('where certificates say who is who, tasks and facade vouch, and nobody else with them', async () => {

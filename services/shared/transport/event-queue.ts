@@ -1,5 +1,6 @@
 import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { MeshError } from '../errors/mesh-error.ts';
+import { charactersOf } from './event-characters.ts';
 import type { FlowControl } from './flow-control.ts';
 import type { GenerationSink } from './generate.ts';
 
@@ -86,16 +87,6 @@ export function createEventQueue(flow: FlowControl, onEnd: () => void): EventQue
       return outcome !== undefined;
     },
   };
-}
-
-/** The variable part of an event's size. A token with its log-probabilities counts as 64 characters per alternative. */
-function charactersOf({ event }: GenerationEvent): number {
-  if (event.case !== 'delta') return 0;
-  const { text, reasoning, toolCalls, logprobs } = event.value;
-  let characters = text.length + reasoning.length;
-  for (const call of toolCalls) characters += call.arguments.length;
-  for (const token of logprobs) characters += 64 * (1 + token.top.length);
-  return characters;
 }
 
 const DONE = { done: true, value: undefined } as const;

@@ -18,8 +18,12 @@ export interface Exchange {
   readonly response: NodeResponse;
   /** When the body must be here, in milliseconds of the monotonic clock; undefined where it may take its time. */
   bodyDueAt: number | undefined;
-  /** Whether it is a caller's work, which a drain waits for. */
+  /** Whether it is a caller's work, which a drain waits for; a trunk is while something runs on it. */
   isWork: boolean;
+  /** To be called when it is work no more and goes on. */
+  readonly onWorkOver: () => void;
+  /** Called when the listener begins to drain, for what takes new work by itself. Unset: it takes none. */
+  onDrain?: () => void;
   /** Whose stream it is, once that is known. Unset: it is none, or its handler finds out by itself. */
   streamOf?: Principal;
   /** Ends the call. Unset: it is no RPC. */

@@ -1,16 +1,14 @@
-import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
+import type { HandlerContext } from '@connectrpc/connect';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
-import { MeshError } from '../errors/mesh-error.ts';
 import { clientIpKey } from '../interceptors/client-ip.ts';
 import { credentialOf } from '../interceptors/credential.ts';
 import { vouchedKey } from '../interceptors/on-behalf-of.ts';
+import { abortReason } from './abort-reason.ts';
 import { createEventQueue } from './event-queue.ts';
-import { exchangeKey } from './exchange.ts';
 import { FlowControl } from './flow-control.ts';
 import type { Generate } from './generate.ts';
 import { requestIdOf } from './mesh-headers.ts';
-import { isStalled } from './write-stall.ts';
 
 /** The handler of a server-streaming Generate method. */
 export type GenerateHandler = (request: GenerateRequest, context: HandlerContext) => AsyncIterable<GenerationEvent>;
@@ -48,22 +46,4 @@ function start(generate: Generate, request: GenerateRequest, context: HandlerCon
       return Promise.resolve({ done: true, value: undefined });
     },
   };
-}
-
-/** A client ends a call at its own deadline, which comes this much earlier than ours, in milliseconds. */
-const DEADLINE_SLACK_MS = 50;
-
-/** A signal's own reason depends on the protocol, so what happened is worked out from what is known. */
-function abortReason(context: HandlerContext): MeshError {
-  const { reason } = context.signal;
-  if (reason instanceof ConnectError && reason.cause instanceof MeshError) return reason.cause;
-  const exchange = context.values.get(exchangeKey);
-  if (exchange && isStalled(exchange.response)) {
-    return new MeshError('CLIENT_STALLED', 'The client did not read the stream for too long.');
-  }
-  const isLate = reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
-  if (isLate || (context.timeoutMs() ?? Number.POSITIVE_INFINITY) <= DEADLINE_SLACK_MS) {
-    return new MeshError('DEADLINE_EXCEEDED', "The call's deadline passed.", { metadata: { limit: 'total' } });
-  }
-  return new MeshError('CLIENT_GONE', 'The caller cancelled.');
 }

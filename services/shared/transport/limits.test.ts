@@ -9,6 +9,7 @@ const CONSTRUCTORS: readonly { call: RegExp; files: Record<string, string> }[] =
   { call: /\bcreateConnectRouter\(/, files: { 'rpc-handler.ts': '...SERVER_LIMITS' } },
   { call: /\bcreateGrpcTransport\(/, files: { 'remote-transport.ts': '...CLIENT_LIMITS' } },
   { call: /\bnew Http2SessionManager\(/, files: { 'remote-transport.ts': 'HTTP2_CLIENT_LIMITS' } },
+  { call: /\bnew Client\(/, files: { 'trunk/trunk-channel.ts': "'grpc.max_receive_message_length': READ_MAX_BYTES" } },
   { call: /\bhttp2\.createServer\(/, files: { 'http-servers.ts': '{ ...limits,' } },
   { call: /\btls\.createServer\(/, files: { 'tls-server.ts': 'handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS' } },
   { call: /\btls\.connect\(/, files: { 'tls-client.ts': '...TLS_PROTOCOL' } },
@@ -31,6 +32,6 @@ test.each(CONSTRUCTORS)('$call is called with limits only', ({ call, files }) =>
   );
   for (const { path, text } of callers) {
     const from = text.search(call);
-    expect(text.slice(from, from + 300)).toContain(files[path.split('/').at(-1) ?? '']);
+    expect(text.slice(from, from + 300)).toContain(files[path.replace('services/shared/transport/', '')]);
   }
 });

@@ -12,6 +12,7 @@ import type { Generate, GenerationCall } from './generate.ts';
 import { generateHandler } from './generate-handler.ts';
 import { type Listener, type ListenerOptions, startListener } from './listener.ts';
 import type { Routes } from './routes.ts';
+import { attachHandler } from './trunk/trunk-handler.ts';
 
 export const KEY = 'good-key';
 export const BEARER = { authorization: `Bearer ${KEY}` };
@@ -89,13 +90,15 @@ function flood(call: GenerationCall, send: (event: GenerationEvent) => void): vo
 }
 
 export function testRoutes(seen: Seen): Routes {
-  const generate = generateHandler(testModel(seen));
+  const model = testModel(seen);
+  const generate = generateHandler(model);
   return (router) =>
     router.service(RouterService, {
       generate(request, context) {
         seen.contexts.push(context);
         return generate(request, context);
       },
+      attach: attachHandler({ generate: model }),
       listModels: () => ({ models: [{ id: 'm' }] }),
       async tokenize(request, context) {
         seen.contexts.push(context);

@@ -5,8 +5,9 @@ import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from '@bufbuild/pr
 import type { HandlerContext, Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { TrunkCommandsSchema } from '../../../gen/mesh/generation/v1/trunk_pb.ts';
 import { toConnectError } from '../errors/connect-error.ts';
-import { MeshError } from '../errors/mesh-error.ts';
+import { MeshError, shuttingDown } from '../errors/mesh-error.ts';
 import type { HealthState } from '../grpc/health.ts';
 import { reflectionRoutes } from '../grpc/reflection.ts';
 import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
@@ -165,6 +166,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     },
     drain(timeoutMs) {
       state.draining = true;
+      for (const { onDrain } of state.exchanges) onDrain?.();
       return changes.until(() => work().length === 0, timeoutMs);
     },
     async endWork() {
@@ -197,9 +199,11 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     const principal = context.values.get(principalKey);
     if (exchange && principal && context.method.methodKind !== 'unary') exchange.streamOf = principal;
     const isFromPeer = principal === PEER_PRINCIPAL;
-    // A peer's generation is a caller's in the end; what else peers do is not waited for and never refused.
+    const isTrunk = context.method.input.typeName === TrunkCommandsSchema.typeName;
+    if (state.draining && (!isFromPeer || isTrunk)) throw toConnectError(shuttingDown());
+    // A peer's generation is a caller's in the end; what else peers do is not waited for and never refused. A trunk is work
+    // by itself, while something runs on it.
     if (isFromPeer && context.method.input.typeName !== GenerateRequestSchema.typeName) return;
-    if (state.draining && !isFromPeer) throw toConnectError(shuttingDown());
     if (exchange) exchange.isWork = !isWatch(context.method);
   }
 
@@ -230,10 +234,6 @@ function isWatch({ methodKind, idempotency }: DescMethod): boolean {
 
 function revoked(): MeshError {
   return new MeshError('CREDENTIAL_INVALID', 'The credential was revoked.');
-}
-
-function shuttingDown(): MeshError {
-  return new MeshError('SHUTTING_DOWN', 'This process is shutting down. Try again.', { retryAfterMs: 1_000 });
 }
 
 const TAKEN: ReadonlySet<unknown> = new Set(['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL']);

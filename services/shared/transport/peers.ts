@@ -1,14 +1,19 @@
 import type { DescService } from '@bufbuild/protobuf';
 import type { Client, Interceptor, Transport } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
+import { asMeshError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import type { Authorizer } from '../interceptors/authorize.ts';
 import { createMeshClient } from './client.ts';
+import type { Generate } from './generate.ts';
 import { createLocalTransport } from './local-transport.ts';
 import type { MeshTls } from './mesh-tls.ts';
-import { createRemoteTransport, type RemoteTransport } from './remote-transport.ts';
+import { createRemoteTransport } from './remote-transport.ts';
 import type { Role } from './roles.ts';
 import type { Routes } from './routes.ts';
+import type { TrunkTarget } from './trunk/trunk-channel.ts';
+import { createTrunkClient, type TrunkClient } from './trunk/trunk-client.ts';
 
 /** What peers are found by. */
 export interface PeersOptions {
@@ -30,6 +35,8 @@ export interface Peers {
   /** Looked up at the first call, so that roles may start in any order. A call to an unknown role is PEER_UNAVAILABLE. */
   transport(role: Role): Transport;
   client<T extends DescService>(role: Role, service: T): Client<T>;
+  /** The seam to a router in another process, over a trunk. Without one its calls fail with PEER_UNAVAILABLE. */
+  readonly routerGenerate: Generate;
   /** Ends the connections. */
   close(): void;
 }
@@ -37,7 +44,8 @@ export interface Peers {
 /** Makes the directory of peers. */
 export function createPeers(options: PeersOptions): Peers {
   const transports = new Map<Role, Transport>();
-  const remotes: RemoteTransport[] = [];
+  const remotes: { close(): void }[] = [];
+  let trunk: TrunkClient | undefined;
 
   function find(role: Role): Transport {
     const known = transports.get(role);
@@ -48,19 +56,34 @@ export function createPeers(options: PeersOptions): Peers {
   }
 
   function make(role: Role): Transport {
-    const { interceptors = [], authorizer, log, meshToken, meshTls } = options;
+    const { interceptors = [], authorizer, log } = options;
     const routes = options.local.get(role);
     if (routes) return createLocalTransport(routes, { authorizer, log, interceptors });
-    const url = options.remote.get(role);
-    if (!url) {
-      const name = `MESH_PEER_${role.toUpperCase()}`;
-      throw new MeshError('PEER_UNAVAILABLE', `The ${role} service does not run here; set ${name} to where it runs.`, {
-        metadata: { peer: role },
-      });
-    }
-    const remote = createRemoteTransport(url, { meshToken, interceptors, tls: meshTls && { meshTls, role, log } });
+    const remote = createRemoteTransport(addressOf(role), { interceptors, ...proofFor(role) });
     remotes.push(remote);
     return remote;
+  }
+
+  function addressOf(role: Role): string {
+    const url = options.remote.get(role);
+    if (url) return url;
+    const name = `MESH_PEER_${role.toUpperCase()}`;
+    throw new MeshError('PEER_UNAVAILABLE', `The ${role} service does not run here; set ${name} to where it runs.`, {
+      metadata: { peer: role },
+    });
+  }
+
+  function proofFor(role: Role): Pick<TrunkTarget, 'meshToken' | 'tls'> {
+    const { log, meshToken, meshTls } = options;
+    return { meshToken, tls: meshTls && { meshTls, role, log } };
+  }
+
+  function routerTrunk(): TrunkClient {
+    if (trunk) return trunk;
+    const url = addressOf('router');
+    trunk = createTrunkClient({ url, method: RouterService.method.attach, ...proofFor('router') });
+    remotes.push(trunk);
+    return trunk;
   }
 
   function transport(role: Role): Transport {
@@ -73,6 +96,13 @@ export function createPeers(options: PeersOptions): Peers {
   return {
     transport,
     client: (role, service) => createMeshClient(service, transport(role)),
+    routerGenerate(request, call, sink) {
+      try {
+        routerTrunk().generate(request, call, sink);
+      } catch (error) {
+        sink.fail(asMeshError(error));
+      }
+    },
     close() {
       for (const remote of remotes) remote.close();
     },

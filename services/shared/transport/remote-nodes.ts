@@ -3,12 +3,12 @@ import { InferenceService } from '../../../gen/mesh/inference/v1/inference_servi
 import { createMeshClient } from './client.ts';
 import type { Generate } from './generate.ts';
 import type { PeersOptions } from './peers.ts';
-import { remoteGenerate } from './remote-generate.ts';
 import { createRemoteTransport } from './remote-transport.ts';
+import { createTrunkClient } from './trunk/trunk-client.ts';
 
-/** The nodes in other processes, by their address, e.g. "http://10.0.0.7:7004". One connection per address, kept. */
+/** The nodes in other processes, by their address, e.g. "http://10.0.0.7:7004". Per address a trunk and a connection for the rest, kept. */
 export interface RemoteNodes {
-  /** The seam to the engines of a node. */
+  /** The seam to the engines of a node, over its trunk. */
   generateAt(address: string): Generate;
   /** The other methods of a node. */
   clientAt(address: string): Client<typeof InferenceService>;
@@ -32,14 +32,16 @@ export function createRemoteNodes({ meshToken, meshTls, log }: RemoteNodesOption
   function nodeAt(address: string): RemoteNode {
     const known = nodes.get(address);
     if (known) return known;
-    const transport = createRemoteTransport(address, {
-      meshToken,
-      tls: meshTls && { meshTls, role: 'inference', log },
-    });
+    const proof = { meshToken, tls: meshTls && { meshTls, role: 'inference' as const, log } };
+    const transport = createRemoteTransport(address, proof);
+    const trunk = createTrunkClient({ url: address, method: InferenceService.method.attach, ...proof });
     const node = {
-      generate: remoteGenerate(transport, InferenceService.method.generate),
+      generate: trunk.generate,
       client: createMeshClient(InferenceService, transport),
-      close: transport.close,
+      close() {
+        trunk.close();
+        transport.close();
+      },
     };
     nodes.set(address, node);
     return node;

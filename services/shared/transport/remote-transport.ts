@@ -25,9 +25,10 @@ const KEEPALIVE = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 /** Calls services of another process by gRPC over one HTTP/2 connection, opened at the first call and kept alive. */
 export function createRemoteTransport(url: string, options: RemoteTransportOptions): RemoteTransport {
   const { tls } = options;
+  const connect = tls && createTlsConnector(url, tls);
   const sessionManager = new Http2SessionManager(url, KEEPALIVE, {
     ...HTTP2_CLIENT_LIMITS,
-    ...(tls ? { createConnection: createTlsConnector(url, tls) } : {}),
+    ...(connect ? { createConnection: () => connect() } : {}),
   });
   const transport = createGrpcTransport({
     ...CLIENT_LIMITS,

@@ -31,7 +31,7 @@ export interface RequestHandlerOptions {
   readonly stalls: WriteStallWatch;
   /** The time for a request's body, in milliseconds. */
   readonly bodyTimeoutMs: number;
-  /** Where running exchanges are kept; onLeave is called whenever one has left. */
+  /** Where running exchanges are kept; onLeave is called whenever one has left, or is work no more. */
   readonly exchanges: Set<Exchange>;
   readonly onLeave: () => void;
   readonly isDraining: () => boolean;
@@ -44,7 +44,13 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
 
   function track(request: NodeRequest, response: NodeResponse): Exchange {
     const nowMs = performance.now();
-    const exchange: Exchange = { request, response, bodyDueAt: bodyDueAt(request, nowMs), isWork: false };
+    const exchange: Exchange = {
+      request,
+      response,
+      bodyDueAt: bodyDueAt(request, nowMs),
+      isWork: false,
+      onWorkOver: options.onLeave,
+    };
     exchanges.add(exchange);
     options.stalls.track(response, nowMs);
     response.on('close', () => {

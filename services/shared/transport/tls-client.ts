@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import type { Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
@@ -19,20 +20,20 @@ export interface PeerTls {
 }
 
 /**
- * Makes what opens connections to a process of the mesh, always by TLS. Each starts anew with the present certificate:
- * nothing of an earlier session is taken up, so nobody is believed for what was checked before.
+ * Makes what opens connections to a process of the mesh, always by TLS, on `tcp` where that is connected already. Each starts
+ * anew with the present certificate: nothing of an earlier session is taken up, so nobody is believed for what was checked
+ * before.
  */
-export function createTlsConnector(url: string, { meshTls, role, log }: PeerTls): () => TLSSocket {
+export function createTlsConnector(url: string, { meshTls, role, log }: PeerTls): (tcp?: Socket) => TLSSocket {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
   let reported: string | undefined;
 
-  return () => {
+  return (tcp) => {
     const socket = tls.connect({
       ...TLS_PROTOCOL,
       ...meshTls.credentials,
-      host,
-      port: Number(port || 443),
+      ...(tcp ? { socket: tcp } : { host, port: Number(port || 443) }),
       // Of the role and never of the address, which others may choose.
       servername: identityName(role, meshTls.domain),
       checkServerIdentity: (_host, { raw }) =>
@@ -61,10 +62,15 @@ export function explainTls({ role }: PeerTls): Interceptor {
       return await next(req);
     } catch (error) {
       if (!tlsFailureOf(error)) throw error;
-      const message = `${role} and this process do not trust each other's certificates; the operator finds why in the log.`;
-      throw toConnectError(new MeshError('PEER_UNAVAILABLE', message, { metadata: { peer: role }, cause: error }));
+      throw toConnectError(notTrusted(role, error));
     }
   };
+}
+
+/** What callers are told when the two sides do not trust each other. */
+export function notTrusted(role: Role, cause: unknown): MeshError {
+  const message = `${role} and this process do not trust each other's certificates; the operator finds why in the log.`;
+  return new MeshError('PEER_UNAVAILABLE', message, { metadata: { peer: role }, cause });
 }
 
 function notNamed(role: Role): Error {

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/generation/v1/trunk.proto.
  */
 export const file_mesh_generation_v1_trunk: GenFile = /*@__PURE__*/
-  fileDesc("Ch5tZXNoL2dlbmVyYXRpb24vdjEvdHJ1bmsucHJvdG8SEm1lc2guZ2VuZXJhdGlvbi52MSJDCg1UcnVua0NvbW1hbmRzEjIKCGNvbW1hbmRzGAEgAygLMiAubWVzaC5nZW5lcmF0aW9uLnYxLlRydW5rQ29tbWFuZCLHAQoMVHJ1bmtDb21tYW5kEhUKDWdlbmVyYXRpb25faWQYASABKA0SLwoFc3RhcnQYAiABKAsyHi5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtTdGFydEgAEjEKBmNhbmNlbBgDIAEoCzIfLm1lc2guZ2VuZXJhdGlvbi52MS5UcnVua0NhbmNlbEgAEjEKBmNyZWRpdBgEIAEoCzIfLm1lc2guZ2VuZXJhdGlvbi52MS5UcnVua0NyZWRpdEgAQgkKB2NvbW1hbmQi7gEKClRydW5rU3RhcnQSNAoHcmVxdWVzdBgBIAEoCzIjLm1lc2guZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgCIAEoCRISCgp0aW1lb3V0X21zGAMgASgNEjwKB2hlYWRlcnMYBCADKAsyKy5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtTdGFydC5IZWFkZXJzRW50cnkSFAoMY3JlZGl0X2J5dGVzGAUgASgNGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIg0KC1RydW5rQ2FuY2VsIhwKC1RydW5rQ3JlZGl0Eg0KBWJ5dGVzGAEgASgNIj0KC1RydW5rRXZlbnRzEi4KBmV2ZW50cxgBIAMoCzIeLm1lc2guZ2VuZXJhdGlvbi52MS5UcnVua0V2ZW50Ir8BCgpUcnVua0V2ZW50EhUKDWdlbmVyYXRpb25faWQYASABKA0SNAoFZXZlbnQYAiABKAsyIy5tZXNoLmdlbmVyYXRpb24udjEuR2VuZXJhdGlvbkV2ZW50SAASKwoDZW5kGAMgASgLMhwubWVzaC5nZW5lcmF0aW9uLnYxLlRydW5rRW5kSAASLwoFZXJyb3IYBCABKAsyHi5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtFcnJvckgAQgYKBG5ld3MiCgoIVHJ1bmtFbmQiUgoKVHJ1bmtFcnJvchIMCgRjb2RlGAEgASgNEg8KB21lc3NhZ2UYAiABKAkSJQoHZGV0YWlscxgDIAMoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnliBnByb3RvMw", [file_google_protobuf_any, file_mesh_generation_v1_generate_request, file_mesh_generation_v1_generation_event]);
+  fileDesc("Ch5tZXNoL2dlbmVyYXRpb24vdjEvdHJ1bmsucHJvdG8SEm1lc2guZ2VuZXJhdGlvbi52MSJDCg1UcnVua0NvbW1hbmRzEjIKCGNvbW1hbmRzGAEgAygLMiAubWVzaC5nZW5lcmF0aW9uLnYxLlRydW5rQ29tbWFuZCLHAQoMVHJ1bmtDb21tYW5kEhUKDWdlbmVyYXRpb25faWQYASABKA0SLwoFc3RhcnQYAiABKAsyHi5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtTdGFydEgAEjEKBmNhbmNlbBgDIAEoCzIfLm1lc2guZ2VuZXJhdGlvbi52MS5UcnVua0NhbmNlbEgAEjEKBmNyZWRpdBgEIAEoCzIfLm1lc2guZ2VuZXJhdGlvbi52MS5UcnVua0NyZWRpdEgAQgkKB2NvbW1hbmQi7gEKClRydW5rU3RhcnQSNAoHcmVxdWVzdBgBIAEoCzIjLm1lc2guZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgCIAEoCRISCgp0aW1lb3V0X21zGAMgASgNEjwKB2hlYWRlcnMYBCADKAsyKy5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtTdGFydC5IZWFkZXJzRW50cnkSFAoMY3JlZGl0X2J5dGVzGAUgASgNGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIg0KC1RydW5rQ2FuY2VsIhwKC1RydW5rQ3JlZGl0Eg0KBWJ5dGVzGAEgASgNIk8KC1RydW5rRXZlbnRzEi4KBmV2ZW50cxgBIAMoCzIeLm1lc2guZ2VuZXJhdGlvbi52MS5UcnVua0V2ZW50EhAKCGRyYWluaW5nGAIgASgIIr8BCgpUcnVua0V2ZW50EhUKDWdlbmVyYXRpb25faWQYASABKA0SNAoFZXZlbnQYAiABKAsyIy5tZXNoLmdlbmVyYXRpb24udjEuR2VuZXJhdGlvbkV2ZW50SAASKwoDZW5kGAMgASgLMhwubWVzaC5nZW5lcmF0aW9uLnYxLlRydW5rRW5kSAASLwoFZXJyb3IYBCABKAsyHi5tZXNoLmdlbmVyYXRpb24udjEuVHJ1bmtFcnJvckgAQgYKBG5ld3MiCgoIVHJ1bmtFbmQiUgoKVHJ1bmtFcnJvchIMCgRjb2RlGAEgASgNEg8KB21lc3NhZ2UYAiABKAkSJQoHZGV0YWlscxgDIAMoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnliBnByb3RvMw", [file_google_protobuf_any, file_mesh_generation_v1_generate_request, file_mesh_generation_v1_generation_event]);
 
 /**
  * TrunkCommands are commands of the side that asks, flushed once per turn of its event loop.
@@ -128,7 +128,10 @@ export type TrunkStart = Message<"mesh.generation.v1.TrunkStart"> & {
   headers: { [key: string]: string };
 
   /**
-   * credit_bytes is how much event data may be sent before more credit is needed.
+   * credit_bytes is how much event data may be sent before more credit is needed. Each event takes 512 bytes and one for each
+   * character of text, reasoning and tool arguments in it, a token with log-probabilities 64 for itself and for each
+   * alternative; about what it holds in memory. Both sides count alike. The event that uses the credit up is sent whole, and
+   * so is what the engine had already told.
    *
    * @generated from field: uint32 credit_bytes = 5;
    */
@@ -190,6 +193,14 @@ export type TrunkEvents = Message<"mesh.generation.v1.TrunkEvents"> & {
    * @generated from field: repeated mesh.generation.v1.TrunkEvent events = 1;
    */
   events: TrunkEvent[];
+
+  /**
+   * draining: the side that answers starts nothing more on this trunk; what runs goes on. Whoever has something to ask opens
+   * another trunk, which may end elsewhere.
+   *
+   * @generated from field: bool draining = 2;
+   */
+  draining: boolean;
 };
 
 /**

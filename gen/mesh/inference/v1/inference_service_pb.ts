@@ -844,6 +844,7 @@ export const InferenceService: GenService<{
    *
    * Errors:
    *   PERMISSION_DENIED / PEER_ONLY – the caller is no process of the mesh.
+   *   UNAVAILABLE / SHUTTING_DOWN – ask another node.
    *   Errors of a generation travel inside, as TrunkError.
    *
    * @generated from rpc mesh.inference.v1.InferenceService.Attach

@@ -251,6 +251,7 @@ export const RouterService: GenService<{
    *
    * Errors:
    *   PERMISSION_DENIED / PEER_ONLY – the caller is no process of the mesh.
+   *   UNAVAILABLE / SHUTTING_DOWN – ask another router.
    *   Errors of a generation travel inside, as TrunkError.
    *
    * @generated from rpc mesh.router.v1.RouterService.Attach

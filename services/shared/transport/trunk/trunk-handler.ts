@@ -1,0 +1,47 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { TrunkCommands, TrunkEvents } from '../../../../gen/mesh/generation/v1/trunk_pb.ts';
+import { abortReason } from '../abort-reason.ts';
+import { type Exchange, exchangeKey } from '../exchange.ts';
+import { ServedTrunk, type ServedTrunkOptions } from './served-trunk.ts';
+import { watchSession } from './session-watch.ts';
+import { SERVER_KEEPALIVE } from './trunk-limits.ts';
+
+/** The handler of an Attach method. */
+export type AttachHandler = (
+  commands: AsyncIterable<TrunkCommands>,
+  context: HandlerContext,
+) => AsyncIterable<TrunkEvents>;
+
+/**
+ * Serves the seam as a trunk. Its generations end with it, at once and down to their engines. For a drain it is work while
+ * something runs on it.
+ */
+export function attachHandler(options: Pick<ServedTrunkOptions, 'generate' | 'vouching'>): AttachHandler {
+  return (commands, context) => {
+    const exchange = context.values.get(exchangeKey);
+    const trunk = new ServedTrunk({
+      ...options,
+      onWork(isWork) {
+        if (!exchange) return;
+        exchange.isWork = isWork;
+        if (!isWork) exchange.onWorkOver();
+      },
+    });
+    if (exchange) exchange.onDrain = () => trunk.drain();
+    const unwatch = watchPeer(exchange);
+    const { signal } = context;
+    const abort = (): void => {
+      unwatch();
+      trunk.abort(abortReason(context));
+    };
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+    void trunk.read(commands);
+    return { [Symbol.asyncIterator]: () => trunk.events };
+  };
+}
+
+function watchPeer(exchange: Exchange | undefined): () => void {
+  const session = exchange && 'stream' in exchange.request ? exchange.request.stream.session : undefined;
+  return session ? watchSession(session, SERVER_KEEPALIVE) : () => {};
+}
