@@ -18,6 +18,7 @@ import type { InferenceConfig } from './inference/config.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
 import { modelEntrySchema } from './inference/engines/model-entry.ts';
+import type { RouterToTell } from './inference/resources.ts';
 import { inferenceRoutes } from './inference/routes.ts';
 import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import { withLocalModels } from './inference/weights/local-models.ts';
@@ -45,6 +46,7 @@ import { type Listener, startListener } from './shared/transport/listener.ts';
 import { createPeers, type Peers } from './shared/transport/peers.ts';
 import { createProof, type Proof } from './shared/transport/proof.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
+import { createRemoteRouters } from './shared/transport/remote-routers.ts';
 import type { Role } from './shared/transport/roles.ts';
 import type { Routes } from './shared/transport/routes.ts';
 import { tasksRoutes } from './tasks/routes.ts';
@@ -250,15 +252,11 @@ function addQuota({ config, resources, closer, local }: Parts, store: Store): vo
   local.set('quota', [quotaRoutes(context)]);
 }
 
-function addInference(
-  { config, resources, closer, peers, local, health }: Parts,
-  inferenceConfig: InferenceConfig,
-): InferenceContext {
+function addInference(parts: Parts, inferenceConfig: InferenceConfig): InferenceContext {
+  const { config, resources, closer, local, health } = parts;
   const context = createInferenceContext(inferenceConfig, {
     ...resources,
-    registry: peers.client('router', RegistryService),
-    // A router in this process calls us as a function.
-    advertisedAddress: config.roles.has('router') ? '' : advertisedUrl(config),
+    routers: routersToTell(parts),
     dataDir: config.server.data_dir,
     unloadDrainMs: config.server.drain_seconds * 1_000,
   });
@@ -267,6 +265,20 @@ function addInference(
   local.set('inference', [inferenceRoutes(context)]);
   health.set(InferenceService.typeName, true);
   return context;
+}
+
+/** Every router that is known: the one in this process calls us as a function, the others at our address. */
+function routersToTell({ config, closer, peers, proof }: Parts): RouterToTell[] {
+  const remote = createRemoteRouters(proof);
+  closer.add('registrations', () => remote.close());
+  const address = advertisedUrl(config);
+  const isHere = config.roles.has('router');
+  const here = { name: 'here', registry: peers.client('router', RegistryService), address: '' };
+  const others = config.routers
+    // The same list may be given to all processes.
+    .filter((url) => !isHere || url !== address)
+    .map((url) => ({ name: url, registry: remote.registryAt(url), address }));
+  return isHere ? [here, ...others] : others;
 }
 
 function addRouter(

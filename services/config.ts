@@ -97,6 +97,8 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly model: string | undefined;
   /** Where roles run that are not local. */
   readonly peers: ReadonlyMap<Role, string>;
+  /** The routers elsewhere that engines of this process are announced to. */
+  readonly routers: readonly string[];
   /** The shared store. Unset: SQLite in the data directory. */
   readonly redisUrl: string | undefined;
   /** The file with the secret that keys are hashed with. Unset: made in the data directory. */
@@ -153,7 +155,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     roles,
     port: sections.server.port ?? defaultPort(roles),
     model: flags.model ?? env.MESH_MODEL,
-    peers: readPeers(env),
+    ...readPeers(env),
     redisUrl: env.REDIS_URL || undefined,
     pepperFile: env.MESH_PEPPER_FILE || undefined,
     checkOnly: flags['check-config'] ?? false,
@@ -218,18 +220,23 @@ function defaultPort(roles: ReadonlySet<Role>): number {
   return ROLE_PORTS[first ?? 'facade'];
 }
 
-function readPeers(env: NodeJS.ProcessEnv): Map<Role, string> {
+function readPeers(env: NodeJS.ProcessEnv): Pick<Config, 'peers' | 'routers'> {
   const peers = new Map<Role, string>();
+  const routers = new Set<string>();
   for (const role of ROLES) {
     const name = `MESH_PEER_${role.toUpperCase()}`;
-    const url = env[name];
-    if (!url) continue;
-    if (!/^https?:\/\/[^/]+\/?$/.test(url)) {
-      throw new ConfigError(`${name}: expected http://host:port or https://host:port, got ${JSON.stringify(url)}`);
+    const text = env[name];
+    if (!text) continue;
+    for (const url of role === 'router' ? text.split(',').map((part) => part.trim()) : [text]) {
+      if (!/^https?:\/\/[^/,]+\/?$/.test(url)) {
+        throw new ConfigError(`${name}: expected http://host:port or https://host:port, got ${JSON.stringify(url)}`);
+      }
+      const address = url.replace(/\/$/, '');
+      if (role === 'router') routers.add(address);
+      if (!peers.has(role)) peers.set(role, address);
     }
-    peers.set(role, url.replace(/\/$/, ''));
   }
-  return peers;
+  return { peers, routers: [...routers] };
 }
 
 /** Which roles call which others; a peer that is neither here nor named cannot work. */
@@ -265,9 +272,9 @@ function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): vo
 }
 
 /** With mutual TLS no process talks to another without it; an address that says otherwise is a mistake. */
-function requireEncrypted({ server, peers }: Config): void {
+function requireEncrypted({ server, peers, routers }: Config): void {
   if (!server.mesh_tls) return;
-  for (const [role, url] of peers) {
+  for (const [role, url] of [...peers, ...routers.map((router) => ['router', router] as const)]) {
     if (url.startsWith('https:')) continue;
     throw new ConfigError(`MESH_PEER_${role.toUpperCase()}: must be https://host:port, since server.mesh_tls is set`);
   }
@@ -277,8 +284,9 @@ function requireEncrypted({ server, peers }: Config): void {
 }
 
 /** Routers elsewhere must be told an address that leads here. */
-function requireAddress({ roles, server, port }: Config): void {
-  if (!roles.has('inference') || roles.has('router') || server.advertise_url !== undefined) return;
+function requireAddress({ roles, server, port, routers }: Config): void {
+  const isAnnounced = routers.length > 0 || !roles.has('router');
+  if (!roles.has('inference') || !isAnnounced || server.advertise_url !== undefined) return;
   if (port === 0 || ['0.0.0.0', '::'].includes(server.host)) {
     throw new ConfigError(
       'server.advertise_url: must say where routers reach this process when it binds all addresses or a free port',
@@ -287,6 +295,11 @@ function requireAddress({ roles, server, port }: Config): void {
 }
 
 function requirePeers(config: Config): void {
+  if (config.routers.length > 1 && config.roles.has('facade') && !config.roles.has('router')) {
+    throw new ConfigError(
+      'MESH_PEER_ROUTER: a facade without a router of its own calls one router; name one, or run the role router beside it',
+    );
+  }
   for (const role of config.roles) {
     for (const needed of NEEDS[role]) {
       if (config.roles.has(needed) || config.peers.has(needed)) continue;
@@ -318,12 +331,15 @@ function requireModels(config: Config, source: Source): void {
   if (model !== undefined && model !== 'none') requireModelForm(model);
   const known = knownModels(config);
   if (!known || config.inference.models.length === 0) return;
-  const { default_model: defaultModel, aliases } = config.router;
+  const { default_model: defaultModel, aliases, fallbacks } = config.router;
   const named = Object.entries(aliases).map(([alias, target]) => ({ path: ['router', 'aliases', alias], target }));
+  for (const [model, targets] of Object.entries(fallbacks)) {
+    for (const target of [model, ...targets]) named.push({ path: ['router', 'fallbacks', model], target });
+  }
   if (defaultModel !== undefined) named.push({ path: ['router', 'default_model'], target: defaultModel });
   for (const { path, target } of named) {
     if (known.has(target)) continue;
-    if (path[1] === 'default_model' && Object.hasOwn(aliases, target)) continue;
+    if (path[1] !== 'aliases' && Object.hasOwn(aliases, target)) continue;
     throw new ConfigError(`${source.origin(path)}: ${path.join('.')}: no configured model serves '${target}'`);
   }
 }

@@ -27,8 +27,7 @@ function start(
   dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-')),
 ): { context: InferenceContext; dataDir: string; changes: Engine[] } {
   const context = createInferenceContext(inferenceConfigSchema.parse({ node: 'here', devices: 'none', models }), {
-    registry: undefined,
-    advertisedAddress: '',
+    routers: [],
     dataDir,
     nodePath: process.execPath,
     environmentVariable: (name) => process.env[name],

@@ -3,12 +3,12 @@ import type { Engine } from '../../gen/mesh/inference/v1/engine_pb.ts';
 import type { LoadModelRequest } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Generate } from '../shared/transport/generate.ts';
+import { Announcement } from './announcement.ts';
 import type { InferenceConfig } from './config.ts';
 import type { DeviceBook } from './devices/device-book.ts';
 import { EngineCalls, unknownEngine } from './engine-calls.ts';
 import type { DeviceDemand, EngineConnection } from './engines/engine.ts';
 import { createNodeEngines } from './node-engines.ts';
-import { type Registration, register } from './registration.ts';
 import { Loads } from './residency/loads.ts';
 import type { ModelSlot } from './residency/model-slot.ts';
 import { modelSource } from './residency/model-source.ts';
@@ -95,16 +95,22 @@ export interface InferenceContext {
 export function createInferenceContext(config: InferenceConfig, resources: InferenceResources): InferenceContext {
   const { log, now } = resources;
   const node = config.node ?? hostname();
-  const epoch = BigInt(now());
   const listeners = new Map<(engine: Engine) => void, (() => void) | undefined>();
   const stopping = new AbortController();
-  let registration: Registration | undefined;
+  const announcement = new Announcement({
+    node,
+    epoch: BigInt(now()),
+    routers: resources.routers,
+    engines: () => list(),
+    isStopping: () => stopping.signal.aborted,
+    log,
+  });
   let stopped = false;
   let closing: Promise<void> | undefined;
 
   const nodeEngines = createNodeEngines(config, resources, {
     onChange(slot) {
-      registration?.changed();
+      announcement.changed();
       for (const listener of listeners.keys()) listener(slot.engine);
       loads.changed(slot);
       residency.changed();
@@ -133,7 +139,7 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     addSlot: (entry) => nodeEngines.add(entry),
     async removeSlot(slot) {
       await nodeEngines.remove(slot);
-      registration?.changed();
+      announcement.changed();
     },
     residency,
     stopping: stopping.signal,
@@ -153,7 +159,7 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     const error = new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
     stopping.abort(error);
     residency.stop(error);
-    registration?.changed();
+    announcement.changed();
   };
 
   async function close(drainMs: number): Promise<void> {
@@ -161,7 +167,7 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     await nodeEngines.stop(drainMs);
     stopped = true;
     for (const onClose of listeners.values()) onClose?.();
-    await registration?.close();
+    await announcement.close();
     await nodeEngines.close();
   }
 
@@ -190,10 +196,7 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     },
     start() {
       void nodeEngines.start().then(() => residency.start());
-      const { registry, advertisedAddress: address } = resources;
-      if (!registry) return;
-      const draining = (): boolean => stopping.signal.aborted;
-      registration = register(registry, () => ({ node, epoch, address, engines: list(), draining: draining() }), log);
+      announcement.start();
     },
     drain,
     close(drainMs = 0) {

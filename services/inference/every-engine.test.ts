@@ -47,8 +47,7 @@ beforeAll(() => {
     MESH_DEVICE_CLAIMS_DIR: machine.claimsDirectory,
   };
   context = createInferenceContext(inferenceConfigSchema.parse({ node: 'here', models: MODELS }), {
-    registry: undefined,
-    advertisedAddress: '',
+    routers: [],
     dataDir,
     nodePath: process.execPath,
     environmentVariable: (name) => variables[name] ?? process.env[name],

@@ -24,8 +24,7 @@ function nodeWith(models: readonly object[]): NodeEngines {
   const node = createNodeEngines(
     inferenceConfigSchema.parse({ node: 'here', devices: 'none', models }),
     {
-      registry: undefined,
-      advertisedAddress: '',
+      routers: [],
       dataDir,
       nodePath: process.execPath,
       environmentVariable: (name) => (name === 'PATH' ? path : process.env[name]),

@@ -24,9 +24,13 @@ interface Router {
   readonly refused: Set<string>;
   /** What a report is answered with. Undefined: it is confirmed. */
   refusal: (report: RegisterRequest) => ConnectError | undefined;
+  /** What an operator wants. */
+  drain: boolean | undefined;
   cut(): void;
   close(): Promise<void>;
 }
+
+const log = pino({ level: 'silent' });
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -40,6 +44,7 @@ async function startRouter(): Promise<Router> {
     open: 0,
     refused: new Set<string>(),
     refusal: (_report: RegisterRequest): ConnectError | undefined => undefined,
+    drain: undefined as boolean | undefined,
   };
   const handler = connectNodeAdapter({
     routes: (router) =>
@@ -53,7 +58,7 @@ async function startRouter(): Promise<Router> {
             throw refusal;
           }
           state.reports.push(report);
-          yield {};
+          yield state.drain === undefined ? {} : { drain: state.drain };
         }
       }),
   });
@@ -82,8 +87,8 @@ async function startRouter(): Promise<Router> {
   return router;
 }
 
-function announce(router: Router, report: () => object): Registration {
-  const registration = register(router.client, report, pino({ level: 'silent' }));
+function announce(router: Router, report: () => object, onDrain = (_drained: boolean) => {}): Registration {
+  const registration = register({ registry: router.client, report, onDrain, log });
   closers.push(() => registration.close());
   return registration;
 }
@@ -101,6 +106,20 @@ test('reports at once, on every change once per turn, and every second', async (
   const at = performance.now();
   await expect.poll(() => router.reports.length, PATIENT).toBe(3);
   expect(performance.now() - at).toBeGreaterThan(500);
+});
+
+test('what an operator wants comes with the next confirmation', async () => {
+  const router = await startRouter();
+  const asked: boolean[] = [];
+  announce(
+    router,
+    () => ({ node: 'n' }),
+    (drained) => asked.push(drained),
+  );
+  await expect.poll(() => router.reports.length, PATIENT).toBe(1);
+  expect(asked).toEqual([]);
+  router.drain = true;
+  await expect.poll(() => asked, PATIENT).toContain(true);
 });
 
 test('a broken stream and a refusal are tried again', async () => {
@@ -137,13 +156,8 @@ test('closing ends the stream, also while the router is away', async () => {
   await expect.poll(() => router.open, PATIENT).toBe(1);
   await registration.close();
   await expect.poll(() => router.open, PATIENT).toBe(0);
-  const away = register(
-    createMeshClient(
-      RegistryService,
-      createRemoteTransport('http://127.0.0.1:1', { meshToken: undefined, interceptors: [] }),
-    ),
-    () => ({ node: 'n' }),
-    pino({ level: 'silent' }),
-  );
+  const nowhere = createRemoteTransport('http://127.0.0.1:1', { meshToken: undefined, interceptors: [] });
+  const registry = createMeshClient(RegistryService, nowhere);
+  const away = register({ registry, report: () => ({ node: 'n' }), onDrain: () => {}, log });
   await away.close();
 });

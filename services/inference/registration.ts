@@ -6,7 +6,7 @@ import type { RegisterRequestSchema, RegistryService } from '../../gen/mesh/rout
 import { fromConnectError } from '../shared/errors/connect-error.ts';
 
 /** A report without a change, in milliseconds: three times per lease, so that one that is late takes no node out. */
-const REPORT_EVERY_MS = 650;
+const REPORT_EVERY_MS = 600;
 
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 2_000;
@@ -14,7 +14,7 @@ const MAX_RETRY_MS = 2_000;
 /** The node's whole report. */
 export type NodeReport = MessageInitShape<typeof RegisterRequestSchema>;
 
-/** What keeps a node known to the router. */
+/** What keeps a node known to a router. */
 export interface Registration {
   /** Something in the report has changed: sent once per turn of the event loop. */
   changed(): void;
@@ -22,12 +22,17 @@ export interface Registration {
   close(): Promise<void>;
 }
 
-/** Reports to the router for as long as this process lives, whatever happens to the stream or to the router. */
-export function register(
-  registry: Client<typeof RegistryService>,
-  report: () => NodeReport,
-  log: Logger,
-): Registration {
+/** What a registration works with. */
+export interface RegistrationParts {
+  readonly registry: Client<typeof RegistryService>;
+  readonly report: () => NodeReport;
+  /** An operator has asked the router to take the node out of rotation, or back in. */
+  readonly onDrain: (drained: boolean) => void;
+  readonly log: Logger;
+}
+
+/** Reports to one router for as long as this process lives, whatever happens to the stream or to the router. */
+export function register({ registry, report, onDrain, log }: RegistrationParts): Registration {
   const closing = new AbortController();
   let wake: () => void = () => {};
   let scheduled = false;
@@ -39,12 +44,15 @@ export function register(
       const attempt = new AbortController();
       const signal = AbortSignal.any([closing.signal, attempt.signal]);
       try {
-        for await (const _confirmed of registry.register(reports(signal), { signal })) retryMs = FIRST_RETRY_MS;
+        for await (const { drain } of registry.register(reports(signal), { signal })) {
+          retryMs = FIRST_RETRY_MS;
+          if (drain !== undefined) onDrain(drain);
+        }
       } catch (error) {
         if (closing.signal.aborted) return;
         const { reason, message } = fromConnectError(error);
         if (reason === 'CONFLICT') {
-          log.error({ reason, message }, 'a newer process has taken this node name; it is no longer announced');
+          log.error({ reason, message }, 'another process has taken the name of this node; it is no longer announced');
           return;
         }
         log.warn({ reason, message, retryMs }, 'the router cannot be told about this node');

@@ -3,12 +3,19 @@ import type { Logger } from 'pino';
 import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import type { SupervisorLimits } from './supervisor/supervisor-limits.ts';
 
+/** A router that is told about this node. */
+export interface RouterToTell {
+  /** What logs call it. */
+  readonly name: string;
+  readonly registry: Client<typeof RegistryService>;
+  /** Where it reaches this node's InferenceService. Empty: in its own process. */
+  readonly address: string;
+}
+
 /** What the inference service needs from outside. */
 export interface InferenceResources {
-  /** The router that is told about this node. Unset: nobody is. */
-  readonly registry: Client<typeof RegistryService> | undefined;
-  /** Where routers reach this node's InferenceService. Empty: in the router's process. */
-  readonly advertisedAddress: string;
+  /** The routers that are told about this node. */
+  readonly routers: readonly RouterToTell[];
   /** Where a private directory for sockets is made, and where logs and leases of engines lie. */
   readonly dataDir: string;
   /** The Node.js binary that embedded engines run on. */

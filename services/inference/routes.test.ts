@@ -26,8 +26,7 @@ afterEach(async () => {
 function start(models: readonly object[]): InferenceContext {
   const dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
   const context = createInferenceContext(inferenceConfigSchema.parse({ node: 'here', devices: 'none', models }), {
-    registry: undefined,
-    advertisedAddress: '',
+    routers: [],
     dataDir,
     nodePath: process.execPath,
     environmentVariable: (name) => process.env[name],

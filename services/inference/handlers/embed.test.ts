@@ -26,8 +26,7 @@ function start(models: readonly object[]): InferenceContext {
   const dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
   const context = createInferenceContext(inferenceConfigSchema.parse({ node: 'here', devices: 'none', models }), {
     ...fakeSetting(dataDir),
-    registry: undefined,
-    advertisedAddress: '',
+    routers: [],
     dataDir,
     log,
     now: Date.now,

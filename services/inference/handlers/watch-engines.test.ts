@@ -197,8 +197,7 @@ test('a process of ours is seen from its place to its end, after which the strea
   const dataDir = mkdtempSync(join(tmpdir(), 'mesh-test-'));
   const models = [{ name: 'own', engine: 'llama.cpp', model: RANDOM_MODEL }];
   const context = createInferenceContext(inferenceConfigSchema.parse({ node: 'here', devices: 'none', models }), {
-    registry: undefined,
-    advertisedAddress: '',
+    routers: [],
     dataDir,
     nodePath: process.execPath,
     environmentVariable: (name) => process.env[name],

@@ -62,8 +62,7 @@ function start(
   ]);
   const config = { node: 'here', min_stay_seconds: 0, turn_seconds: 0, ...section, models };
   const made = createInferenceContext(inferenceConfigSchema.parse(config), {
-    registry: undefined,
-    advertisedAddress: '',
+    routers: [],
     dataDir: join(directory, 'data'),
     nodePath: process.execPath,
     environmentVariable: (name) => variables.get(name) ?? process.env[name],

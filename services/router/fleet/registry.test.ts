@@ -70,13 +70,76 @@ test('the broken stream of an earlier start does not take a later start out, nor
   expect(states('chat')).toEqual([EngineState.UNHEALTHY]);
 });
 
-test('an operator drains a node, and its own reports do not put it back', () => {
-  registry.report(report('a', 1n, [{ name: 'chat', modelId: 'm' }]), at(0));
-  registry.drain('a', true);
-  registry.report(report('a', 1n, [{ name: 'chat', modelId: 'm' }]), at(1));
-  expect(registry.snapshot.route('chat')?.candidates[0]?.draining).toBe(true);
+test('a node that is gone may come back with a clock that was set back', () => {
+  registry.report(report('a', 5n, [{ name: 'chat', modelId: 'm' }]), at(0));
+  registry.expire(LEASE_MS);
+  registry.report(report('a', 4n, [{ name: 'chat', modelId: 'm' }]), at(LEASE_MS + 1));
+  expect(states('chat')).toEqual([EngineState.READY]);
+});
+
+test('a node of this process is not taken over by its own report from outside', () => {
+  registry.report(report('a', 1n, []), at(0));
+  const outside = create(RegisterRequestSchema, { node: 'a', epoch: 1n, address: 'http://10.0.0.7:7004' });
+  expect(() => registry.report(outside, at(1))).toThrow(/in this process/);
+});
+
+const isDraining = () => registry.snapshot.route('chat')?.candidates[0]?.draining;
+
+/** Reports as a node does that has taken over what operators asked for; returns what it is asked for. */
+function reportDrained(drained: boolean, epoch = 1n): boolean | undefined {
+  const engines = [{ name: 'chat', modelId: 'm' }];
+  return registry.report(create(RegisterRequestSchema, { ...report('a', epoch, engines), drained }), at(1));
+}
+
+test('an operator drains a node at once, and the node is asked until it has taken it over', () => {
+  expect(reportDrained(false)).toBeUndefined();
+  expect(registry.drain('a', true).draining).toBe(true);
+  expect(isDraining()).toBe(true);
+  expect(reportDrained(false)).toBe(true);
+  expect(isDraining()).toBe(true);
+  expect(reportDrained(true)).toBeUndefined();
+  expect(isDraining()).toBe(true);
   registry.drain('a', false);
-  registry.report(report('a', 1n, [{ name: 'chat', modelId: 'm' }]), at(2));
-  expect(registry.snapshot.route('chat')?.candidates[0]?.draining).toBe(false);
+  expect(isDraining()).toBe(false);
+  expect(reportDrained(true)).toBe(false);
+  expect(reportDrained(false)).toBeUndefined();
+  expect(isDraining()).toBe(false);
   expect(() => registry.drain('b', true)).toThrow(/No node/);
+});
+
+test('what an operator asked of another router comes with the reports of the node, and goes with them', () => {
+  reportDrained(true);
+  expect(isDraining()).toBe(true);
+  expect(reportDrained(false)).toBeUndefined();
+  expect(isDraining()).toBe(false);
+});
+
+test('a node that was drained stays so over its restart', () => {
+  reportDrained(true);
+  expect(reportDrained(false, 2n)).toBe(true);
+  expect(isDraining()).toBe(true);
+});
+
+test('a report of the same revision changes the load alone; any other makes a new snapshot', () => {
+  const loads = new EngineLoads();
+  registry = new Registry({ aliases: {} }, loads);
+  const tell = (revision: bigint, state: EngineState, running: number, epoch = 1n) => {
+    const engines = [create(EngineSchema, { name: 'chat', state, load: { running } })];
+    registry.report(create(RegisterRequestSchema, { node: 'a', epoch, revision, engines }), at(0));
+    return registry.snapshot;
+  };
+  const first = tell(1n, EngineState.READY, 0);
+  expect(tell(1n, EngineState.READY, 4)).toBe(first);
+  expect(loads.of('a/chat').others).toBe(4);
+  expect(registry.member('a')?.node.engines[0]?.load?.running).toBe(4);
+  expect(tell(2n, EngineState.UNHEALTHY, 0)).not.toBe(first);
+  // Counts anew after a restart of the node.
+  const second = registry.snapshot;
+  expect(tell(2n, EngineState.READY, 0, 2n)).not.toBe(second);
+  tell(2n, EngineState.READY, 3, 2n);
+  registry.expire(LEASE_MS);
+  expect(loads.of('a/chat').others).toBe(0);
+  expect(states('chat')).toEqual([EngineState.UNHEALTHY]);
+  tell(2n, EngineState.READY, 0, 2n);
+  expect(states('chat')).toEqual([EngineState.READY]);
 });

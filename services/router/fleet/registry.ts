@@ -95,6 +95,15 @@ export class Registry {
         metadata: { kind: 'node', id: report.node },
       });
     }
+    if (known?.live && known.node.epoch === report.epoch && known.node.address === '' && report.address !== '') {
+      throw new MeshError(
+        'CONFLICT',
+        `Node '${report.node}' runs in this process; it need not register from outside.`,
+        {
+          metadata: { kind: 'node', id: report.node },
+        },
+      );
+    }
     // A new start does not know what was asked of the one before.
     if (known?.report.drained && known.node.epoch !== report.epoch) this.#orders.set(report.node, true);
     if (this.#orders.get(report.node) === report.drained) this.#orders.delete(report.node);
