@@ -23,6 +23,8 @@ import { type MeshTls, openMeshTls } from './mesh-tls.ts';
 import { createRemoteTransport } from './remote-transport.ts';
 import type { Role } from './roles.ts';
 import { createTlsConnector } from './tls-client.ts';
+import { runOver } from './trunk/trunk.fixture.ts';
+import { createTrunkClient } from './trunk/trunk-client.ts';
 
 const RPC = '/mesh.router.v1.RouterService/Tokenize';
 const PATIENCE_MS = 30_000;
@@ -100,6 +102,46 @@ async function failure(call: Promise<unknown>) {
     ),
   );
 }
+
+describe('a trunk', () => {
+  /** What a generation over a trunk to a router ends with, and what the side that asks logs. */
+  async function outcomeOver(serverTls: MeshTls, clientTls: MeshTls) {
+    const { listener, url } = await startRouter(serverTls);
+    const { lines, log } = collectLog();
+    const tls = { meshTls: clientTls, role: 'router' as const, log };
+    const trunk = createTrunkClient({ url, method: RouterService.method.attach, meshToken: undefined, tls });
+    const run = runOver(trunk.generate, 'two');
+    await eventually(run.isOver, 'it is over', PATIENCE_MS);
+    trunk.close();
+    await listener.close();
+    return { told: run.told, error: run.error(), lines };
+  }
+
+  test('goes over TLS by the same proof', async () => {
+    const { told, lines } = await outcomeOver(asRouter, asFacade);
+    expect(told).toEqual(['delta', 'delta', 'usage', 'end']);
+    expect(lines).toEqual([]);
+  });
+
+  test('is for the roles that the contract names', async () => {
+    const { error } = await outcomeOver(asRouter, identity(issued('quota.mesh')));
+    expect(error).toMatchObject({ reason: 'PEER_ONLY', message: expect.stringContaining('quota') });
+  });
+
+  test.each(Object.entries(WORTHLESS))(
+    'is not opened to a router with a certificate %s',
+    async (_what, certificate) => {
+      const { error, lines } = await outcomeOver(identity(certificate), asFacade);
+      expect(error).toMatchObject({ reason: 'PEER_UNAVAILABLE', metadata: { peer: 'router' } });
+      expect(messages(lines)).toEqual([expect.stringContaining('router is not trusted')]);
+    },
+  );
+
+  test('of a stranger is refused', async () => {
+    const { error } = await outcomeOver(asRouter, identity(stranger.issue({ names: ['facade.mesh'] })));
+    expect(error?.reason).toBe('PEER_UNAVAILABLE');
+  });
+});
 
 describe('a port of a role', () => {
   let router: Awaited<ReturnType<typeof startRouter>>;
