@@ -17,12 +17,12 @@ import { idleMemoryTable, startupTable, workloadTable } from './harness/report.t
 import { measureStartup } from './harness/startup.ts';
 import { readWorkload } from './harness/workloads.ts';
 import { direct } from './peers/direct.ts';
-import { mesh } from './peers/mesh.ts';
+import { mesh, meshSplit } from './peers/mesh.ts';
 import { nginx } from './peers/nginx.ts';
 import { nodeProxy } from './peers/node-proxy.ts';
 import type { Peer, RunningPeer } from './peers/peer.ts';
 
-const PEERS: readonly Peer[] = [direct, nginx, nodeProxy, mesh];
+const PEERS: readonly Peer[] = [direct, nginx, nodeProxy, mesh, meshSplit];
 const WORKLOADS = ['unary-c32', 'ttft-c1', 'paced-c32', 'paced-c256', 'lock-c256'];
 /** Engine and load client share one CPU, the gateways have the other to themselves. */
 const LOAD_CORE = 0;

@@ -6,6 +6,9 @@ import type { Workload } from './workloads.ts';
 /** The peer that CPU ratios refer to, and the one that added time to first token refers to. */
 const CPU_BASE = 'nginx';
 const LATENCY_BASE = 'direct';
+/** The peers whose difference is the trunk. */
+const WHOLE = 'mesh';
+const SPLIT = 'mesh-split';
 
 type Column = readonly [title: string, cell: (row: Row) => string];
 
@@ -43,6 +46,16 @@ function against(basePeer: string, compare: (run: Measurement, base: Measurement
 const ratio = (figure: (run: Measurement) => number) =>
   ofTree(against(CPU_BASE, (run, base) => figure(run) / figure(base)));
 
+/** What the mesh in two processes costs more than in one, in units of the base. */
+const addedByTrunk = (row: Row): string => {
+  if (row.peer !== SPLIT) return '–';
+  const values = row.runs.flatMap((run) => {
+    const [base, whole] = [CPU_BASE, WHOLE].map((peer) => row.base(peer, run.repetition));
+    return base && whole ? [(perTokenUs(run) - perTokenUs(whole)) / perTokenUs(base)] : [];
+  });
+  return values.length === 0 ? '–' : withRange(summarize(values));
+};
+
 const errors: Column = ['errors', (row) => String(row.runs.reduce((sum, run) => sum + run.load.errors, 0))];
 const peak: Column = ['peak MiB', ofTree((row) => mib(summarize(row.runs.map((run) => run.peakRssBytes)).median))];
 const loadCore: Column = ['load core %', (row) => median(row, (run) => 100 * run.loadCoreShare)];
@@ -72,6 +85,7 @@ const COLUMNS: Record<Workload['kind'], readonly Column[]> = {
     ['tokens/s', (row) => median(row, (run) => run.load.tokensPerSecond)],
     ['CPU µs/token', spread(perTokenUs)],
     [`× ${CPU_BASE}`, ratio(perTokenUs)],
+    [`trunk adds, × ${CPU_BASE}`, addedByTrunk],
     ['first token p50 ms', (row) => median(row, (run) => run.load.firstTokenP50Us / 1e3)],
     ['p99 ms', (row) => median(row, (run) => run.load.firstTokenP99Us / 1e3)],
     ['transit p50 ms', (row) => median(row, (run) => run.load.transitP50Us / 1e3)],
