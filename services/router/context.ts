@@ -16,6 +16,7 @@ import { Reports } from './generate/reports.ts';
 import { Settlement } from './generate/settle.ts';
 import { Chooser } from './select/chooser.ts';
 import { EngineLoads } from './select/engine-loads.ts';
+import type { OnEngineParts } from './unary/on-engine.ts';
 
 /** What the router needs from outside. */
 export interface RouterResources {
@@ -39,6 +40,8 @@ export interface RouterContext {
   /** The choice of engines. */
   readonly chooser: Chooser;
   readonly settlement: Settlement;
+  /** What calls that are answered in one piece work with. */
+  readonly unary: OnEngineParts;
   /** The front door. */
   readonly generate: Generate;
   readonly now: () => number;
@@ -80,6 +83,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     registry,
     chooser,
     settlement,
+    unary: { chooser, inferenceAt: resources.inferenceAt, totalMs: config.timeout_seconds.total * 1_000 },
     fleet: new Fleet(registry, resources.inferenceAt),
     generate: pipeline.generate,
     now: resources.now,

@@ -7,14 +7,17 @@ import { generateHandler } from '../shared/transport/generate-handler.ts';
 import { attachHandler } from '../shared/transport/trunk/trunk-handler.ts';
 import type { RouterContext } from './context.ts';
 import { LoadPlaces } from './fleet/load-places.ts';
+import { embed } from './handlers/embed.ts';
+import { explainRoute } from './handlers/explain-route.ts';
 import { explainFleetPlacement, listFleetDevices } from './handlers/fleet-devices.ts';
 import { listFleetEngines, watchFleetEngines } from './handlers/fleet-engines.ts';
 import { loadFleetModel, tailFleetLogs, unloadFleetModel } from './handlers/fleet-models.ts';
 import { listModels } from './handlers/list-models.ts';
 import { drainNode, listNodes, register } from './handlers/registry.ts';
+import { tokenize } from './handlers/tokenize.ts';
 
 /**
- * The services of the router. Methods that are left out answer UNIMPLEMENTED.
+ * The services of the router.
  *
  * @param vouching verifies whom the processes on its trunks act for
  */
@@ -26,7 +29,10 @@ export function routerRoutes(
     router.service(RouterService, {
       generate: generateHandler(context.generate),
       attach: attachHandler({ generate: context.generate, vouching }),
+      embed: embed(context),
+      tokenize: tokenize(context),
       listModels: listModels(context),
+      explainRoute: explainRoute(context),
     });
     router.service(RegistryService, {
       register: register(context),

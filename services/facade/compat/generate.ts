@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import type { Generate } from '../../shared/transport/generate.ts';
+import { withRoutingHeaders } from '../http/routing-headers.ts';
 import { validBody } from '../http/validate.ts';
 import { Exchange, type ExchangeResources } from '../openai/exchange.ts';
 import { unaryAnswer } from '../openai/unary-answer.ts';
@@ -45,7 +46,9 @@ async function answer(context: GenerateRouteContext, request: FastifyRequest, re
   );
   const sink = { ...collecting, fail: (error: unknown) => collecting.fail(inRouteWords(asMeshError(error))) };
   try {
-    context.generate(synchronousRequest(body, logprobs), exchange.call, sink);
+    const generateRequest = synchronousRequest(body, logprobs);
+    withRoutingHeaders(generateRequest, request);
+    context.generate(generateRequest, exchange.call, sink);
   } catch (error) {
     sink.fail(error);
   }

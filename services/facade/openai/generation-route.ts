@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { Generate } from '../../shared/transport/generate.ts';
+import { withRoutingHeaders } from '../http/routing-headers.ts';
 import { validBody } from '../http/validate.ts';
 import type { AnswerHead } from './answer-parts.ts';
 import { chatAnswer } from './chat-answer.ts';
@@ -67,6 +68,7 @@ export function generationRoute<B extends StreamableBody>(
   return (request, reply) => {
     const body = validBody(dialect.schema, request.body);
     const generateRequest = dialect.toRequest(body);
+    withRoutingHeaders(generateRequest, request);
     const id = dialect.idPrefix + request.id;
     const created = Math.floor(context.now() / 1000);
     const headOf = (model: string): AnswerHead => ({ id, model: model || body.model, created });

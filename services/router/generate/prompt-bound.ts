@@ -28,7 +28,7 @@ const IMAGE_TOKENS = 16_384;
 const AUDIO_TOKENS = 1_500;
 
 /** An upper bound of the length of the prompt in tokens, tools included. Pure. */
-export function promptBound({ prompt, tools }: GenerateRequest): number {
+export function promptBound({ prompt, tools }: Pick<GenerateRequest, 'prompt' | 'tools'>): number {
   const input = prompt?.input;
   switch (input?.case) {
     case 'text':

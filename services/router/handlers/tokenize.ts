@@ -1,0 +1,21 @@
+import type { MethodImpl } from '@connectrpc/connect';
+import type { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
+import { principalOf } from '../../shared/interceptors/principal.ts';
+import type { RouterContext } from '../context.ts';
+import { admit } from '../generate/admission.ts';
+import { promptBound } from '../generate/prompt-bound.ts';
+import { onEngine } from '../unary/on-engine.ts';
+
+/** The tokens of a prompt; no quota is asked. */
+export function tokenize(context: RouterContext): MethodImpl<typeof RouterService.method.tokenize> {
+  return async (request, call) => {
+    const route = admit(principalOf(call), { model: request.model, engine: '' }, context.registry.snapshot);
+    const { answer } = await onEngine(context.unary, call, {
+      route,
+      ability: 'tokenize',
+      tokens: promptBound({ prompt: request.prompt, tools: [] }),
+      ask: (client, { engine }, options) => client.tokenize({ ...request, model: engine.name }, options),
+    });
+    return answer;
+  };
+}

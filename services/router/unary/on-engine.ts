@@ -1,0 +1,92 @@
+import type { CallOptions, HandlerContext } from '@connectrpc/connect';
+import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { asMeshError } from '../../shared/errors/connect-error.ts';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { Reason } from '../../shared/errors/reasons.ts';
+import { REQUEST_ID_HEADER, requestIdOf } from '../../shared/transport/mesh-headers.ts';
+import type { NodeClient } from '../fleet/fleet.ts';
+import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
+import { modelNotLoaded, noHealthyEngine } from '../generate/admission.ts';
+import type { Chooser } from '../select/chooser.ts';
+import { areUnloaded } from '../select/select.ts';
+
+/** What a call needs of an engine besides that it takes requests. */
+export type Ability = 'embeddings' | 'tokenize';
+
+/** A call that is answered in one piece, and makes no tokens. */
+export interface EngineTask<Answer> {
+  readonly route: ModelRoute;
+  readonly ability: Ability;
+  /** What it weighs on an engine, in tokens. */
+  readonly tokens: number;
+  /** Called when the first engine is chosen, before it is asked; what it throws ends the call. */
+  readonly onChosen?: (candidate: Candidate) => Promise<void>;
+  readonly ask: (client: NodeClient, candidate: Candidate, options: CallOptions) => Promise<Answer>;
+}
+
+/** What such calls work with. */
+export interface OnEngineParts {
+  readonly chooser: Chooser;
+  /** The methods of the node at an address; "" is this process. */
+  readonly inferenceAt: (address: string) => NodeClient;
+  /** The longest that one may take, in milliseconds. */
+  readonly totalMs: number;
+}
+
+/** How many engines are asked at most. */
+const MOST_ATTEMPTS = 2;
+
+/** What another engine may do better. Asking again changes nothing: such calls have no effect. */
+const ELSEWHERE: ReadonlySet<Reason> = new Set([
+  'PEER_UNAVAILABLE',
+  'NO_HEALTHY_ENGINE',
+  'ENGINE_LOST',
+  'ENGINE_BUSY',
+  'SHUTTING_DOWN',
+]);
+
+/**
+ * Runs a call on an engine of a model, and on another one when that cannot.
+ *
+ * @throws MeshError UNSUPPORTED_FIELD when no engine of the model has the ability; NO_HEALTHY_ENGINE, MODEL_NOT_LOADED; what
+ * the engine answers.
+ */
+export async function onEngine<Answer>(
+  { chooser, inferenceAt, totalMs }: OnEngineParts,
+  call: HandlerContext,
+  { route, ability, tokens, onChosen, ask }: EngineTask<Answer>,
+): Promise<{ readonly answer: Answer; readonly candidate: Candidate }> {
+  const features = { pinned: '', session: undefined, prefix: [], promptTokens: tokens, tokens };
+  const lacks = ({ engine }: Candidate): boolean => engine.capabilities?.[ability] !== true;
+  if (route.candidates.every(lacks)) throw unsupported(route.id, ability);
+  const tried = new Set<string>();
+  let failure: MeshError | undefined;
+  while (tried.size < MOST_ATTEMPTS) {
+    const choice = chooser.choose(route, features, (candidate) => lacks(candidate) || tried.has(candidate.id));
+    if (!choice) break;
+    const { candidate } = choice;
+    if (tried.size === 0) await onChosen?.(candidate);
+    tried.add(candidate.id);
+    const leave = chooser.take(candidate, route.id, features);
+    try {
+      return { answer: await ask(inferenceAt(candidate.address), candidate, optionsOf(call, totalMs)), candidate };
+    } catch (error) {
+      failure = asMeshError(error);
+      if (call.signal.aborted || !ELSEWHERE.has(failure.reason)) throw failure;
+    } finally {
+      leave();
+    }
+  }
+  throw failure ?? (areUnloaded(route.candidates, '') ? modelNotLoaded(route.id) : noHealthyEngine(route.id));
+}
+
+/** Under the caller's request id, without his credential, which no engine must see. */
+function optionsOf(call: HandlerContext, totalMs: number): CallOptions {
+  const timeoutMs = Math.max(1, Math.floor(Math.min(totalMs, call.timeoutMs() ?? totalMs)));
+  return { signal: call.signal, timeoutMs, headers: { [REQUEST_ID_HEADER]: requestIdOf(call.requestHeader) } };
+}
+
+function unsupported(model: string, field: keyof EngineCapabilities & Ability): MeshError {
+  const what = field === 'embeddings' ? 'makes no vectors' : 'tells no tokens';
+  return new MeshError('UNSUPPORTED_FIELD', `The model '${model}' ${what} ('${field}').`, { metadata: { field } });
+}
