@@ -22,7 +22,11 @@ export const LONGEST_CONTEXT_TOKENS = 1_048_576;
  *
  * @param contextTokens of the engine; 0: unknown
  */
-export function demandOf({ sampling }: GenerateRequest, contextTokens: number, prompt: PromptLength): Demand {
+export function demandOf(
+  { sampling }: Pick<GenerateRequest, 'sampling'>,
+  contextTokens: number,
+  prompt: PromptLength,
+): Demand {
   const context = contextTokens || LONGEST_CONTEXT_TOKENS;
   // An engine refuses a prompt that is longer than its context, so that is a bound too.
   const promptTokens = Math.min(prompt.tokens, context);

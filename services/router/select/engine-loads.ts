@@ -8,6 +8,10 @@ export interface LoadNow {
   readonly tokens: number;
   /** Requests of others there, by the node's last report: of other routers, and of a server's own callers. */
   readonly others: number;
+  /** Requests of other routers of this mesh there, by the same report. */
+  readonly othersRunning: number;
+  /** The most that prompts and completions of this router's requests may fill, in tokens. */
+  readonly contextTokens: number;
   /** The used share of its KV cache by the last report, 0 to 1. 0 where it does not tell. */
   readonly kvCacheUsed: number;
 }
@@ -16,11 +20,13 @@ interface Entry extends LoadNow {
   requests: number;
   tokens: number;
   others: number;
+  othersRunning: number;
+  contextTokens: number;
   kvCacheUsed: number;
   isReported: boolean;
 }
 
-const IDLE: LoadNow = { requests: 0, tokens: 0, others: 0, kvCacheUsed: 0 };
+const IDLE: LoadNow = { requests: 0, tokens: 0, others: 0, othersRunning: 0, contextTokens: 0, kvCacheUsed: 0 };
 
 /** Tokens of a request until some were seen. */
 const FIRST_TYPICAL_TOKENS = 1_024;
@@ -32,6 +38,8 @@ const TYPICAL_WEIGHT = 1 / 64;
 export class EngineLoads {
   readonly #entries = new Map<string, Entry>();
   #typicalTokens = FIRST_TYPICAL_TOKENS;
+  /** Called whenever there may be room where there was none. */
+  onRoom: () => void = () => {};
 
   /** The load of the engine with this candidate id. */
   of(id: string): LoadNow {
@@ -43,11 +51,16 @@ export class EngineLoads {
     return this.#typicalTokens;
   }
 
-  /** Counts a request in and returns what counts it out; calling that again does nothing. */
-  acquire(id: string, tokens: number): () => void {
+  /**
+   * Counts a request in and returns what counts it out; calling that again does nothing.
+   *
+   * @param contextTokens the most that it may fill; `tokens` is what it weighs
+   */
+  acquire(id: string, tokens: number, contextTokens: number = tokens): () => void {
     const entry = this.#entry(id);
     entry.requests += 1;
     entry.tokens += tokens;
+    entry.contextTokens += contextTokens;
     this.#typicalTokens += (tokens - this.#typicalTokens) * TYPICAL_WEIGHT;
     let held = true;
     return () => {
@@ -55,7 +68,9 @@ export class EngineLoads {
       held = false;
       entry.requests -= 1;
       entry.tokens -= tokens;
+      entry.contextTokens -= contextTokens;
       this.#drop(id, entry);
+      this.onRoom();
     };
   }
 
@@ -66,14 +81,17 @@ export class EngineLoads {
     entry.isReported = true;
     // Of what the mesh runs some may wait in the engine's queue; a server's own callers are in the queue alone.
     entry.others = Math.max(0, Math.max(running, waiting) - entry.requests);
+    const { othersRunning } = entry;
+    entry.othersRunning = Math.max(0, running - entry.requests);
     entry.kvCacheUsed = kvCacheUsed;
+    if (entry.othersRunning < othersRunning) this.onRoom();
   }
 
   /** Nobody reports on the engine any more. */
   forget(id: string): void {
     const entry = this.#entries.get(id);
     if (!entry) return;
-    Object.assign(entry, { others: 0, kvCacheUsed: 0, isReported: false });
+    Object.assign(entry, { others: 0, othersRunning: 0, kvCacheUsed: 0, isReported: false });
     this.#drop(id, entry);
   }
 

@@ -13,6 +13,8 @@ export interface RouteFeatures {
   readonly prefix: readonly number[];
   /** An upper bound of the prompt, in tokens. */
   readonly promptTokens: number;
+  /** How long the completions may be, for limits that count what may come. */
+  readonly sampling?: GenerateRequest['sampling'];
   /** What it may weigh on an engine, in tokens: the prompt and the most that it may produce. */
   readonly tokens: number;
 }
@@ -30,6 +32,7 @@ export function featuresOf(request: GenerateRequest): RouteFeatures {
     session: session === '' ? undefined : crc32(session),
     prefix: prefixHashes(request),
     promptTokens,
+    sampling,
     tokens: promptTokens + completionTokens,
   };
 }

@@ -1,5 +1,6 @@
-import { EngineStateSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { type Engine, EngineStateSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { Candidate } from '../fleet/snapshot.ts';
+import { demandOf } from '../generate/demand.ts';
 import type { EngineLoads } from './engine-loads.ts';
 import type { RouteFeatures } from './features.ts';
 
@@ -9,10 +10,12 @@ export interface Circumstances {
   readonly loads: Pick<EngineLoads, 'of' | 'typicalTokens'>;
   /** Whether it is out of question for this request, e.g. tried before. */
   readonly excluded: (candidate: Candidate) => boolean;
+  /** Whether its free places are for others. Unset: for whoever comes. */
+  readonly taken?: (candidate: Candidate) => boolean;
 }
 
 /** Why an engine cannot take a request although it takes others. */
-type Refusal = 'not pinned' | 'excluded' | 'full';
+export type Refusal = 'not pinned' | 'excluded' | 'full';
 
 /** Whether a request is pinned elsewhere. Pure. */
 export function isPinnedElsewhere({ id, engine }: Candidate, pinned: string): boolean {
@@ -20,11 +23,27 @@ export function isPinnedElsewhere({ id, engine }: Candidate, pinned: string): bo
 }
 
 /** What is in the way of one request at an engine that takes requests. Undefined: nothing. Pure. */
-export function refusalOf(candidate: Candidate, { features, loads, excluded }: Circumstances): Refusal | undefined {
+export function refusalOf(candidate: Candidate, circumstances: Circumstances): Refusal | undefined {
+  const { features, excluded, taken } = circumstances;
   if (isPinnedElsewhere(candidate, features.pinned)) return 'not pinned';
   if (excluded(candidate)) return 'excluded';
-  const { maxConcurrency } = candidate.engine;
-  return maxConcurrency > 0 && loads.of(candidate.id).requests >= maxConcurrency ? 'full' : undefined;
+  return taken?.(candidate) || isFull(candidate, circumstances) ? 'full' : undefined;
+}
+
+/** Others' requests count as last reported. A request that is larger than the limit of its context runs alone. */
+function isFull({ id, engine }: Candidate, { features, loads }: Circumstances): boolean {
+  const { maxConcurrency, maxConcurrentContextTokens: most } = engine;
+  if (maxConcurrency === 0 && most === 0) return false;
+  const { requests, othersRunning, contextTokens } = loads.of(id);
+  if (maxConcurrency > 0 && requests + othersRunning >= maxConcurrency) return true;
+  return most > 0 && requests > 0 && contextTokens + contextTokensOf(features, engine) > most;
+}
+
+/** The most of an engine's context that a request may fill, in tokens. Pure. */
+export function contextTokensOf(features: RouteFeatures, engine: Pick<Engine, 'contextTokens'>): number {
+  const prompt = { tokens: features.promptTokens, isExact: false };
+  const { promptTokens, maxCompletionTokens } = demandOf(features, engine.contextTokens, prompt);
+  return promptTokens + maxCompletionTokens;
 }
 
 /** The same in words, engines that take no requests included. Undefined: nothing is in the way. Pure. */
@@ -36,13 +55,23 @@ export function whyNot(candidate: Candidate, circumstances: Circumstances): stri
     case 'excluded':
       return 'it was tried before';
     case 'full':
-      return `it runs ${circumstances.loads.of(candidate.id).requests} of at most ${engine.maxConcurrency} requests`;
+      return howFull(candidate, circumstances);
     default:
   }
   if (standing !== 'out') return undefined;
   if (draining) return 'its node takes nothing new';
   if (engine.unloaded) return 'it was unloaded by hand';
   return `it is ${EngineStateSchema.value[engine.state]?.localName ?? 'in an unknown state'}`;
+}
+
+function howFull({ id, engine }: Candidate, { features, loads }: Circumstances): string {
+  const { maxConcurrency, maxConcurrentContextTokens: most } = engine;
+  const { requests, othersRunning, contextTokens } = loads.of(id);
+  const running = requests + othersRunning;
+  if (maxConcurrency > 0 && running >= maxConcurrency)
+    return `it runs ${running} of at most ${maxConcurrency} requests`;
+  const asked = contextTokensOf(features, engine);
+  return `its requests may fill ${contextTokens} of at most ${most} tokens of context, and this one ${asked} more`;
 }
 
 /** The fullest that a cache counts as: beyond it a token weighs no more. */

@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mesh/generation/v1/generate_request.proto.
  */
 export const file_mesh_generation_v1_generate_request: GenFile = /*@__PURE__*/
-  fileDesc("CiltZXNoL2dlbmVyYXRpb24vdjEvZ2VuZXJhdGVfcmVxdWVzdC5wcm90bxISbWVzaC5nZW5lcmF0aW9uLnYxIocECg9HZW5lcmF0ZVJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDGIAEEjIKBnByb21wdBgCIAEoCzIaLm1lc2guZ2VuZXJhdGlvbi52MS5Qcm9tcHRCBrpIA8gBARI4CghzYW1wbGluZxgDIAEoCzImLm1lc2guZ2VuZXJhdGlvbi52MS5TYW1wbGluZ1BhcmFtZXRlcnMSMgoFdG9vbHMYBCADKAsyGC5tZXNoLmdlbmVyYXRpb24udjEuVG9vbEIJukgGkgEDEIABEjMKC3Rvb2xfY2hvaWNlGAUgASgLMh4ubWVzaC5nZW5lcmF0aW9uLnYxLlRvb2xDaG9pY2USOwoPcmVzcG9uc2VfZm9ybWF0GAYgASgLMiIubWVzaC5nZW5lcmF0aW9uLnYxLlJlc3BvbnNlRm9ybWF0Ei8KDmVuZ2luZV9vcHRpb25zGAcgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIwCgZyZXN1bWUYCCABKA4yIC5tZXNoLmdlbmVyYXRpb24udjEuUmVzdW1lUG9saWN5EhgKBmVuZ2luZRgJIAEoCUIIukgFcgMYgAISGQoHc2Vzc2lvbhgKIAEoCUIIukgFcgMYgAISGgoIZW5kX3VzZXIYCyABKAlCCLpIBXIDGIACEhMKC2VjaG9fcHJvbXB0GAwgASgIIo0IChJTYW1wbGluZ1BhcmFtZXRlcnMSIAoKbWF4X3Rva2VucxgBIAEoDUIHukgEKgIoAUgAiAEBEjEKC3RlbXBlcmF0dXJlGAIgASgBQhe6SBQSEhkAAAAAAAAAQCkAAAAAAAAAAEgBiAEBEisKBXRvcF9wGAMgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgCiAEBEhIKBXRvcF9rGAQgASgNSAOIAQESKwoFbWluX3AYBSABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAASASIAQESNwoRZnJlcXVlbmN5X3BlbmFsdHkYBiABKAFCF7pIFBISGQAAAAAAAABAKQAAAAAAAADASAWIAQESNgoQcHJlc2VuY2VfcGVuYWx0eRgHIAEoAUIXukgUEhIZAAAAAAAAAEApAAAAAAAAAMBIBogBARI4ChJyZXBldGl0aW9uX3BlbmFsdHkYCCABKAFCF7pIFBISGQAAAAAAACRAIQAAAAAAAAAASAeIAQESEQoEc2VlZBgJIAEoA0gIiAEBEh8KBHN0b3AYCiADKAlCEbpIDpIBCxAQIgdyBSABKIAEEiAKDnN0b3BfdG9rZW5faWRzGAsgAygNQgi6SAWSAQIQQBIfCgdjaG9pY2VzGAwgASgNQgm6SAYqBBgIKAFICYgBARIQCghsb2dwcm9icxgNIAEoCBIiCgx0b3BfbG9ncHJvYnMYDiABKA1CB7pIBCoCGBRICogBARJqCgpsb2dpdF9iaWFzGA8gAygLMjUubWVzaC5nZW5lcmF0aW9uLnYxLlNhbXBsaW5nUGFyYW1ldGVycy5Mb2dpdEJpYXNFbnRyeUIfukgcmgEZEIAIKhQSEhkAAAAAAABZQCkAAAAAAABZwBIaChJpZ25vcmVfZW5kX29mX3R1cm4YECABKAgSFwoKbWluX3Rva2VucxgRIAEoDUgLiAEBEhgKEHJldHVybl90b2tlbl9pZHMYEiABKAgSJgoQcmVhc29uaW5nX2VmZm9ydBgTIAEoCUIHukgEcgIYIEgMiAEBGjAKDkxvZ2l0Qmlhc0VudHJ5EgsKA2tleRgBIAEoDRINCgV2YWx1ZRgCIAEoAToCOAFCDQoLX21heF90b2tlbnNCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIICgZfdG9wX2tCCAoGX21pbl9wQhQKEl9mcmVxdWVuY3lfcGVuYWx0eUITChFfcHJlc2VuY2VfcGVuYWx0eUIVChNfcmVwZXRpdGlvbl9wZW5hbHR5QgcKBV9zZWVkQgoKCF9jaG9pY2VzQg8KDV90b3BfbG9ncHJvYnNCDQoLX21pbl90b2tlbnNCEwoRX3JlYXNvbmluZ19lZmZvcnQilQEKBFRvb2wSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy4tXXsxLDY0fSQSEwoLZGVzY3JpcHRpb24YAiABKAkSKwoKcGFyYW1ldGVycxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEwoGc3RyaWN0GAQgASgISACIAQFCCQoHX3N0cmljdCJyCgpUb29sQ2hvaWNlEjYKBG1vZGUYASABKA4yHC5tZXNoLmdlbmVyYXRpb24udjEuVG9vbE1vZGVCCLpIBYIBAhABSAASGwoIZnVuY3Rpb24YAiABKAlCB7pIBHICEAFIAEIPCgZjaG9pY2USBbpIAggBIn4KDlJlc3BvbnNlRm9ybWF0Eh4KC2pzb25fb2JqZWN0GAEgASgIQge6SARqAggBSAASOwoLanNvbl9zY2hlbWEYAiABKAsyJC5tZXNoLmdlbmVyYXRpb24udjEuSnNvblNjaGVtYUZvcm1hdEgAQg8KBmZvcm1hdBIFukgCCAEiiQEKEEpzb25TY2hlbWFGb3JtYXQSFwoEbmFtZRgBIAEoCUIJukgGcgQQARhAEhMKC2Rlc2NyaXB0aW9uGAIgASgJEicKBnNjaGVtYRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEwoGc3RyaWN0GAQgASgISACIAQFCCQoHX3N0cmljdCphCgxSZXN1bWVQb2xpY3kSHQoZUkVTVU1FX1BPTElDWV9VTlNQRUNJRklFRBAAEhcKE1JFU1VNRV9QT0xJQ1lfTkVWRVIQARIZChVSRVNVTUVfUE9MSUNZX0FMTE9XRUQQAiplCghUb29sTW9kZRIZChVUT09MX01PREVfVU5TUEVDSUZJRUQQABISCg5UT09MX01PREVfTk9ORRABEhIKDlRPT0xfTU9ERV9BVVRPEAISFgoSVE9PTF9NT0RFX1JFUVVJUkVEEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_mesh_generation_v1_prompt]);
+  fileDesc("CiltZXNoL2dlbmVyYXRpb24vdjEvZ2VuZXJhdGVfcmVxdWVzdC5wcm90bxISbWVzaC5nZW5lcmF0aW9uLnYxItcECg9HZW5lcmF0ZVJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDGIAEEjIKBnByb21wdBgCIAEoCzIaLm1lc2guZ2VuZXJhdGlvbi52MS5Qcm9tcHRCBrpIA8gBARI4CghzYW1wbGluZxgDIAEoCzImLm1lc2guZ2VuZXJhdGlvbi52MS5TYW1wbGluZ1BhcmFtZXRlcnMSMgoFdG9vbHMYBCADKAsyGC5tZXNoLmdlbmVyYXRpb24udjEuVG9vbEIJukgGkgEDEIABEjMKC3Rvb2xfY2hvaWNlGAUgASgLMh4ubWVzaC5nZW5lcmF0aW9uLnYxLlRvb2xDaG9pY2USOwoPcmVzcG9uc2VfZm9ybWF0GAYgASgLMiIubWVzaC5nZW5lcmF0aW9uLnYxLlJlc3BvbnNlRm9ybWF0Ei8KDmVuZ2luZV9vcHRpb25zGAcgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIwCgZyZXN1bWUYCCABKA4yIC5tZXNoLmdlbmVyYXRpb24udjEuUmVzdW1lUG9saWN5EhgKBmVuZ2luZRgJIAEoCUIIukgFcgMYgAISGQoHc2Vzc2lvbhgKIAEoCUIIukgFcgMYgAISGgoIZW5kX3VzZXIYCyABKAlCCLpIBXIDGIACEhMKC2VjaG9fcHJvbXB0GAwgASgIEjYKDGNvbnRpbnVhdGlvbhgNIAEoCzIgLm1lc2guZ2VuZXJhdGlvbi52MS5Db250aW51YXRpb24SFgoOY29udGV4dF90b2tlbnMYDiABKA0iLwoMQ29udGludWF0aW9uEgwKBHRleHQYASABKAkSEQoJdG9rZW5faWRzGAIgAygNIo0IChJTYW1wbGluZ1BhcmFtZXRlcnMSIAoKbWF4X3Rva2VucxgBIAEoDUIHukgEKgIoAUgAiAEBEjEKC3RlbXBlcmF0dXJlGAIgASgBQhe6SBQSEhkAAAAAAAAAQCkAAAAAAAAAAEgBiAEBEisKBXRvcF9wGAMgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgCiAEBEhIKBXRvcF9rGAQgASgNSAOIAQESKwoFbWluX3AYBSABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAASASIAQESNwoRZnJlcXVlbmN5X3BlbmFsdHkYBiABKAFCF7pIFBISGQAAAAAAAABAKQAAAAAAAADASAWIAQESNgoQcHJlc2VuY2VfcGVuYWx0eRgHIAEoAUIXukgUEhIZAAAAAAAAAEApAAAAAAAAAMBIBogBARI4ChJyZXBldGl0aW9uX3BlbmFsdHkYCCABKAFCF7pIFBISGQAAAAAAACRAIQAAAAAAAAAASAeIAQESEQoEc2VlZBgJIAEoA0gIiAEBEh8KBHN0b3AYCiADKAlCEbpIDpIBCxAQIgdyBSABKIAEEiAKDnN0b3BfdG9rZW5faWRzGAsgAygNQgi6SAWSAQIQQBIfCgdjaG9pY2VzGAwgASgNQgm6SAYqBBgIKAFICYgBARIQCghsb2dwcm9icxgNIAEoCBIiCgx0b3BfbG9ncHJvYnMYDiABKA1CB7pIBCoCGBRICogBARJqCgpsb2dpdF9iaWFzGA8gAygLMjUubWVzaC5nZW5lcmF0aW9uLnYxLlNhbXBsaW5nUGFyYW1ldGVycy5Mb2dpdEJpYXNFbnRyeUIfukgcmgEZEIAIKhQSEhkAAAAAAABZQCkAAAAAAABZwBIaChJpZ25vcmVfZW5kX29mX3R1cm4YECABKAgSFwoKbWluX3Rva2VucxgRIAEoDUgLiAEBEhgKEHJldHVybl90b2tlbl9pZHMYEiABKAgSJgoQcmVhc29uaW5nX2VmZm9ydBgTIAEoCUIHukgEcgIYIEgMiAEBGjAKDkxvZ2l0Qmlhc0VudHJ5EgsKA2tleRgBIAEoDRINCgV2YWx1ZRgCIAEoAToCOAFCDQoLX21heF90b2tlbnNCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIICgZfdG9wX2tCCAoGX21pbl9wQhQKEl9mcmVxdWVuY3lfcGVuYWx0eUITChFfcHJlc2VuY2VfcGVuYWx0eUIVChNfcmVwZXRpdGlvbl9wZW5hbHR5QgcKBV9zZWVkQgoKCF9jaG9pY2VzQg8KDV90b3BfbG9ncHJvYnNCDQoLX21pbl90b2tlbnNCEwoRX3JlYXNvbmluZ19lZmZvcnQilQEKBFRvb2wSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bQS1aYS16MC05Xy4tXXsxLDY0fSQSEwoLZGVzY3JpcHRpb24YAiABKAkSKwoKcGFyYW1ldGVycxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEwoGc3RyaWN0GAQgASgISACIAQFCCQoHX3N0cmljdCJyCgpUb29sQ2hvaWNlEjYKBG1vZGUYASABKA4yHC5tZXNoLmdlbmVyYXRpb24udjEuVG9vbE1vZGVCCLpIBYIBAhABSAASGwoIZnVuY3Rpb24YAiABKAlCB7pIBHICEAFIAEIPCgZjaG9pY2USBbpIAggBIn4KDlJlc3BvbnNlRm9ybWF0Eh4KC2pzb25fb2JqZWN0GAEgASgIQge6SARqAggBSAASOwoLanNvbl9zY2hlbWEYAiABKAsyJC5tZXNoLmdlbmVyYXRpb24udjEuSnNvblNjaGVtYUZvcm1hdEgAQg8KBmZvcm1hdBIFukgCCAEiiQEKEEpzb25TY2hlbWFGb3JtYXQSFwoEbmFtZRgBIAEoCUIJukgGcgQQARhAEhMKC2Rlc2NyaXB0aW9uGAIgASgJEicKBnNjaGVtYRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEwoGc3RyaWN0GAQgASgISACIAQFCCQoHX3N0cmljdCphCgxSZXN1bWVQb2xpY3kSHQoZUkVTVU1FX1BPTElDWV9VTlNQRUNJRklFRBAAEhcKE1JFU1VNRV9QT0xJQ1lfTkVWRVIQARIZChVSRVNVTUVfUE9MSUNZX0FMTE9XRUQQAiplCghUb29sTW9kZRIZChVUT09MX01PREVfVU5TUEVDSUZJRUQQABISCg5UT09MX01PREVfTk9ORRABEhIKDlRPT0xfTU9ERV9BVVRPEAISFgoSVE9PTF9NT0RFX1JFUVVJUkVEEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_mesh_generation_v1_prompt]);
 
 /**
  * GenerateRequest asks for one generation. RouterService and InferenceService share it, so that nothing is rebuilt on
@@ -110,6 +110,23 @@ export type GenerateRequest = Message<"mesh.generation.v1.GenerateRequest"> & {
    * @generated from field: bool echo_prompt = 12;
    */
   echoPrompt: boolean;
+
+  /**
+   * continuation is what of the answer another engine has delivered before it broke off: the engine goes on right after it
+   * and repeats nothing of it; `max_tokens` and `min_tokens` are what is left. Set by the router towards inference; from
+   * outside it is refused. Unset: the answer begins.
+   *
+   * @generated from field: mesh.generation.v1.Continuation continuation = 13;
+   */
+  continuation?: Continuation | undefined;
+
+  /**
+   * context_tokens is the most that prompt and completions may fill, in tokens, for the limit of the engine. The router sets
+   * it towards inference, whatever it was. 0: unknown, which counts as the longest sequence of the engine.
+   *
+   * @generated from field: uint32 context_tokens = 14;
+   */
+  contextTokens: number;
 };
 
 /**
@@ -118,6 +135,34 @@ export type GenerateRequest = Message<"mesh.generation.v1.GenerateRequest"> & {
  */
 export const GenerateRequestSchema: GenMessage<GenerateRequest> = /*@__PURE__*/
   messageDesc(file_mesh_generation_v1_generate_request, 0);
+
+/**
+ * Continuation is the start of an answer.
+ *
+ * @generated from message mesh.generation.v1.Continuation
+ */
+export type Continuation = Message<"mesh.generation.v1.Continuation"> & {
+  /**
+   * text is the answer so far.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * token_ids are exactly the tokens of the text. Empty: they are not known.
+   *
+   * @generated from field: repeated uint32 token_ids = 2;
+   */
+  tokenIds: number[];
+};
+
+/**
+ * Describes the message mesh.generation.v1.Continuation.
+ * Use `create(ContinuationSchema)` to create a new message.
+ */
+export const ContinuationSchema: GenMessage<Continuation> = /*@__PURE__*/
+  messageDesc(file_mesh_generation_v1_generate_request, 1);
 
 /**
  * SamplingParameters says how tokens are chosen and when to stop.
@@ -264,7 +309,7 @@ export type SamplingParameters = Message<"mesh.generation.v1.SamplingParameters"
  * Use `create(SamplingParametersSchema)` to create a new message.
  */
 export const SamplingParametersSchema: GenMessage<SamplingParameters> = /*@__PURE__*/
-  messageDesc(file_mesh_generation_v1_generate_request, 1);
+  messageDesc(file_mesh_generation_v1_generate_request, 2);
 
 /**
  * Tool is a function that the model may call.
@@ -306,7 +351,7 @@ export type Tool = Message<"mesh.generation.v1.Tool"> & {
  * Use `create(ToolSchema)` to create a new message.
  */
 export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
-  messageDesc(file_mesh_generation_v1_generate_request, 2);
+  messageDesc(file_mesh_generation_v1_generate_request, 3);
 
 /**
  * ToolChoice says whether and which tool must be called.
@@ -343,7 +388,7 @@ export type ToolChoice = Message<"mesh.generation.v1.ToolChoice"> & {
  * Use `create(ToolChoiceSchema)` to create a new message.
  */
 export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
-  messageDesc(file_mesh_generation_v1_generate_request, 3);
+  messageDesc(file_mesh_generation_v1_generate_request, 4);
 
 /**
  * ResponseFormat constrains the text of the answer.
@@ -380,7 +425,7 @@ export type ResponseFormat = Message<"mesh.generation.v1.ResponseFormat"> & {
  * Use `create(ResponseFormatSchema)` to create a new message.
  */
 export const ResponseFormatSchema: GenMessage<ResponseFormat> = /*@__PURE__*/
-  messageDesc(file_mesh_generation_v1_generate_request, 4);
+  messageDesc(file_mesh_generation_v1_generate_request, 5);
 
 /**
  * JsonSchemaFormat is a named JSON Schema.
@@ -422,7 +467,7 @@ export type JsonSchemaFormat = Message<"mesh.generation.v1.JsonSchemaFormat"> & 
  * Use `create(JsonSchemaFormatSchema)` to create a new message.
  */
 export const JsonSchemaFormatSchema: GenMessage<JsonSchemaFormat> = /*@__PURE__*/
-  messageDesc(file_mesh_generation_v1_generate_request, 5);
+  messageDesc(file_mesh_generation_v1_generate_request, 6);
 
 /**
  * ResumePolicy says whether a generation may continue on another engine.
