@@ -22,6 +22,24 @@ export const routerConfigSchema = z.strictObject({
    * a second; a lease that lives shorter than several of them would end under generations that run.
    */
   lease_seconds: z.number().min(5).max(3_600).default(60),
+  /** A request whose engine fails before its first token. */
+  retry: z
+    .strictObject({
+      /** At how many engines it is tried in all. 1: no retries. */
+      max_attempts: z.number().int().min(1).max(16).default(3),
+      /** How much load retries may add, in percent of the requests. 0: no retries. */
+      budget_percent: z.number().min(0).max(100).default(10),
+    })
+    .prefault({}),
+  /** A stream whose engine breaks off, hangs or drains. */
+  migration: z
+    .strictObject({
+      /** Whether another engine of the model goes on with it. A request may refuse that with `resume`. */
+      enabled: z.boolean().default(true),
+      /** How many engines may go on with one stream, one after the other. */
+      max_attempts: z.number().int().min(1).max(16).default(3),
+    })
+    .prefault({}),
   /** Other names of models: alias → configured name or model id. */
   aliases: z.record(z.string().min(1), z.string().min(1)).default({}),
   /** Models to take when no engine of one can take a request: name, alias or model id → the same of others, in order. */

@@ -5,6 +5,7 @@ import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Revocation } from '../shared/interceptors/revocation.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { RouterConfig } from './config.ts';
+import { Breakers } from './fleet/breaker.ts';
 import { expireSilent } from './fleet/expiry.ts';
 import { Fleet, type NodeClient } from './fleet/fleet.ts';
 import { Registry } from './fleet/registry.ts';
@@ -13,6 +14,7 @@ import { Deadlines } from './generate/deadlines.ts';
 import { type AuthenticateCall, Pipeline } from './generate/pipeline.ts';
 import { countPromptWith } from './generate/prompt-count.ts';
 import { Reports } from './generate/reports.ts';
+import { RetryBudget } from './generate/retry-budget.ts';
 import { Settlement } from './generate/settle.ts';
 import { Chooser } from './select/chooser.ts';
 import { EngineLoads } from './select/engine-loads.ts';
@@ -61,13 +63,24 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
   const { aliases, fallbacks, weights, default_model: defaultModel } = config;
   const loads = new EngineLoads();
   const registry = new Registry({ aliases, fallbacks, weights, defaultModel }, loads);
-  const chooser = new Chooser({ loads, affinityBound: config.prefix_affinity_bound });
+  const breakers = new Breakers({ now: () => performance.now(), onChange: () => registry.changes.notify() });
+  const chooser = new Chooser({ loads, breakers, affinityBound: config.prefix_affinity_bound });
   const holdMs = config.lease_seconds * 1_000;
   const settlement = new Settlement(resources.quota, resources.log, holdMs);
   const countPrompt = countPromptWith(resources.inferenceAt);
+  const booking = new Booking({ settlement, registry, chooser, countPrompt });
+  const { retry, migration } = config;
   const pipeline = new Pipeline({
     ...resources,
-    booking: new Booking({ settlement, registry, chooser, countPrompt }),
+    booking,
+    engines: {
+      generateAt: resources.generateAt,
+      booking,
+      breakers,
+      retryBudget: new RetryBudget(retry.budget_percent / 100),
+      mostTries: retry.max_attempts,
+      mostTakeovers: migration.enabled ? migration.max_attempts : 0,
+    },
     reports: new Reports(resources.quota, resources.log, holdMs),
     registry,
     deadlines: new Deadlines({

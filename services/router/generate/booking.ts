@@ -26,12 +26,18 @@ export interface Asking {
   readonly signal: AbortSignal;
 }
 
-/** A place on an engine, and the lease for it. */
-export interface Booked {
+/** A place on an engine. */
+export interface Place {
   readonly candidate: Candidate;
-  readonly lease: Lease;
-  /** Frees the place; the lease is ended by itself. */
+  /** The underlying model that was chosen. */
+  readonly modelId: string;
+  /** Frees the place; a lease is ended by itself. */
   readonly leave: () => void;
+}
+
+/** A place on an engine, and the lease for it. */
+export interface Booked extends Place {
+  readonly lease: Lease;
 }
 
 /** What booking works with. */
@@ -102,7 +108,34 @@ export class Booking {
     const { registry, chooser } = this.#parts;
     const route = registry.snapshot.route(model);
     const candidate = route && this.#choose(route, features, (other) => other.engine.name !== engine);
-    return candidate && { candidate, lease, leave: chooser.take(candidate, model, features) };
+    return candidate && { candidate, modelId: model, lease, leave: chooser.take(candidate, model, features) };
+  }
+
+  /** Whether the model has an engine that takes requests and passes, busy or not. */
+  hasOther({ modelId }: Place, passes: (candidate: Candidate) => boolean): boolean {
+    const route = this.#parts.registry.snapshot.route(modelId);
+    return route?.ready.some(passes) === true || route?.coming.some(passes) === true;
+  }
+
+  /**
+   * Another place for a request that has its lease already: on an engine of the same name, of which limits are, else on any of
+   * the same model. Undefined: none can take it now.
+   */
+  async another(
+    request: GenerateRequest,
+    from: Place,
+    passes: (candidate: Candidate) => boolean,
+  ): Promise<Place | undefined> {
+    const { registry, chooser } = this.#parts;
+    const { modelId } = from;
+    const route = registry.snapshot.route(modelId);
+    if (!route) return undefined;
+    const features = featuresOf(request);
+    const { name } = from.candidate.engine;
+    const candidate =
+      this.#choose(route, features, (other) => !passes(other) || other.engine.name !== name) ??
+      this.#choose(route, features, (other) => !passes(other));
+    return candidate && { candidate, modelId, leave: chooser.take(candidate, modelId, features) };
   }
 
   #choose(

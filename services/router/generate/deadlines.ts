@@ -21,7 +21,14 @@ export interface Timed {
   readonly isPaused: boolean;
   /** Ends the generation. */
   expire(error: MeshError): void;
+  /** Its engine hangs. */
+  stalled(error: MeshError): void;
 }
+
+/** So much later an engine's side ends by itself what ours should have ended, in milliseconds. */
+const GRACE_MS = 1_000;
+
+const BETWEEN_TOKENS = 'between_tokens';
 
 /** How often limits are checked, in milliseconds: how late a limit may strike. */
 const CHECK_EVERY_MS = 100;
@@ -54,8 +61,18 @@ export class Deadlines {
       generation.progressed = false;
       this.#lastProgressMs.set(generation, lastProgressMs);
       const exceeded = exceededLimit(generation, this.#limits, lastProgressMs, nowMs);
-      if (exceeded) generation.expire(exceeded);
+      if (exceeded?.metadata.limit === BETWEEN_TOKENS) {
+        // Another engine may go on, and has its own time.
+        this.#lastProgressMs.set(generation, nowMs);
+        generation.stalled(exceeded);
+      } else if (exceeded) generation.expire(exceeded);
     }
+  }
+
+  /** How long an engine may have for a generation at most, in milliseconds. */
+  leftMs({ startedAtMs, timeoutMs }: Pick<Timed, 'startedAtMs' | 'timeoutMs'>): number {
+    const endsAtMs = startedAtMs + Math.min(this.#limits.totalMs, timeoutMs ?? Number.POSITIVE_INFINITY);
+    return Math.max(1, Math.ceil(endsAtMs - performance.now())) + GRACE_MS;
   }
 }
 
@@ -70,7 +87,7 @@ export function exceededLimit(
   if (ageMs >= Math.min(limits.totalMs, generation.timeoutMs ?? Number.POSITIVE_INFINITY)) return exceeded('total');
   if (!generation.hasToken && ageMs >= limits.firstTokenMs) return exceeded('first_token');
   const idle = generation.hasToken && !generation.isPaused && nowMs - lastProgressMs >= limits.betweenTokensMs;
-  return idle ? exceeded('between_tokens') : undefined;
+  return idle ? exceeded(BETWEEN_TOKENS) : undefined;
 }
 
 function exceeded(limit: string): MeshError {

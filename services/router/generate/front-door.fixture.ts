@@ -14,6 +14,7 @@ import { RegisterRequestSchema } from '../../../gen/mesh/router/v1/registry_serv
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import { Breakers } from '../fleet/breaker.ts';
 import { Registry } from '../fleet/registry.ts';
 import { Chooser } from '../select/chooser.ts';
 import { EngineLoads } from '../select/engine-loads.ts';
@@ -21,7 +22,9 @@ import { Booking } from './booking.ts';
 import { Deadlines } from './deadlines.ts';
 import { Pipeline } from './pipeline.ts';
 import type { CountPrompt } from './prompt-count.ts';
+import type { EngineSide } from './relay.ts';
 import { Reports } from './reports.ts';
+import { RetryBudget } from './retry-budget.ts';
 import { Settlement } from './settle.ts';
 
 /** A generation as its engine sees it. */
@@ -59,6 +62,16 @@ export interface FrontDoor {
   ask(request?: Asked, principal?: Principal): AtCaller;
 }
 
+/** What a pipeline's relays work with. */
+export function engineSide(
+  generateAt: EngineSide['generateAt'],
+  booking: Booking,
+  more: Partial<EngineSide> = {},
+): EngineSide {
+  const breakers = new Breakers({ now: () => performance.now(), onChange: () => {} });
+  return { generateAt, booking, breakers, retryBudget: new RetryBudget(0.1), mostTries: 3, mostTakeovers: 3, ...more };
+}
+
 /** What of a request the tests vary. */
 export type Asked = Pick<MessageInitShape<typeof GenerateRequestSchema>, 'sampling' | 'engine'> & {
   readonly text?: string;
@@ -78,13 +91,17 @@ export function createFrontDoor(
   const registry = new Registry({ aliases: {} }, loads);
   const atEngine: AtEngine[] = [];
   let next = caller;
+  const booking = new Booking({ settlement, registry, chooser: new Chooser({ loads, affinityBound: 2 }), countPrompt });
+  const generateAt = () => (request: GenerateRequest, call: GenerationCall, sink: GenerationSink) => {
+    atEngine.push(engineOf(request, call, sink));
+  };
   const pipeline = new Pipeline({
     authenticate: async () => next,
-    booking: new Booking({ settlement, registry, chooser: new Chooser({ loads, affinityBound: 2 }), countPrompt }),
+    booking,
+    engines: engineSide(generateAt, booking),
     reports: new Reports(quota, log),
     registry,
     deadlines: new Deadlines({ totalMs: 300_000, firstTokenMs: 300_000, betweenTokensMs: 300_000 }),
-    generateAt: () => (request, call, sink) => atEngine.push(engineSide(request, call, sink)),
     now: Date.now,
   });
   const report = (engines: MessageInitShape<typeof EngineSchema>[]): void => {
@@ -140,7 +157,7 @@ function callerSide(controller: AbortController): { side: AtCaller; sink: Genera
   return { side, sink };
 }
 
-function engineSide(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): AtEngine {
+function engineOf(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): AtEngine {
   let made = 0;
   let paused = false;
   call.flow.connect((isPaused) => {

@@ -17,6 +17,7 @@ import { Chooser } from '../select/chooser.ts';
 import { EngineLoads } from '../select/engine-loads.ts';
 import { Booking } from './booking.ts';
 import { Deadlines } from './deadlines.ts';
+import { engineSide } from './front-door.fixture.ts';
 import { type AuthenticateCall, Pipeline } from './pipeline.ts';
 import { Reports } from './reports.ts';
 import { Settlement } from './settle.ts';
@@ -114,26 +115,30 @@ function report(state: EngineState, unloaded = false): void {
 async function generate(
   init: { model?: string; engine?: string; limits?: { totalMs: number }; broken?: true } = {},
 ): Promise<Pipeline> {
+  const booking = new Booking({
+    settlement,
+    registry,
+    chooser: new Chooser({ loads, affinityBound: 2 }),
+    countPrompt: async () => undefined,
+  });
   const pipeline: Pipeline = new Pipeline({
     authenticate: async (call) => {
       asked.push(call);
       onAuthenticate(pipeline);
       return principal;
     },
-    booking: new Booking({
-      settlement,
-      registry,
-      chooser: new Chooser({ loads, affinityBound: 2 }),
-      countPrompt: async () => undefined,
-    }),
+    booking,
     reports,
     registry,
     deadlines: new Deadlines({ totalMs: 60_000, firstTokenMs: 60_000, betweenTokensMs: 60_000, ...init.limits }),
-    generateAt: () => (_request, call, sink) => {
-      if (init.broken) throw new Error('a bug');
-      engine = { call, sink };
-      call.signal.addEventListener('abort', () => sink.fail(call.signal.reason));
-    },
+    engines: engineSide(
+      () => (_request, call, sink) => {
+        if (init.broken) throw new Error('a bug');
+        engine = { call, sink };
+        call.signal.addEventListener('abort', () => sink.fail(call.signal.reason));
+      },
+      booking,
+    ),
     now: Date.now,
   });
   const who = onBehalfOf ? { onBehalfOf, clientIp: '198.51.100.7' } : { credential: 'secret' };

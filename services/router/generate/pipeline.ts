@@ -9,6 +9,7 @@ import { admit, fallbacksOf } from './admission.ts';
 import type { Booked, Booking } from './booking.ts';
 import { type Caller, Callers } from './callers.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { EngineSide } from './relay.ts';
 import type { Reports } from './reports.ts';
 import { RunningGeneration } from './running-generation.ts';
 
@@ -27,8 +28,7 @@ export interface PipelineParts {
   readonly reports: Reports;
   readonly registry: Registry;
   readonly deadlines: Deadlines;
-  /** The engines of the node at an address; "" is this process. */
-  readonly generateAt: (address: string) => Generate;
+  readonly engines: EngineSide;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -103,23 +103,21 @@ export class Pipeline {
   }
 
   #dispatch(
-    { candidate, lease, leave }: Booked,
+    booked: Booked,
     request: GenerateRequest,
     call: GenerationCall,
     { caller, ...rest }: { sink: GenerationSink; caller: Caller; createdAtMs: number; startedAtMs: number },
   ): void {
-    const { reports, deadlines, generateAt } = this.#parts;
-    const engine = candidate.engine.name;
-    const generation = new RunningGeneration({
+    const { reports, deadlines, engines } = this.#parts;
+    const generation: RunningGeneration = new RunningGeneration({
       ...rest,
+      request,
       call,
-      lease,
+      booked,
+      engines,
       reports,
-      model: request.model,
-      engine,
-      choices: request.sampling?.choices ?? 1,
+      leftMs: () => deadlines.leftMs(generation),
       onEnd: () => {
-        leave();
         unwatch();
         caller.leave();
         this.#running.delete(generation);
@@ -128,11 +126,6 @@ export class Pipeline {
     const unwatch = deadlines.watch(generation);
     this.#running.add(generation);
     caller.onCut = (error) => generation.expire(error);
-    try {
-      generateAt(candidate.address)({ ...request, engine }, generation.engineCall, generation.source);
-    } catch (error) {
-      // The seam promises not to throw; one that does must not leave a generation that never ends.
-      generation.source.fail(asMeshError(error));
-    }
+    generation.start();
   }
 }

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import {
   type GenerationEvent,
   GenerationEventSchema,
@@ -8,25 +9,25 @@ import {
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import type { Booked } from './booking.ts';
 import { CoveredSink } from './covered-sink.ts';
 import type { Timed } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
 import { GatedFlow } from './gated-flow.ts';
+import { type EngineSide, Relay } from './relay.ts';
 import type { Reports } from './reports.ts';
-import type { Lease } from './settle.ts';
 
 /** What the pipeline knows of a generation when it hands it to an engine. */
 export interface Dispatch {
+  readonly request: GenerateRequest;
   readonly call: GenerationCall;
   /** Where the events go. */
   readonly sink: GenerationSink;
-  /** The model as the caller named it. */
-  readonly model: string;
-  /** The name of the chosen engine. */
-  readonly engine: string;
-  readonly lease: Lease;
-  /** How many completions are made. */
-  readonly choices: number;
+  /** The first engine, and the lease. */
+  readonly booked: Booked;
+  readonly engines: EngineSide;
+  /** Time left for the whole generation, in milliseconds. */
+  readonly leftMs: () => number;
   /** Where quota is told how far it is. */
   readonly reports: Reports;
   /** When the request was accepted, in milliseconds since the epoch. */
@@ -37,13 +38,12 @@ export interface Dispatch {
   readonly onEnd: () => void;
 }
 
-/** One generation between its engine and its caller: passes on what its lease covers, counts tokens, settles when it is over. */
+/** One generation between its engines and its caller: passes on what its lease covers, counts tokens, settles when it is over. */
 export class RunningGeneration implements Timed {
-  /** What the engine calls. */
-  readonly source: GenerationSink;
   readonly #dispatch: Dispatch;
   readonly #drawDown: DrawDown;
   readonly #flow: GatedFlow;
+  readonly #relay: Relay;
   readonly #unreport: () => void;
   /** Our own, so that a time limit or a shutdown can end what the caller still wants. */
   readonly #abort = new AbortController();
@@ -54,12 +54,12 @@ export class RunningGeneration implements Timed {
 
   constructor(dispatch: Dispatch) {
     this.#dispatch = dispatch;
-    const { call, lease, choices, reports } = dispatch;
-    const drawDown = new DrawDown(lease, performance.now());
+    const { request, call, booked, engines, reports } = dispatch;
+    const drawDown = new DrawDown(booked.lease, performance.now());
     drawDown.onLost = (error) => this.expire(error);
     this.#drawDown = drawDown;
     this.#flow = new GatedFlow(call.flow);
-    this.source = new CoveredSink({
+    const covered = new CoveredSink({
       sink: {
         event: (event) => this.#event(event),
         end: () => this.#end(),
@@ -67,20 +67,22 @@ export class RunningGeneration implements Timed {
       },
       drawDown,
       flow: this.#flow,
-      choices,
+      choices: request.sampling?.choices ?? 1,
       urge: () => reports.urge(),
       stop: () => this.expire(new MeshError('TOKEN_BUDGET_SPENT', 'No more tokens could be had.')),
     });
     this.#unreport = reports.add(drawDown);
+    const engineCall = this.#engineCall();
+    const { promptTokens } = booked.lease;
+    this.#relay = new Relay({ request, engines, sink: covered, call: engineCall, promptTokens }, booked);
     const { signal } = call;
     if (signal.aborted) this.#onCallerAbort();
     else signal.addEventListener('abort', this.#onCallerAbort, { once: true });
   }
 
-  /** The call towards the engine: without the caller's credential, which no engine must see. */
-  get engineCall(): GenerationCall {
-    const { requestId } = this.#dispatch.call;
-    return { requestId, flow: this.#flow.engine, signal: this.#abort.signal };
+  /** Sends the request to the engine that was booked. */
+  start(): void {
+    this.#relay.start();
   }
 
   get startedAtMs(): number {
@@ -102,6 +104,24 @@ export class RunningGeneration implements Timed {
   /** Ends the generation from inside: a time limit, a shutdown. */
   expire(error: MeshError): void {
     this.#abort.abort(error);
+  }
+
+  /** Nothing came from the engine for too long: another one may go on. */
+  stalled(error: MeshError): void {
+    if (!this.#relay.stalled(error)) this.expire(error);
+  }
+
+  /** The call towards engines: without the caller's credential, which no engine must see. */
+  #engineCall(): GenerationCall {
+    const { call, leftMs } = this.#dispatch;
+    return {
+      requestId: call.requestId,
+      flow: this.#flow.engine,
+      signal: this.#abort.signal,
+      get timeoutMs() {
+        return leftMs();
+      },
+    };
   }
 
   #event(event: GenerationEvent): void {
@@ -141,12 +161,13 @@ export class RunningGeneration implements Timed {
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
-    const { call, lease, engine, onEnd } = this.#dispatch;
+    const { call, booked, onEnd } = this.#dispatch;
+    const { lease } = booked;
     call.signal.removeEventListener('abort', this.#onCallerAbort);
     this.#unreport();
     // A caller who left while the engine was still computing the prompt used the engine: the request stays counted.
     if (this.#accepted || call.signal.aborted) {
-      lease.settle({ ...this.#consumption(), engine });
+      lease.settle({ ...this.#consumption(), engine: this.#relay.engine });
     } else {
       lease.release();
     }
@@ -162,15 +183,15 @@ export class RunningGeneration implements Timed {
 
   /** The engine says which model runs; who asked, since when and how full the limits are is the router's to say. */
   #enriched(started: Started): GenerationEvent {
-    const { call, model, engine, lease, createdAtMs, startedAtMs } = this.#dispatch;
+    const { request, call, booked, createdAtMs, startedAtMs } = this.#dispatch;
     const value = create(StartedSchema, {
       requestId: call.requestId,
-      model: model || started.modelId,
+      model: request.model || started.modelId,
       modelId: started.modelId,
-      engine,
+      engine: this.#relay.engine,
       createdAt: timestampFromMs(createdAtMs),
       queueTime: started.queueTime ?? durationFromMs(Math.round(performance.now() - startedAtMs)),
-      limits: [...lease.limits],
+      limits: [...booked.lease.limits],
     });
     return create(GenerationEventSchema, { event: { case: 'started', value } });
   }

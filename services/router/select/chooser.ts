@@ -1,3 +1,4 @@
+import type { Breakers } from '../fleet/breaker.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import type { EngineLoads } from './engine-loads.ts';
 import type { RouteFeatures } from './features.ts';
@@ -8,6 +9,8 @@ import { contextTokensOf, refusalOf, scoreOf } from './verdict.ts';
 /** What the choice works with. */
 export interface ChooserParts {
   readonly loads: EngineLoads;
+  /** Which engines get nothing for now. Unset: all may. */
+  readonly breakers?: Pick<Breakers, 'allows'>;
   /** As SelectInput.affinityBound. */
   readonly affinityBound: number;
   /** Random numbers from 0 up to 1. */
@@ -18,6 +21,9 @@ export interface ChooserParts {
 export class Chooser {
   readonly #parts: ChooserParts;
   readonly #prefixes = new PrefixBook();
+
+  /** Whether an engine failed again and again and gets nothing for now. */
+  readonly failing = ({ id }: Candidate): boolean => this.#parts.breakers?.allows(id) === false;
 
   constructor(parts: ChooserParts) {
     this.#parts = parts;
@@ -32,7 +38,7 @@ export class Chooser {
   ): Choice | undefined {
     const { loads, affinityBound, random = Math.random } = this.#parts;
     const affine = affinityBound > 0 ? this.#prefixes.find(route.id, features.prefix) : undefined;
-    return select(route, { features, loads, excluded, taken, affine, affinityBound, random });
+    return select(route, { features, loads, excluded, failing: this.failing, taken, affine, affinityBound, random });
   }
 
   /**
@@ -44,7 +50,7 @@ export class Chooser {
     features: RouteFeatures,
     excluded: (candidate: Candidate) => boolean = () => false,
   ): Candidate | undefined {
-    const circumstances = { features, loads: this.#parts.loads, excluded };
+    const circumstances = { features, loads: this.#parts.loads, excluded, failing: this.failing };
     const takes = (candidate: Candidate): boolean => {
       const refusal = refusalOf(candidate, circumstances);
       return refusal === undefined || refusal === 'full';

@@ -17,7 +17,7 @@ const BECAUSE: Readonly<Record<Choice['because'], string>> = {
  * its model and the fallbacks, in order. Nothing is counted.
  */
 export function explain(routes: readonly ModelRoute[], features: RouteFeatures, chooser: Chooser): RouteCandidate[] {
-  const circumstances = { features, loads: chooser.loads, excluded: () => false };
+  const circumstances = { features, loads: chooser.loads, excluded: () => false, failing: chooser.failing };
   let choice: Choice | undefined;
   const told: RouteCandidate[] = [];
   for (const [at, route] of routes.entries()) {

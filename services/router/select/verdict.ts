@@ -10,12 +10,14 @@ export interface Circumstances {
   readonly loads: Pick<EngineLoads, 'of' | 'typicalTokens'>;
   /** Whether it is out of question for this request, e.g. tried before. */
   readonly excluded: (candidate: Candidate) => boolean;
+  /** Whether it failed again and again and gets nothing for now. Unset: none did. */
+  readonly failing?: ((candidate: Candidate) => boolean) | undefined;
   /** Whether its free places are for others. Unset: for whoever comes. */
   readonly taken?: (candidate: Candidate) => boolean;
 }
 
 /** Why an engine cannot take a request although it takes others. */
-export type Refusal = 'not pinned' | 'excluded' | 'full';
+export type Refusal = 'not pinned' | 'excluded' | 'failing' | 'full';
 
 /** Whether a request is pinned elsewhere. Pure. */
 export function isPinnedElsewhere({ id, engine }: Candidate, pinned: string): boolean {
@@ -24,9 +26,10 @@ export function isPinnedElsewhere({ id, engine }: Candidate, pinned: string): bo
 
 /** What is in the way of one request at an engine that takes requests. Undefined: nothing. Pure. */
 export function refusalOf(candidate: Candidate, circumstances: Circumstances): Refusal | undefined {
-  const { features, excluded, taken } = circumstances;
+  const { features, excluded, failing, taken } = circumstances;
   if (isPinnedElsewhere(candidate, features.pinned)) return 'not pinned';
   if (excluded(candidate)) return 'excluded';
+  if (failing?.(candidate)) return 'failing';
   return taken?.(candidate) || isFull(candidate, circumstances) ? 'full' : undefined;
 }
 
@@ -54,6 +57,8 @@ export function whyNot(candidate: Candidate, circumstances: Circumstances): stri
       return `the request is pinned to '${circumstances.features.pinned}'`;
     case 'excluded':
       return 'it was tried before';
+    case 'failing':
+      return 'it failed several times in a row; a request will try it again within 30 seconds';
     case 'full':
       return howFull(candidate, circumstances);
     default:

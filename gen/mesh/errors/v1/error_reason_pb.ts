@@ -126,7 +126,9 @@ export const ErrorReason = {
 
   /**
    * ERROR_REASON_ENGINE_LOST: the engine broke off in mid-stream and the generation could not continue elsewhere.
-   * UNAVAILABLE. Example: { "metadata": { "engine": "chat", "tokens_delivered": "17" } }
+   * UNAVAILABLE. `not_resumed` says why not: never, choices, grammar, tool_calls, reasoning, echo_prompt, too_long, attempts,
+   * or no_engine; unset where streams are not continued at all. Other reasons that end a stream in the middle have it too.
+   * Example: { "metadata": { "engine": "chat", "tokens_delivered": "17", "not_resumed": "grammar" } }
    *
    * @generated from enum value: ERROR_REASON_ENGINE_LOST = 13;
    */

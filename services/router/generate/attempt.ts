@@ -1,0 +1,81 @@
+import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { asMeshError } from '../../shared/errors/connect-error.ts';
+import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import type { Trial } from '../fleet/breaker.ts';
+import type { Place } from './booking.ts';
+import { faultOf } from './engine-fault.ts';
+
+/** What an attempt works with. */
+export interface AttemptParts {
+  readonly place: Place;
+  /** What is learnt of the engine. */
+  readonly trial: Trial;
+  /** Where its events go. `fail` is told once the engine's place is free. */
+  readonly sink: GenerationSink;
+  /** The call towards the engine, but for its signal. */
+  readonly call: Omit<GenerationCall, 'signal'>;
+}
+
+/** One try of a generation at one engine. It leaves its place once, whatever ends it; what the engine says later is dropped. */
+export class Attempt implements GenerationSink {
+  readonly place: Place;
+  readonly #parts: AttemptParts;
+  readonly #abort = new AbortController();
+  #isOver = false;
+
+  constructor(parts: AttemptParts) {
+    this.#parts = parts;
+    this.place = parts.place;
+  }
+
+  /** Sends the request. */
+  start(generate: Generate, request: GenerateRequest): void {
+    const { place, call } = this.#parts;
+    try {
+      generate({ ...request, engine: place.candidate.engine.name }, { ...call, signal: this.#abort.signal }, this);
+    } catch (error) {
+      // The seam promises not to throw; one that does must not leave a generation that never ends.
+      this.fail(asMeshError(error));
+    }
+  }
+
+  event(event: GenerationEvent): void {
+    if (this.#isOver) return;
+    if (event.event.case === 'delta') this.#parts.trial.progressed();
+    this.#parts.sink.event(event);
+  }
+
+  end(): void {
+    if (this.#isOver) return;
+    this.#parts.trial.succeeded();
+    this.#finish();
+    this.#parts.sink.end();
+  }
+
+  fail(error: MeshError): void {
+    if (this.#isOver) return;
+    // Whoever was cut off by us says nothing about the engine.
+    if (!this.#abort.signal.aborted && faultOf(error) === 'broken') this.#parts.trial.failed();
+    this.#finish();
+    this.#parts.sink.fail(error);
+  }
+
+  /** The caller's side has ended: the engine answers with `fail` at once. */
+  abort(reason: MeshError): void {
+    this.#abort.abort(reason);
+  }
+
+  /** The engine hangs: it is given up, whatever it does. */
+  giveUp(error: MeshError): void {
+    this.fail(error);
+    this.#abort.abort(error);
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#parts.trial.left();
+    this.#parts.place.leave();
+  }
+}

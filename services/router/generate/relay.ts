@@ -1,0 +1,224 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
+import { type GenerateRequest, SamplingParametersSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import type { Breakers } from '../fleet/breaker.ts';
+import type { Candidate } from '../fleet/snapshot.ts';
+import { Attempt } from './attempt.ts';
+import type { Booking, Place } from './booking.ts';
+import { faultOf } from './engine-fault.ts';
+import {
+  continued,
+  isUsedUp,
+  type NotResumed,
+  neverResumed,
+  notResumed,
+  notResumedAfter,
+  tellsContinuation,
+  type Way,
+  wayOf,
+} from './resume.ts';
+import type { RetryBudget } from './retry-budget.ts';
+import { Splice } from './splice.ts';
+import type { Transcript } from './transcript.ts';
+
+/** What all relays of a router work with. */
+export interface EngineSide {
+  /** The engines of the node at an address; "" is this process. */
+  readonly generateAt: (address: string) => Generate;
+  readonly booking: Pick<Booking, 'another' | 'hasOther'>;
+  readonly breakers: Breakers;
+  readonly retryBudget: RetryBudget;
+  /** At how many engines a request may be tried before its first token. */
+  readonly mostTries: number;
+  /** How many engines may go on after the first token. 0: none. */
+  readonly mostTakeovers: number;
+}
+
+/** What a relay stands between. */
+export interface RelayParts {
+  readonly request: GenerateRequest;
+  readonly engines: EngineSide;
+  /** Where the one stream goes. */
+  readonly sink: GenerationSink;
+  /** The call towards engines; its signal ends the generation whichever engine has it. */
+  readonly call: GenerationCall;
+  /** A bound of the prompt, for the bill of an engine that broke off before it told. */
+  readonly promptTokens: number;
+}
+
+/** Waits before a request is tried again are drawn up to this, twice as long each time, in milliseconds. */
+const JITTER_MS = 25;
+
+/**
+ * One stream out of one or more attempts: before anything was delivered the request is tried again, after that another engine
+ * goes on from what was delivered.
+ */
+export class Relay {
+  readonly #parts: RelayParts;
+  /** Why the generation is not continued whatever happens. Undefined: it may be. */
+  readonly #never: NotResumed | 'off' | undefined;
+  readonly #splice: Splice;
+  readonly #tried = new Set<string>();
+  readonly #sink: GenerationSink;
+  #place: Place;
+  /** The one that runs. Unset: none, or another place is looked for. */
+  #attempt: Attempt | undefined;
+  #attempts = 0;
+  #takeovers = 0;
+  /** What broke the stream that an engine goes on with. */
+  #broke: MeshError | undefined;
+
+  constructor(parts: RelayParts, place: Place) {
+    const { request, engines, sink, call } = parts;
+    this.#parts = parts;
+    this.#place = place;
+    this.#never = engines.mostTakeovers === 0 ? 'off' : neverResumed(request);
+    this.#splice = new Splice({
+      pass: (event) => sink.event(event),
+      keeps: this.#never === undefined,
+      tellsIds: request.sampling?.returnTokenIds ?? false,
+    });
+    this.#sink = {
+      event: (event) => this.#splice.event(event),
+      end: () => {
+        this.#attempt = undefined;
+        sink.end();
+      },
+      fail: (error) => {
+        this.#attempt = undefined;
+        this.#failed(error);
+      },
+    };
+    call.signal.addEventListener('abort', () => this.#aborted(), { once: true });
+  }
+
+  /** The name of the engine that has the generation, or had it last. */
+  get engine(): string {
+    return this.#place.candidate.engine.name;
+  }
+
+  /** Sends the request to the first engine. */
+  start(): void {
+    this.#parts.engines.retryBudget.earn();
+    this.#run(this.#place, this.#parts.request, 0);
+  }
+
+  /** Nothing came for too long: the engine is given up. Returns whether one had the generation. */
+  stalled(error: MeshError): boolean {
+    const attempt = this.#attempt;
+    attempt?.giveUp(error);
+    return attempt !== undefined;
+  }
+
+  /** @param before how many tokens were delivered before it */
+  #run(place: Place, request: GenerateRequest, before: number): void {
+    const { engines, call } = this.#parts;
+    this.#place = place;
+    this.#attempts += 1;
+    if (this.#attempts > 1) this.#splice.takeover(this.#attempts, this.engine, before);
+    this.#tried.add(place.candidate.id);
+    const { requestId, flow, timeoutMs } = call;
+    this.#attempt = new Attempt({
+      place,
+      trial: engines.breakers.enter(place.candidate.id),
+      sink: this.#sink,
+      call: { requestId, flow, timeoutMs },
+    });
+    this.#attempt.start(engines.generateAt(place.candidate.address), this.#withIds(place, request));
+  }
+
+  /** Asks for the ids of tokens where an engine can go on from them. */
+  #withIds({ candidate }: Place, request: GenerateRequest): GenerateRequest {
+    const { sampling } = request;
+    if (this.#never !== undefined || sampling?.returnTokenIds || !tellsContinuation(candidate.engine)) return request;
+    return { ...request, sampling: { ...(sampling ?? create(SamplingParametersSchema)), returnTokenIds: true } };
+  }
+
+  #aborted(): void {
+    const { signal } = this.#parts.call;
+    if (this.#attempt) this.#attempt.abort(signal.reason);
+    else this.#parts.sink.fail(signal.reason);
+  }
+
+  #failed(error: MeshError): void {
+    const { call, sink } = this.#parts;
+    const isFinal = faultOf(error) === 'final';
+    if (call.signal.aborted || (isFinal && !this.#broke)) sink.fail(error);
+    else if (!this.#splice.hasDelivered) void this.#retry(error);
+    else this.#resume(this.#broke ?? error, isFinal);
+  }
+
+  /** Tries the whole request at another engine. */
+  async #retry(error: MeshError): Promise<void> {
+    const { engines, request, sink } = this.#parts;
+    if (this.#attempts >= engines.mostTries || !this.#hasOther(isAny) || !engines.retryBudget.spend()) {
+      sink.fail(error);
+      return;
+    }
+    await pause(Math.random() * JITTER_MS * 2 ** this.#attempts);
+    const place = await this.#another(isAny, error);
+    if (place) this.#run(place, request, 0);
+  }
+
+  /** Lets another engine go on. */
+  #resume(broke: MeshError, isRefused: boolean): void {
+    const { engines, request, sink, promptTokens } = this.#parts;
+    const { transcript } = this.#splice;
+    if (!transcript) {
+      sink.fail(this.#never === undefined || this.#never === 'off' ? broke : notResumed(broke, this.#never));
+      return;
+    }
+    if (transcript.isFinished || isUsedUp(request, transcript)) {
+      this.#splice.complete(promptTokens);
+      sink.end();
+      return;
+    }
+    const isSpent = this.#takeovers >= engines.mostTakeovers;
+    const refusal = notResumedAfter(transcript) ?? (isRefused ? 'no_engine' : isSpent ? 'attempts' : undefined);
+    if (refusal) {
+      sink.fail(notResumed(broke, refusal));
+      return;
+    }
+    this.#broke = broke;
+    void this.#goOn(transcript, notResumed(broke, 'no_engine'));
+  }
+
+  async #goOn(transcript: Transcript, error: MeshError): Promise<void> {
+    const { request, sink } = this.#parts;
+    const { kind } = this.#place.candidate.engine;
+    const wayOn = ({ engine }: Candidate): Way | undefined => wayOf(engine, request, transcript, kind);
+    const isAble = (candidate: Candidate): boolean => wayOn(candidate) !== undefined;
+    if (!this.#hasOther(isAble)) {
+      sink.fail(error);
+      return;
+    }
+    const place = await this.#another(isAble, error);
+    const way = place && wayOn(place.candidate);
+    if (!way) return;
+    this.#takeovers += 1;
+    // Its tokens are not those that another engine would make of the text.
+    if (way === 'text') transcript.hasAllIds = false;
+    this.#run(place, continued(request, transcript, way), transcript.tokens);
+  }
+
+  #hasOther(passes: (candidate: Candidate) => boolean): boolean {
+    return this.#parts.engines.booking.hasOther(this.#place, (one) => !this.#tried.has(one.id) && passes(one));
+  }
+
+  /** Ends with `error` when there is none; undefined then, and when the caller left meanwhile. */
+  async #another(passes: (candidate: Candidate) => boolean, error: MeshError): Promise<Place | undefined> {
+    const { engines, request, call, sink } = this.#parts;
+    const isNew = (one: Candidate): boolean => !this.#tried.has(one.id) && passes(one);
+    const place = await engines.booking.another(request, this.#place, isNew);
+    if (!call.signal.aborted) {
+      if (!place) sink.fail(error);
+      return place;
+    }
+    place?.leave();
+    return undefined;
+  }
+}
+
+const isAny = (): boolean => true;
