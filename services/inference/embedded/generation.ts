@@ -41,9 +41,24 @@ export function tokenizePrompt(engine: LlamaEngine, prompt: PromptSource): Uint3
   return tokenizePlainPrompt(engine.tokenizer, prompt.text);
 }
 
+/** The tokens of an answer that has begun. */
+function tokenizeContinued({ tokenizer }: LlamaEngine, { continued }: CompletionRequest): Uint32Array {
+  if (continued === undefined) return new Uint32Array();
+  return continued.kind === 'tokens' ? Uint32Array.from(continued.tokens) : tokenizer.tokenizeText(continued.text);
+}
+
+function joined(first: Uint32Array, second: Uint32Array): Uint32Array {
+  const all = new Uint32Array(first.length + second.length);
+  all.set(first);
+  all.set(second, first.length);
+  return all;
+}
+
 /** Starts a generation. Throws RequestError where the prompt does not fit or the queue is full. */
 export function startGeneration(engine: LlamaEngine, request: CompletionRequest, sink: GenerationSink): Generation {
-  const prompt = tokenizePrompt(engine, request.prompt);
+  const continued = tokenizeContinued(engine, request);
+  const asked = tokenizePrompt(engine, request.prompt);
+  const prompt = continued.length === 0 ? asked : joined(asked, continued);
   const maxTokens = tokenBudget(prompt.length, request.maxTokens, engine.contextTokens);
   const decoder = createTextDecoder(engine.tokenizer.detokenize);
   const filter = createStopFilter(request.stops);
@@ -87,7 +102,7 @@ export function startGeneration(engine: LlamaEngine, request: CompletionRequest,
     prompt,
     maxTokens,
     sampling: {
-      config: completeConfig(request, maxTokens, engine.tokenizer),
+      config: completeConfig(request, continued, maxTokens, engine.tokenizer),
       grammar: request.grammar === undefined ? undefined : engine.parseGrammar(request.grammar),
       topLogprobs: request.topLogprobs,
     },
@@ -140,10 +155,18 @@ function tokenBudget(promptTokens: number, asked: number | undefined, contextTok
   return Math.min(asked ?? left, left);
 }
 
-function completeConfig(request: CompletionRequest, maxTokens: number, tokenizer: Tokenizer): SamplerConfig {
+function completeConfig(
+  request: CompletionRequest,
+  continued: Uint32Array,
+  maxTokens: number,
+  tokenizer: Tokenizer,
+): SamplerConfig {
   const config = { ...request.samplerConfig };
   // Penalties count the tokens of the whole completion, as OpenAI defines them, not a window of it.
-  if (config.repeatPenaltyTokens !== undefined) config.repeatPenaltyMaxTokens = maxTokens;
+  if (config.repeatPenaltyTokens !== undefined) {
+    config.repeatPenaltyTokens = continued;
+    config.repeatPenaltyMaxTokens = continued.length + maxTokens;
+  }
   const forbidden = [
     ...(request.ignoreEnd ? tokenizer.endTokens : []),
     // A grammar takes them by their names, which are no part of the text.

@@ -19,8 +19,15 @@ export type PromptSource =
   | { readonly kind: 'tokens'; readonly tokens: readonly number[] }
   | { readonly kind: 'chat'; readonly messages: readonly ChatMessage[] };
 
+/** The start of an answer: its tokens, or its text where they are not known. */
+export type ContinuedAnswer =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'tokens'; readonly tokens: readonly number[] };
+
 export type CompletionRequest = {
   readonly prompt: PromptSource;
+  /** What of the answer there is already. */
+  readonly continued: ContinuedAnswer | undefined;
   /** What was asked for, to be echoed. */
   readonly model: string | undefined;
   readonly stream: boolean;
@@ -104,13 +111,21 @@ function promptSource(prompt: z.output<typeof promptField>, vocabularySize: numb
   if (typeof prompt === 'string') return { kind: 'text', text: prompt };
   const tokens = prompt.filter((item) => typeof item === 'number');
   if (tokens.length === 0) return { kind: 'text', text: String(prompt[0] ?? '') };
-  if (tokens.some((token) => token >= vocabularySize)) {
-    throw new RequestError(400, `A token id in 'prompt' is not below ${vocabularySize}, the size of the vocabulary.`, {
-      param: 'prompt',
-      code: 'invalid_value',
-    });
-  }
+  checkTokens(tokens, 'prompt', vocabularySize);
   return { kind: 'tokens', tokens };
+}
+
+function continuedAnswer(body: CommonBody, vocabularySize: number): ContinuedAnswer | undefined {
+  const { continue_text: text, continue_token_ids: tokens } = body;
+  if (tokens === undefined) return text === undefined ? undefined : { kind: 'text', text };
+  checkTokens(tokens, 'continue_token_ids', vocabularySize);
+  return { kind: 'tokens', tokens };
+}
+
+function checkTokens(tokens: readonly number[], param: string, vocabularySize: number): void {
+  if (tokens.every((token) => token < vocabularySize)) return;
+  const message = `A token id in '${param}' is not below ${vocabularySize}, the size of the vocabulary.`;
+  throw new RequestError(400, message, { param, code: 'invalid_value' });
 }
 
 function completionRequest(
@@ -122,6 +137,7 @@ function completionRequest(
 ): CompletionRequest {
   return {
     prompt,
+    continued: continuedAnswer(body, vocabularySize),
     model: body.model,
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,

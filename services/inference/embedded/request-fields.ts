@@ -50,6 +50,9 @@ export const commonFields = {
   ignore_eos: unset(z.boolean()),
   response_format: unset(responseFormat),
   guided_json: unset(jsonObject),
+  /** Ours alone: what of the answer there is already, as tokens or as text. It goes on right after it. */
+  continue_token_ids: unset(z.array(tokenId).min(1)),
+  continue_text: unset(z.string()),
 };
 const commonBody = z.object(commonFields);
 export type CommonBody = z.output<typeof commonBody>;

@@ -20,6 +20,9 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
   json: true,
   tokenize: true,
   logitBias: true,
+  continuesText: true,
+  continuesChat: true,
+  continuesTokens: true,
 });
 
 /** More than any context holds; the child clips it to what is left. */
@@ -53,6 +56,8 @@ const FIELDS = new Set([
   'guided_json',
   'ignore_eos',
   'return_token_ids',
+  'continue_text',
+  'continue_token_ids',
 ]);
 
 /** llama.cpp inside a child process of ours, on a Unix socket. */
@@ -87,6 +92,7 @@ function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting, 
       fields: FIELDS,
       unboundedTokens: UNBOUNDED_TOKENS,
       continuousUsage: true,
+      chatContinuation: 'fields',
     },
   );
   return {

@@ -113,6 +113,8 @@ export function llamaServerRequest(
     capabilities: isChat ? { ...capabilities, tokenIds: false } : capabilities,
     fields: isChat ? CHAT_FIELDS : TEXT_FIELDS,
     continuousUsage: false,
+    // It goes on with a last message of the assistant, unless the model would have to think first: then it refuses.
+    chatContinuation: 'prefill',
   };
   const { body, choices } = openAiRequest(request, modelId, dialect);
   checkSeed(body.seed);

@@ -30,6 +30,8 @@ const GENERATES = create(EngineCapabilitiesSchema, {
   json: true,
   tokenize: true,
   logitBias: true,
+  continuesText: true,
+  continuesChat: true,
 });
 
 /** With a projector, which turns images into tokens. */

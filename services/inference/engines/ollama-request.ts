@@ -50,6 +50,7 @@ export const NO_SHIFT = { shift: false } as const;
 export function ollamaRequest(request: GenerateRequest, target: OllamaTarget): OllamaRequest {
   const { engine, model } = target;
   refuseUnsupportedSampling(request.sampling, engine);
+  if (request.continuation) throw unsupportedField(engine, 'continuation');
   const input = request.prompt?.input;
   const think = thinkOf(request, input?.case === 'chat' ? input.value : undefined, engine);
   const thinkField = request.sampling?.reasoningEffort === undefined ? THINK_OPTION : 'reasoning_effort';

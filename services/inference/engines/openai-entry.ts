@@ -9,6 +9,11 @@ export const openAiEntrySchema = z.strictObject({
   base_url: address,
   /** The model's name there. Unset: the first that the server lists. */
   model: z.string().min(1).optional(),
+  /**
+   * How the server goes on with a conversation whose last message is the start of the answer, when a stream moves to it: by
+   * itself, when `continue_final_message` is set (vLLM, SGLang), or not at all. Text prompts are continued always.
+   */
+  continues_chat: z.enum(['never', 'last_message', 'continue_final_message']).default('never'),
   /** Name of the environment variable that holds the server's key. Unset: no key. */
   api_key_env: z.string().min(1).optional(),
 });

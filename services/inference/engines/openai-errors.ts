@@ -5,9 +5,13 @@ import { codeOf, loggedCause, publicMessage, readToldError, type ToldError } fro
 /** How long a caller shall wait when the engine does not say, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
-/** The engine answered with an error of its own or with nonsense; `cause` is for the log only. */
-export function engineFailed(engine: string, cause: unknown): MeshError {
-  return new MeshError('ENGINE_FAILED', 'The engine failed.', { metadata: { engine }, cause });
+/**
+ * The engine answered with an error of its own or with nonsense; `cause` is for the log only. A status below 500 says that it
+ * refuses, not that it is broken.
+ */
+export function engineFailed(engine: string, cause: unknown, status?: number): MeshError {
+  const told = status === undefined ? {} : { status: String(status) };
+  return new MeshError('ENGINE_FAILED', 'The engine failed.', { metadata: { engine, ...told }, cause });
 }
 
 /** The engine broke off after `tokens` tokens. */
@@ -75,7 +79,7 @@ export function errorOfResponse(engine: string, response: OpenAiAnswer): MeshErr
   }
   if (status === 413) return new MeshError('MESSAGE_TOO_LARGE', 'The request is too large for the engine.', { cause });
   // A 404 is ours: a wrong base_url, or a model that is no longer there.
-  if (!told || (status !== 400 && status !== 422)) return engineFailed(engine, cause);
+  if (!told || (status !== 400 && status !== 422)) return engineFailed(engine, cause, status);
   if (isContextLength(told)) return contextLengthExceeded(told, cause);
   return new MeshError('INVALID_FIELD', publicMessage(told.message), {
     metadata: { engine, ...(told.field === undefined ? {} : { field: told.field }) },

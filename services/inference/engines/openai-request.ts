@@ -8,6 +8,7 @@ import { ToolMode } from '../../../gen/mesh/generation/v1/generate_request_pb.ts
 import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import { isNeutral } from '../neutral-values.ts';
+import { type ChatContinuation, continuing } from './openai-continuation.ts';
 import { unsupportedField } from './openai-errors.ts';
 import { type Json, openAiMessages, refuseUnsupportedChat } from './openai-messages.ts';
 
@@ -22,6 +23,8 @@ export interface OpenAiDialect {
    * What to ask for when a text or token prompt comes without max_tokens, whose default upstream is 16. Unset: nothing.
    */
   readonly unboundedTokens?: number | undefined;
+  /** How it goes on with a conversation whose answer has begun. Unset: it does not. */
+  readonly chatContinuation?: ChatContinuation | undefined;
   /** Whether its stream counts tokens in every chunk when asked to. */
   readonly continuousUsage: boolean;
 }
@@ -48,6 +51,8 @@ const OWN_FIELDS = new Set([
   'tools',
   'tool_choice',
   'response_format',
+  'continue_text',
+  'continue_token_ids',
 ]);
 
 /**
@@ -57,11 +62,13 @@ const OWN_FIELDS = new Set([
  */
 export function openAiRequest(request: GenerateRequest, modelId: string, dialect: OpenAiDialect): OpenAiRequest {
   const { sampling } = request;
+  const start = continuing(request, dialect.engine, dialect.capabilities, dialect.chatContinuation);
   const body: Record<string, unknown> = {
     ...engineOptions(request),
     model: modelId,
     ...unbounded(request, dialect),
-    ...prompt(request),
+    ...prompt(start.prompt),
+    ...start.fields,
     ...(sampling ? samplingFields(sampling, request.prompt?.input.case === 'chat') : {}),
     ...(request.tools.length > 0 ? { tools: request.tools.map(tool) } : {}),
     ...toolChoice(request),
@@ -120,8 +127,8 @@ function unbounded(request: GenerateRequest, { unboundedTokens }: OpenAiDialect)
   return unboundedTokens === undefined || request.prompt?.input.case === 'chat' ? {} : { max_tokens: unboundedTokens };
 }
 
-function prompt(request: GenerateRequest): Json {
-  const input = request.prompt?.input;
+function prompt(prompt: GenerateRequest['prompt']): Json {
+  const input = prompt?.input;
   switch (input?.case) {
     case 'chat': {
       const template = input.value.templateOptions;

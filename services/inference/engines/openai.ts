@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { type EngineCapabilities, EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { ConfigError } from '../../shared/lifecycle/config-source.ts';
 import { embedOverOpenAi } from './embeddings.ts';
 import type { EngineAdapter, EngineConnection, EngineProbe, EngineSetting } from './engine.ts';
@@ -9,7 +9,7 @@ import { engineFailed, type OpenAiAnswer, unsupportedField } from './openai-erro
 import { parseEngineJson } from './told-error.ts';
 
 /** What may be asked of a server that is known by its API only; it refuses by itself what it cannot do. */
-const CAPABILITIES = create(EngineCapabilitiesSchema, {
+const ABLE = create(EngineCapabilitiesSchema, {
   chat: true,
   tokenPrompts: true,
   tokenIds: true,
@@ -20,13 +20,26 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
   images: true,
   logitBias: true,
   embeddings: true,
+  continuesText: true,
 });
+
+const CONTINUES_CHAT = create(EngineCapabilitiesSchema, { ...ABLE, continuesChat: true });
+
+const CHAT_CONTINUATION = {
+  never: undefined,
+  last_message: 'prefill',
+  continue_final_message: 'flagged',
+} as const;
+
+function capabilitiesOf(entry: OpenAiEntry): EngineCapabilities {
+  return entry.continues_chat === 'never' ? ABLE : CONTINUES_CHAT;
+}
 
 /** Any server that speaks the OpenAI API; it is somebody else's to start. */
 export function openAiEngine(entry: OpenAiEntry): EngineAdapter {
   return {
     kind: entry.engine,
-    capabilities: CAPABILITIES,
+    capabilities: capabilitiesOf(entry),
     address: addressOf(entry.base_url),
     modelId: entry.model ?? '',
     deviceKind: 'remote',
@@ -44,7 +57,12 @@ function connect(entry: OpenAiEntry, setting: EngineSetting): EngineConnection {
       apiKey: apiKeyOf(entry, setting),
       maxConcurrency: entry.max_concurrency,
     },
-    { engine: entry.name, capabilities: CAPABILITIES, continuousUsage: false },
+    {
+      engine: entry.name,
+      capabilities: capabilitiesOf(entry),
+      continuousUsage: false,
+      chatContinuation: CHAT_CONTINUATION[entry.continues_chat],
+    },
   );
   let listedModelId = '';
   const modelId = (): string => entry.model ?? (listedModelId || entry.name);

@@ -32,6 +32,8 @@ const CAPABILITIES = create(EngineCapabilitiesSchema, {
   tools: true,
   json: true,
   tokenize: true,
+  // Its chat route opens a new message always.
+  continuesText: true,
 });
 
 /** Methods that make weights smaller than their files: what is needed is not in the files. */

@@ -108,6 +108,7 @@ export function vllmRequest(request: GenerateRequest, model: VllmModel): VllmReq
     unboundedTokens: contextTokens,
     // One chunk may hold several tokens, and a stream that is cut must still be billed exactly.
     continuousUsage: true,
+    chatContinuation: 'flagged',
   });
   return { ...upstream, cutAt };
 }

@@ -57,6 +57,9 @@ function capabilitiesOf(entry: VllmEntry): EngineCapabilities {
     tokenize: true,
     images: true,
     logitBias: true,
+    continuesText: true,
+    // A parser of reasoning takes an answer that goes on for one that begins with reasoning.
+    continuesChat: entry.reasoning_parser === undefined,
   });
 }
 
