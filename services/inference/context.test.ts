@@ -201,3 +201,57 @@ test('a model that does not load says so and is tried again', async () => {
   await expect.poll(() => stateOf(context), { timeout: 20_000 }).toBe(EngineState.BACKOFF);
   await expect.poll(() => context.engines()[0]?.failure?.evidence.join()).toContain('such.gguf');
 });
+
+test('an engine never runs more than its limits allow, whoever sends how much', async () => {
+  const fake = await startFakeEngine({ tokens: 3, everyMs: 5 });
+  closers.push(() => fake.stop());
+  const { context } = start([{ name: 'chat', engine: 'openai', base_url: fake.baseUrl, max_concurrency: 2 }]);
+  await expect.poll(() => stateOf(context), { timeout: 30_000 }).toBe(EngineState.READY);
+  expect(context.engines()[0]?.maxConcurrency).toBe(2);
+  let most = 0;
+  const sinks = Array.from({ length: 12 }, () => new RecordingSink());
+  for (const sink of sinks) {
+    sink.onEvent = () => {
+      most = Math.max(most, context.engines()[0]?.load?.running ?? 0);
+    };
+    context.generate(request('chat'), recordingCall(), sink);
+  }
+  expect(context.engines()[0]?.load?.running).toBe(2);
+  const outcomes = await Promise.all(sinks.map((sink) => sink.over));
+  expect(most).toBe(2);
+  expect(outcomes.filter((outcome) => outcome === 'end').length).toBeGreaterThanOrEqual(2);
+  // Who waited was told how long; who waited for too long is told to go elsewhere.
+  const waited = sinks.flatMap((sink) =>
+    sink.events.flatMap(({ event }) => (event.case === 'started' ? [event.value] : [])),
+  );
+  expect(waited.filter(({ queueTime }) => queueTime !== undefined).length).toBe(waited.length - 2);
+  for (const outcome of outcomes) if (outcome !== 'end') expect(outcome).toMatchObject({ reason: 'ENGINE_BUSY' });
+});
+
+test('the context that requests may fill is limited too', async () => {
+  const fake = await startFakeEngine({ tokens: 4, holdAtToken: 2 });
+  closers.push(() => fake.stop());
+  const { context } = start([
+    {
+      name: 'chat',
+      engine: 'openai',
+      base_url: fake.baseUrl,
+      max_concurrent_context_tokens: 1_000,
+      max_model_len: 800,
+    },
+  ]);
+  await expect.poll(() => stateOf(context), { timeout: 30_000 }).toBe(EngineState.READY);
+  const first = new RecordingSink();
+  context.generate(request('chat', { contextTokens: 300 }), recordingCall(), first);
+  // Of one that does not tell, the longest sequence counts.
+  const second = new RecordingSink();
+  context.generate(request('chat'), recordingCall(), second);
+  expect(context.engines()[0]?.load?.running).toBe(1);
+  expect(await second.over).toMatchObject({ reason: 'ENGINE_BUSY' });
+  const third = new RecordingSink();
+  context.generate(request('chat', { contextTokens: 700 }), recordingCall(), third);
+  expect(context.engines()[0]?.load?.running).toBe(2);
+  await expect.poll(() => first.kinds.length + third.kinds.length, { timeout: 30_000 }).toBeGreaterThan(2);
+  await fake.go();
+  expect(await Promise.all([first.over, third.over])).toEqual(['end', 'end']);
+});

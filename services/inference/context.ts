@@ -27,20 +27,23 @@ const UNLOAD_DRAIN_MS = 30_000;
 export interface InferenceContext {
   /** The node's name. */
   readonly node: string;
-  /** Runs a request on the engine that it names; waits for one that comes on demand. */
+  /** Runs a request on the engine that it names, within its limits; waits for one that comes on demand. */
   readonly generate: Generate;
   /** Every engine as it is now, in the order of the configuration; then those that were loaded by hand. */
   engines(): Engine[];
   /**
    * A call besides generations on an engine that takes requests, e.g. to embed; waits for one that comes on demand. It counts as
-   * work of the engine: a stop waits for it, and health knows that an answer is owed.
+   * work of the engine: a stop waits for it, and health knows that an answer is owed. With `takesPlace` the limits of the engine
+   * hold for it too.
    *
-   * @throws MeshError MODEL_NOT_FOUND, MODEL_NOT_LOADED, NO_HEALTHY_ENGINE, SHUTTING_DOWN; the signal's reason; what `work` throws.
+   * @throws MeshError MODEL_NOT_FOUND, MODEL_NOT_LOADED, NO_HEALTHY_ENGINE, ENGINE_BUSY, SHUTTING_DOWN; the signal's reason; what
+   * `work` throws.
    */
   call<Answer>(
     engine: string,
     signal: AbortSignal,
     work: (connection: EngineConnection) => Promise<Answer>,
+    takesPlace?: boolean,
   ): Promise<Answer>;
   /**
    * Loads a model and yields the engine at every change, READY last. Leaving does not undo the load.
@@ -177,7 +180,7 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
     devices,
     generate: calls.generate,
     engines: list,
-    call: (name, signal, work) => calls.call(name, signal, work),
+    call: (name, signal, work, takesPlace = false) => calls.call(name, signal, work, takesPlace),
     async *load(request, signal) {
       stopping.signal.throwIfAborted();
       const entryOf = (name: string) => config.models.find((entry) => entry.name === name);

@@ -9,12 +9,14 @@ export class CountedSink implements GenerationSink, RunningGeneration {
   readonly #load: EngineLoad;
   readonly #flow: FlowControl;
   readonly #sink: GenerationSink;
+  readonly contextTokens: number;
   begun = false;
 
-  constructor(load: EngineLoad, flow: FlowControl, sink: GenerationSink) {
+  constructor(load: EngineLoad, flow: FlowControl, sink: GenerationSink, contextTokens: number = 0) {
     this.#load = load;
     this.#flow = flow;
     this.#sink = sink;
+    this.contextTokens = contextTokens;
     load.add(this);
   }
 

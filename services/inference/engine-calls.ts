@@ -1,6 +1,7 @@
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { CountedSink } from './counted-sink.ts';
+import { EngineGate } from './engine-gate.ts';
 import type { EngineConnection } from './engines/engine.ts';
 import { notLoaded } from './residency/loads.ts';
 import type { ModelSlot } from './residency/model-slot.ts';
@@ -19,6 +20,8 @@ export interface EngineCallsParts {
 /** Who is admitted to an engine. */
 interface Admission {
   readonly engine: string;
+  /** The most of its context that it may fill, in tokens. Unset: it needs none of the places that are limited. */
+  readonly contextTokens?: (slot: ModelSlot) => number;
   /** Ends the waiting. */
   readonly signal: AbortSignal;
   /** Runs on the engine; counts what it runs before it returns, so that the engine is not taken for idle. */
@@ -29,18 +32,21 @@ interface Admission {
 /** The way of requests to the engines of this node, at once or when their model has come. */
 export class EngineCalls {
   readonly #parts: EngineCallsParts;
+  readonly #gate = new EngineGate();
 
   constructor(parts: EngineCallsParts) {
     this.#parts = parts;
   }
 
   readonly generate: Generate = (request, call, sink) => {
+    const contextTokens = (slot: ModelSlot): number => request.contextTokens || slot.status.engine.contextTokens;
     this.#admit({
       engine: request.engine,
+      contextTokens,
       signal: call.signal,
-      run(connection, { status }, waitedMs) {
+      run(connection, slot, waitedMs) {
         const told = waitedMs > 0 ? new WaitedSink(sink, waitedMs) : sink;
-        connection.generate(request, call, new CountedSink(status.load, call.flow, told));
+        connection.generate(request, call, new CountedSink(slot.status.load, call.flow, told, contextTokens(slot)));
       },
       refuse: (error) => sink.fail(error),
     });
@@ -51,6 +57,7 @@ export class EngineCalls {
     engine: string,
     signal: AbortSignal,
     work: (connection: EngineConnection) => Promise<Answer>,
+    takesPlace: boolean,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const run = async (connection: EngineConnection, { status: { load } }: ModelSlot): Promise<void> => {
@@ -65,11 +72,18 @@ export class EngineCalls {
           load.remove(running);
         }
       };
-      this.#admit({ engine, signal, run: (connection, slot) => void run(connection, slot), refuse: reject });
+      this.#admit({
+        engine,
+        ...(takesPlace && { contextTokens: () => 0 }),
+        signal,
+        run: (connection, slot) => void run(connection, slot),
+        refuse: reject,
+      });
     });
   }
 
-  #admit({ engine, signal, run, refuse }: Admission): void {
+  #admit(admission: Admission): void {
+    const { engine, signal, refuse } = admission;
     const { slots, residency } = this.#parts;
     const slot = slots.get(engine);
     const refusal = this.#refusal(engine, slot);
@@ -77,22 +91,35 @@ export class EngineCalls {
       refuse(refusal ?? unknownEngine(engine));
       return;
     }
-    const { connection } = slot;
-    if (connection && residency.isOpen(engine)) {
-      run(connection, slot, 0);
+    if (slot.connection && residency.isOpen(engine)) {
+      this.#enter(slot, admission);
       return;
     }
     const sinceMs = performance.now();
     residency.wait(slot, {
       signal,
-      ready() {
-        const arrived = slot.connection;
-        if (arrived) run(arrived, slot, performance.now() - sinceMs);
-        else refuse(noHealthyEngine(engine));
-      },
+      ready: () => this.#enter(slot, admission, sinceMs),
       refused: () => refuse(noHealthyEngine(engine)),
       fail: refuse,
     });
+  }
+
+  /** Runs it, as soon as the limits of the engine have room for it. `sinceMs`: since when it has waited. */
+  #enter(slot: ModelSlot, { contextTokens, signal, run, refuse }: Admission, sinceMs?: number): void {
+    let waitsSinceMs = sinceMs;
+    const go = (): void => {
+      const { connection } = slot;
+      // What takes nothing new may still be finishing what it runs.
+      const refusal = waitsSinceMs === undefined ? undefined : this.#refusal(slot.name, slot);
+      if (refusal || !connection) refuse(refusal ?? noHealthyEngine(slot.name));
+      else run(connection, slot, waitsSinceMs === undefined ? 0 : performance.now() - waitsSinceMs);
+    };
+    if (!contextTokens) {
+      go();
+      return;
+    }
+    this.#gate.enter(slot, { contextTokens: contextTokens(slot), signal, go, refuse });
+    waitsSinceMs ??= performance.now();
   }
 
   /** Why a model takes no request and nobody should wait for it. */

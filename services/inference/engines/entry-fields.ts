@@ -11,6 +11,11 @@ export const commonFields = {
   max_model_len: z.int().min(1).optional(),
   /** How many requests run at a time. Unset: what the engine says, else no limit of ours. */
   max_concurrency: z.int().min(1).max(65_536).optional(),
+  /**
+   * How many tokens the requests that run at a time may fill together, prompts and the most that they may produce. Unset: no
+   * limit of ours.
+   */
+  max_concurrent_context_tokens: z.int().min(1).max(4_294_967_295).optional(),
   /** Whether the mesh is ready only with it. */
   required: z.boolean().default(false),
 };

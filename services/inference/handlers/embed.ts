@@ -7,10 +7,15 @@ import { unsupportedField } from '../engines/openai-errors.ts';
 /** The vectors of texts or token sequences; `model` names the engine on this node. */
 export function embed(context: InferenceContext): MethodImpl<typeof InferenceService.method.embed> {
   return async ({ model, inputs, dimensions }, call) => {
-    const { vectors, promptTokens } = await context.call(model, call.signal, async (connection) => {
-      if (!connection.embed) throw unsupportedField(model, 'embeddings');
-      return await connection.embed(inputs, dimensions, call.signal);
-    });
+    const { vectors, promptTokens } = await context.call(
+      model,
+      call.signal,
+      async (connection) => {
+        if (!connection.embed) throw unsupportedField(model, 'embeddings');
+        return await connection.embed(inputs, dimensions, call.signal);
+      },
+      true,
+    );
     const engine = context.engines().find(({ name }) => name === model);
     return create(EmbedResponseSchema, {
       embeddings: vectors.map((values) => ({ values: [...values] })),

@@ -4,19 +4,29 @@ export interface RunningGeneration {
   readonly paused: boolean;
   /** Whether the engine has begun to answer it. */
   readonly begun: boolean;
+  /** The most of the engine's context that it may fill, in tokens. Unset: that does not count. */
+  readonly contextTokens?: number;
 }
 
 /** What the mesh has running on one engine. */
 export class EngineLoad {
   readonly #generations = new Set<RunningGeneration>();
+  #contextTokens = 0;
   /** Events that the engine has sent, of all generations. Only grows. */
   events = 0;
+  /** Called when one has ended. */
+  onLeft: () => void = () => {};
   /** Called when the last one has ended. */
   onIdle: () => void = () => {};
 
   /** How many run. */
   get running(): number {
     return this.#generations.size;
+  }
+
+  /** How much of the context all of them may fill, in tokens. */
+  get contextTokens(): number {
+    return this.#contextTokens;
   }
 
   /** Those whose readers have stopped them. */
@@ -32,11 +42,15 @@ export class EngineLoad {
   /** Counts a generation from its dispatch on. */
   add(generation: RunningGeneration): void {
     this.#generations.add(generation);
+    this.#contextTokens += generation.contextTokens ?? 0;
   }
 
   /** It has ended. */
   remove(generation: RunningGeneration): void {
-    if (this.#generations.delete(generation) && this.#generations.size === 0) this.onIdle();
+    if (!this.#generations.delete(generation)) return;
+    this.#contextTokens -= generation.contextTokens ?? 0;
+    this.onLeft();
+    if (this.#generations.size === 0) this.onIdle();
   }
 
   #count(matches: (generation: RunningGeneration) => boolean): number {

@@ -72,6 +72,7 @@ export class EngineStatus {
       address: adapter.address,
       contextTokens: entry.max_model_len ?? 0,
       maxConcurrency: entry.max_concurrency ?? 0,
+      maxConcurrentContextTokens: entry.max_concurrent_context_tokens ?? 0,
       required: entry.required,
       onDemand: comesOnDemand(entry),
       capabilities: adapter.capabilities,
