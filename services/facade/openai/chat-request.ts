@@ -9,7 +9,7 @@ import {
 } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { chatMessages } from './chat-messages.ts';
 import { type ChatBody, chatBodySchema } from './chat-schema.ts';
-import { engineOptionsOf, samplingOf } from './sampling.ts';
+import { engineOptionsOf, resumeOf, samplingOf } from './sampling.ts';
 
 /** Tokens of an answer when the body does not say. */
 const DEFAULT_MAX_TOKENS = 2048;
@@ -32,6 +32,7 @@ export function chatRequest(body: ChatBody): GenerateRequest {
     responseFormat: responseFormatOf(body.response_format),
     engineOptions: engineOptionsOf(body, chatBodySchema.shape),
     endUser: body.user ?? '',
+    resume: resumeOf(body),
   });
 }
 

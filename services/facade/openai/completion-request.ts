@@ -3,7 +3,7 @@ import { type GenerateRequest, GenerateRequestSchema } from '../../../gen/mesh/g
 import type { PromptSchema } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import { type CompletionBody, completionBodySchema } from './completion-schema.ts';
-import { engineOptionsOf, samplingOf } from './sampling.ts';
+import { engineOptionsOf, resumeOf, samplingOf } from './sampling.ts';
 
 /** Tokens of a completion when the body does not say. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -29,6 +29,7 @@ export function completionRequest(body: CompletionBody): GenerateRequest {
     sampling: samplingOf(body, body.max_tokens ?? DEFAULT_MAX_TOKENS, logprobs),
     engineOptions,
     endUser: body.user ?? '',
+    resume: resumeOf(body),
     echoPrompt: echo,
   });
 }

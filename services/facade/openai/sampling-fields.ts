@@ -56,6 +56,8 @@ export const samplingFields = {
   ignore_eos: z.boolean().nullish(),
   min_tokens: uint32.nullish(),
   return_token_ids: z.boolean().nullish(),
+  /** Whether another engine may go on when the engine breaks off in mid-stream. Absent: as configured. */
+  resume: z.enum(['allowed', 'never']).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   user: z.string().max(256).nullish(),

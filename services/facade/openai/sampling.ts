@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue, MessageInitShape } from '@bufbuild/protobuf';
-import type { SamplingParametersSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { ResumePolicy, type SamplingParametersSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { ignoredFields, type SamplingFields } from './sampling-fields.ts';
 
 /** Defaults of both endpoints; only the number of tokens differs. */
@@ -42,6 +42,13 @@ export function samplingOf(
     returnTokenIds: body.return_token_ids === true,
     reasoningEffort: reasoningEffort ?? undefined,
   };
+}
+
+const RESUME_POLICIES = { allowed: ResumePolicy.ALLOWED, never: ResumePolicy.NEVER } as const;
+
+/** Whether the stream may move to another engine. */
+export function resumeOf({ resume }: SamplingFields): ResumePolicy {
+  return resume == null ? ResumePolicy.UNSPECIFIED : RESUME_POLICIES[resume];
 }
 
 /**

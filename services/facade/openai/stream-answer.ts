@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import type { Resumed } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationSink } from '../../shared/transport/generate.ts';
 import { errorFrame } from '../http/errors.ts';
@@ -34,6 +35,10 @@ export function streamAnswer(
         frames = framesOf(event.event.value.model);
         return;
       }
+      if (event.event.case === 'resumed') {
+        stream.send(resumedComment(event.event.value));
+        return;
+      }
       frames ??= framesOf('');
       const text = frames(event);
       if (text !== '') stream.send(text);
@@ -48,6 +53,11 @@ export function streamAnswer(
       if (!stream.open) reply.send(error);
     },
   };
+}
+
+/** No event of OpenAI's says it, and every reader of event streams skips a comment. */
+function resumedComment({ attempt, fromToken }: Resumed): string {
+  return `: resumed attempt=${attempt} from_token=${fromToken}\n\n`;
 }
 
 function headOf({ request, limits }: Exchange): OutgoingHttpHeaders {

@@ -1,6 +1,6 @@
 import { type Principal, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { invalidField, MeshError } from '../../shared/errors/mesh-error.ts';
 import { hasScope } from '../../shared/interceptors/principal.ts';
 import type { ModelRoute, Snapshot } from '../fleet/snapshot.ts';
 
@@ -26,6 +26,15 @@ export function admit(
   }
   if (!route) throw snapshot.hasNodes ? modelNotFound(request.model) : noHealthyEngine(request.model);
   return route;
+}
+
+/**
+ * Refuses what only the mesh may say.
+ *
+ * @throws MeshError INVALID_FIELD.
+ */
+export function refuseInternal({ continuation }: GenerateRequest): void {
+  if (continuation) throw invalidField('continuation', 'is for the mesh alone; leave it out');
 }
 
 /** The models to take when no engine of the one that was asked for can take the request, as far as the caller may use them. */

@@ -5,7 +5,7 @@ import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Revocation } from '../../shared/interceptors/revocation.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Registry } from '../fleet/registry.ts';
-import { admit, fallbacksOf } from './admission.ts';
+import { admit, fallbacksOf, refuseInternal } from './admission.ts';
 import type { Booked, Booking } from './booking.ts';
 import { type Caller, Callers } from './callers.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -80,6 +80,7 @@ export class Pipeline {
       const principal = await authenticate(call);
       caller.identify(principal);
       call.signal.throwIfAborted();
+      refuseInternal(request);
       const { snapshot } = registry;
       const route = admit(principal, request, snapshot);
       // Who names the engine means that one and no other model.
