@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { queueConfigSchema } from './queue/config.ts';
 
 const seconds = (defaultSeconds: number) => z.number().positive().max(86_400).default(defaultSeconds);
 
@@ -22,6 +23,8 @@ export const routerConfigSchema = z.strictObject({
    * a second; a lease that lives shorter than several of them would end under generations that run.
    */
   lease_seconds: z.number().min(5).max(3_600).default(60),
+  /** Requests for a model whose engines are all full. */
+  queue: queueConfigSchema.prefault({}),
   /** A request whose engine fails before its first token. */
   retry: z
     .strictObject({

@@ -16,6 +16,7 @@ import { countPromptWith } from './generate/prompt-count.ts';
 import { Reports } from './generate/reports.ts';
 import { RetryBudget } from './generate/retry-budget.ts';
 import { Settlement } from './generate/settle.ts';
+import { Places } from './queue/places.ts';
 import { Chooser } from './select/chooser.ts';
 import { EngineLoads } from './select/engine-loads.ts';
 import type { OnEngineParts } from './unary/on-engine.ts';
@@ -68,7 +69,8 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
   const holdMs = config.lease_seconds * 1_000;
   const settlement = new Settlement(resources.quota, resources.log, holdMs);
   const countPrompt = countPromptWith(resources.inferenceAt);
-  const booking = new Booking({ settlement, registry, chooser, countPrompt });
+  const places = new Places({ registry, chooser, queue: config.queue });
+  const booking = new Booking({ settlement, registry, chooser, places, countPrompt });
   const { retry, migration } = config;
   const pipeline = new Pipeline({
     ...resources,

@@ -25,6 +25,8 @@ export interface Candidate {
 export interface ModelRoute {
   /** The underlying model id, else the configured name. */
   readonly id: string;
+  /** What leads to it in every snapshot: the id, or the name that narrows it to some of the engines. */
+  readonly key: string;
   /** Configured names and aliases. */
   readonly names: readonly string[];
   readonly candidates: readonly Candidate[];
@@ -78,7 +80,7 @@ export function createSnapshot(nodes: readonly Node[], naming: Naming): Snapshot
     const aliases = Object.entries(naming.aliases).filter(([, target]) => target === id || draft.names.has(target));
     const names = [...draft.names, ...aliases.map(([alias]) => alias)];
     const fallbacks = fallbacksOf([id, ...names], naming);
-    const route = withCandidates({ id, names, fallbacks }, draft.candidates);
+    const route = withCandidates({ id, key: id, names, fallbacks }, draft.candidates);
     models.push(route);
     for (const name of route.names) routes.set(name, narrowed(route, name, naming));
     routes.set(id, route);
@@ -111,11 +113,11 @@ function narrowed(route: ModelRoute, name: string, naming: Naming): ModelRoute {
   const named = route.candidates.filter((candidate) => candidate.engine.name === name);
   if (named.length === 0 || named.length === route.candidates.length) return route;
   const { id, names } = route;
-  return withCandidates({ id, names, fallbacks: fallbacksOf([name, id], naming) }, named);
+  return withCandidates({ id, key: name, names, fallbacks: fallbacksOf([name, id], naming) }, named);
 }
 
 function withCandidates(
-  about: Pick<ModelRoute, 'id' | 'names' | 'fallbacks'>,
+  about: Pick<ModelRoute, 'id' | 'key' | 'names' | 'fallbacks'>,
   candidates: readonly Candidate[],
 ): ModelRoute {
   return {

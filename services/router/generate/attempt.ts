@@ -4,7 +4,7 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Trial } from '../fleet/breaker.ts';
-import type { Place } from './booking.ts';
+import type { Place } from '../queue/places.ts';
 import { faultOf } from './engine-fault.ts';
 
 /** What an attempt works with. */

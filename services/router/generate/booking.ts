@@ -1,51 +1,34 @@
-import { randomUUID } from 'node:crypto';
-import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import { LimitScope } from '../../../gen/mesh/quota/v1/limit_pb.ts';
-import { asMeshError } from '../../shared/errors/connect-error.ts';
-import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Registry } from '../fleet/registry.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
+import type { Place, Places, Wanting } from '../queue/places.ts';
 import type { Chooser } from '../select/chooser.ts';
 import { featuresOf, type RouteFeatures } from '../select/features.ts';
 import { areUnloaded } from '../select/select.ts';
 import { modelNotLoaded, noHealthyEngine } from './admission.ts';
-import { demandOf, type PromptLength } from './demand.ts';
-import type { CountPrompt } from './prompt-count.ts';
-import { isRefusedByPrompt, namedLimit } from './refused-by.ts';
-import type { Lease, Settlement } from './settle.ts';
+import { type Asking, Reservation, type ReservationParts } from './reservation.ts';
+import type { Lease } from './settle.ts';
 
-/** Who asks for a generation. */
-export interface Asking {
-  readonly principal: Principal;
-  readonly requestId: string;
-  /** Empty: unknown. */
-  readonly clientIp: string;
-  /** Limits on requests are left alone: a task counted already when it was submitted. */
-  readonly requestAlreadyCounted: boolean;
-  readonly signal: AbortSignal;
-}
-
-/** A place on an engine. */
-export interface Place {
-  readonly candidate: Candidate;
-  /** The underlying model that was chosen. */
-  readonly modelId: string;
-  /** Frees the place; a lease is ended by itself. */
-  readonly leave: () => void;
-}
-
-/** A place on an engine, and the lease for it. */
+/** A place on an engine, and the lease for it, which is ended by itself. */
 export interface Booked extends Place {
   readonly lease: Lease;
 }
 
 /** What booking works with. */
-export interface BookingParts {
-  readonly settlement: Settlement;
+export interface BookingParts extends ReservationParts {
   readonly registry: Registry;
   readonly chooser: Chooser;
-  readonly countPrompt: CountPrompt;
+  readonly places: Places;
+}
+
+/** A request at the engines of one model. */
+interface Wish {
+  readonly request: GenerateRequest;
+  readonly route: ModelRoute;
+  readonly features: RouteFeatures;
+  readonly reservation: Reservation;
+  readonly asking: Asking;
 }
 
 /** Finds an engine for a request and reserves quota for it. */
@@ -58,57 +41,118 @@ export class Booking {
 
   /**
    * Chooses an engine first, because limits may be its own; when they are full, another one, and when none of the model can
-   * take the request, one of the next model. Without an engine nothing is reserved.
+   * take the request, one of the next model. When all are full it waits in turn for one of the first model that has any. The
+   * lease is taken before the wait and kept, so that what quota refuses is refused at once.
    *
    * @param routes the model and its fallbacks, in order
-   * @throws MeshError NO_HEALTHY_ENGINE, MODEL_NOT_LOADED, or what Settlement.reserve throws; nothing is held then.
+   * @throws MeshError NO_HEALTHY_ENGINE, MODEL_NOT_LOADED, QUEUE_FULL; what Settlement.reserve throws; the signal's reason.
+   * Nothing is held then.
    */
-  async book(request: GenerateRequest, routes: readonly ModelRoute[], asking: Asking): Promise<Booked> {
+  async book(
+    request: GenerateRequest,
+    routes: readonly [ModelRoute, ...ModelRoute[]],
+    asking: Asking,
+  ): Promise<Booked> {
     const features = featuresOf(request);
-    let refusal: MeshError | undefined;
-    for (const route of routes) {
-      const booked = await this.#bookOn(route, request, features, asking);
-      if (!(booked instanceof MeshError)) return booked;
-      refusal ??= booked;
+    const wishOf = (route: ModelRoute): Wish => {
+      return { request, route, features, asking, reservation: new Reservation(this.#parts, request, route, asking) };
+    };
+    const [first, ...others] = routes;
+    const wish = wishOf(first);
+    const wishes = [wish, ...others.map(wishOf)];
+    for (const one of wishes) {
+      const booked = await this.#atOnce(one);
+      if (booked) return booked;
     }
-    throw refusal ?? noHealthyEngine(request.model);
+    for (const one of wishes) {
+      const booked = await this.#inTurn(one);
+      if (booked) return booked;
+    }
+    throw wish.reservation.refusal ?? noneOf(first, request.engine);
   }
 
-  /** @returns the refusal when no engine of the model can take the request. */
-  async #bookOn(
-    route: ModelRoute,
-    request: GenerateRequest,
-    features: RouteFeatures,
-    asking: Asking,
-  ): Promise<Booked | MeshError> {
-    const prompt = { tokens: features.promptTokens, isExact: false };
-    const tried = new Set<string>();
-    let refusal: MeshError | undefined;
+  /** Undefined: no engine of the model has a free place that nobody waits for. */
+  async #atOnce({ route, features, reservation, asking }: Wish): Promise<Booked | undefined> {
+    const filled = new Set<string>();
     for (;;) {
-      const candidate = this.#choose(route, features, ({ engine }) => tried.has(engine.name));
-      if (!candidate) return refusal ?? noneOf(route, request.engine);
+      if (this.#parts.places.isWaitedFor(route.id)) return undefined;
+      const isOut = (one: Candidate): boolean => reservation.isLimited(one) || filled.has(one.engine.name);
+      const candidate = this.#choose(route, features, isOut);
+      if (!candidate) return undefined;
       const { name } = candidate.engine;
-      tried.add(name);
-      try {
-        const lease = await this.#reserve(request, route, candidate, prompt, asking);
+      const lease = await reservation.at(candidate);
+      if (lease) {
         const booked = this.#take(route.id, name, features, lease);
         if (booked) return booked;
+        filled.add(name);
         lease.release();
-      } catch (error) {
-        const known = asMeshError(error);
-        if (namedLimit(known)?.limit?.scope !== LimitScope.ENGINE) throw known;
-        refusal = sooner(refusal, known);
       }
       asking.signal.throwIfAborted();
     }
   }
 
   /** The reservation took its time: the engine may have filled or gone meanwhile. Limits are by name, which nodes may share. */
-  #take(model: string, engine: string, features: RouteFeatures, lease: Lease): Booked | undefined {
-    const { registry, chooser } = this.#parts;
-    const route = registry.snapshot.route(model);
+  #take(modelId: string, engine: string, features: RouteFeatures, lease: Lease): Booked | undefined {
+    const { registry, chooser, places } = this.#parts;
+    if (places.isWaitedFor(modelId)) return undefined;
+    const route = registry.snapshot.route(modelId);
     const candidate = route && this.#choose(route, features, (other) => other.engine.name !== engine);
-    return candidate && { candidate, modelId: model, lease, leave: chooser.take(candidate, model, features) };
+    return candidate && { candidate, modelId, lease, waitedMs: 0, leave: chooser.take(candidate, modelId, features) };
+  }
+
+  /** Undefined: there is no engine to wait for. */
+  async #inTurn({ request, route, features, reservation, asking }: Wish): Promise<Booked | undefined> {
+    const { registry, chooser, places } = this.#parts;
+    const { principal, signal } = asking;
+    const wanting: Wanting = {
+      ...{ principal, features, request, signal },
+      modelId: route.id,
+      route: () => registry.snapshot.route(route.key),
+      excluded: reservation.isLimited,
+    };
+    for (;;) {
+      const candidate = chooser.bestToWaitFor(route, features, reservation.isLimited);
+      if (!candidate) return undefined;
+      const refusal = places.refusalOf(wanting);
+      if (refusal) throw refusal;
+      const lease = await reservation.at(candidate);
+      if (!lease) continue;
+      const leave = asking.keep(lease);
+      try {
+        return await this.#wait({ ...wanting, preferred: candidate.engine.name }, lease, reservation);
+      } finally {
+        leave();
+      }
+    }
+  }
+
+  /** Waits with a lease for engines of the preferred name; the place may be at one of another name, with limits of its own. */
+  async #wait(wanting: Wanting, lease: Lease, reservation: Reservation): Promise<Booked> {
+    try {
+      for (;;) {
+        const place = await this.#parts.places.take(wanting);
+        if (place.candidate.engine.name === wanting.preferred) return { ...place, lease };
+        const other = await this.#leaseAt(place, reservation);
+        if (other) {
+          lease.release();
+          return { ...place, lease: other };
+        }
+        place.leave();
+        reservation.limited.add(place.candidate.engine.name);
+      }
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
+  }
+
+  /** Undefined: what limits have left is not enough for both leases, or they cannot be checked. The first one is kept then. */
+  async #leaseAt({ candidate }: Place, reservation: Reservation): Promise<Lease | undefined> {
+    try {
+      return await reservation.at(candidate);
+    } catch {
+      return undefined;
+    }
   }
 
   /** Whether the model has an engine that takes requests and passes, busy or not. */
@@ -118,24 +162,34 @@ export class Booking {
   }
 
   /**
-   * Another place for a request that has its lease already: on an engine of the same name, of which limits are, else on any of
-   * the same model. Undefined: none can take it now.
+   * Another place for a request that has its lease already, before all who wait for their first: on an engine of the same
+   * name, of which limits are, else on any of the same model. Undefined: there is none, or the signal ended the waiting.
    */
   async another(
     request: GenerateRequest,
-    from: Place,
+    { modelId, candidate }: Place,
     passes: (candidate: Candidate) => boolean,
+    signal: AbortSignal,
   ): Promise<Place | undefined> {
-    const { registry, chooser } = this.#parts;
-    const { modelId } = from;
-    const route = registry.snapshot.route(modelId);
-    if (!route) return undefined;
-    const features = featuresOf(request);
-    const { name } = from.candidate.engine;
-    const candidate =
-      this.#choose(route, features, (other) => !passes(other) || other.engine.name !== name) ??
-      this.#choose(route, features, (other) => !passes(other));
-    return candidate && { candidate, modelId, leave: chooser.take(candidate, modelId, features) };
+    const { registry, places } = this.#parts;
+    const wanting: Wanting = {
+      ...{ modelId, request, signal, isAhead: true },
+      principal: NOBODY,
+      features: featuresOf(request),
+      preferred: candidate.engine.name,
+      route: () => registry.snapshot.route(modelId),
+      excluded: (other) => !passes(other),
+    };
+    try {
+      return await places.take(wanting);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** An engine refused a request because others have filled it. */
+  isFull({ candidate }: Place): void {
+    this.#parts.places.isBusy(candidate);
   }
 
   #choose(
@@ -145,53 +199,11 @@ export class Booking {
   ): Candidate | undefined {
     return this.#parts.chooser.choose(route, features, excluded)?.candidate;
   }
-
-  /** With a bound for the length of the prompt. Only when a limit has no room for the bound it is worth counting. */
-  async #reserve(
-    request: GenerateRequest,
-    route: ModelRoute,
-    candidate: Candidate,
-    prompt: { tokens: number; isExact: boolean },
-    asking: Asking,
-  ): Promise<Lease> {
-    try {
-      return await this.#ask(request, route, candidate, prompt, asking);
-    } catch (error) {
-      const known = asMeshError(error);
-      if (prompt.isExact || !isRefusedByPrompt(known)) throw known;
-      const tokens = await this.#parts.countPrompt(request, route.candidates, asking.signal);
-      if (tokens === undefined) throw known;
-      Object.assign(prompt, { tokens, isExact: true });
-      return this.#ask(request, route, candidate, prompt, asking);
-    }
-  }
-
-  #ask(
-    request: GenerateRequest,
-    route: ModelRoute,
-    { engine }: Candidate,
-    prompt: PromptLength,
-    { principal, requestId, clientIp, requestAlreadyCounted, signal }: Asking,
-  ): Promise<Lease> {
-    signal.throwIfAborted();
-    return this.#parts.settlement.reserve({
-      // Callers may choose the request id: a repeated one must not pass as a repetition of the same reservation.
-      reservationId: `${requestId}:${randomUUID()}`,
-      principal,
-      clientIp,
-      model: route.id,
-      engine: engine.name,
-      requestAlreadyCounted,
-      ...demandOf(request, engine.contextTokens, prompt),
-    });
-  }
 }
+
+/** Those who go ahead take turns among themselves as they come. */
+const NOBODY = { organizationId: '', tier: '' };
 
 function noneOf({ id, candidates }: ModelRoute, pinned: string): MeshError {
   return areUnloaded(candidates, pinned) ? modelNotLoaded(id) : noHealthyEngine(id);
-}
-
-/** The refusal of the engine that frees first. */
-function sooner(known: MeshError | undefined, other: MeshError): MeshError {
-  return known && (known.retryAfterMs ?? 0) <= (other.retryAfterMs ?? 0) ? known : other;
 }

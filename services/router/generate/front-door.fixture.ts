@@ -16,6 +16,8 @@ import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { Breakers } from '../fleet/breaker.ts';
 import { Registry } from '../fleet/registry.ts';
+import { type QueueConfig, queueConfigSchema } from '../queue/config.ts';
+import { Places } from '../queue/places.ts';
 import { Chooser } from '../select/chooser.ts';
 import { EngineLoads } from '../select/engine-loads.ts';
 import { Booking } from './booking.ts';
@@ -84,6 +86,7 @@ export function createFrontDoor(
   quota: Client<typeof QuotaService>,
   caller: Principal,
   countPrompt: CountPrompt = async () => undefined,
+  queue: Partial<QueueConfig> = {},
 ): FrontDoor {
   const log = pino({ level: 'silent' });
   const settlement = new Settlement(quota, log);
@@ -91,7 +94,9 @@ export function createFrontDoor(
   const registry = new Registry({ aliases: {} }, loads);
   const atEngine: AtEngine[] = [];
   let next = caller;
-  const booking = new Booking({ settlement, registry, chooser: new Chooser({ loads, affinityBound: 2 }), countPrompt });
+  const chooser = new Chooser({ loads, affinityBound: 2 });
+  const places = new Places({ registry, chooser, queue: queueConfigSchema.parse(queue) });
+  const booking = new Booking({ settlement, registry, chooser, places, countPrompt });
   const generateAt = () => (request: GenerateRequest, call: GenerationCall, sink: GenerationSink) => {
     atEngine.push(engineOf(request, call, sink));
   };

@@ -13,6 +13,8 @@ import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { Registry } from '../fleet/registry.ts';
+import { queueConfigSchema } from '../queue/config.ts';
+import { Places } from '../queue/places.ts';
 import { Chooser } from '../select/chooser.ts';
 import { EngineLoads } from '../select/engine-loads.ts';
 import { Booking } from './booking.ts';
@@ -115,10 +117,12 @@ function report(state: EngineState, unloaded = false): void {
 async function generate(
   init: { model?: string; engine?: string; limits?: { totalMs: number }; broken?: true } = {},
 ): Promise<Pipeline> {
+  const chooser = new Chooser({ loads, affinityBound: 2 });
   const booking = new Booking({
     settlement,
     registry,
-    chooser: new Chooser({ loads, affinityBound: 2 }),
+    chooser,
+    places: new Places({ registry, chooser, queue: queueConfigSchema.parse({}) }),
     countPrompt: async () => undefined,
   });
   const pipeline: Pipeline = new Pipeline({

@@ -9,6 +9,8 @@ import { admit, fallbacksOf, refuseInternal } from './admission.ts';
 import type { Booked, Booking } from './booking.ts';
 import { type Caller, Callers } from './callers.ts';
 import type { Deadlines } from './deadlines.ts';
+import { DrawDown } from './draw-down.ts';
+import { PendingRequest } from './pending-request.ts';
 import type { EngineSide } from './relay.ts';
 import type { Reports } from './reports.ts';
 import { RunningGeneration } from './running-generation.ts';
@@ -33,10 +35,11 @@ export interface PipelineParts {
   readonly now: () => number;
 }
 
-/** The front door: authenticate → admit → choose an engine → reserve quota → stream → settle. */
+/** The front door: authenticate → admit → choose an engine → reserve quota → wait for a place → stream → settle. */
 export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #running = new Set<RunningGeneration>();
+  readonly #pending = new Set<PendingRequest>();
   readonly #callers = new Callers();
   #draining = false;
 
@@ -49,9 +52,9 @@ export class Pipeline {
     void this.#run(request, call, sink);
   };
 
-  /** How many generations are with an engine now. */
+  /** How many requests are with an engine now, or on their way to one. */
   get runningCount(): number {
-    return this.#running.size;
+    return this.#running.size + this.#pending.size;
   }
 
   /** Takes nothing new from now on. */
@@ -61,6 +64,7 @@ export class Pipeline {
 
   /** Ends what still runs; what was delivered is charged. */
   abortAll(error: MeshError): void {
+    for (const request of this.#pending) request.expire(error);
     for (const generation of this.#running) generation.expire(error);
   }
 
@@ -70,16 +74,21 @@ export class Pipeline {
   }
 
   async #run(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): Promise<void> {
-    const { authenticate, booking, registry, now } = this.#parts;
+    const { authenticate, booking, registry, reports, deadlines, now } = this.#parts;
     const startedAtMs = performance.now();
     const createdAtMs = now();
     let booked: Booked | undefined;
     const caller = this.#callers.enter();
+    const pending = new PendingRequest(call, startedAtMs);
+    const { signal } = pending;
+    const unwatch = deadlines.watch(pending);
+    caller.onCut = (error) => pending.expire(error);
     try {
       if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
+      this.#pending.add(pending);
       const principal = await authenticate(call);
       caller.identify(principal);
-      call.signal.throwIfAborted();
+      signal.throwIfAborted();
       refuseInternal(request);
       const { snapshot } = registry;
       const route = admit(principal, request, snapshot);
@@ -90,16 +99,24 @@ export class Pipeline {
         principal,
         clientIp: call.clientIp ?? '',
         requestAlreadyCounted: call.onBehalfOf?.requestAlreadyCounted ?? false,
-        signal: call.signal,
+        signal,
+        keep(lease) {
+          const drawDown = new DrawDown(lease, performance.now());
+          drawDown.onLost = (error) => pending.expire(error);
+          return reports.add(drawDown);
+        },
       });
-      caller.throwIfCut();
-      call.signal.throwIfAborted();
+      signal.throwIfAborted();
       this.#dispatch(booked, request, call, { sink, caller, createdAtMs, startedAtMs });
     } catch (error) {
       booked?.leave();
       booked?.lease.release();
       caller.leave();
       sink.fail(asMeshError(error));
+    } finally {
+      unwatch();
+      pending.close();
+      this.#pending.delete(pending);
     }
   }
 

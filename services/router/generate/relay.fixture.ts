@@ -11,7 +11,7 @@ import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { Breakers } from '../fleet/breaker.ts';
 import { createSnapshot } from '../fleet/snapshot.ts';
-import type { Place } from './booking.ts';
+import type { Place } from '../queue/places.ts';
 import { type EngineSide, Relay } from './relay.ts';
 import { RetryBudget } from './retry-budget.ts';
 
@@ -86,6 +86,7 @@ export function startRelay(
   const side: EngineSide = {
     generateAt: () => (request, call, sink) => engines.push(led(request, call, sink)),
     booking: {
+      isFull: () => {},
       hasOther: (_from, passes) => candidates.some(passes),
       another: async (_request, _from, passes) => {
         const at = candidates.findIndex(passes);

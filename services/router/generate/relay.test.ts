@@ -178,7 +178,7 @@ test.each([
   const relayed = startRelay(request as never);
   const first = await engine(relayed, 0);
   first.start();
-  first.tell({ case: 'delta', value: { text: 'x', completionTokens: 1, ...more } });
+  first.tell({ case: 'delta', value: { text: 'x', completionTokens: 1, ...more } as never });
   first.sink.fail(lost);
   expect(relayed.error()).toMatchObject({ reason: 'ENGINE_LOST', metadata: { engine: 'a', not_resumed: why } });
   expect([relayed.engines.length, relayed.taken()]).toEqual([1, 0]);
@@ -232,6 +232,7 @@ test('a caller who leaves while another engine is looked for is told once, and n
     {},
     {
       booking: {
+        isFull: () => {},
         hasOther: () => true,
         another: async (_request, from) => {
           await waiting.promise;

@@ -5,8 +5,9 @@ import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Breakers } from '../fleet/breaker.ts';
 import type { Candidate } from '../fleet/snapshot.ts';
+import type { Place } from '../queue/places.ts';
 import { Attempt } from './attempt.ts';
-import type { Booking, Place } from './booking.ts';
+import type { Booking } from './booking.ts';
 import { faultOf } from './engine-fault.ts';
 import {
   continued,
@@ -27,7 +28,7 @@ import type { Transcript } from './transcript.ts';
 export interface EngineSide {
   /** The engines of the node at an address; "" is this process. */
   readonly generateAt: (address: string) => Generate;
-  readonly booking: Pick<Booking, 'another' | 'hasOther'>;
+  readonly booking: Pick<Booking, 'another' | 'hasOther' | 'isFull'>;
   readonly breakers: Breakers;
   readonly retryBudget: RetryBudget;
   /** At how many engines a request may be tried before its first token. */
@@ -67,6 +68,7 @@ export class Relay {
   #attempt: Attempt | undefined;
   #attempts = 0;
   #takeovers = 0;
+  #waitedMs = 0;
   /** What broke the stream that an engine goes on with. */
   #broke: MeshError | undefined;
 
@@ -99,6 +101,11 @@ export class Relay {
     return this.#place.candidate.engine.name;
   }
 
+  /** How long it waited for places in all, in milliseconds. */
+  get waitedMs(): number {
+    return this.#waitedMs;
+  }
+
   /** Sends the request to the first engine. */
   start(): void {
     this.#parts.engines.retryBudget.earn();
@@ -116,6 +123,7 @@ export class Relay {
   #run(place: Place, request: GenerateRequest, before: number): void {
     const { engines, call } = this.#parts;
     this.#place = place;
+    this.#waitedMs += place.waitedMs;
     this.#attempts += 1;
     if (this.#attempts > 1) this.#splice.takeover(this.#attempts, this.engine, before);
     this.#tried.add(place.candidate.id);
@@ -146,8 +154,24 @@ export class Relay {
     const { call, sink } = this.#parts;
     const isFinal = faultOf(error) === 'final';
     if (call.signal.aborted || (isFinal && !this.#broke)) sink.fail(error);
+    else if (isFullByLimit(error, this.#place)) void this.#waitAgain(error);
     else if (!this.#splice.hasDelivered) void this.#retry(error);
     else this.#resume(this.#broke ?? error, isFinal);
+  }
+
+  /** Another router's requests took its place: nothing broke, and it goes on as if it had not been sent there. */
+  async #waitAgain(error: MeshError): Promise<void> {
+    const { engines, request } = this.#parts;
+    engines.booking.isFull(this.#place);
+    this.#tried.delete(this.#place.candidate.id);
+    this.#attempts -= 1;
+    if (this.#broke) {
+      this.#takeovers -= 1;
+      this.#resume(this.#broke, false);
+      return;
+    }
+    const place = await this.#another(isAny, error);
+    if (place) this.#run(place, request, 0);
   }
 
   /** Tries the whole request at another engine. */
@@ -211,7 +235,7 @@ export class Relay {
   async #another(passes: (candidate: Candidate) => boolean, error: MeshError): Promise<Place | undefined> {
     const { engines, request, call, sink } = this.#parts;
     const isNew = (one: Candidate): boolean => !this.#tried.has(one.id) && passes(one);
-    const place = await engines.booking.another(request, this.#place, isNew);
+    const place = await engines.booking.another(request, this.#place, isNew, call.signal);
     if (!call.signal.aborted) {
       if (!place) sink.fail(error);
       return place;
@@ -222,3 +246,8 @@ export class Relay {
 }
 
 const isAny = (): boolean => true;
+
+/** Whether an engine is only full: one that we hold to limits gets free again. */
+function isFullByLimit({ reason }: MeshError, { candidate: { engine } }: Place): boolean {
+  return reason === 'ENGINE_BUSY' && (engine.maxConcurrency > 0 || engine.maxConcurrentContextTokens > 0);
+}

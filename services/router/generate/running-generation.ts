@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import {
   type GenerationEvent,
@@ -74,7 +74,9 @@ export class RunningGeneration implements Timed {
     this.#unreport = reports.add(drawDown);
     const engineCall = this.#engineCall();
     const { promptTokens } = booked.lease;
-    this.#relay = new Relay({ request, engines, sink: covered, call: engineCall, promptTokens }, booked);
+    const contextTokens = promptTokens + booked.lease.maxCompletionTokens;
+    const sent = { ...request, contextTokens };
+    this.#relay = new Relay({ request: sent, engines, sink: covered, call: engineCall, promptTokens }, booked);
     const { signal } = call;
     if (signal.aborted) this.#onCallerAbort();
     else signal.addEventListener('abort', this.#onCallerAbort, { once: true });
@@ -183,14 +185,15 @@ export class RunningGeneration implements Timed {
 
   /** The engine says which model runs; who asked, since when and how full the limits are is the router's to say. */
   #enriched(started: Started): GenerationEvent {
-    const { request, call, booked, createdAtMs, startedAtMs } = this.#dispatch;
+    const { request, call, booked, createdAtMs } = this.#dispatch;
+    const atNodeMs = started.queueTime ? durationMs(started.queueTime) : 0;
     const value = create(StartedSchema, {
       requestId: call.requestId,
       model: request.model || started.modelId,
       modelId: started.modelId,
       engine: this.#relay.engine,
       createdAt: timestampFromMs(createdAtMs),
-      queueTime: started.queueTime ?? durationFromMs(Math.round(performance.now() - startedAtMs)),
+      queueTime: durationFromMs(Math.round(this.#relay.waitedMs + atNodeMs)),
       limits: [...booked.lease.limits],
     });
     return create(GenerationEventSchema, { event: { case: 'started', value } });

@@ -23,6 +23,8 @@ export interface Wanting {
   readonly excluded?: (candidate: Candidate) => boolean;
   /** The name of the engines that are taken before others. */
   readonly preferred?: string;
+  /** Whether it had its turn before and goes ahead of all who wait, e.g. because its engine died. */
+  readonly isAhead?: boolean;
   /** What is kept in memory meanwhile. */
   readonly request: object;
   /** Ends the waiting; its reason is a MeshError. */
@@ -32,6 +34,8 @@ export interface Wanting {
 /** A place on an engine. */
 export interface Place {
   readonly candidate: Candidate;
+  /** The underlying model. */
+  readonly modelId: string;
   /** How long it was waited for, in milliseconds; 0: not at all. */
   readonly waitedMs: number;
   /** Frees it; calling that again does nothing. */
@@ -73,7 +77,7 @@ export class Places {
     return count;
   }
 
-  /** Whether somebody waits for a model, so that who comes new has to wait too. */
+  /** Whether somebody waits for a model, so that who comes new waits too. */
   isWaitedFor(modelId: string): boolean {
     return this.#lines.has(modelId);
   }
@@ -202,7 +206,7 @@ export class Places {
   }
 
   #place(candidate: Candidate, { modelId, features }: Wanting, waitedMs: number): Place {
-    return { candidate, waitedMs, leave: this.#parts.chooser.take(candidate, modelId, features) };
+    return { candidate, modelId, waitedMs, leave: this.#parts.chooser.take(candidate, modelId, features) };
   }
 
   #dismiss(waiter: Waiter, line: FairLine<Waiter>, error: MeshError): void {
@@ -212,11 +216,11 @@ export class Places {
     waiter.failed(error);
   }
 
-  #standing({ principal, features, request }: Wanting): InLine {
+  #standing({ principal, features, request, isAhead }: Wanting): InLine {
     const { organizationId, tier } = principal;
     return {
       organization: organizationId,
-      priority: this.#parts.queue.tier_priorities[tier] ?? 0,
+      priority: isAhead ? Number.POSITIVE_INFINITY : (this.#parts.queue.tier_priorities[tier] ?? 0),
       tokens: features.tokens,
       bytes: heldBytes(request),
       sinceMs: performance.now(),
