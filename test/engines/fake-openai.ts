@@ -15,6 +15,8 @@ export interface FakeScript {
   readonly tokens?: number;
   /** The text of each token, by turns. Default " t0", " t1", …. */
   readonly texts?: readonly string[];
+  /** Goes on from the start of the answer that stands at the end of the prompt, counting tokens from the answer's own start. */
+  readonly continues?: boolean;
   /** Whether requests for one token follow the script too; else they are answered well. */
   readonly warmUpToo?: boolean;
   /** Pause between two writes, in milliseconds. 0: as fast as it goes. */
@@ -150,14 +152,15 @@ async function generate(
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
   response.flushHeaders();
   const choices = Number(body.n ?? 1);
-  const total = fake.tokens ?? Number(body.max_tokens ?? 8);
+  const before = fake.continues ? tokensBefore(fake, body) : 0;
+  const total = fake.tokens ?? before + Number(body.max_tokens ?? 8);
   const perChunk = fake.perChunk ?? 1;
   const perWrite = fake.perWrite ?? 1;
   if (isChat)
     await write(fake, response, event(fake, { choices: [{ index: 0, delta: { role: 'assistant', content: '' } }] }));
   if (fake.firstTokenMs) await delay(fake.firstTokenMs);
   let pending: Buffer[] = [];
-  for (let token = 0; token < total; token += perChunk) {
+  for (let token = before; token < total; token += perChunk) {
     if (fake.holdAtToken === token) await gate.promise;
     if (response.destroyed) return;
     if (fake.fault && token >= (fake.atToken ?? 0)) {
@@ -174,10 +177,24 @@ async function generate(
   if (fake.fault && total <= (fake.atToken ?? 0)) return misbehave(fake, response);
   const tail: Buffer[] = [];
   for (let index = 0; index < choices; index++) tail.push(finishEvent(fake, isChat, index));
-  if (!fake.omitUsage) tail.push(event(fake, { choices: [], usage: fake.usage ?? usage(total * choices) }));
+  if (!fake.omitUsage)
+    tail.push(event(fake, { choices: [], usage: fake.usage ?? usage((total - before) * choices, before) }));
   if (!fake.omitDone) tail.push(Buffer.from(`data: [DONE]${lineEnd(fake)}${lineEnd(fake)}`));
   await write(fake, response, Buffer.concat(tail));
   if (!fake.leaveOpen) response.end();
+}
+
+/** How many tokens of the answer stand at the end of what was asked. */
+function tokensBefore(fake: FakeScript, { prompt, messages }: Readonly<Record<string, unknown>>): number {
+  const last = Array.isArray(messages) ? messages.at(-1) : undefined;
+  const text = last?.role === 'assistant' ? String(last.content) : String(prompt ?? '');
+  let found = 0;
+  let answer = '';
+  for (let token = 0; answer.length < text.length; token++) {
+    answer += fake.texts?.[token % fake.texts.length] ?? ` t${token}`;
+    if (text.endsWith(answer)) found = token + 1;
+  }
+  return found;
 }
 
 function tokenEvent(
@@ -328,11 +345,12 @@ function lineEnd(fake: FakeScript): string {
   return fake.lineEnd ?? '\n';
 }
 
-function usage(completionTokens: number): object {
+function usage(completionTokens: number, before = 0): object {
+  const promptTokens = 5 + before;
   return {
-    prompt_tokens: 5,
+    prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
-    total_tokens: 5 + completionTokens,
+    total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: 2 },
   };
 }
