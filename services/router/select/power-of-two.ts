@@ -20,18 +20,29 @@ export function powerOfTwo<T>(
     if (first !== undefined) return better(first, item, score);
     first = item;
   }
-  return amongAll(items.filter(passes), score, random);
+  return amongAll(items, passes, score, random);
 }
 
-function amongAll<T>(items: readonly T[], score: (item: T) => number, random: () => number): T | undefined {
-  if (items.length < 2) return items[0];
-  const at = Math.floor(random() * items.length);
-  // Drawn from the others and shifted past the first, so the two always differ.
-  const offset = 1 + Math.floor(random() * (items.length - 1));
-  const first = items[at];
-  const second = items[(at + offset) % items.length];
-  if (first === undefined || second === undefined) return first ?? second;
-  return better(first, second, score);
+/** Looks at each item once; any two of those that pass are drawn with the same chance. */
+function amongAll<T>(
+  items: readonly T[],
+  passes: (item: T) => boolean,
+  score: (item: T) => number,
+  random: () => number,
+): T | undefined {
+  let first: T | undefined;
+  let second: T | undefined;
+  let passing = 0;
+  for (const item of items) {
+    if (!passes(item)) continue;
+    passing += 1;
+    const place = passing > 2 ? Math.floor(random() * passing) : passing - 1;
+    if (place === 0) first = item;
+    else if (place === 1) second = item;
+  }
+  if (first === undefined || second === undefined) return first;
+  // Else of two that are equal always the same would be taken.
+  return random() < 0.5 ? better(first, second, score) : better(second, first, score);
 }
 
 function better<T>(first: T, second: T, score: (item: T) => number): T {

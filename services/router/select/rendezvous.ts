@@ -8,9 +8,11 @@ export function rendezvous<T extends { readonly hash: number; readonly weight: n
   passes: (item: T) => boolean,
 ): T | undefined {
   let best: T | undefined;
-  let highest = Number.NEGATIVE_INFINITY;
+  let highest = -1;
   for (const item of items) {
-    const score = -item.weight / Math.log(unit(key ^ item.hash));
+    const drawn = unit(key ^ item.hash);
+    // In the same order as -weight / log(drawn), and of a thousand items of weight 1 no power is taken.
+    const score = item.weight === 1 ? drawn : drawn ** (1 / item.weight);
     // Asked only of those that would lead, which are few.
     if (score <= highest || !passes(item)) continue;
     highest = score;
