@@ -58,6 +58,7 @@ export interface AtCaller {
 export interface FrontDoor {
   readonly pipeline: Pipeline;
   readonly settlement: Settlement;
+  readonly places: Places;
   readonly atEngine: AtEngine[];
   /** Reports the engines anew. */
   report(engines: MessageInitShape<typeof EngineSchema>[]): void;
@@ -77,6 +78,7 @@ export function engineSide(
 /** What of a request the tests vary. */
 export type Asked = Pick<MessageInitShape<typeof GenerateRequestSchema>, 'sampling' | 'engine'> & {
   readonly text?: string;
+  readonly timeoutMs?: number;
 };
 
 const PROMPT_TOKENS = 2;
@@ -118,13 +120,14 @@ export function createFrontDoor(
   return {
     pipeline,
     settlement,
+    places,
     atEngine,
     report,
-    ask({ text = 'hi', ...more } = {}, principal = caller) {
+    ask({ text = 'hi', timeoutMs, ...more } = {}, principal = caller) {
       next = principal;
       const controller = new AbortController();
       const { side, sink } = callerSide(controller);
-      const call = { requestId: 'r', signal: controller.signal, flow: side.flow, credential: 'c' };
+      const call = { requestId: 'r', signal: controller.signal, flow: side.flow, credential: 'c', timeoutMs };
       const prompt = { input: { case: 'text' as const, value: text } };
       pipeline.generate(create(GenerateRequestSchema, { model: 'm', prompt, ...more }), call, sink);
       return side;
