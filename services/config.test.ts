@@ -39,3 +39,45 @@ describe('server.mesh_tls', () => {
     expect(peer('https://auth:7001')).not.toThrow();
   });
 });
+
+describe('several routers and fallbacks', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'mesh-config-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  function load(file: object, env: Record<string, string> = {}) {
+    writeFileSync(join(directory, 'mesh.yaml'), JSON.stringify(file));
+    return loadConfig([], env, directory);
+  }
+
+  const two = { MESH_PEER_ROUTER: 'http://a:7003,http://b:7003', MESH_PEER_AUTH: 'http://auth:7001' };
+
+  test('engines are announced to each of them; a facade has one', () => {
+    expect(load({}, { ...two, MESH_ROLES: 'inference' }).routers).toEqual(['http://a:7003', 'http://b:7003']);
+    expect(load({}, two).routers).toHaveLength(2);
+    expect(() => load({}, { ...two, MESH_ROLES: 'inference,facade' })).toThrow(/^MESH_PEER_ROUTER: .*calls one router/);
+  });
+
+  test('who is announced elsewhere says where it is', () => {
+    const server = { host: '0.0.0.0' };
+    expect(() => load({ server }, two)).toThrow(/^server.advertise_url/);
+    expect(() => load({ server: { ...server, advertise_url: 'http://10.0.0.7:8000' } }, two)).not.toThrow();
+    expect(() => load({ server })).not.toThrow();
+  });
+
+  test('a fallback or a weight of what is not there ends the start', () => {
+    const attached = (name: string) => ({ name, engine: 'openai', model: name, base_url: 'http://127.0.0.1:1/v1' });
+    const inference = { models: [attached('chat'), attached('small')] };
+    const withFallbacks =
+      (fallbacks: object, more: object = {}) =>
+      () =>
+        load({ inference, router: { fallbacks, ...more } });
+    expect(withFallbacks({ chat: ['small'] })).not.toThrow();
+    expect(withFallbacks({ chat: ['gpt'] }, { aliases: { gpt: 'small' } })).not.toThrow();
+    expect(withFallbacks({ chat: ['smal'] })).toThrow(/router.fallbacks.chat: no configured model serves 'smal'/);
+    expect(withFallbacks({ chta: ['small'] })).toThrow(/router.fallbacks.chta: no configured model serves 'chta'/);
+    expect(withFallbacks({ chat: [] })).toThrow(/router.fallbacks.chat/);
+    expect(withFallbacks({}, { weights: { chat: 2, 'host-1/small': 0.5 } })).not.toThrow();
+    expect(withFallbacks({}, { weights: { 'host-1/smal': 2 } })).toThrow(/router.weights.host-1\/smal: .* 'smal'/);
+    expect(withFallbacks({}, { weights: { chat: 0 } })).toThrow(/router.weights.chat/);
+  });
+});

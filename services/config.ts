@@ -10,6 +10,7 @@ import { isForeignConfig } from './foreign-config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
+import { readPeerAddresses } from './peer-addresses.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
 import { routerConfigSchema } from './router/config.ts';
@@ -155,7 +156,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     roles,
     port: sections.server.port ?? defaultPort(roles),
     model: flags.model ?? env.MESH_MODEL,
-    ...readPeers(env),
+    ...readPeerAddresses(env),
     redisUrl: env.REDIS_URL || undefined,
     pepperFile: env.MESH_PEPPER_FILE || undefined,
     checkOnly: flags['check-config'] ?? false,
@@ -218,25 +219,6 @@ function parseRoles(text: string): unknown {
 function defaultPort(roles: ReadonlySet<Role>): number {
   const first = roles.has('facade') ? 'facade' : ROLES.find((role) => roles.has(role));
   return ROLE_PORTS[first ?? 'facade'];
-}
-
-function readPeers(env: NodeJS.ProcessEnv): Pick<Config, 'peers' | 'routers'> {
-  const peers = new Map<Role, string>();
-  const routers = new Set<string>();
-  for (const role of ROLES) {
-    const name = `MESH_PEER_${role.toUpperCase()}`;
-    const text = env[name];
-    if (!text) continue;
-    for (const url of role === 'router' ? text.split(',').map((part) => part.trim()) : [text]) {
-      if (!/^https?:\/\/[^/,]+\/?$/.test(url)) {
-        throw new ConfigError(`${name}: expected http://host:port or https://host:port, got ${JSON.stringify(url)}`);
-      }
-      const address = url.replace(/\/$/, '');
-      if (role === 'router') routers.add(address);
-      if (!peers.has(role)) peers.set(role, address);
-    }
-  }
-  return { peers, routers: [...routers] };
 }
 
 /** Which roles call which others; a peer that is neither here nor named cannot work. */
@@ -331,10 +313,15 @@ function requireModels(config: Config, source: Source): void {
   if (model !== undefined && model !== 'none') requireModelForm(model);
   const known = knownModels(config);
   if (!known || config.inference.models.length === 0) return;
-  const { default_model: defaultModel, aliases, fallbacks } = config.router;
+  const { default_model: defaultModel, aliases, fallbacks, weights } = config.router;
   const named = Object.entries(aliases).map(([alias, target]) => ({ path: ['router', 'aliases', alias], target }));
   for (const [model, targets] of Object.entries(fallbacks)) {
     for (const target of [model, ...targets]) named.push({ path: ['router', 'fallbacks', model], target });
+  }
+  for (const key of Object.keys(weights)) {
+    // A model id may have a "/" as well as `<node>/<engine>`.
+    const target = known.has(key) ? key : key.slice(key.indexOf('/') + 1);
+    named.push({ path: ['router', 'weights', key], target });
   }
   if (defaultModel !== undefined) named.push({ path: ['router', 'default_model'], target: defaultModel });
   for (const { path, target } of named) {
