@@ -15,7 +15,7 @@ test('each role has one address; an inference node may know several routers', ()
 test.each([
   [{ MESH_PEER_ROUTER: 'http://a:7003,' }, /^MESH_PEER_ROUTER: expected .* got ""$/],
   [{ MESH_PEER_ROUTER: 'http://a:7003,b:7003' }, /got "b:7003"/],
-  [{ MESH_PEER_AUTH: 'http://a:7001,http://b:7001' }, /^MESH_PEER_AUTH: expected/],
+  [{ MESH_PEER_AUTH: 'http://a:7001,b:7001' }, /^MESH_PEER_AUTH: expected/],
 ])('%j is refused by name', (env, message) => {
   expect(() => readPeerAddresses(env)).toThrow(message);
 });
