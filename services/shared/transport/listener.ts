@@ -5,7 +5,6 @@ import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from '@bufbuild/pr
 import type { HandlerContext, Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import { TrunkCommandsSchema } from '../../../gen/mesh/generation/v1/trunk_pb.ts';
 import { toConnectError } from '../errors/connect-error.ts';
 import { MeshError, shuttingDown } from '../errors/mesh-error.ts';
 import type { HealthState } from '../grpc/health.ts';
@@ -27,6 +26,7 @@ import type { MeshTls } from './mesh-tls.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
+import { isTrunk } from './trunk/trunk-method.ts';
 import { createWriteStallWatch } from './write-stall.ts';
 
 /** What a listener is made of. */
@@ -199,8 +199,7 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     const principal = context.values.get(principalKey);
     if (exchange && principal && context.method.methodKind !== 'unary') exchange.streamOf = principal;
     const isFromPeer = principal === PEER_PRINCIPAL;
-    const isTrunk = context.method.input.typeName === TrunkCommandsSchema.typeName;
-    if (state.draining && (!isFromPeer || isTrunk)) throw toConnectError(shuttingDown());
+    if (state.draining && (!isFromPeer || isTrunk(context.method))) throw toConnectError(shuttingDown());
     // A peer's generation is a caller's in the end; what else peers do is not waited for and never refused. A trunk is work
     // by itself, while something runs on it.
     if (isFromPeer && context.method.input.typeName !== GenerateRequestSchema.typeName) return;

@@ -20,6 +20,7 @@ import { methodName } from '../interceptors/access.ts';
 import { type Exchange, sendError } from './exchange.ts';
 import { SERVER_LIMITS } from './limits.ts';
 import type { Routes } from './routes.ts';
+import { isTrunk } from './trunk/trunk-method.ts';
 
 /** With it JSON clients read the details of errors as JSON, next to their bytes. */
 const DETAILS = createRegistry(ErrorInfoSchema, RetryInfoSchema, QuotaFailureSchema, LimitReportSchema);
@@ -75,6 +76,8 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
         // The body by itself: when a call is refused half-way, the rest of it is discarded instead of cut off.
         const body = request.iterator({ destroyOnReturn: false });
         const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+        // Between our own processes the network is fast and the processor is not; grpc-js offers compression unasked.
+        if (isTrunk(handler.method)) universal.header.delete('grpc-accept-encoding');
         call = { ...universal, body, signal: abortable(exchange, universal.signal) };
       } catch {
         // The only thing in it that can fail is the URL, made of the Host header.

@@ -182,7 +182,8 @@ export const TrunkCreditSchema: GenMessage<TrunkCredit> = /*@__PURE__*/
   messageDesc(file_mesh_generation_v1_trunk, 4);
 
 /**
- * TrunkEvents are what became ready in one turn of the event loop, over all generations of the trunk.
+ * TrunkEvents are what became ready in one turn of the event loop, over all generations of the trunk. The first comes at once
+ * and has none: the trunk is up.
  *
  * @generated from message mesh.generation.v1.TrunkEvents
  */

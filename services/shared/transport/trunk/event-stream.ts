@@ -20,6 +20,11 @@ export class EventStream implements AsyncIterator<TrunkEvents> {
     this.#message(bytes).events.push(event);
   }
 
+  /** Sends a message without news: with it go the headers of the answer, by which the other side knows that the trunk is up. */
+  greet(): void {
+    this.#message(0);
+  }
+
   /** Sends that nothing new is taken. */
   tellDraining(): void {
     this.#message(0).draining = true;

@@ -36,6 +36,7 @@ export function attachHandler(options: Pick<ServedTrunkOptions, 'generate' | 'vo
     };
     if (signal.aborted) abort();
     else signal.addEventListener('abort', abort, { once: true });
+    trunk.events.greet();
     void trunk.read(commands);
     return { [Symbol.asyncIterator]: () => trunk.events };
   };

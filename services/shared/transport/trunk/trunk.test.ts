@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import { afterAll, describe, expect, test } from 'vitest';
 import { RouterService } from '../../../../gen/mesh/router/v1/router_service_pb.ts';
 import { freePort } from '../../../../test/harness/processes.ts';
@@ -9,7 +11,7 @@ import { eventBytes } from './event-bytes.ts';
 import { runOver, startRelay } from './trunk.fixture.ts';
 import { createTrunkClient, type TrunkClient } from './trunk-client.ts';
 import { attachHandler } from './trunk-handler.ts';
-import { CREDIT_BYTES } from './trunk-limits.ts';
+import { CREDIT_BYTES, OPEN_TIMEOUT_MS } from './trunk-limits.ts';
 
 const PATIENCE_MS = 30_000;
 const closing: (() => unknown)[] = [];
@@ -147,6 +149,23 @@ test('an answer that is too large fails alone', async () => {
   running.abort();
 });
 
+test('a trunk on which nothing is told for long stays', { timeout: 60_000 }, async () => {
+  const { relay, generate } = await startPair([
+    (router) =>
+      router.service(RouterService, {
+        attach: attachHandler({
+          generate(_request, _call, sink) {
+            setTimeout(() => sink.fail(new MeshError('ENGINE_BUSY', 'late')), 2 * OPEN_TIMEOUT_MS);
+          },
+        }),
+      }),
+  ]);
+  const { error, isOver } = runOver(generate, 'slow');
+  await until(isOver, 'it is answered');
+  expect(error()?.reason).toBe('ENGINE_BUSY');
+  expect(relay.made()).toBe(1);
+});
+
 describe('when the trunk breaks', () => {
   test('what runs fails once, on both sides, and the next call opens another', async () => {
     const { relay, generate, seen } = await startPair();
@@ -249,6 +268,22 @@ describe('when the other side ends', () => {
     expect(running.error()?.reason).toBe('SHUTTING_DOWN');
     expect(seen.calls[0]?.signal.reason).toMatchObject({ reason: 'SHUTTING_DOWN' });
   });
+});
+
+test('nothing on a trunk is compressed, whatever the other side offers', async () => {
+  const session = http2.connect(shared.listener.url);
+  const request = session.request({
+    ':method': 'POST',
+    ':path': '/mesh.router.v1.RouterService/Attach',
+    'content-type': 'application/grpc',
+    'grpc-accept-encoding': 'gzip',
+    te: 'trailers',
+    'mesh-token': MESH_TOKEN,
+  });
+  const [headers] = await once(request, 'response');
+  expect(headers).toMatchObject({ ':status': 200 });
+  expect(headers).not.toHaveProperty('grpc-encoding');
+  session.destroy();
 });
 
 test('credit is counted as the contract says', () => {
