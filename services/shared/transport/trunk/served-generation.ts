@@ -5,7 +5,6 @@ import { MeshError } from '../../errors/mesh-error.ts';
 import { FlowControl } from '../flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../generate.ts';
 import type { ForWhom } from './call-headers.ts';
-import { armDeadline } from './deadline.ts';
 import { eventBytes } from './event-bytes.ts';
 import { toTrunkError } from './trunk-error.ts';
 import { LARGEST_BYTES } from './trunk-limits.ts';
@@ -28,7 +27,6 @@ export class ServedGeneration implements GenerationSink {
   readonly #answering: Answering;
   readonly #aborter = new AbortController();
   readonly #flow = new FlowControl();
-  readonly #disarm: () => void;
   #creditBytes: number;
   #isOver = false;
 
@@ -37,7 +35,6 @@ export class ServedGeneration implements GenerationSink {
     this.#creditBytes = start.creditBytes;
     const timeoutMs = start.timeoutMs || undefined;
     this.call = { ...who, requestId: start.requestId, signal: this.#aborter.signal, timeoutMs, flow: this.#flow };
-    this.#disarm = armDeadline(timeoutMs, (error) => this.abort(error));
   }
 
   event(event: GenerationEvent): void {
@@ -80,7 +77,6 @@ export class ServedGeneration implements GenerationSink {
   #finish(last: TrunkEvent['news'] | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#disarm();
     if (last) this.#answering.tell(last, SMALL_BYTES);
     this.#answering.onOver();
   }

@@ -84,7 +84,7 @@ describe('the seam over a trunk', () => {
     expect(seen.calls.length).toBe(calls);
   });
 
-  test('the deadline ends it on both sides', async () => {
+  test('the deadline ends it and reaches the other side', async () => {
     const { isOver, error } = runOver(generate, 'wait', { timeoutMs: 100 });
     await until(isOver, 'the end');
     expect(error()).toMatchObject({ reason: 'DEADLINE_EXCEEDED', metadata: { limit: 'total' } });
