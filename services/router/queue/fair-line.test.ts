@@ -65,6 +65,13 @@ test('a flood of one organisation costs another one turn, whenever it comes', ()
   expect(turns(line, 6)).toEqual(['flood', 'small', 'flood', 'small', 'flood', 'small']);
 });
 
+test('it does not matter who came first', () => {
+  const line = lineOf();
+  for (let i = 0; i < 3; i += 1) line.add(waiter('small'));
+  for (let i = 0; i < 200; i += 1) line.add(waiter('flood'));
+  expect(turns(line, 6)).toEqual(['small', 'flood', 'small', 'flood', 'small', 'flood']);
+});
+
 test('turns are shared by tokens: who asks for much gets fewer', () => {
   const line = lineOf();
   for (let i = 0; i < 10; i += 1) line.add(waiter('big', { tokens: 400 }));
