@@ -65,17 +65,15 @@ test('a flood of one organisation costs another one turn, whenever it comes', ()
   expect(turns(line, 6)).toEqual(['flood', 'small', 'flood', 'small', 'flood', 'small']);
 });
 
-test('it does not matter who came first', () => {
+test.each([
+  ['big', 'small'],
+  ['small', 'big'],
+])('turns are shared by tokens: who asks for much gets fewer, whether %s or %s came first', (...order) => {
   const line = lineOf();
-  for (let i = 0; i < 3; i += 1) line.add(waiter('small'));
-  for (let i = 0; i < 200; i += 1) line.add(waiter('flood'));
-  expect(turns(line, 6)).toEqual(['small', 'flood', 'small', 'flood', 'small', 'flood']);
-});
-
-test('turns are shared by tokens: who asks for much gets fewer', () => {
-  const line = lineOf();
-  for (let i = 0; i < 10; i += 1) line.add(waiter('big', { tokens: 400 }));
-  for (let i = 0; i < 40; i += 1) line.add(waiter('small', { tokens: 100 }));
+  for (const organization of order) {
+    const isBig = organization === 'big';
+    for (let i = 0; i < 40; i += 1) line.add(waiter(organization, { tokens: isBig ? 400 : 100 }));
+  }
   const given = turns(line, 25);
   expect(given.filter((organization) => organization === 'big')).toHaveLength(5);
 });
