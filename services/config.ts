@@ -380,7 +380,9 @@ function isKnownLater(model: string | undefined): boolean {
 
 function requireTiers(config: Config, source: Source): void {
   const known = tierNames(config.quota);
-  for (const { path, tier } of namedTiers(config.auth)) {
+  const queued = Object.keys(config.router.queue.tier_priorities);
+  const priorities = queued.map((tier) => ({ path: `router.queue.tier_priorities.${tier}`, tier }));
+  for (const { path, tier } of [...namedTiers(config.auth), ...priorities]) {
     if (known.has(tier)) continue;
     throw new ConfigError(
       `${source.origin(path.split('.'))}: ${path}: no tier '${tier}'; there are ${[...known].join(', ')}`,
