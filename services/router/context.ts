@@ -98,7 +98,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     registry,
     chooser,
     settlement,
-    unary: { chooser, inferenceAt: resources.inferenceAt, totalMs: config.timeout_seconds.total * 1_000 },
+    unary: { places, registry, inferenceAt: resources.inferenceAt, totalMs: config.timeout_seconds.total * 1_000 },
     fleet: new Fleet(registry, resources.inferenceAt),
     generate: pipeline.generate,
     now: resources.now,

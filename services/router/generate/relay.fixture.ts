@@ -58,7 +58,11 @@ const ABLE: EngineInit = { kind: 'k', capabilities: { continuesText: true, conti
 /** Runs a request at the first of as many engines as are given. */
 export function startRelay(
   init: MessageInitShape<typeof GenerateRequestSchema> = {},
-  { engines: inits = [{}, {}, {}], ...more }: { engines?: EngineInit[] } & Partial<EngineSide> = {},
+  {
+    engines: inits = [{}, {}, {}],
+    isFull = () => {},
+    ...more
+  }: { engines?: EngineInit[]; isFull?: () => void } & Partial<EngineSide> = {},
 ): Relayed {
   const engines: LedEngine[] = [];
   const named = inits.map((engine, at) =>
@@ -86,7 +90,7 @@ export function startRelay(
   const side: EngineSide = {
     generateAt: () => (request, call, sink) => engines.push(led(request, call, sink)),
     booking: {
-      isFull: () => {},
+      isFull: () => isFull(),
       hasOther: (_from, passes) => candidates.some(passes),
       another: async (_request, _from, passes) => {
         const at = candidates.findIndex(passes);

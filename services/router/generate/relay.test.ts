@@ -265,3 +265,36 @@ test('the engine that broke is to blame, not the one that was busy or cut off by
   expect(relayed.breakers.allows('n/a')).toBe(true);
   expect(await fail(lost)).toBe(false);
 });
+
+const busy = new MeshError('ENGINE_BUSY', 'The engine runs as many requests as it may.', { metadata: { engine: 'a' } });
+
+test('an engine that others have filled is waited for, which is no retry', async () => {
+  const isFull = vi.fn();
+  const relayed = startRelay({}, { engines: [{ maxConcurrency: 1 }], mostTries: 1, isFull });
+  relayed.engines[0]?.sink.fail(busy);
+  const again = await engine(relayed, 1);
+  expect(isFull).toHaveBeenCalledTimes(1);
+  again.start();
+  again.finish();
+  expect(names(relayed)).toEqual(['started', 'finished', 'usage']);
+  expect([relayed.text, relayed.outcome(), relayed.taken()]).toEqual([WHOLE, 'end', 0]);
+});
+
+test('in mid-stream too: what goes on elsewhere waits for its place there', async () => {
+  const relayed = startRelay({}, { engines: [{}, { maxConcurrency: 1 }], mostTakeovers: 1 });
+  relayed.engines[0]?.start();
+  relayed.engines[0]?.words(2);
+  relayed.engines[0]?.sink.fail(lost);
+  (await engine(relayed, 1)).sink.fail(busy);
+  const third = await engine(relayed, 2);
+  third.start();
+  third.finish();
+  expect(names(relayed)).toEqual(['started', 'resumed', 'finished', 'usage']);
+  expect([relayed.text, relayed.outcome(), relayed.taken()]).toEqual([WHOLE, 'end', 0]);
+});
+
+test('a server that is busy by itself is told as it says', () => {
+  const relayed = startRelay({}, { engines: [{}] });
+  relayed.engines[0]?.sink.fail(busy);
+  expect(relayed.outcome()).toBe('ENGINE_BUSY');
+});

@@ -25,6 +25,7 @@ export function embed(context: RouterContext): MethodImpl<typeof RouterService.m
         route,
         ability: 'embeddings',
         tokens: boundOf(request, 0),
+        takesPlace: true,
         onChosen: async (chosen) => {
           engine = chosen.engine.name;
           lease = await reserve(context, request, { route, chosen, call });

@@ -13,6 +13,7 @@ export function tokenize(context: RouterContext): MethodImpl<typeof RouterServic
     const { answer } = await onEngine(context.unary, call, {
       route,
       ability: 'tokenize',
+      takesPlace: false,
       tokens: promptBound({ prompt: request.prompt, tools: [] }),
       ask: (client, { engine }, options) => client.tokenize({ ...request, model: engine.name }, options),
     });

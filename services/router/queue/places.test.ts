@@ -70,7 +70,15 @@ function fleet(engines: EngineInit[], queue: Partial<QueueConfig> = {}) {
     );
     return asked;
   }
-  return { places, loads, report, ask };
+  const wanting = (): Wanting => ({
+    principal: { organizationId: 'o', tier: '' },
+    features: featuresOf(create(GenerateRequestSchema, { model: 'm' })),
+    modelId: 'm',
+    route: () => registry.snapshot.route('m'),
+    request: {},
+    signal: new AbortController().signal,
+  });
+  return { places, loads, report, ask, wanting };
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -259,17 +267,31 @@ test('engines of the preferred name are taken before others', async () => {
 });
 
 test('a refusal is known before anything is taken', async () => {
-  const { ask, places } = fleet([{ name: 'a', maxConcurrency: 1 }], { max_waiting: 0 });
-  const wanting = {
-    principal: { organizationId: 'o', tier: '' },
-    modelId: 'm',
-    request: {},
-    features: featuresOf(create(GenerateRequestSchema, { model: 'm' })),
-  };
-  const signal = new AbortController().signal;
-  expect(places.refusalOf({ ...wanting, route: () => undefined, signal })?.reason).toBe('NO_HEALTHY_ENGINE');
+  const { ask, places, wanting, loads } = fleet([{ name: 'a', maxConcurrency: 1 }], { max_waiting: 0 });
+  expect(places.refusalOf({ ...wanting(), route: () => undefined })?.reason).toBe('NO_HEALTHY_ENGINE');
+  expect(places.refusalOf(wanting())).toBeUndefined();
+  expect(loads.of('n/a').requests).toBe(0);
   await ask('o').over;
-  const refused = ask('o');
-  await refused.over;
-  expect(refused.error?.reason).toBe('QUEUE_FULL');
+  expect(places.refusalOf(wanting())?.reason).toBe('QUEUE_FULL');
+});
+
+test('what needs no place finds a full engine too, but none that takes no requests', async () => {
+  const { ask, places, report, wanting } = fleet([{ name: 'a', maxConcurrency: 1 }]);
+  await ask('o').over;
+  expect(places.beside(wanting()).candidate.id).toBe('n/a');
+  report([{ name: 'a', state: EngineState.BACKOFF }]);
+  expect(() => places.beside(wanting())).toThrow(expect.objectContaining({ reason: 'NO_HEALTHY_ENGINE' }));
+});
+
+test('who goes ahead is before all who wait, even in a full queue, and in no other way', async () => {
+  const { ask } = fleet([{ name: 'a', maxConcurrency: 1 }], { max_waiting: 1, tier_priorities: { premium: 100 } });
+  const running = ask('o');
+  const waiting = ask('o', { tier: 'premium' });
+  await settled();
+  const ahead = ask('', { isAhead: true });
+  await settled();
+  expect([waiting.error?.reason, ahead.error]).toEqual(['QUEUE_FULL', undefined]);
+  running.place?.leave();
+  await ahead.over;
+  expect(ahead.place?.candidate.id).toBe('n/a');
 });

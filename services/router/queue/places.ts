@@ -108,6 +108,17 @@ export class Places {
     return await this.#wait(wanting);
   }
 
+  /**
+   * An engine for what needs no place, full or not.
+   *
+   * @throws MeshError NO_HEALTHY_ENGINE, MODEL_NOT_LOADED.
+   */
+  beside(wanting: Wanting): Place {
+    const best = this.#best(wanting);
+    if (best instanceof MeshError) throw best;
+    return { candidate: best, modelId: wanting.modelId, waitedMs: 0, leave: () => {} };
+  }
+
   /** An engine has refused a request because it is busy: others have filled it. It counts as full for a moment. */
   isBusy({ id }: Candidate): void {
     this.#busy.add(id);
@@ -180,13 +191,12 @@ export class Places {
 
   /** The engine for a request; undefined: it has to wait; an error: there is none to wait for. */
   #find(wanting: Wanting, taken: ReadonlySet<string>): Candidate | MeshError | undefined {
-    const { features, modelId, preferred, excluded = () => false } = wanting;
+    const { features, preferred, excluded = () => false } = wanting;
     const { chooser } = this.#parts;
+    const best = this.#best(wanting);
+    if (best instanceof MeshError) return best;
     const route = wanting.route();
-    if (!route || !chooser.bestToWaitFor(route, features, excluded)) {
-      const isUnloaded = route !== undefined && areUnloaded(route.candidates, features.pinned);
-      return isUnloaded ? modelNotLoaded(modelId) : noHealthyEngine(modelId);
-    }
+    if (!route) return noHealthyEngine(wanting.modelId);
     const isTaken = ({ id }: Candidate): boolean => taken.has(id) || this.#busy.has(id);
     if (preferred !== undefined) {
       const isOther = (candidate: Candidate): boolean => candidate.engine.name !== preferred || excluded(candidate);
@@ -194,6 +204,15 @@ export class Places {
       if (choice) return choice.candidate;
     }
     return chooser.choose(route, features, excluded, isTaken)?.candidate;
+  }
+
+  /** The engine with the least to do, full or not; an error: none takes requests. */
+  #best({ route: find, features, modelId, excluded }: Wanting): Candidate | MeshError {
+    const route = find();
+    const best = route && this.#parts.chooser.bestToWaitFor(route, features, excluded);
+    if (best) return best;
+    const isUnloaded = route !== undefined && areUnloaded(route.candidates, features.pinned);
+    return isUnloaded ? modelNotLoaded(modelId) : noHealthyEngine(modelId);
   }
 
   /** The engines that a request waits for. */

@@ -1,14 +1,17 @@
+import { create } from '@bufbuild/protobuf';
 import type { CallOptions, HandlerContext } from '@connectrpc/connect';
+import { SamplingParametersSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Reason } from '../../shared/errors/reasons.ts';
+import { principalOf } from '../../shared/interceptors/principal.ts';
 import { REQUEST_ID_HEADER, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import type { NodeClient } from '../fleet/fleet.ts';
+import type { Registry } from '../fleet/registry.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
-import { modelNotLoaded, noHealthyEngine } from '../generate/admission.ts';
-import type { Chooser } from '../select/chooser.ts';
-import { areUnloaded } from '../select/select.ts';
+import { noHealthyEngine } from '../generate/admission.ts';
+import type { Place, Places, Wanting } from '../queue/places.ts';
 
 /** What a call needs of an engine besides that it takes requests. */
 export type Ability = 'embeddings' | 'tokenize';
@@ -19,6 +22,8 @@ export interface EngineTask<Answer> {
   readonly ability: Ability;
   /** What it weighs on an engine, in tokens. */
   readonly tokens: number;
+  /** Whether it is work that engines do a limited amount of at a time; then it waits in turn while all are full. */
+  readonly takesPlace: boolean;
   /** Called when the first engine is chosen, before it is asked; what it throws ends the call. */
   readonly onChosen?: (candidate: Candidate) => Promise<void>;
   readonly ask: (client: NodeClient, candidate: Candidate, options: CallOptions) => Promise<Answer>;
@@ -26,7 +31,9 @@ export interface EngineTask<Answer> {
 
 /** What such calls work with. */
 export interface OnEngineParts {
-  readonly chooser: Chooser;
+  readonly places: Places;
+  /** The engines as they are known now. */
+  readonly registry: Pick<Registry, 'snapshot'>;
   /** The methods of the node at an address; "" is this process. */
   readonly inferenceAt: (address: string) => NodeClient;
   /** The longest that one may take, in milliseconds. */
@@ -48,36 +55,71 @@ const ELSEWHERE: ReadonlySet<Reason> = new Set([
 /**
  * Runs a call on an engine of a model, and on another one when that cannot.
  *
- * @throws MeshError UNSUPPORTED_FIELD when no engine of the model has the ability; NO_HEALTHY_ENGINE, MODEL_NOT_LOADED; what
- * the engine answers.
+ * @throws MeshError UNSUPPORTED_FIELD when no engine of the model has the ability; NO_HEALTHY_ENGINE, MODEL_NOT_LOADED,
+ * QUEUE_FULL, DEADLINE_EXCEEDED; what the engine answers.
  */
 export async function onEngine<Answer>(
-  { chooser, inferenceAt, totalMs }: OnEngineParts,
+  parts: OnEngineParts,
   call: HandlerContext,
-  { route, ability, tokens, onChosen, ask }: EngineTask<Answer>,
+  task: EngineTask<Answer>,
 ): Promise<{ readonly answer: Answer; readonly candidate: Candidate }> {
-  const features = { pinned: '', session: undefined, prefix: [], promptTokens: tokens, tokens };
+  const { route, ability, onChosen, ask } = task;
+  const { inferenceAt, totalMs } = parts;
   const lacks = ({ engine }: Candidate): boolean => engine.capabilities?.[ability] !== true;
   if (route.candidates.every(lacks)) throw unsupported(route.id, ability);
   const tried = new Set<string>();
   let failure: MeshError | undefined;
   while (tried.size < MOST_ATTEMPTS) {
-    const choice = chooser.choose(route, features, (candidate) => lacks(candidate) || tried.has(candidate.id));
-    if (!choice) break;
-    const { candidate } = choice;
-    if (tried.size === 0) await onChosen?.(candidate);
+    let place: Place;
+    try {
+      place = await placeFor(parts, call, task, (candidate) => lacks(candidate) || tried.has(candidate.id));
+    } catch (error) {
+      throw failure ?? error;
+    }
+    const { candidate } = place;
+    try {
+      if (tried.size === 0) await onChosen?.(candidate);
+    } catch (error) {
+      place.leave();
+      throw error;
+    }
     tried.add(candidate.id);
-    const leave = chooser.take(candidate, route.id, features);
     try {
       return { answer: await ask(inferenceAt(candidate.address), candidate, optionsOf(call, totalMs)), candidate };
     } catch (error) {
       failure = asMeshError(error);
       if (call.signal.aborted || !ELSEWHERE.has(failure.reason)) throw failure;
     } finally {
-      leave();
+      place.leave();
     }
   }
-  throw failure ?? (areUnloaded(route.candidates, '') ? modelNotLoaded(route.id) : noHealthyEngine(route.id));
+  throw failure ?? noHealthyEngine(route.id);
+}
+
+/** @throws MeshError as Places.take, and DEADLINE_EXCEEDED. */
+async function placeFor(
+  { places, registry, totalMs }: OnEngineParts,
+  call: HandlerContext,
+  { route, tokens, takesPlace }: EngineTask<unknown>,
+  excluded: (candidate: Candidate) => boolean,
+): Promise<Place> {
+  const sampling = create(SamplingParametersSchema, { maxTokens: 0 });
+  const features = { pinned: '', session: undefined, prefix: [], promptTokens: tokens, sampling, tokens };
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    late.abort(new MeshError('DEADLINE_EXCEEDED', 'Gateway timeout', { metadata: { limit: 'total' } }));
+  }, totalMs);
+  const wanting: Wanting = {
+    ...{ features, excluded, principal: principalOf(call), request: {} },
+    modelId: route.id,
+    route: () => registry.snapshot.route(route.key),
+    signal: AbortSignal.any([call.signal, late.signal]),
+  };
+  try {
+    return takesPlace ? await places.take(wanting) : places.beside(wanting);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Under the caller's request id, without his credential, which no engine must see. */
