@@ -80,4 +80,12 @@ describe('several routers and fallbacks', () => {
     expect(withFallbacks({}, { weights: { 'host-1/smal': 2 } })).toThrow(/router.weights.host-1\/smal: .* 'smal'/);
     expect(withFallbacks({}, { weights: { chat: 0 } })).toThrow(/router.weights.chat/);
   });
+
+  test('a priority of a tier that does not exist ends the start', () => {
+    const withPriorities = (tier_priorities: object) => () => load({ router: { queue: { tier_priorities } } });
+    expect(withPriorities({ premium: 2, standard: 1 })).not.toThrow();
+    expect(withPriorities({ premum: 2 })).toThrow(/router.queue.tier_priorities.premum: no tier 'premum'/);
+    expect(withPriorities({ premium: -1 })).toThrow(/router.queue.tier_priorities.premium/);
+    expect(() => load({ router: { queue: { max_wating: 1 } } })).toThrow(/max_wating/);
+  });
 });
