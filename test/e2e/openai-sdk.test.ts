@@ -94,8 +94,22 @@ describe.each(arrangements())('the openai SDK, %s', (arrangement) => {
     const hot = client.chat.completions.create({ model: await model(), messages, temperature: 9 });
     await expect(hot).rejects.toThrow(BadRequestError);
     await expect(hot).rejects.toMatchObject({ param: 'temperature' });
-    const unsupported = client.chat.completions.create({ model: await model(), messages, n: 2 });
-    await expect(unsupported).rejects.toMatchObject({ status: 400, param: 'n' });
+    const tools = [{ type: 'function' as const, function: { name: 'f' } }];
+    const unsupported = client.chat.completions.create({ model: await model(), messages, tools });
+    await expect(unsupported).rejects.toMatchObject({ status: 400, param: 'tools' });
+  });
+
+  test('several choices come from an engine that makes one at a time, and are billed together', async () => {
+    const body = { model: await model(), messages, max_tokens: 12, ignore_eos: true };
+    const { choices, usage } = await client.chat.completions.create({ ...body, n: 3 });
+    expect(choices.map(({ index, finish_reason }) => [index, finish_reason])).toEqual([
+      [0, 'length'],
+      [1, 'length'],
+      [2, 'length'],
+    ]);
+    expect(choices.every(({ message }) => message.content !== '')).toBe(true);
+    const alone = await client.chat.completions.create(body);
+    expect(usage).toMatchObject({ prompt_tokens: alone.usage?.prompt_tokens, completion_tokens: 3 * 12 });
   });
 
   test('a chat that is longer than the context is refused by its code', async () => {

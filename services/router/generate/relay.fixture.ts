@@ -12,6 +12,7 @@ import type { GenerationCall, GenerationSink } from '../../shared/transport/gene
 import { Breakers } from '../fleet/breaker.ts';
 import { createSnapshot } from '../fleet/snapshot.ts';
 import type { Place } from '../queue/places.ts';
+import { FanOut, needsFanOut } from './fan-out.ts';
 import { type EngineSide, Relay } from './relay.ts';
 import { RetryBudget } from './retry-budget.ts';
 
@@ -36,7 +37,7 @@ export interface LedEngine {
 
 /** One generation over engines that the test leads. */
 export interface Relayed {
-  readonly relay: Relay;
+  readonly relay: Relay | FanOut;
   /** The attempts in order. */
   readonly engines: LedEngine[];
   readonly events: GenerationEvent['event'][];
@@ -53,7 +54,7 @@ export interface Relayed {
 /** What the engines of a test can do; by name "a", "b", … */
 export type EngineInit = MessageInitShape<typeof EngineSchema>;
 
-const ABLE: EngineInit = { kind: 'k', capabilities: { continuesText: true, continuesChat: true } };
+const ABLE: EngineInit = { kind: 'k', capabilities: { continuesText: true, continuesChat: true, choices: true } };
 
 /** Runs a request at the first of as many engines as are given. */
 export function startRelay(
@@ -118,7 +119,9 @@ export function startRelay(
     ...init,
   } as MessageInitShape<typeof GenerateRequestSchema>);
   const call: GenerationCall = { requestId: 'r', signal: controller.signal, flow: new FlowControl() };
-  const relay = new Relay({ request, engines: side, sink, call, promptTokens: 9 }, placeOn(0));
+  const parts = { request, engines: side, sink, call, promptTokens: 9 };
+  const place = placeOn(0);
+  const relay = needsFanOut(request, place) ? new FanOut(parts, place) : new Relay(parts, place);
   relay.start();
   return {
     relay,

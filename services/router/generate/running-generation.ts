@@ -13,6 +13,7 @@ import type { Booked } from './booking.ts';
 import { CoveredSink } from './covered-sink.ts';
 import type { Timed } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
+import { FanOut, needsFanOut } from './fan-out.ts';
 import { GatedFlow } from './gated-flow.ts';
 import { type EngineSide, Relay } from './relay.ts';
 import type { Reports } from './reports.ts';
@@ -43,7 +44,7 @@ export class RunningGeneration implements Timed {
   readonly #dispatch: Dispatch;
   readonly #drawDown: DrawDown;
   readonly #flow: GatedFlow;
-  readonly #relay: Relay;
+  readonly #relay: Relay | FanOut;
   readonly #unreport: () => void;
   /** Our own, so that a time limit or a shutdown can end what the caller still wants. */
   readonly #abort = new AbortController();
@@ -76,7 +77,8 @@ export class RunningGeneration implements Timed {
     const { promptTokens } = booked.lease;
     const contextTokens = promptTokens + booked.lease.maxCompletionTokens;
     const sent = { ...request, contextTokens };
-    this.#relay = new Relay({ request: sent, engines, sink: covered, call: engineCall, promptTokens }, booked);
+    const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens };
+    this.#relay = needsFanOut(request, booked) ? new FanOut(parts, booked) : new Relay(parts, booked);
     const { signal } = call;
     if (signal.aborted) this.#onCallerAbort();
     else signal.addEventListener('abort', this.#onCallerAbort, { once: true });

@@ -1,0 +1,171 @@
+import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { Delta, GenerationEvent, Usage } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import { FlowControl } from '../../shared/transport/flow-control.ts';
+import type { GenerationSink } from '../../shared/transport/generate.ts';
+import type { Place } from '../queue/places.ts';
+import { noHealthyEngine } from './admission.ts';
+import { Relay, type RelayParts } from './relay.ts';
+
+/** Whether an engine makes fewer choices than a request asks for, so that each is made by a request of its own. Pure. */
+export function needsFanOut({ sampling }: GenerateRequest, { candidate }: Place): boolean {
+  return (sampling?.choices ?? 1) > 1 && candidate.engine.capabilities?.choices === false;
+}
+
+/** Several requests of one choice each as one generation: one start, the choices beside each other, one bill. */
+export class FanOut {
+  readonly #parts: RelayParts;
+  readonly #place: Place;
+  readonly #choices: number;
+  /** By choice. */
+  readonly #relays = new Map<number, Relay>();
+  readonly #flows: FlowControl[] = [];
+  /** Tokens of each choice so far. */
+  readonly #tokens: number[] = [];
+  readonly #bills: Usage[] = [];
+  /** Ends the others when one breaks. */
+  readonly #abort = new AbortController();
+  #hasStarted = false;
+  #isOver = false;
+
+  constructor(parts: RelayParts, place: Place) {
+    const { call, request } = parts;
+    this.#parts = parts;
+    this.#place = place;
+    this.#choices = request.sampling?.choices ?? 1;
+    const { signal } = call;
+    signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
+    call.flow.connect((paused) => {
+      for (const flow of this.#flows)
+        if (paused) flow.pause();
+        else flow.resume();
+    });
+  }
+
+  /** The name of the engine that has the first choice. */
+  get engine(): string {
+    return this.#relays.get(0)?.engine ?? this.#place.candidate.engine.name;
+  }
+
+  /** How long the first choice waited for places, in milliseconds. */
+  get waitedMs(): number {
+    return this.#relays.get(0)?.waitedMs ?? 0;
+  }
+
+  /** Sends the first request to the engine that was booked, and the others where there is a place. */
+  start(): void {
+    this.#begin(0, this.#place);
+    for (let choice = 1; choice < this.#choices; choice += 1) void this.#find(choice);
+  }
+
+  /** No choice went on for too long: all their engines are given up. Returns whether one had a choice. */
+  stalled(error: MeshError): boolean {
+    return [...this.#relays.values()].map((relay) => relay.stalled(error)).includes(true);
+  }
+
+  async #find(choice: number): Promise<void> {
+    const { engines, request } = this.#parts;
+    const { signal } = this.#abort;
+    const place = await engines.booking.another(request, this.#place, () => true, signal);
+    if (signal.aborted) place?.leave();
+    else if (place) this.#begin(choice, place);
+    else this.#fail(noHealthyEngine(request.model));
+  }
+
+  #begin(choice: number, place: Place): void {
+    const { request, engines, call, promptTokens } = this.#parts;
+    const { sampling } = request;
+    const flow = new FlowControl();
+    this.#flows.push(flow);
+    if (call.flow.paused) flow.pause();
+    const { signal } = this.#abort;
+    const own = {
+      requestId: call.requestId,
+      flow,
+      signal,
+      get timeoutMs() {
+        return call.timeoutMs;
+      },
+    };
+    const contextTokens = promptTokens + Math.ceil((request.contextTokens - promptTokens) / this.#choices);
+    const alone = { ...request, contextTokens, ...(sampling ? { sampling: withoutChoices(sampling, choice) } : {}) };
+    const relay = new Relay({ request: alone, engines, sink: this.#sinkOf(choice), call: own, promptTokens }, place);
+    this.#relays.set(choice, relay);
+    relay.start();
+  }
+
+  #sinkOf(choice: number): GenerationSink {
+    return {
+      event: (message) => this.#event(choice, message),
+      end: () => this.#end(choice),
+      fail: (error) => this.#fail(error),
+    };
+  }
+
+  #event(choice: number, message: GenerationEvent): void {
+    const { sink } = this.#parts;
+    const { event } = message;
+    switch (event.case) {
+      case 'started':
+        if (!this.#hasStarted) sink.event(message);
+        this.#hasStarted = true;
+        return;
+      case 'delta':
+        sink.event(told({ case: 'delta', value: this.#counted(choice, event.value) }));
+        return;
+      case 'finished':
+        sink.event(told({ case: 'finished', value: { ...event.value, choice } }));
+        return;
+      case 'usage':
+        this.#bills[choice] = event.value;
+        return;
+      default:
+        sink.event(message);
+    }
+  }
+
+  #counted(choice: number, delta: Delta): Delta {
+    this.#tokens[choice] = delta.completionTokens;
+    return { ...delta, choice, completionTokens: sum(this.#tokens) };
+  }
+
+  #end(choice: number): void {
+    this.#relays.delete(choice);
+    const bills = this.#bills.filter((bill) => bill !== undefined);
+    const [first] = bills;
+    if (bills.length < this.#choices || !first) return;
+    const { sink } = this.#parts;
+    const value: Usage = {
+      $typeName: 'mesh.generation.v1.Usage',
+      // One prompt, however often it was computed.
+      promptTokens: first.promptTokens,
+      cachedTokens: first.cachedTokens,
+      completionTokens: sum(bills.map(({ completionTokens }) => completionTokens)),
+      reasoningTokens: sum(bills.map(({ reasoningTokens }) => reasoningTokens)),
+    };
+    sink.event(told({ case: 'usage', value }));
+    sink.end();
+  }
+
+  #fail(error: MeshError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#parts.sink.fail(error);
+    this.#abort.abort(error);
+  }
+}
+
+type Sampling = NonNullable<GenerateRequest['sampling']>;
+
+/** Each choice has a seed of its own: the same one would make the same answer. */
+function withoutChoices({ choices: _, seed, ...sampling }: Sampling, choice: number): Sampling {
+  return { ...sampling, ...(seed === undefined ? {} : { seed: seed + BigInt(choice) }) };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + (value ?? 0), 0);
+}
+
+function told(event: GenerationEvent['event']): GenerationEvent {
+  return { $typeName: 'mesh.generation.v1.GenerationEvent', event };
+}
