@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { type Client, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
+import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import { eventually, freePort, type RunningProgram, startProgram } from './processes.ts';
 
 const main = resolve(import.meta.dirname, '../../services/main.ts');
@@ -18,6 +19,14 @@ export interface FleetProcess {
   /** The section `inference` of its configuration; its node is called as the process is. */
   readonly inference?: object;
   readonly args?: readonly string[];
+  /** It reaches the router, and is reached, over TCP on which things can go wrong. */
+  readonly isBehindProxies?: boolean;
+}
+
+/** The ways between a process and the one that runs the router. */
+export interface Ways {
+  readonly toRouter: FaultProxy;
+  readonly toProcess: FaultProxy;
 }
 
 /** A mesh of processes with several inference nodes. No store is shared: auth, quota and router are one process. */
@@ -26,6 +35,8 @@ export interface FleetMesh {
   readonly url: string;
   readonly adminKey: string;
   readonly processes: ReadonlyMap<string, RunningProgram>;
+  /** Of each process that is behind proxies. */
+  readonly ways: ReadonlyMap<string, Ways>;
   /** The data directory of a process. */
   dataDir(name: string): string;
   /** The admin's way to all nodes, over the public port. */
@@ -33,10 +44,15 @@ export interface FleetMesh {
   stop(): Promise<void>;
 }
 
-/** Starts the processes beside one that runs auth, quota, router and tasks; one of them must run the facade. */
+/**
+ * Starts the processes beside one that runs auth, quota, router and tasks; one of them must run the facade.
+ *
+ * @param sections of the configuration, the same for all processes
+ */
 export async function startFleetMesh(
   processes: readonly FleetProcess[],
   env: Record<string, string> = {},
+  sections: Readonly<Record<string, object>> = {},
 ): Promise<FleetMesh> {
   const directory = mkdtempSync(join(tmpdir(), 'mesh-fleet-'));
   const all: FleetProcess[] = [{ name: 'core', roles: 'auth,quota,router,tasks' }, ...processes];
@@ -52,17 +68,27 @@ export async function startFleetMesh(
     MESH_TOKEN: 'test-token-0123456789abcdef0123456789abcdef',
   };
   const running = new Map<string, RunningProgram>();
-  for (const { name, roles, inference = {}, args = [] } of all) {
+  const ways = new Map<string, Ways>();
+  for (const { name, roles, inference = {}, args = [], isBehindProxies = false } of all) {
+    const port = ports.get(name) ?? 0;
+    const way = isBehindProxies ? await startWays(ports.get('core') ?? 0, port) : undefined;
+    if (way) ways.set(name, way);
+    const server = { ...sections.server, ...(way && { advertise_url: way.toProcess.url }) };
     const config = join(directory, `${name}.json`);
-    writeFileSync(config, JSON.stringify({ inference: { node: name, devices: 'none', ...inference } }));
-    const own = ['--config', config, '--port', String(ports.get(name)), '--data-dir', join(directory, name)];
+    const file = { ...sections, server, inference: { node: name, devices: 'none', ...inference } };
+    writeFileSync(config, JSON.stringify(file));
+    const own = ['--config', config, '--port', String(port), '--data-dir', join(directory, name)];
     const flags = ['--max-semi-space-size=8', '--disable-warning=ExperimentalWarning', main, '--roles', roles];
-    running.set(name, startProgram(process.execPath, [...flags, ...own, ...args], shared, directory));
+    const environment = way ? { ...shared, MESH_PEER_ROUTER: way.toRouter.url } : shared;
+    running.set(name, startProgram(process.execPath, [...flags, ...own, ...args], environment, directory));
   }
   const facade = all.find(({ roles }) => roles.split(',').includes('facade'))?.name ?? '';
   const url = `http://127.0.0.1:${ports.get(facade)}`;
   const stop = async (): Promise<void> => {
+    // A process that cannot reach the others would wait for them.
+    for (const { toRouter, toProcess } of ways.values()) for (const proxy of [toRouter, toProcess]) proxy.thaw();
     await Promise.all([...running.values()].map((program) => program.stop()));
+    for (const { toRouter, toProcess } of ways.values()) await Promise.all([toRouter.close(), toProcess.close()]);
     rmSync(directory, { recursive: true, force: true });
   };
   try {
@@ -79,10 +105,16 @@ export async function startFleetMesh(
       ],
     });
     const dataDir = (name: string): string => join(directory, name);
-    return { url, adminKey, processes: running, dataDir, inference: createClient(InferenceService, transport), stop };
+    const inference = createClient(InferenceService, transport);
+    return { url, adminKey, processes: running, ways, dataDir, inference, stop };
   } catch (error) {
     const outputs = [...running].map(([name, program]) => `--- ${name}\n${program.output()}`).join('\n');
     await stop();
     throw new Error(`the mesh did not start:\n${outputs}`, { cause: error });
   }
+}
+
+async function startWays(routerPort: number, processPort: number): Promise<Ways> {
+  const [toRouter, toProcess] = await Promise.all([startFaultProxy(routerPort), startFaultProxy(processPort)]);
+  return { toRouter, toProcess };
 }

@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type FaultProxy, startFaultProxy } from '../../../test/harness/fault-proxy.ts';
 import { eventually } from '../../../test/harness/processes.ts';
 import { atOnce, hour, limitsOf, report, used } from '../../../test/harness/quota-stores.ts';
 import { hasRedis, startRedis } from '../../../test/harness/redis.ts';
-import { type ReplyDropper, startReplyDropper } from '../../../test/harness/reply-dropper.ts';
 import { closeStore, openStore, type Store } from '../../shared/store/store.ts';
 import type { QuotaStore, Reservation } from './quota-store.ts';
 import { createRedisQuotaStore } from './redis-quota-store.ts';
@@ -11,21 +11,21 @@ import { createRedisQuotaStore } from './redis-quota-store.ts';
 describe.skipIf(!hasRedis())('a reply that is lost', () => {
   const limits = limitsOf(['requests', hour(10)], ['tokens', hour(1_000)], ['concurrent_requests', atOnce(5)]);
   let redis: Awaited<ReturnType<typeof startRedis>>;
-  let dropper: ReplyDropper;
+  let proxy: FaultProxy;
   let store: Store;
   let quota: QuotaStore;
 
   beforeAll(async () => {
     redis = await startRedis();
-    dropper = await startReplyDropper(Number(new URL(redis.url).port));
-    const redisUrl = `redis://127.0.0.1:${dropper.port}`;
+    proxy = await startFaultProxy(Number(new URL(redis.url).port));
+    const redisUrl = `redis://127.0.0.1:${proxy.port}`;
     store = await openStore({ redisUrl, sqlitePath: '', log: pino({ level: 'silent' }), commandTimeoutMs: 10_000 });
     if (store.kind !== 'redis') throw new Error('expected Redis');
     quota = createRedisQuotaStore(store);
   });
   afterAll(async () => {
     await closeStore(store);
-    await dropper.close();
+    await proxy.close();
     await redis.server.stop('SIGKILL');
   });
 
@@ -40,10 +40,10 @@ describe.skipIf(!hasRedis())('a reply that is lost', () => {
   /** Makes a call whose reply is lost, then the same again as its caller does; returns the second answer. */
   async function repeated<T>(call: () => Promise<T>): Promise<T> {
     // The server knows the script: what is lost is the answer to it and not to its loading.
-    const before = dropper.dropped();
-    dropper.dropNext();
+    const before = proxy.droppedReplies();
+    proxy.dropNextReply();
     await expect(call()).rejects.toMatchObject({ reason: 'STORE_UNAVAILABLE' });
-    expect(dropper.dropped()).toBe(before + 1);
+    expect(proxy.droppedReplies()).toBe(before + 1);
     return await eventually('the store answers again', call);
   }
 

@@ -2,13 +2,14 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import { afterAll, describe, expect, test } from 'vitest';
 import { RouterService } from '../../../../gen/mesh/router/v1/router_service_pb.ts';
+import { startFaultProxy } from '../../../../test/harness/fault-proxy.ts';
 import { freePort } from '../../../../test/harness/processes.ts';
 import { MeshError } from '../../errors/mesh-error.ts';
 import { READ_MAX_BYTES } from '../limits.ts';
 import { delta, eventually, MESH_TOKEN, startTestListener } from '../listener.fixture.ts';
 import type { Routes } from '../routes.ts';
 import { eventBytes } from './event-bytes.ts';
-import { runOver, startRelay } from './trunk.fixture.ts';
+import { runOver } from './trunk.fixture.ts';
 import { createTrunkClient, type TrunkClient } from './trunk-client.ts';
 import { attachHandler } from './trunk-handler.ts';
 import { CREDIT_BYTES, OPEN_TIMEOUT_MS } from './trunk-limits.ts';
@@ -25,27 +26,27 @@ function trunkTo(url: string, meshToken = MESH_TOKEN): TrunkClient {
   return trunk;
 }
 
-/** A server, a relay before it, and a trunk over that. */
+/** A server, a proxy before it, and a trunk over that. */
 async function startPair(routes?: readonly Routes[]) {
   const { listener, seen } = await startTestListener({ isForPeers: true, ...(routes ? { routes } : {}) });
   closing.push(() => listener.close());
-  const relay = await startRelay(listener.port);
-  closing.push(() => relay.close());
-  const { generate } = trunkTo(relay.url);
-  return { listener, seen, relay, generate };
+  const proxy = await startFaultProxy(listener.port);
+  closing.push(() => proxy.close());
+  const { generate } = trunkTo(proxy.url);
+  return { listener, seen, proxy, generate };
 }
 
 const until = (holds: () => boolean, what: string) => eventually(holds, what, PATIENCE_MS);
 const shared = await startPair();
 
 describe('the seam over a trunk', () => {
-  const { generate, seen, relay } = shared;
+  const { generate, seen, proxy } = shared;
 
   test('events, then the end, once; all over one connection', async () => {
     const runs = Array.from({ length: 50 }, () => runOver(generate, 'two'));
     await until(() => runs.every(({ isOver }) => isOver()), 'the ends');
     for (const { told } of runs) expect(told).toEqual(['delta', 'delta', 'usage', 'end']);
-    expect(relay.made()).toBe(1);
+    expect(proxy.made()).toBe(1);
   });
 
   test('carries request id, credential, address and deadline', async () => {
@@ -93,8 +94,9 @@ describe('the seam over a trunk', () => {
 
   test('who reads slowly pauses its own engine at its credit and holds up nobody', async () => {
     const slow = runOver(generate, 'flood');
-    const call = await callOf(seen);
+    // Before anything has come: what is read has its credit back.
     slow.flow.pause();
+    const call = await callOf(seen);
     await until(() => call.flow.paused, 'its engine pauses');
     const other = runOver(generate, 'two');
     await until(other.isOver, 'the other ends');
@@ -150,7 +152,7 @@ test('an answer that is too large fails alone', async () => {
 });
 
 test('a trunk on which nothing is told for long stays', { timeout: 60_000 }, async () => {
-  const { relay, generate } = await startPair([
+  const { proxy, generate } = await startPair([
     (router) =>
       router.service(RouterService, {
         attach: attachHandler({
@@ -163,15 +165,15 @@ test('a trunk on which nothing is told for long stays', { timeout: 60_000 }, asy
   const { error, isOver } = runOver(generate, 'slow');
   await until(isOver, 'it is answered');
   expect(error()?.reason).toBe('ENGINE_BUSY');
-  expect(relay.made()).toBe(1);
+  expect(proxy.made()).toBe(1);
 });
 
 describe('when the trunk breaks', () => {
   test('what runs fails once, on both sides, and the next call opens another', async () => {
-    const { relay, generate, seen } = await startPair();
+    const { proxy, generate, seen } = await startPair();
     const begun = runOver(generate, 'wait');
     await until(() => begun.told.length === 1, 'the first event');
-    relay.cut();
+    proxy.cut();
     await until(begun.isOver, 'it fails');
     expect(begun.told).toEqual(['delta', 'fail']);
     expect(begun.error()?.reason).toBe('ENGINE_LOST');
@@ -179,11 +181,11 @@ describe('when the trunk breaks', () => {
     const next = runOver(generate, 'two');
     await until(next.isOver, 'the next ends');
     expect(next.told.at(-1)).toBe('end');
-    expect(relay.made()).toBe(2);
+    expect(proxy.made()).toBe(2);
   });
 
   test('what has no event yet may be asked elsewhere', async () => {
-    const { relay, generate, listener, seen } = await startPair([
+    const { proxy, generate, listener, seen } = await startPair([
       (router) =>
         router.service(RouterService, {
           attach: attachHandler({
@@ -196,7 +198,7 @@ describe('when the trunk breaks', () => {
     ]);
     const { told, error, isOver } = runOver(generate, 'mute');
     await until(() => seen.calls.length === 1, 'it is asked');
-    relay.cut();
+    proxy.cut();
     await until(isOver, 'it fails');
     expect(told).toEqual(['fail']);
     expect(error()?.reason).toBe('PEER_UNAVAILABLE');
@@ -204,10 +206,10 @@ describe('when the trunk breaks', () => {
   });
 
   test('a host that vanishes without a word is found by both sides', { timeout: 60_000 }, async () => {
-    const { relay, generate, seen } = await startPair();
+    const { proxy, generate, seen } = await startPair();
     const run = runOver(generate, 'wait');
     await until(() => run.told.length === 1, 'the first event');
-    relay.freeze();
+    proxy.freeze();
     await until(() => run.isOver() && seen.calls[0]?.signal.aborted === true, 'both sides notice');
     expect(run.error()?.reason).toBe('ENGINE_LOST');
   });
