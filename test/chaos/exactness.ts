@@ -7,6 +7,9 @@ import {
   type StoreStep,
 } from './history.ts';
 
+/** How long a gateway that goes on may take to settle what expired meanwhile, in milliseconds; a busy machine is slow. */
+const LATE_MS = 10_000;
+
 /** What is known of one request. */
 interface Case {
   readonly lease: StoreStep;
@@ -29,7 +32,13 @@ export function exactness(history: History, last: ReadonlyMap<string, StoreStep>
   const clients = new Map(history.clients.map((record) => [record.requestId, record]));
   for (const requestId of new Set([...clients.keys(), ...leases.keys(), ...engines.keys()])) {
     const client = clients.get(requestId);
-    const made = engines.get(requestId) ?? { requestId, promptTokens: 0, madeTokens: 0, isComplete: false };
+    const made = engines.get(requestId) ?? {
+      requestId,
+      promptTokens: 0,
+      madeTokens: 0,
+      isComplete: false,
+      tellsTokens: false,
+    };
     const taken = (leases.get(requestId) ?? []).filter(({ figures }) => figures.state !== 'released');
     const [lease, ...others] = taken.sort((a, b) => b.figures.completionTokens - a.figures.completionTokens);
     const problem = !client
@@ -72,14 +81,14 @@ function leaseProblem(known: Case): string | undefined {
 function settledProblem({ lease, client, made, outages }: Case): string | undefined {
   const { completionTokens, coveredTokens } = lease.figures;
   const { outcome, deliveredTokens } = client;
-  const { madeTokens, isComplete } = made;
+  const { madeTokens, isComplete, tellsTokens } = made;
   const charged = `${completionTokens} tokens are charged, ${deliveredTokens} arrived, the engine made ${madeTokens}`;
   const isExact = completionTokens === madeTokens && isComplete;
   switch (outcome) {
     case 'whole':
       return isExact && completionTokens === deliveredTokens ? undefined : charged;
     case 'exhausted':
-      return completionTokens === deliveredTokens && completionTokens === coveredTokens
+      return completionTokens === deliveredTokens && (completionTokens === coveredTokens || !tellsTokens)
         ? undefined
         : `${charged}, ${coveredTokens} were covered`;
     case 'left':
@@ -94,8 +103,10 @@ function settledProblem({ lease, client, made, outages }: Case): string | undefi
 }
 
 function outagesOf({ outages }: History, { gateway }: ClientRecord, lease: StoreStep): ReadonlySet<Outage['kind']> {
-  const during = outages.filter((outage) => {
-    return outage.gateway === gateway && outage.fromMs <= lease.atMs && outage.toMs >= lease.takenAtMs;
-  });
-  return new Set(during.map(({ kind }) => kind));
+  const during = (toMs: number): Outage[] =>
+    outages.filter((outage) => outage.gateway === gateway && outage.fromMs <= toMs && outage.toMs >= lease.takenAtMs);
+  const stopped = during(lease.atMs);
+  // One that goes on after its leases expired, and is killed before it could settle them late, was killed all the same.
+  const settledByMs = Math.max(lease.atMs, ...stopped.map(({ toMs }) => toMs + LATE_MS));
+  return new Set([...stopped, ...during(settledByMs)].map(({ kind }) => kind));
 }

@@ -31,12 +31,12 @@ export function request(
 ): readonly [ClientRecord, EngineRecord] {
   const all = {
     ...{ requestId: 'a', gateway: 0, outcome: 'whole' as const, deliveredTokens: 5 },
-    ...{ promptTokens: 8, madeTokens: 5, isComplete: true, ...changes },
+    ...{ promptTokens: 8, madeTokens: 5, isComplete: true, tellsTokens: true, ...changes },
   };
-  const { requestId, gateway, outcome, deliveredTokens, promptTokens, madeTokens, isComplete } = all;
+  const { requestId, gateway, outcome, deliveredTokens, promptTokens, madeTokens, isComplete, tellsTokens } = all;
   return [
     { requestId, gateway, outcome, deliveredTokens },
-    { requestId, promptTokens, madeTokens, isComplete },
+    { requestId, promptTokens, madeTokens, isComplete, tellsTokens },
   ];
 }
 

@@ -54,6 +54,8 @@ export interface EngineRecord {
   readonly madeTokens: number;
   /** It made all that it was asked for; of one whose client was to leave, all up to the token at which it waited for that. */
   readonly isComplete: boolean;
+  /** It told the text of each token, so that its stream could be ended after any of them; else only between groups. */
+  readonly tellsTokens: boolean;
 }
 
 /** A time in which a gateway did not run. */

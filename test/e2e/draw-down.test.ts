@@ -291,6 +291,24 @@ describeStores('streams draw their leases down', (stores) => {
     expect(generation.error?.retryAfterMs).toBeGreaterThan(0);
   });
 
+  test('a stream that is ended while the last tokens of its engine, which is at its end, wait to be covered', async () => {
+    const left = door.ask({ sampling: { maxTokens: 700 } });
+    const lost = door.ask({ sampling: { maxTokens: 700 } });
+    for (const engine of [await dispatched(left), await dispatched(lost, 1)]) engine.tokens(5);
+    for (const { reservationId } of (await quota.listReservations({})).reservations) {
+      await quota.release({ operationId: 'x', reservationId });
+    }
+    for (const engine of door.atEngine) {
+      engine.group(200);
+      engine.finish();
+    }
+    left.leave(new MeshError('CLIENT_GONE', 'gone'));
+    expect(left).toMatchObject({ outcome: 'CLIENT_GONE', delivered: 5 });
+    await eventually('the other is told', () => lost.outcome === 'STORE_UNAVAILABLE');
+    expect(lost.delivered).toBe(5);
+    await door.settlement.idle();
+  });
+
   // Redis has a clock of its own.
   test.runIf(stores.kind === 'sqlite')('one that expired ends its stream; what was delivered is charged', async () => {
     const generation = door.ask({ sampling: { maxTokens: 700 } });

@@ -6,6 +6,7 @@ import {
   type Started,
   StartedSchema,
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { CoveredSink } from './covered-sink.ts';
@@ -59,7 +60,7 @@ export class RunningGeneration implements Timed {
     drawDown.onLost = (error) => this.expire(error);
     this.#drawDown = drawDown;
     this.#flow = new GatedFlow(call.flow);
-    this.source = new CoveredSink({
+    const source = new CoveredSink({
       sink: {
         event: (event) => this.#event(event),
         end: () => this.#end(),
@@ -71,6 +72,8 @@ export class RunningGeneration implements Timed {
       urge: () => reports.urge(),
       stop: () => this.expire(new MeshError('TOKEN_BUDGET_SPENT', 'No more tokens could be had.')),
     });
+    this.source = source;
+    this.#abort.signal.addEventListener('abort', () => source.abandon(asMeshError(this.#abort.signal.reason)));
     this.#unreport = reports.add(drawDown);
     const { signal } = call;
     if (signal.aborted) this.#onCallerAbort();
