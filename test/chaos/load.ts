@@ -21,7 +21,7 @@ export interface LoadOptions {
 const PATIENCE_MS = 45_000;
 
 /** Pause of a client between two of its requests at most, in milliseconds, and after one of which nothing came. */
-const REST_MS = { usual: 100, afterNothing: 800 };
+const REST_MS = { usual: 100, afterNothing: 1_500 };
 
 /** Sends all of it, over all protocols, to all gateways, with all keys. */
 export async function runLoad({ urls, keys, requests, atOnce, random }: LoadOptions): Promise<ClientRecord[]> {
