@@ -36,10 +36,11 @@ export async function runLoad({ urls, keys, requests, atOnce, random }: LoadOpti
       sent += 1;
       const controller = new AbortController();
       const patience = setTimeout(() => controller.abort(), PATIENCE_MS);
+      const sentAtMs = Date.now();
       const sending = { url: urls[gateway] ?? '', secret: key?.secret ?? '', plan, controller };
       const transport = transports[gateway];
       const ending = plan.protocol === 'grpc' && transport ? sendGrpc(transport, sending) : sendRest(sending);
-      const record = { requestId: plan.requestId, gateway, ...(await ending) };
+      const record = { requestId: plan.requestId, gateway, sentAtMs, ...(await ending) };
       records.push(record);
       clearTimeout(patience);
       await delay(random() * (record.deliveredTokens > 0 ? REST_MS.usual : REST_MS.afterNothing));

@@ -49,8 +49,9 @@ export async function runMiniature({ open = openSound, meter = meterSoundly }: B
     while (sent < REQUESTS) {
       const gateway = Math.floor(random() * ROUTERS);
       const plan = planOf(`r${sent++}`, random);
+      const sentAtMs = Date.now();
       const [outcome, deliveredTokens, madeTokens] = await run(quotas[gateway] as QuotaStore, plan, meter);
-      clients.push({ requestId: plan.id, gateway, outcome, deliveredTokens });
+      clients.push({ requestId: plan.id, gateway, outcome, sentAtMs, deliveredTokens });
       const counted = { requestId: plan.id, promptTokens: PROMPT_TOKENS, madeTokens };
       engines.push({ ...counted, isComplete: true, tellsTokens: true });
       await turn();
