@@ -6,10 +6,10 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { eventually, type RunningProgram, startProgram } from '../harness/processes.ts';
 import { startRedis } from '../harness/redis.ts';
+import { type ReplyDropper, startReplyDropper } from '../harness/reply-dropper.ts';
 import { Gateway } from './gateway.ts';
 import type { EngineRecord } from './history.ts';
 import { QUOTA, TIERS } from './limits.ts';
-import { ReplyDropper } from './reply-dropper.ts';
 import { StoreRecorder } from './store-recorder.ts';
 
 /** A key that the load uses. */
@@ -62,11 +62,11 @@ export async function startCluster(gatewayCount: number, keyCount: number, lease
     const droppers: ReplyDropper[] = [];
     const gateways: Gateway[] = [];
     for (let index = 0; index < gatewayCount; index += 1) {
-      const dropper = await ReplyDropper.start(redis.url);
-      ends.push(() => dropper.stop());
+      const dropper = await startReplyDropper(Number(new URL(redis.url).port));
+      ends.push(() => dropper.close());
       droppers.push(dropper);
       const env = {
-        REDIS_URL: dropper.url,
+        REDIS_URL: `redis://127.0.0.1:${dropper.port}`,
         MESH_PEPPER_FILE: join(directory, 'pepper'),
         MESH_TOKEN: 'test-token-0123456789abcdef0123456789abcdef',
       };

@@ -58,13 +58,28 @@ test.each<[string, Partial<LeaseFigures>, Known, Outage['kind']?]>([
   ['5 tokens were made and 5 delivered without a lease', { state: 'released' }, {}],
 ])('wrong: %s', (text, end, known, outage) => expect(problem(end, known, outage)).toMatch(text));
 
-test('a lease that nobody heard of expires where its owner was stopped', () => {
+test('a lease that nobody heard of expires with nothing but its request, and is told', () => {
   const limit = ['requests', { kind: 'concurrency', maximum: 1 }] as const;
   const all = steps('a:1', limit, {}, { at: 9, state: 'expired' });
-  const known = request({ outcome: 'refused', deliveredTokens: 0, madeTokens: 0 });
-  const of = (kind: Outage['kind']) => [{ gateway: 0, kind, fromMs: START_MS, toMs: START_MS + 7 }];
-  expect(check(history(all, [known], { outages: of('stopped') })).violations).toEqual([]);
-  expect(check(history(all, [known])).violations).toHaveLength(1);
+  const known = (madeTokens: number) => request({ outcome: 'refused', deliveredTokens: 0, madeTokens });
+  expect(check(history(all, [known(0)]))).toMatchObject({ violations: [], undoneTooLate: 1 });
+  expect(check(history(all, [known(1)])).violations).toHaveLength(1);
+});
+
+test('the owner of a lease is whoever lived when its request was sent', () => {
+  const all = steps(
+    'a:1',
+    ['tokens', { kind: 'concurrency', maximum: 30 }],
+    { at: 900 },
+    { at: 999, state: 'expired' },
+  );
+  const outages = [{ gateway: 0, kind: 'killed' as const, fromMs: START_MS + 100, toMs: START_MS + 200 }];
+  const problems = (sentMs: number): number => {
+    const known = request({ outcome: 'broken', sentAtMs: START_MS + sentMs });
+    return check(history(all, [known], { outages })).violations.length;
+  };
+  expect(problems(50)).toBe(0);
+  expect(problems(201)).toBe(1);
 });
 
 test('an owner that went on after its leases expired, and was killed before it settled them', () => {

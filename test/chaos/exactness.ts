@@ -2,6 +2,7 @@ import {
   type ClientRecord,
   type EngineRecord,
   type History,
+  type LeaseFigures,
   type Outage,
   requestOf,
   type StoreStep,
@@ -73,9 +74,17 @@ function leaseProblem(known: Case): string | undefined {
   }
   if (figures.state === 'settled') return settledProblem(known);
   if (figures.state !== 'expired' || outages.has('killed')) return undefined;
-  // Nobody owed a settlement where a reply was lost, and the gateway was stopped until it was too late to give it back.
-  if (outages.has('stopped') && made.madeTokens === 0) return undefined;
+  if (isUndoneTooLate(figures, made)) return undefined;
   return `its owner lived, and it was never settled (the engine made ${made.madeTokens})`;
+}
+
+/**
+ * The reply to a reservation was lost, and the store was out of reach until the lease had expired: nothing was used, but the
+ * request stays counted.
+ */
+export function isUndoneTooLate(figures: LeaseFigures, made: EngineRecord | undefined): boolean {
+  const isUnused = figures.promptTokens === undefined && figures.completionTokens === 0;
+  return figures.state === 'expired' && isUnused && (made?.madeTokens ?? 0) === 0;
 }
 
 function settledProblem({ lease, client, made, outages }: Case): string | undefined {
@@ -102,9 +111,11 @@ function settledProblem({ lease, client, made, outages }: Case): string | undefi
   }
 }
 
-function outagesOf({ outages }: History, { gateway }: ClientRecord, lease: StoreStep): ReadonlySet<Outage['kind']> {
+function outagesOf({ outages }: History, client: ClientRecord, lease: StoreStep): ReadonlySet<Outage['kind']> {
   const during = (toMs: number): Outage[] =>
-    outages.filter((outage) => outage.gateway === gateway && outage.fromMs <= toMs && outage.toMs >= lease.takenAtMs);
+    outages.filter(
+      (outage) => outage.gateway === client.gateway && outage.fromMs <= toMs && outage.toMs >= client.sentAtMs,
+    );
   const stopped = during(lease.atMs);
   // One that goes on after its leases expired, and is killed before it could settle them late, was killed all the same.
   const settledByMs = Math.max(lease.atMs, ...stopped.map(({ toMs }) => toMs + LATE_MS));

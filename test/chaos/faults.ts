@@ -56,7 +56,7 @@ export async function disturb(
   };
   const drop = async (index: number): Promise<void> => {
     counts.drops += 1;
-    await droppers[index]?.drop(50 + 700 * random());
+    await droppers[index]?.dropFor(50 + 700 * random());
   };
   const stopStore = async (): Promise<void> => {
     counts.storeStops += 1;

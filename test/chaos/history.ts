@@ -42,6 +42,8 @@ export interface ClientRecord {
    * order.
    */
   readonly outcome: 'whole' | 'exhausted' | 'left' | 'fled' | 'refused' | 'broken';
+  /** When it was sent, in milliseconds since the epoch: a store that stands still may take its lease when its gateway is dead. */
+  readonly sentAtMs: number;
   /** Completion tokens that arrived. */
   readonly deliveredTokens: number;
 }

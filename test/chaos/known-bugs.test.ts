@@ -15,7 +15,7 @@ describe.runIf(hasRedis())('many routers on one Redis that loses replies', () =>
     const history = await runMiniature();
     const { violations, fullness, leases } = check(history);
     expect(violations).toEqual([]);
-    expect(leases.settled).toBeGreaterThan(100);
+    expect(leases.settled).toBeGreaterThan(30);
     expect(fullness.some(({ most, maximum }) => most === maximum)).toBe(true);
     expect(history.clients.some(({ outcome }) => outcome === 'refused')).toBe(true);
   });

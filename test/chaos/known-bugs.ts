@@ -32,8 +32,6 @@ export const KNOWN_BUGS = {
   incrementResent: {
     open: async (url) => {
       const redis = new Redis(url, { autoResendUnfulfilledCommands: true, maxRetriesPerRequest: null });
-      // What else it says of connections that are cut concerns nobody.
-      redis.on('error', () => {});
       const again = edited(/\nif known then\n/, '\nif false then\n');
       replaceReserve(redis, (run, args) => run(again, args));
       return { kind: 'redis', redis };
@@ -70,6 +68,8 @@ type Run = (script: RedisScript, args: readonly unknown[]) => Promise<unknown>;
 
 /** Does something else in place of the script that reserves. */
 function replaceReserve(redis: Redis, instead: (run: Run, args: readonly unknown[]) => Promise<unknown>): void {
+  // What it says of connections that are cut concerns nobody.
+  redis.on('error', () => {});
   const evalsha = redis.evalsha.bind(redis) as (...args: readonly unknown[]) => Promise<unknown>;
   const run: Run = ({ lua }, args) => redis.eval(lua, ...(args as [number, ...string[]]));
   const replaced = (sha1: string, ...args: readonly unknown[]): Promise<unknown> =>

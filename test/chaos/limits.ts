@@ -5,10 +5,10 @@
 export const QUOTA = {
   reserve_window_tokens: 24,
   tiers: {
-    narrow: { requests_per_minute: 60, tokens_per_minute: 900, concurrent_requests: 4 },
-    bucket: { requests_bucket: { per_minute: 90, burst: 8 }, completion_tokens_per_minute: 450 },
-    budget: { tokens_bucket: { per_minute: 1_200, burst: 900 }, prompt_tokens_per_minute: 900 },
-    wide: { requests_per_second: 3, tokens_per_day: 20_000, concurrent_context_tokens: 2_500 },
+    narrow: { requests_per_minute: 120, tokens_per_minute: 2_400, concurrent_requests: 6 },
+    bucket: { requests_bucket: { per_minute: 150, burst: 12 }, completion_tokens_per_minute: 1_200 },
+    budget: { tokens_bucket: { per_minute: 3_000, burst: 1_200 }, prompt_tokens_per_minute: 1_500 },
+    wide: { requests_per_second: 4, tokens_per_day: 40_000, concurrent_context_tokens: 3_500 },
   },
   organization_defaults: { tokens_per_hour: 60_000, requests_per_day: 100_000, tokens_per_month: 10_000_000 },
   model_defaults: { requests_per_second: 40, completion_tokens_per_hour: 1_000_000 },

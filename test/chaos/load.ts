@@ -21,7 +21,7 @@ export interface LoadOptions {
 const PATIENCE_MS = 45_000;
 
 /** Pause of a client between two of its requests at most, in milliseconds, and after one of which nothing came. */
-const REST_MS = { usual: 100, afterNothing: 800 };
+const REST_MS = { usual: 100, afterNothing: 1_500 };
 
 /** Sends all of it, over all protocols, to all gateways, with all keys. */
 export async function runLoad({ urls, keys, requests, atOnce, random }: LoadOptions): Promise<ClientRecord[]> {
@@ -36,10 +36,11 @@ export async function runLoad({ urls, keys, requests, atOnce, random }: LoadOpti
       sent += 1;
       const controller = new AbortController();
       const patience = setTimeout(() => controller.abort(), PATIENCE_MS);
+      const sentAtMs = Date.now();
       const sending = { url: urls[gateway] ?? '', secret: key?.secret ?? '', plan, controller };
       const transport = transports[gateway];
       const ending = plan.protocol === 'grpc' && transport ? sendGrpc(transport, sending) : sendRest(sending);
-      const record = { requestId: plan.requestId, gateway, ...(await ending) };
+      const record = { requestId: plan.requestId, gateway, sentAtMs, ...(await ending) };
       records.push(record);
       clearTimeout(patience);
       await delay(random() * (record.deliveredTokens > 0 ? REST_MS.usual : REST_MS.afterNothing));

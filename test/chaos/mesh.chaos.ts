@@ -35,7 +35,7 @@ test('limits are exact while gateways are killed and stopped and replies are dro
     const outages = gateways.flatMap((gateway) => gateway.outages);
     const history = { ...store, clients, engines: await cluster.engineRecords(), outages };
     const verdict = check(history);
-    const droppedReplies = droppers.reduce((sum, dropper) => sum + dropper.droppedReplies, 0);
+    const droppedReplies = droppers.reduce((sum, dropper) => sum + dropper.dropped(), 0);
     console.log(reportOf(history, verdict, { ...faults, droppedReplies, loadMs }));
     if (KEPT_IN) keep(KEPT_IN, history, gateways.flatMap(({ outputs }) => outputs).join('\n---\n'));
     expect(verdict.violations).toEqual([]);

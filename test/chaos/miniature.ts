@@ -8,9 +8,9 @@ import { createRedisQuotaStore } from '../../services/quota/store/redis-quota-st
 import { openRedis, type RedisStore } from '../../services/shared/store/redis.ts';
 import { atOnce, hour, limitsOf, minute } from '../harness/quota-stores.ts';
 import { startRedis } from '../harness/redis.ts';
+import { startReplyDropper } from '../harness/reply-dropper.ts';
 import type { ClientRecord, EngineRecord, History } from './history.ts';
 import { randomFrom } from './plan.ts';
-import { ReplyDropper } from './reply-dropper.ts';
 import { StoreRecorder } from './store-recorder.ts';
 
 /** How a miniature is built; what is left out is sound. */
@@ -26,7 +26,7 @@ export type Meter = (tokens: AsyncIterable<number>, isWanted: (token: number) =>
 
 const ROUTERS = 3;
 const KEYS = 6;
-const REQUESTS = 500;
+const REQUESTS = 300;
 const AT_ONCE = 40;
 const MOST_TOKENS = 12;
 const PROMPT_TOKENS = 3;
@@ -37,8 +37,9 @@ export async function runMiniature({ open = openSound, meter = meterSoundly }: B
   const directory = mkdtempSync(join(tmpdir(), 'mesh-miniature-'));
   const server = await startRedis();
   const recorder = new StoreRecorder(server.url, join(directory, 'monitor.log'));
-  const droppers = await Promise.all(Array.from({ length: ROUTERS }, () => ReplyDropper.start(server.url)));
-  const stores = await Promise.all(droppers.map(({ url }) => open(url)));
+  const port = Number(new URL(server.url).port);
+  const droppers = await Promise.all(Array.from({ length: ROUTERS }, () => startReplyDropper(port)));
+  const stores = await Promise.all(droppers.map((dropper) => open(`redis://127.0.0.1:${dropper.port}`)));
   const quotas = stores.map((store) => createRedisQuotaStore(store));
   const random = randomFrom(1);
   const clients: ClientRecord[] = [];
@@ -48,8 +49,9 @@ export async function runMiniature({ open = openSound, meter = meterSoundly }: B
     while (sent < REQUESTS) {
       const gateway = Math.floor(random() * ROUTERS);
       const plan = planOf(`r${sent++}`, random);
+      const sentAtMs = Date.now();
       const [outcome, deliveredTokens, madeTokens] = await run(quotas[gateway] as QuotaStore, plan, meter);
-      clients.push({ requestId: plan.id, gateway, outcome, deliveredTokens });
+      clients.push({ requestId: plan.id, gateway, outcome, sentAtMs, deliveredTokens });
       const counted = { requestId: plan.id, promptTokens: PROMPT_TOKENS, madeTokens };
       engines.push({ ...counted, isComplete: true, tellsTokens: true });
       await turn();
@@ -57,14 +59,14 @@ export async function runMiniature({ open = openSound, meter = meterSoundly }: B
   };
   let isOver = false;
   const dropping = droppers.map(async (dropper) => {
-    for (; !isOver; await delay(60)) await dropper.drop(20);
+    for (; !isOver; await delay(150)) await dropper.dropFor(20);
   });
   await Promise.all(Array.from({ length: AT_ONCE }, caller));
   isOver = true;
   await Promise.all(dropping);
   const store = await recorder.stop();
   for (const { redis } of stores) redis.disconnect();
-  await Promise.all(droppers.map((dropper) => dropper.stop()));
+  await Promise.all(droppers.map((dropper) => dropper.close()));
   await server.server.stop('SIGKILL');
   rmSync(directory, { recursive: true });
   return { ...store, clients, engines, outages: [] };

@@ -1,6 +1,8 @@
 import type { ClientRecord } from './history.ts';
 import type { RequestPlan } from './plan.ts';
 
+const TOO_MANY_REQUESTS = 429;
+
 /** How a request ended for its client. */
 export type Ending = Pick<ClientRecord, 'outcome' | 'deliveredTokens'>;
 
@@ -41,7 +43,10 @@ export async function sendRest(sending: Sending): Promise<Ending> {
   } catch {
     return text.cut();
   }
-  return answer.ok ? text.ended() : { outcome: 'refused', deliveredTokens: 0 };
+  if (answer.ok) return text.ended();
+  // What was made for one whole answer that could not be given is charged, though nothing of it arrives.
+  const isRefused = plan.protocol === 'sse' || answer.status === TOO_MANY_REQUESTS;
+  return { outcome: isRefused ? 'refused' : 'broken', deliveredTokens: 0 };
 }
 
 /** What of an answer has arrived. */
