@@ -126,6 +126,7 @@ export class Booking {
       principal,
       clientIp,
       model: route.id,
+      modelNames: [...route.names],
       engine: engine.name,
       requestAlreadyCounted,
       ...demandOf(request, engine.contextTokens, prompt),
