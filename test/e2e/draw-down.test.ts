@@ -43,7 +43,10 @@ describeStores('streams draw their leases down', (stores) => {
   let door: FrontDoor;
   let counts: (number | undefined)[];
   let aheadMs: number;
-  const count: CountPrompt = async () => counts.shift();
+  const count: CountPrompt = async () => {
+    const tokens = counts.shift();
+    return tokens === undefined ? undefined : { tokens, isExact: true };
+  };
 
   beforeEach(async () => {
     counts = [];
