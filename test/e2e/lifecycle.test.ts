@@ -68,6 +68,21 @@ describe('a start that cannot work says why', () => {
       /mesh\.yaml:3: auth\.api_keys\.0\.tier: .*gold/,
     ],
     [
+      'limits of a key that nobody has',
+      'quota:\n  keys:\n    nobodys: { requests_per_day: 5 }\n',
+      /mesh\.yaml:3: quota\.keys\.nobodys: there is no key/,
+    ],
+    [
+      'limits of an engine that does not exist',
+      'quota:\n  engines:\n    none: { requests_per_day: 5 }\n',
+      /mesh\.yaml:3: quota\.engines\.none: there is no engine/,
+    ],
+    [
+      'a limit that a lower one hides',
+      'quota:\n  tiers:\n    gold:\n      requests_per_minute: 50\n      requests_per_hour: 40\n',
+      /mesh\.yaml:4: quota\.tiers\.gold\.requests_per_minute: is never reached/,
+    ],
+    [
       'a proxy that is no address',
       'server:\n  trusted_proxies: [proxy]\n',
       /mesh\.yaml:2: server\.trusted_proxies\.0: /,
