@@ -53,11 +53,6 @@ describe('a start that cannot work says why', () => {
     ['a field that does not exist', 'server:\n  prot: 1\n', /mesh\.yaml:2: server\.prot: /],
     ['a wrong type', 'router:\n  idle_write_seconds: soon\n', /mesh\.yaml:2: router\.idle_write_seconds: /],
     [
-      'a field that is not there yet',
-      'quota:\n  organization_defaults: { tokens_per_day: 1 }\n',
-      /mesh\.yaml:2: quota\.organization_defaults: is not implemented in this version/,
-    ],
-    [
       'a default model that nothing serves',
       'inference:\n  models: [{ name: a, engine: openai, model: m, base_url: "http://h/v1" }]\nrouter:\n  default_model: b\n',
       /mesh\.yaml:4: router\.default_model: .*'b'/,
