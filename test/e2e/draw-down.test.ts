@@ -28,6 +28,7 @@ const config = quotaConfigSchema.parse({
     ample: { tokens_per_hour: 1_000_000 },
   },
   engines: { narrow: { requests_per_hour: 1 }, busy: { concurrent_requests: 1 } },
+  models: { nickname: { requests_per_hour: 1 } },
   organization_defaults: {},
   reserve_window_tokens: 100,
 });
@@ -42,7 +43,10 @@ describeStores('streams draw their leases down', (stores) => {
   let door: FrontDoor;
   let counts: (number | undefined)[];
   let aheadMs: number;
-  const count: CountPrompt = async () => counts.shift();
+  const count: CountPrompt = async () => {
+    const tokens = counts.shift();
+    return tokens === undefined ? undefined : { tokens, isExact: true };
+  };
 
   beforeEach(async () => {
     counts = [];
@@ -278,6 +282,14 @@ describeStores('streams draw their leases down', (stores) => {
     door.atEngine.find(({ engine }) => engine === 'busy')?.finish();
     await door.settlement.idle();
     expect((await dispatched(door.ask({}, principal('ample')), 2)).engine).toBe('busy');
+  });
+
+  test('a limit holds that names the model by a name that is not its id, whatever name is asked for', async () => {
+    door.report([{ name: 'nickname', contextTokens: 1_000 }]);
+    (await dispatched(door.ask({}, principal('ample')))).finish();
+    const second = door.ask({}, principal('ample'));
+    expect(await eventually('it is refused', () => second.outcome)).toBe('RATE_LIMIT_EXCEEDED');
+    expect(second.error?.metadata.limit).toBe('model:nickname:requests:hour');
   });
 
   test('a lease that ended under its stream ends the stream', async () => {

@@ -57,7 +57,7 @@ export class Booking {
    * @throws MeshError NO_HEALTHY_ENGINE, MODEL_NOT_LOADED, or what Settlement.reserve throws; nothing is held then.
    */
   async book(request: GenerateRequest, route: ModelRoute, asking: Asking): Promise<Booked> {
-    const prompt = { tokens: promptBound(request), isExact: false };
+    const prompt = { tokens: promptBound(request), isExact: false, isCounted: false };
     const tried = new Set<string>();
     let refusal: MeshError | undefined;
     for (;;) {
@@ -97,17 +97,17 @@ export class Booking {
     request: GenerateRequest,
     route: ModelRoute,
     candidate: Candidate,
-    prompt: { tokens: number; isExact: boolean },
+    prompt: PromptLength & { isCounted: boolean },
     asking: Asking,
   ): Promise<Lease> {
     try {
       return await this.#ask(request, route, candidate, prompt, asking);
     } catch (error) {
       const known = asMeshError(error);
-      if (prompt.isExact || !isRefusedByPrompt(known)) throw known;
-      const tokens = await this.#parts.countPrompt(request, route.candidates, asking.signal);
-      if (tokens === undefined) throw known;
-      Object.assign(prompt, { tokens, isExact: true });
+      if (prompt.isCounted || !isRefusedByPrompt(known)) throw known;
+      const counted = await this.#parts.countPrompt(request, route.candidates, asking.signal);
+      if (counted === undefined) throw known;
+      Object.assign(prompt, counted, { isCounted: true });
       return this.#ask(request, route, candidate, prompt, asking);
     }
   }
@@ -126,6 +126,7 @@ export class Booking {
       principal,
       clientIp,
       model: route.id,
+      modelNames: [...route.names],
       engine: engine.name,
       requestAlreadyCounted,
       ...demandOf(request, engine.contextTokens, prompt),

@@ -1,0 +1,34 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { createClient, createRouterTransport } from '@connectrpc/connect';
+import { expect, test } from 'vitest';
+import { GenerateRequestSchema, type ToolSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { EngineCapabilitiesSchema, EngineSchema, EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
+import { InferenceService } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
+import { demandOf } from './demand.ts';
+import { countPromptWith } from './prompt-count.ts';
+
+const transport = createRouterTransport(({ service }) => {
+  service(InferenceService, { tokenize: () => ({ tokenIds: [1, 2, 3] }) });
+});
+const count = countPromptWith(() => createClient(InferenceService, transport));
+const candidate = (tokenize: boolean) => {
+  const capabilities = create(EngineCapabilitiesSchema, { tokenize });
+  const engine = create(EngineSchema, { name: 'e', state: EngineState.READY, capabilities });
+  return { id: 'n/e', engine, node: 'n', address: '', draining: false };
+};
+const asked = (tools: MessageInitShape<typeof ToolSchema>[] = []) =>
+  create(GenerateRequestSchema, { prompt: { input: { case: 'text', value: 'a b c' } }, tools });
+const signal = new AbortController().signal;
+
+test('a prompt is counted by an engine that has a tokenizer', async () => {
+  expect(await count(asked(), [candidate(false), candidate(true)], signal)).toEqual({ tokens: 3, isExact: true });
+  expect(await count(asked(), [candidate(false)], signal)).toBeUndefined();
+});
+
+test('what is written into it besides is a bound, which takes nothing from the context of the answer', async () => {
+  const request = asked([{ name: 'f', description: 'x'.repeat(9_000) }]);
+  const counted = await count(request, [candidate(true)], signal);
+  expect(counted).toMatchObject({ isExact: false });
+  expect(counted?.tokens).toBeGreaterThan(9_003);
+  expect(counted && demandOf(request, 8_192, counted).maxCompletionTokens).toBeGreaterThan(8_000);
+});
