@@ -43,7 +43,7 @@ export class SweepPatience {
   }
 }
 
-/** Sweeps every second. Returns what stops it and waits for a sweep that is under way. */
+/** Sweeps every second. Returns what stops it after a last sweep, which ends no lease and leaves the tables whole. */
 export function sweepRegularly(store: QuotaStore, log: Logger): () => Promise<void> {
   const patience = new SweepPatience(performance.now());
   let running: Promise<void> | undefined;
@@ -61,5 +61,8 @@ export function sweepRegularly(store: QuotaStore, log: Logger): () => Promise<vo
   return async () => {
     clearInterval(timer);
     await running;
+    await store.sweep(Number.POSITIVE_INFINITY).catch((error: unknown) => {
+      log.warn({ err: error }, 'the last sweep of leases failed');
+    });
   };
 }
