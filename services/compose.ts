@@ -236,11 +236,11 @@ async function addAuth({ config, resources, closer, local }: Parts, store: Store
 }
 
 /** A limit of somebody who is not there matches nothing. Who exists only the store knows. */
-async function requireLimitedCallers({ quota }: Config, { knowsSubject }: AuthContext): Promise<void> {
+async function requireLimitedCallers({ quota, originOf }: Config, { knowsSubject }: AuthContext): Promise<void> {
   for (const { scope, subject, path } of namedSubjects(quota)) {
     if (scope === 'model' || scope === 'engine' || (await knowsSubject(scope, subject))) continue;
     throw new ConfigError(
-      `${path.join('.')}: there is no ${scope} '${subject}', so this limit matches nothing; make it first, or set its limits with QuotaService.SetLimits`,
+      `${originOf(path)}: ${path.join('.')}: there is no ${scope} '${subject}', so this limit matches nothing; make it first, or set its limits with QuotaService.SetLimits`,
     );
   }
 }

@@ -110,6 +110,8 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly environmentKeys: readonly string[];
   /** Configurations of other systems to take over instead of starting. */
   readonly imports: readonly string[];
+  /** Where a field stands, e.g. "mesh.yaml:4", for what is found wrong with it later. */
+  readonly originOf: (path: readonly string[]) => string;
 }
 
 /** Default port of a process that does not run the facade, by its first role. */
@@ -162,6 +164,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     checkOnly: flags['check-config'] ?? false,
     environmentKeys: readKeys(env.API_KEYS),
     imports: flags.import ?? [],
+    originOf: (path) => source.origin(path),
   };
   requirePossible(config);
   requireTiers(config, source);

@@ -18,10 +18,15 @@ const tiers = new Set(['standard', 'premium', 'unlimited']);
 
 const IMPORTED = 'sk-imported-from-elsewhere';
 const IMPORTED_OF_USER = 'sk-imported-with-its-user';
+const PASSWORD_HASH = `$2b$10$${'a'.repeat(53)}`;
 const config = authConfigSchema.parse({
   api_keys: [
     { hash: hashKey(IMPORTED, pepper).toString('hex'), organization: 'acme' },
     { hash: hashKey(IMPORTED_OF_USER, pepper).toString('hex'), user: 'dev', organization: 'acme' },
+  ],
+  users: [
+    { name: 'colleague', organization: 'acme', password_hash: PASSWORD_HASH },
+    { name: 'stranger', organization: 'other', password_hash: PASSWORD_HASH },
   ],
 });
 
@@ -137,6 +142,11 @@ describeStores('auth', (stores) => {
       ['one of its models', { models: ['a', 'b'] }, { models: ['b'] }, 'OK'],
       ['no range', {}, { allowedIpRanges: ['10.0.0.0/8', '10.0.0.0/33'] }, 'INVALID_FIELD'],
       ['an end in the past', {}, { expiresAt: { seconds: 1n, nanos: 0 } }, 'INVALID_FIELD'],
+      ['its own user', {}, { userId: 'maker' }, 'OK'],
+      ['a user of its organisation', {}, { userId: 'colleague' }, 'OK'],
+      ['a user of another organisation', {}, { userId: 'stranger' }, 'SCOPE_MISSING'],
+      ['a user that there is not', {}, { userId: 'nobody' }, 'SCOPE_MISSING'],
+      ['any user, by an admin', { scopes: [Scope.ADMIN] }, { userId: 'stranger' }, 'OK'],
       ['anything, by an admin', { scopes: [Scope.ADMIN] }, { tier: 'unlimited', organizationId: 'x' }, 'OK'],
     ])('with %s', async (_what, by, request, expected) => {
       expect(await reasonOf(clientAs(context, maker(by)).createApiKey(request))).toBe(expected);

@@ -94,7 +94,7 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
   const directory = createUserDirectory(configuredUsers(config), users);
   const keyImport = createKeyImport({ keys, pepper, now });
-  const keyService = createKeyService({ keys, organizations, pepper, now, tiers });
+  const keyService = createKeyService({ keys, organizations, users: directory, pepper, now, tiers });
   const passwords = createPasswords(createHashQueue(HASH_QUEUE));
   const verifyLogin = createVerifyLogin({ users: directory, passwords, limit: createLoginLimit(now), log });
   const signingKeys = createSigningKeys({

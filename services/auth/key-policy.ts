@@ -4,6 +4,7 @@ import { hasScope } from '../shared/interceptors/principal.ts';
 import { isIpRange } from './ip-ranges.ts';
 import { scopeNameOf } from './scope-names.ts';
 import type { KeyRecord } from './store/key-store.ts';
+import type { UserRecord } from './store/user-store.ts';
 import { requireTier } from './user-policy.ts';
 
 /** A key that is asked for. */
@@ -61,6 +62,16 @@ export function requireMayMake(
   if (!grantsAll(maker.models) && !draft.models.every((model) => maker.models.includes(model))) {
     requireScope(maker, Scope.ADMIN);
   }
+}
+
+/**
+ * Checks that a maker may make a key for a user other than itself: the key spends that user's limits and sees that user's tasks.
+ *
+ * @param user undefined: there is none of that name, and nobody says whose it will be
+ * @throws MeshError SCOPE_MISSING.
+ */
+export function requireMayActFor(user: Pick<UserRecord, 'organizationId'> | undefined, maker: Principal): void {
+  if (user?.organizationId !== maker.organizationId) requireScope(maker, Scope.ADMIN);
 }
 
 /** Whether a caller may see a key. */

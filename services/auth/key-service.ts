@@ -2,14 +2,23 @@ import { type Principal, Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { hasScope } from '../shared/interceptors/principal.ts';
 import { createKey, hashKey } from './api-key.ts';
-import { completeDraft, type KeyDraft, organizationOf, requireMayMake, requireScope } from './key-policy.ts';
+import {
+  completeDraft,
+  type KeyDraft,
+  organizationOf,
+  requireMayActFor,
+  requireMayMake,
+  requireScope,
+} from './key-policy.ts';
 import type { OrganizationService } from './organization-service.ts';
 import type { KeyPage, KeyRecord, KeyStore } from './store/key-store.ts';
+import type { UserDirectory } from './user-directory.ts';
 
 /** What keys are made with. */
 export interface KeyServiceParts {
   readonly keys: KeyStore;
   readonly organizations: Pick<OrganizationService, 'tierOf'>;
+  readonly users: Pick<UserDirectory, 'find'>;
   readonly pepper: Uint8Array;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -34,7 +43,7 @@ const PAGE_SIZE = 100;
 const FIRST_KEY_ATTEMPTS = 3;
 
 /** Builds it. */
-export function createKeyService({ keys, organizations, pepper, now, tiers }: KeyServiceParts): KeyService {
+export function createKeyService({ keys, organizations, users, pepper, now, tiers }: KeyServiceParts): KeyService {
   function make(draft: KeyDraft): { record: KeyRecord; secret: string } {
     const { keyId, secret } = createKey();
     const hash = hashKey(secret, pepper).toString('hex');
@@ -46,6 +55,7 @@ export function createKeyService({ keys, organizations, pepper, now, tiers }: Ke
       const organizationTier = await organizations.tierOf(organizationOf(asked, maker));
       const draft = completeDraft(asked, maker, organizationTier);
       requireMayMake(draft, maker, organizationTier, now(), tiers);
+      if (draft.userId !== maker.userId) requireMayActFor(await users.find(draft.userId), maker);
       const made = make(draft);
       if (!(await keys.add(made.record))) throw new MeshError('INTERNAL', 'The key id is in use. Try again.');
       return made;

@@ -42,6 +42,13 @@ describe('with a store that can be away', () => {
     expect([told, tries, lines]).toEqual([[KEY], 1, []]);
   });
 
+  test('what cuts streams is told once more, for those whose watch was broken', async () => {
+    expect(await delivery.tell(USER)).toBe(true);
+    expect(told).toEqual([USER]);
+    await eventually('once more', () => told.length === 2, 60_000);
+    expect([told, tries, lines]).toEqual([[USER, USER], 2, []]);
+  });
+
   test('what does not go out is tried until it does, and once more for those who were away too', async () => {
     isAway = true;
     expect([await delivery.tell(KEY), await delivery.tell(USER)]).toEqual([false, false]);

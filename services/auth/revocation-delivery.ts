@@ -23,8 +23,8 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1_000;
 
 /**
- * How long after a late success it is told once more, in milliseconds. What kept it from going out broke the watches too, and
- * who had none at that moment would let streams run on that are to be cut; within this time all have one again.
+ * How long after a success what cuts streams, or was late, is told once more, in milliseconds. Whoever watches again after a
+ * break remembers no caller, but would let streams run on that were to be cut meanwhile; within this time most watch again.
  */
 const REPEAT_AFTER_MS = 5_000;
 
@@ -77,7 +77,10 @@ export function createRevocationDelivery({ revocations, log }: RevocationDeliver
 
   return {
     async tell(revocation) {
-      if (await publish(revocation)) return true;
+      if (await publish(revocation)) {
+        if (revocation.cutRunningStreams) void repeat(revocation);
+        return true;
+      }
       const { kind, id } = revocation;
       log.warn({ kind, id }, 'not everybody could be told of a revocation; it is tried again');
       postpone(revocation);

@@ -205,6 +205,15 @@ test('429 tells the wait and the limits; a long wait is not retried by SDKs', as
   expect(await errorOf(spent)).toMatchObject({ status: 429, code: 'insufficient_quota' });
 });
 
+test('under /generate the short error of a 429 is the one that clients of the task queue know', async () => {
+  fail = new MeshError('RATE_LIMIT_EXCEEDED', 'Rate limit exceeded. Maximum …', { retryAfterMs: 1_200 });
+  const refused = await facade.post('/generate', { model_name: 'm', prompt: 'x' });
+  expect(await refused.json()).toEqual({
+    ...{ detail: 'Rate limit exceeded. Maximum …', error: 'Rate limit exceeded', status_code: 429 },
+  });
+  expect(refused.headers.get('retry-after')).toBe('2');
+});
+
 test('unknown routes are 404 in the shape of their family, whatever their body', async () => {
   const v1 = await facade.call('/v1/nope', { method: 'POST', body: 'text' });
   expect(await errorOf(v1)).toMatchObject({ status: 404, code: 'not_found' });

@@ -149,12 +149,23 @@ describe('what is held', () => {
 describe('a clock that goes back', () => {
   test.each([MINUTE, BUCKET, DAY, MONTH])('frees nothing and locks nobody out: %o', (rule) => {
     const limit = new InUse(rule);
-    const tomorrowMs = START_MS + 40 * DAY_MS;
-    expect(limit.take(tomorrowMs, maximumOf(rule))).toBe(true);
+    const laterMs = START_MS + 70 * DAY_MS;
+    expect(limit.take(laterMs, maximumOf(rule))).toBe(true);
     limit.change(START_MS, { spent: 0, held: 0 });
     expect(limit.take(START_MS)).toBe(false);
     expect(limit.status(START_MS).retryAfterMs).toBeLessThanOrEqual(31 * DAY_MS);
     expect(limit.take(START_MS + limit.status(START_MS).retryAfterMs)).toBe(true);
+  });
+
+  test.each([
+    [DAY, '2026-11-22T00:00:00.000Z'],
+    [MONTH, '2027-01-01T00:00:00.000Z'],
+  ])('over midnight does not begin it twice: %o', (rule, midnight) => {
+    const limit = new InUse(rule);
+    const midnightMs = Date.parse(midnight);
+    expect(limit.take(midnightMs + 500, 3)).toBe(true);
+    expect(limit.take(midnightMs - 500, 1)).toBe(true);
+    expect(limit.status(midnightMs + 600)).toMatchObject({ remaining: 1 });
   });
 });
 

@@ -40,9 +40,9 @@ test('what everybody has: budgets of the organisation, 50 requests a second from
   const who = asker({ principal: { tier: 'queue', organizationId: 'acme' }, clientIp: '203.0.113.9' });
   expect(limits.of(who).map(({ limit, counter }) => [limit.id, limit.maximum, counter])).toEqual([
     ['tier:queue:requests:bucket', 60n, 'key:k/tier:requests:bucket'],
-    ['organization:acme:requests:day', 100_000n, 'acme/organization:requests:day'],
-    ['organization:acme:tokens:day', 10_000_000n, 'acme/organization:tokens:day'],
-    ['organization:acme:tokens:month', 300_000_000n, 'acme/organization:tokens:month'],
+    ['organization:requests:day', 100_000n, 'acme/organization:requests:day'],
+    ['organization:tokens:day', 10_000_000n, 'acme/organization:tokens:day'],
+    ['organization:tokens:month', 300_000_000n, 'acme/organization:tokens:month'],
     ['client_ip:requests:second', 50n, '203.0.113.9/client_ip:requests:second'],
   ]);
 });
@@ -143,11 +143,8 @@ test('"unlimited" is free of defaults, not of limits that name it, nor of those 
     principal: { tier: 'unlimited', userId: 'ann', organizationId },
     ...{ clientIp: '203.0.113.9', engine: 'e' },
   });
-  expect(limitsOf(who('default'), section)).toEqual(['engine:e:concurrent_requests 4']);
-  expect(limitsOf(who('acme'), section)).toEqual([
-    'organization:acme:requests:day 3',
-    'engine:e:concurrent_requests 4',
-  ]);
+  expect(limitsOf(who('default'), section)).toEqual(['engine:concurrent_requests 4']);
+  expect(limitsOf(who('acme'), section)).toEqual(['organization:acme:requests:day 3', 'engine:concurrent_requests 4']);
 });
 
 test('subjects that the configuration names, with their fields', () => {

@@ -5,6 +5,7 @@ import { CurrentLimits } from './current-limits.ts';
 import type { QuotaStore } from './store/quota-store.ts';
 import { createRedisQuotaStore } from './store/redis-quota-store.ts';
 import { createSqliteQuotaStore } from './store/sqlite-quota-store.ts';
+import { sweepRegularly } from './sweeper.ts';
 
 /** What quota needs from outside. */
 export interface QuotaResources {
@@ -29,9 +30,6 @@ export interface QuotaContext {
   close(): Promise<void>;
 }
 
-/** How often leases whose owner was killed are looked for, in milliseconds. */
-const SWEEP_EVERY_MS = 1_000;
-
 /**
  * Builds quota.
  *
@@ -52,23 +50,5 @@ export function createQuotaContext(config: QuotaConfig, resources: QuotaResource
     reserveWindowTokens: config.reserve_window_tokens,
     now,
     close: stopSweeping,
-  };
-}
-
-function sweepRegularly(store: QuotaStore, log: Logger): () => Promise<void> {
-  let running: Promise<void> | undefined;
-  const timer = setInterval(() => {
-    running ??= store
-      .sweep()
-      // The next one does the work of this one too.
-      .catch((error: unknown) => log.warn({ err: error }, 'sweep of leases failed'))
-      .finally(() => {
-        running = undefined;
-      });
-  }, SWEEP_EVERY_MS);
-  timer.unref();
-  return async () => {
-    clearInterval(timer);
-    await running;
   };
 }

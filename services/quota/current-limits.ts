@@ -37,6 +37,8 @@ export class CurrentLimits {
   readonly #now: () => number;
   #limits: Limits;
   #readAtMs = Number.NEGATIVE_INFINITY;
+  #reads = 0;
+  #appliedRead = 0;
 
   /** `now` gives milliseconds of any clock that does not go back. */
   constructor(config: QuotaConfig, store: QuotaStore, now: () => number = () => performance.now()) {
@@ -58,10 +60,14 @@ export class CurrentLimits {
 
   /** Reads them anew. @throws MeshError STORE_UNAVAILABLE. */
   async reload(): Promise<Limits> {
+    this.#reads += 1;
+    const read = this.#reads;
     const { version, bySubject } = await this.#store.subjectLimits();
+    // A slower read may end after a later one. The version does not tell: a store that lost its last moment goes back.
+    if (read < this.#appliedRead) return this.#limits;
+    this.#appliedRead = read;
     this.#readAtMs = this.#now();
-    // A slower read may end after a later one.
-    if (version <= this.#limits.version) return this.#limits;
+    if (version === this.#limits.version) return this.#limits;
     const set = new Map([...bySubject].map(([subject, text]) => [subject, definitionsOf(text)]));
     this.#limits = createLimits(this.#config, version, set);
     return this.#limits;

@@ -55,12 +55,11 @@ const WINDOW: Readonly<Record<Window, LimitWindow>> = {
   bucket: LimitWindow.BUCKET,
 };
 
-/** A limit as callers see it. */
+/** A limit as callers see it; `subject` empty: each one of the scope by itself. */
 export function limitMessage(scope: ScopeName, subject: string, { unit, window, rule }: LimitDefinition): Limit {
   const isBucket = rule.kind === 'bucket';
   return create(LimitSchema, {
-    // Addresses are left out: an id is the same for everybody.
-    id: [scope, ...(scope === 'client_ip' ? [] : [subject]), unit, ...(window === 'none' ? [] : [window])].join(':'),
+    id: [scope, subject, unit, window === 'none' ? '' : window].filter(Boolean).join(':'),
     scope: SCOPE[scope],
     unit: UNIT[unit],
     window: WINDOW[window],

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import type { Limit } from '../../gen/mesh/quota/v1/limit_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
@@ -40,57 +39,60 @@ export function subjectName(scope: ScopeName, subject: string): string {
   return `${scope}/${subject}`;
 }
 
-/** Callers whose limits are remembered, so that nothing is built anew per request. */
-const REMEMBERED = 20_000;
+/** A limit of one subject, or of each subject of its scope: the same for all whom it limits. */
+type Kind = Omit<AppliedLimit, 'counter'> & { readonly suffix: string };
 
 /** Joins what is built in, what is configured and what was set at run time, which goes first. */
 export function createLimits(config: QuotaConfig, version = 0, set: SetLimits = new Map()): Limits {
-  const configured = configuredLimits(config);
-  const remembered = new LRUCache<string, readonly AppliedLimit[]>({ max: REMEMBERED });
+  const { named, defaults } = configuredLimits(config);
+  for (const [name, definitions] of set) {
+    const slash = name.indexOf('/');
+    named.set(name, kindsOf(name.slice(0, slash) as ScopeName, name.slice(slash + 1), definitions));
+  }
 
   /** What names the subject itself; undefined: nothing does. */
-  const named = (scope: ScopeName, name: string): readonly LimitDefinition[] | undefined =>
-    set.get(subjectName(scope, name)) ?? configured.named.get(subjectName(scope, name));
-
-  function apply(scope: ScopeName, name: string, counted: string, isDefault: boolean): readonly AppliedLimit[] {
-    const key = `${scope}/${isDefault}/${name}/${counted}`;
-    const known = remembered.get(key);
-    if (known) return known;
-    const definitions = named(scope, name) ?? (isDefault ? configured.defaults[scope] : []);
-    const applied = definitions.map((definition) => appliedLimit(scope, name, counted, definition));
-    remembered.set(key, applied);
-    return applied;
-  }
+  const naming = (scope: ScopeName, subject: string): readonly Kind[] | undefined =>
+    named.get(subjectName(scope, subject));
 
   return {
     version,
     of(asker) {
       const { tier } = asker.principal;
-      if (!named('tier', tier)) throw unknownTier(tier);
+      if (!naming('tier', tier)) throw unknownTier(tier);
       const applied: AppliedLimit[] = [];
       for (const scope of SCOPES) {
         const counted = subjectOf(scope, asker);
         if (counted === undefined) continue;
         // Defaults are for those whom nothing else limits; whoever pays for "unlimited" is not among them.
         const hasDefaults = tier !== UNLIMITED || scope === 'model' || scope === 'engine';
-        const names = scope === 'tier' ? [tier] : scope === 'model' ? namesOf(asker, named) : [counted];
-        for (const name of names) applied.push(...apply(scope, name, counted, hasDefaults));
+        const others = hasDefaults ? defaults[scope] : NONE;
+        if (scope === 'model') {
+          for (const kind of ofModel(asker, naming) ?? others) applied.push(limitOf(kind, counted));
+        } else {
+          const kinds = naming(scope, scope === 'tier' ? tier : counted) ?? others;
+          for (const kind of kinds) applied.push(limitOf(kind, counted));
+        }
       }
       return applied;
     },
-    definitionsOf: (scope, subject) => named(scope, subject) ?? configured.defaults[scope],
+    definitionsOf: (scope, subject) => (naming(scope, subject) ?? defaults[scope]).map(({ definition }) => definition),
   };
 }
 
-/** A limit may name a model by any of its names; without one the defaults apply, once. */
-function namesOf({ model, modelNames }: Asker, named: (scope: ScopeName, name: string) => unknown): readonly string[] {
-  const names = [...new Set([model, ...modelNames])].filter((name) => named('model', name));
-  return names.length > 0 ? names : [model];
+const NONE: readonly Kind[] = [];
+
+/** A limit may name a model by any of its names; undefined: none does. */
+function ofModel(
+  { model, modelNames }: Asker,
+  naming: (scope: ScopeName, name: string) => readonly Kind[] | undefined,
+): readonly Kind[] | undefined {
+  const kinds = [...new Set([model, ...modelNames])].map((name) => naming('model', name)).filter((found) => !!found);
+  return kinds.length > 0 ? kinds.flat() : undefined;
 }
 
 function configuredLimits(config: QuotaConfig): {
-  readonly named: SetLimits;
-  readonly defaults: Readonly<Record<ScopeName, readonly LimitDefinition[]>>;
+  readonly named: Map<string, readonly Kind[]>;
+  readonly defaults: Readonly<Record<ScopeName, readonly Kind[]>>;
 } {
   const sections: Partial<Record<ScopeName, Readonly<Record<string, LimitFields>>>> = {
     tier: { ...BUILT_IN_TIERS, ...config.tiers },
@@ -100,34 +102,42 @@ function configuredLimits(config: QuotaConfig): {
     model: config.models,
     engine: config.engines,
   };
-  const named = new Map<string, readonly LimitDefinition[]>();
-  for (const [scope, section] of Object.entries(sections)) {
+  const named = new Map<string, readonly Kind[]>();
+  for (const [scope, section] of Object.entries(sections) as [ScopeName, Record<string, LimitFields>][]) {
     for (const [subject, fields] of Object.entries(section)) {
-      named.set(subjectName(scope as ScopeName, subject), definitionsOf(fields));
+      named.set(subjectName(scope, subject), kindsOf(scope, subject, definitionsOf(fields)));
     }
   }
+  const ofEach = (scope: ScopeName, fields: LimitFields): readonly Kind[] => kindsOf(scope, '', definitionsOf(fields));
   return {
     named,
     defaults: {
-      tier: [],
-      key: [],
-      user: definitionsOf(config.user_defaults),
-      organization: definitionsOf(config.organization_defaults),
-      model: definitionsOf(config.model_defaults),
-      engine: definitionsOf(config.engine_defaults),
-      client_ip: definitionsOf(config.per_ip),
+      tier: NONE,
+      key: NONE,
+      user: ofEach('user', config.user_defaults),
+      organization: ofEach('organization', config.organization_defaults),
+      model: ofEach('model', config.model_defaults),
+      engine: ofEach('engine', config.engine_defaults),
+      client_ip: ofEach('client_ip', config.per_ip),
     },
   };
 }
 
+/** `subject` empty: each one of the scope by itself. */
+function kindsOf(scope: ScopeName, subject: string, definitions: readonly LimitDefinition[]): readonly Kind[] {
+  return definitions.map((definition) => {
+    const { unit, window, rule } = definition;
+    const suffix = `/${scope}:${unit}:${window}`;
+    return { scope, definition, unit, rule, suffix, limit: limitMessage(scope, subject, definition) };
+  });
+}
+
 /**
- * The counter has no name of a tier or a default in it: who changes between them keeps what was consumed. Its subject comes
- * first, so that the counters of one lie together in the embedded store.
+ * The counter has no name of a tier or a default in it: who changes between them keeps what was consumed. The subject stands
+ * first, so that the counters of one subject lie together.
  */
-function appliedLimit(scope: ScopeName, subject: string, counted: string, definition: LimitDefinition): AppliedLimit {
-  const { unit, window, rule } = definition;
-  const counter = `${counted}/${scope}:${unit}:${window}`;
-  return { scope, definition, unit, rule, counter, limit: limitMessage(scope, subject, definition) };
+function limitOf({ scope, definition, unit, rule, limit, suffix }: Kind, counted: string): AppliedLimit {
+  return { scope, definition, unit, rule, limit, counter: counted + suffix };
 }
 
 function unknownTier(tier: Principal['tier']): MeshError {

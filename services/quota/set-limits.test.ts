@@ -61,6 +61,18 @@ describeStores('limits that are set while the mesh runs', (stores) => {
     expect((await reserve(first)).limits[0]?.remaining).toBe(46n);
   });
 
+  // A server that comes back with what its last snapshot had; here with nothing.
+  test.runIf(stores.kind === 'redis')('are read anew from a store that lost the last changes', async () => {
+    const set = (maximum: bigint) => first.setLimits({ scope: LimitScope.KEY, subject: 'k', limits: [limit(maximum)] });
+    await set(3n);
+    await set(2n);
+    expect(idsOf(await reserve(second))).toEqual(['key:k:requests:day 2']);
+    await stores.openEmpty();
+    expect(idsOf(await reserve(first))).toEqual(['key:k:requests:day 50']);
+    await set(7n);
+    expect(idsOf(await reserve(second))).toEqual(['key:k:requests:day 7']);
+  });
+
   test('survive a restart', async () => {
     await first.setLimits({
       scope: LimitScope.ORGANIZATION,

@@ -2,6 +2,7 @@ import { durationMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { LeaseStanding, type QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { eventually } from '../../test/harness/processes.ts';
 import { describeStores } from '../../test/harness/stores.ts';
@@ -16,6 +17,8 @@ const config = quotaConfigSchema.parse({
     busy: { concurrent_requests: 2, concurrent_context_tokens: 500 },
     daily: { tokens_per_day: 100 },
   },
+  models: { nickname: { requests_per_hour: 5 } },
+  engines: { narrow: { requests_per_hour: 7 } },
   organization_defaults: {},
   reserve_window_tokens: 300,
 });
@@ -137,6 +140,25 @@ describeStores('leases on tokens', (stores) => {
     expect(answer.limits.map(({ remaining, held }) => [remaining, held])).toEqual([[10n, 90n]]);
     expect(await left('daily')).toEqual([[10, 90]]);
     expect(await errorOf(peer.explainLimits({}))).toMatchObject({ reason: 'INVALID_FIELD' });
+  });
+
+  test('a dry run knows the limits of a model by its other names, and of an engine, as full as they are', async () => {
+    const call = { model: 'm', modelNames: ['nickname'], engine: 'narrow' };
+    const asked = { operationId: 'x', reservationId: 'x', ...call, principal: principal('unlimited') };
+    await peer.reserve({ ...asked, promptTokens: 1, maxCompletionTokens: 1 });
+    const { limits } = await clientAs(context, principal('unlimited')).explainLimits(call);
+    expect(limits.map(({ limit, remaining }) => [limit?.id, remaining])).toEqual([
+      ['model:nickname:requests:hour', 4n],
+      ['engine:narrow:requests:hour', 6n],
+    ]);
+  });
+
+  test('a dry run tells nothing about an address that is not the caller’s own', async () => {
+    const asked = { clientIp: '203.0.113.9' };
+    const stranger = clientAs(context, principal('daily'));
+    expect(await errorOf(stranger.explainLimits(asked))).toMatchObject({ reason: 'SCOPE_MISSING' });
+    const admin = clientAs(context, principal('daily', { scopes: [Scope.ADMIN] }));
+    expect(await admin.explainLimits(asked)).toMatchObject({ allowed: true });
   });
 
   test('held leases are listed, the oldest first, in pages', async () => {

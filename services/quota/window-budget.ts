@@ -19,7 +19,7 @@ export interface WindowState {
   /** Number of the latest step, counted from the epoch. */
   readonly newestStep: number;
   /** Spent per step, the latest first; one more than the rule has steps. */
-  readonly counts: Uint32Array;
+  readonly counts: readonly number[];
 }
 
 /**
@@ -28,11 +28,11 @@ export interface WindowState {
  */
 export function stateAt(rule: WindowRule, kept: WindowState | undefined, nowMs: number): WindowState {
   const nowStep = Math.floor(nowMs / rule.stepMs);
-  if (!kept) return { kind: 'window', held: 0, newestStep: nowStep, counts: new Uint32Array(rule.steps + 1) };
+  if (!kept) return { kind: 'window', held: 0, newestStep: nowStep, counts: new Array<number>(rule.steps + 1).fill(0) };
   const shift = nowStep - kept.newestStep;
   if (shift <= 0) return { ...kept, newestStep: nowStep };
-  const counts = new Uint32Array(rule.steps + 1);
-  if (shift <= rule.steps) counts.set(kept.counts.subarray(0, rule.steps + 1 - shift), shift);
+  const counts = new Array<number>(rule.steps + 1).fill(0);
+  for (let age = shift; age <= rule.steps; age += 1) counts[age] = kept.counts[age - shift] ?? 0;
   return { ...kept, newestStep: nowStep, counts };
 }
 

@@ -1,5 +1,5 @@
-import { exactness } from './exactness.ts';
-import type { Bill, History, LeaseFigures, StoreStep } from './history.ts';
+import { exactness, isUndoneTooLate } from './exactness.ts';
+import { type Bill, type History, type LeaseFigures, requestOf, type StoreStep } from './history.ts';
 import { type Fullness, NaiveLimits } from './naive-limits.ts';
 
 /** What a history comes to. */
@@ -11,6 +11,8 @@ export interface Verdict {
   readonly leases: Readonly<Record<LeaseFigures['state'], number>>;
   /** Leases that expired and were settled late. */
   readonly lateSettlements: number;
+  /** See isUndoneTooLate; those of killed owners are among them. */
+  readonly undoneTooLate: number;
   /** See NaiveLimits. */
   readonly beyondLimits: number;
 }
@@ -44,9 +46,15 @@ export function check(history: History): Verdict {
     if (wrong !== undefined) violations.push(`life: ${wrong} ${where}`);
     if (before?.figures.state === 'expired') lateSettlements += 1;
   }
-  for (const { figures } of last.values()) leases[figures.state] += 1;
+  const made = new Map(history.engines.map((record) => [record.requestId, record]));
+  let undoneTooLate = 0;
+  for (const { figures, leaseId } of last.values()) {
+    leases[figures.state] += 1;
+    if (isUndoneTooLate(figures, made.get(requestOf(leaseId)))) undoneTooLate += 1;
+  }
   violations.push(...restProblems(history, limits), ...exactness(history, last), ...ledgerProblems(history, last));
-  return { violations, fullness: limits.fullness(), leases, lateSettlements, beyondLimits: limits.beyondLimits };
+  const { beyondLimits } = limits;
+  return { violations, fullness: limits.fullness(), leases, lateSettlements, undoneTooLate, beyondLimits };
 }
 
 function lifeProblem(before: StoreStep | undefined, { figures, takenAtMs }: StoreStep): string | undefined {

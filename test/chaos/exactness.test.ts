@@ -22,6 +22,11 @@ const expired = { state: 'expired' } as const;
 test.each<[string, Partial<LeaseFigures>, Known, Outage['kind']?]>([
   ['a whole stream', settled(5), {}],
   ['one that was exhausted', settled(20), { outcome: 'exhausted', deliveredTokens: 20, madeTokens: 31 }],
+  [
+    'one that was exhausted within a group that nobody could part',
+    settled(17),
+    { outcome: 'exhausted', deliveredTokens: 17, madeTokens: 31, tellsTokens: false },
+  ],
   ['a client that left where the engine waited', settled(5), { outcome: 'left', deliveredTokens: 5 }],
   ['a client that fled', settled(6), { outcome: 'fled', deliveredTokens: 5, madeTokens: 9 }],
   ['a stream that broke', settled(5), { outcome: 'broken', deliveredTokens: 4, madeTokens: 9 }],
@@ -53,13 +58,42 @@ test.each<[string, Partial<LeaseFigures>, Known, Outage['kind']?]>([
   ['5 tokens were made and 5 delivered without a lease', { state: 'released' }, {}],
 ])('wrong: %s', (text, end, known, outage) => expect(problem(end, known, outage)).toMatch(text));
 
-test('a lease that nobody heard of expires where its owner was stopped', () => {
+test('a lease that nobody heard of expires with nothing but its request, and is told', () => {
   const limit = ['requests', { kind: 'concurrency', maximum: 1 }] as const;
   const all = steps('a:1', limit, {}, { at: 9, state: 'expired' });
-  const known = request({ outcome: 'refused', deliveredTokens: 0, madeTokens: 0 });
-  const of = (kind: Outage['kind']) => [{ gateway: 0, kind, fromMs: START_MS, toMs: START_MS + 7 }];
-  expect(check(history(all, [known], { outages: of('stopped') })).violations).toEqual([]);
-  expect(check(history(all, [known])).violations).toHaveLength(1);
+  const known = (madeTokens: number) => request({ outcome: 'refused', deliveredTokens: 0, madeTokens });
+  expect(check(history(all, [known(0)]))).toMatchObject({ violations: [], undoneTooLate: 1 });
+  expect(check(history(all, [known(1)])).violations).toHaveLength(1);
+});
+
+test('the owner of a lease is whoever lived when its request was sent', () => {
+  const all = steps(
+    'a:1',
+    ['tokens', { kind: 'concurrency', maximum: 30 }],
+    { at: 900 },
+    { at: 999, state: 'expired' },
+  );
+  const outages = [{ gateway: 0, kind: 'killed' as const, fromMs: START_MS + 100, toMs: START_MS + 200 }];
+  const problems = (sentMs: number): number => {
+    const known = request({ outcome: 'broken', sentAtMs: START_MS + sentMs });
+    return check(history(all, [known], { outages })).violations.length;
+  };
+  expect(problems(50)).toBe(0);
+  expect(problems(201)).toBe(1);
+});
+
+test('an owner that went on after its leases expired, and was killed before it settled them', () => {
+  const limit = ['requests', { kind: 'concurrency', maximum: 1 }] as const;
+  const all = steps('a:1', limit, {}, { at: 9, state: 'expired' });
+  const problems = (killedMs: number): number => {
+    const outages = [
+      { gateway: 0, kind: 'stopped' as const, fromMs: START_MS + 5, toMs: START_MS + 20 },
+      { gateway: 0, kind: 'killed' as const, fromMs: START_MS + killedMs, toMs: START_MS + 90_000 },
+    ];
+    return check(history(all, [request({ outcome: 'broken' })], { outages })).violations.length;
+  };
+  expect(problems(1_000)).toBe(0);
+  expect(problems(20_000)).toBe(1);
 });
 
 test('what was made for nobody, or paid by two leases', () => {

@@ -2,10 +2,14 @@ import {
   type ClientRecord,
   type EngineRecord,
   type History,
+  type LeaseFigures,
   type Outage,
   requestOf,
   type StoreStep,
 } from './history.ts';
+
+/** How long a gateway that goes on may take to settle what expired meanwhile, in milliseconds; a busy machine is slow. */
+const LATE_MS = 10_000;
 
 /** What is known of one request. */
 interface Case {
@@ -29,7 +33,13 @@ export function exactness(history: History, last: ReadonlyMap<string, StoreStep>
   const clients = new Map(history.clients.map((record) => [record.requestId, record]));
   for (const requestId of new Set([...clients.keys(), ...leases.keys(), ...engines.keys()])) {
     const client = clients.get(requestId);
-    const made = engines.get(requestId) ?? { requestId, promptTokens: 0, madeTokens: 0, isComplete: false };
+    const made = engines.get(requestId) ?? {
+      requestId,
+      promptTokens: 0,
+      madeTokens: 0,
+      isComplete: false,
+      tellsTokens: false,
+    };
     const taken = (leases.get(requestId) ?? []).filter(({ figures }) => figures.state !== 'released');
     const [lease, ...others] = taken.sort((a, b) => b.figures.completionTokens - a.figures.completionTokens);
     const problem = !client
@@ -64,22 +74,30 @@ function leaseProblem(known: Case): string | undefined {
   }
   if (figures.state === 'settled') return settledProblem(known);
   if (figures.state !== 'expired' || outages.has('killed')) return undefined;
-  // Nobody owed a settlement where a reply was lost, and the gateway was stopped until it was too late to give it back.
-  if (outages.has('stopped') && made.madeTokens === 0) return undefined;
+  if (isUndoneTooLate(figures, made)) return undefined;
   return `its owner lived, and it was never settled (the engine made ${made.madeTokens})`;
+}
+
+/**
+ * The reply to a reservation was lost, and the store was out of reach until the lease had expired: nothing was used, but the
+ * request stays counted.
+ */
+export function isUndoneTooLate(figures: LeaseFigures, made: EngineRecord | undefined): boolean {
+  const isUnused = figures.promptTokens === undefined && figures.completionTokens === 0;
+  return figures.state === 'expired' && isUnused && (made?.madeTokens ?? 0) === 0;
 }
 
 function settledProblem({ lease, client, made, outages }: Case): string | undefined {
   const { completionTokens, coveredTokens } = lease.figures;
   const { outcome, deliveredTokens } = client;
-  const { madeTokens, isComplete } = made;
+  const { madeTokens, isComplete, tellsTokens } = made;
   const charged = `${completionTokens} tokens are charged, ${deliveredTokens} arrived, the engine made ${madeTokens}`;
   const isExact = completionTokens === madeTokens && isComplete;
   switch (outcome) {
     case 'whole':
       return isExact && completionTokens === deliveredTokens ? undefined : charged;
     case 'exhausted':
-      return completionTokens === deliveredTokens && completionTokens === coveredTokens
+      return completionTokens === deliveredTokens && (completionTokens === coveredTokens || !tellsTokens)
         ? undefined
         : `${charged}, ${coveredTokens} were covered`;
     case 'left':
@@ -93,9 +111,13 @@ function settledProblem({ lease, client, made, outages }: Case): string | undefi
   }
 }
 
-function outagesOf({ outages }: History, { gateway }: ClientRecord, lease: StoreStep): ReadonlySet<Outage['kind']> {
-  const during = outages.filter((outage) => {
-    return outage.gateway === gateway && outage.fromMs <= lease.atMs && outage.toMs >= lease.takenAtMs;
-  });
-  return new Set(during.map(({ kind }) => kind));
+function outagesOf({ outages }: History, client: ClientRecord, lease: StoreStep): ReadonlySet<Outage['kind']> {
+  const during = (toMs: number): Outage[] =>
+    outages.filter(
+      (outage) => outage.gateway === client.gateway && outage.fromMs <= toMs && outage.toMs >= client.sentAtMs,
+    );
+  const stopped = during(lease.atMs);
+  // One that goes on after its leases expired, and is killed before it could settle them late, was killed all the same.
+  const settledByMs = Math.max(lease.atMs, ...stopped.map(({ toMs }) => toMs + LATE_MS));
+  return new Set([...stopped, ...during(settledByMs)].map(({ kind }) => kind));
 }

@@ -30,13 +30,14 @@ export function request(
   changes: Partial<ClientRecord> & Partial<EngineRecord> = {},
 ): readonly [ClientRecord, EngineRecord] {
   const all = {
-    ...{ requestId: 'a', gateway: 0, outcome: 'whole' as const, deliveredTokens: 5 },
-    ...{ promptTokens: 8, madeTokens: 5, isComplete: true, ...changes },
+    ...{ requestId: 'a', gateway: 0, sentAtMs: START_MS, outcome: 'whole' as const, deliveredTokens: 5 },
+    ...{ promptTokens: 8, madeTokens: 5, isComplete: true, tellsTokens: true, ...changes },
   };
-  const { requestId, gateway, outcome, deliveredTokens, promptTokens, madeTokens, isComplete } = all;
+  const { requestId, gateway, sentAtMs, outcome, deliveredTokens, promptTokens, madeTokens, isComplete, tellsTokens } =
+    all;
   return [
-    { requestId, gateway, outcome, deliveredTokens },
-    { requestId, promptTokens, madeTokens, isComplete },
+    { requestId, gateway, sentAtMs, outcome, deliveredTokens },
+    { requestId, promptTokens, madeTokens, isComplete, tellsTokens },
   ];
 }
 

@@ -42,6 +42,8 @@ export interface ClientRecord {
    * order.
    */
   readonly outcome: 'whole' | 'exhausted' | 'left' | 'fled' | 'refused' | 'broken';
+  /** When it was sent, in milliseconds since the epoch: a store that stands still may take its lease when its gateway is dead. */
+  readonly sentAtMs: number;
   /** Completion tokens that arrived. */
   readonly deliveredTokens: number;
 }
@@ -54,6 +56,8 @@ export interface EngineRecord {
   readonly madeTokens: number;
   /** It made all that it was asked for; of one whose client was to leave, all up to the token at which it waited for that. */
   readonly isComplete: boolean;
+  /** It told the text of each token, so that its stream could be ended after any of them; else only between groups. */
+  readonly tellsTokens: boolean;
 }
 
 /** A time in which a gateway did not run. */

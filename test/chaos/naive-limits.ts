@@ -1,6 +1,7 @@
 import type { Rule } from '../../services/quota/budget.ts';
 import type { Unit } from '../../services/quota/lease.ts';
 import type { LeaseFigures, StoreStep } from './history.ts';
+import { heldOf, spentOf } from './lease-claims.ts';
 
 /** How full a limit ever was. */
 export interface Fullness {
@@ -125,32 +126,4 @@ function drain(counter: Counter, refillPerMinute: number, nowMs: number): void {
   }, 0);
   counter.spends = owed > 0 ? [{ atMs: nowMs, amount: owed, leaseId: '' }] : [];
   counter.spent = owed;
-}
-
-function spentOf(unit: Unit, figures: LeaseFigures): number {
-  const prompt = figures.promptTokens ?? 0;
-  const tokens = { prompt_tokens: prompt, completion_tokens: figures.completionTokens };
-  if (unit === 'requests') return figures.isCounted && figures.state !== 'released' ? 1 : 0;
-  if (unit === 'tokens') return tokens.prompt_tokens + tokens.completion_tokens;
-  return unit === 'prompt_tokens' || unit === 'completion_tokens' ? tokens[unit] : 0;
-}
-
-function heldOf(unit: Unit, figures: LeaseFigures): number {
-  if (figures.state !== 'held') return 0;
-  const prompt = figures.promptTokens === undefined ? figures.promptBound : 0;
-  const completion = figures.coveredTokens - figures.completionTokens;
-  switch (unit) {
-    case 'requests':
-      return 0;
-    case 'tokens':
-      return prompt + completion;
-    case 'prompt_tokens':
-      return prompt;
-    case 'completion_tokens':
-      return completion;
-    case 'concurrent_requests':
-      return 1;
-    case 'concurrent_context_tokens':
-      return (figures.promptTokens ?? figures.promptBound) + figures.maxCompletionTokens;
-  }
 }

@@ -1,12 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { Redis } from 'ioredis';
 import { COUNTER_PREFIX, HELD_KEY, USAGE_PREFIX } from '../../services/quota/store/redis-keys.ts';
+import { eventually } from '../harness/processes.ts';
 import type { Bill, History } from './history.ts';
 import { heldIn } from './lease-record.ts';
 import { MonitorLog } from './monitor-log.ts';
+
+/** How much of the end of what was written down is looked at, in characters. */
+const TAIL = 4_096;
 
 /** What the store says of itself. */
 export type StoreHistory = Pick<History, 'steps' | 'heldAtEnd' | 'leasesAtEnd' | 'bills'>;
@@ -17,12 +22,16 @@ export class StoreRecorder {
   readonly #file: string;
   readonly #ended: Promise<unknown>;
   readonly #end: () => void;
+  #tail = '';
 
   constructor(url: string, file: string) {
     this.#url = url;
     this.#file = file;
     const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write('MONITOR\r\n'));
     const lines = socket.pipe(createWriteStream(file));
+    socket.on('data', (part: Buffer) => {
+      this.#tail = (this.#tail + part.toString('latin1')).slice(-TAIL);
+    });
     this.#ended = once(lines, 'finish');
     this.#end = () => socket.end();
   }
@@ -41,6 +50,10 @@ export class StoreRecorder {
         bills: await billsNow(redis),
       };
     });
+    // What is still on its way would be lost with the connection.
+    const last = randomUUID();
+    await this.#asked((redis) => redis.echo(last));
+    await eventually('MONITOR has told everything', () => this.#tail.includes(last));
     this.#end();
     await this.#ended;
     const log = new MonitorLog();

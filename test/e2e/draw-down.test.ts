@@ -28,6 +28,7 @@ const config = quotaConfigSchema.parse({
     ample: { tokens_per_hour: 1_000_000 },
   },
   engines: { narrow: { requests_per_hour: 1 }, busy: { concurrent_requests: 1 } },
+  models: { nickname: { requests_per_hour: 1 } },
   organization_defaults: {},
   reserve_window_tokens: 100,
 });
@@ -42,7 +43,10 @@ describeStores('streams draw their leases down', (stores) => {
   let door: FrontDoor;
   let counts: (number | undefined)[];
   let aheadMs: number;
-  const count: CountPrompt = async () => counts.shift();
+  const count: CountPrompt = async () => {
+    const tokens = counts.shift();
+    return tokens === undefined ? undefined : { tokens, isExact: true };
+  };
 
   beforeEach(async () => {
     counts = [];
@@ -280,6 +284,14 @@ describeStores('streams draw their leases down', (stores) => {
     expect((await dispatched(door.ask({}, principal('ample')), 2)).engine).toBe('busy');
   });
 
+  test('a limit holds that names the model by a name that is not its id, whatever name is asked for', async () => {
+    door.report([{ name: 'nickname', contextTokens: 1_000 }]);
+    (await dispatched(door.ask({}, principal('ample')))).finish();
+    const second = door.ask({}, principal('ample'));
+    expect(await eventually('it is refused', () => second.outcome)).toBe('RATE_LIMIT_EXCEEDED');
+    expect(second.error?.metadata.limit).toBe('model:nickname:requests:hour');
+  });
+
   test('a lease that ended under its stream ends the stream', async () => {
     const generation = door.ask({ sampling: { maxTokens: 700 } });
     const engine = await dispatched(generation);
@@ -289,6 +301,24 @@ describeStores('streams draw their leases down', (stores) => {
     await eventually('it is told', () => generation.outcome === 'STORE_UNAVAILABLE');
     expect(engine.call.signal.aborted).toBe(true);
     expect(generation.error?.retryAfterMs).toBeGreaterThan(0);
+  });
+
+  test('a stream that is ended while the last tokens of its engine, which is at its end, wait to be covered', async () => {
+    const left = door.ask({ sampling: { maxTokens: 700 } });
+    const lost = door.ask({ sampling: { maxTokens: 700 } });
+    for (const engine of [await dispatched(left), await dispatched(lost, 1)]) engine.tokens(5);
+    for (const { reservationId } of (await quota.listReservations({})).reservations) {
+      await quota.release({ operationId: 'x', reservationId });
+    }
+    for (const engine of door.atEngine) {
+      engine.group(200);
+      engine.finish();
+    }
+    left.leave(new MeshError('CLIENT_GONE', 'gone'));
+    expect(left).toMatchObject({ outcome: 'CLIENT_GONE', delivered: 5 });
+    await eventually('the other is told', () => lost.outcome === 'STORE_UNAVAILABLE');
+    expect(lost.delivered).toBe(5);
+    await door.settlement.idle();
   });
 
   // Redis has a clock of its own.

@@ -53,11 +53,6 @@ describe('a start that cannot work says why', () => {
     ['a field that does not exist', 'server:\n  prot: 1\n', /mesh\.yaml:2: server\.prot: /],
     ['a wrong type', 'router:\n  idle_write_seconds: soon\n', /mesh\.yaml:2: router\.idle_write_seconds: /],
     [
-      'a field that is not there yet',
-      'quota:\n  organization_defaults: { tokens_per_day: 1 }\n',
-      /mesh\.yaml:2: quota\.organization_defaults: is not implemented in this version/,
-    ],
-    [
       'a default model that nothing serves',
       'inference:\n  models: [{ name: a, engine: openai, model: m, base_url: "http://h/v1" }]\nrouter:\n  default_model: b\n',
       /mesh\.yaml:4: router\.default_model: .*'b'/,
@@ -66,6 +61,21 @@ describe('a start that cannot work says why', () => {
       'a key of a tier that does not exist',
       'auth:\n  api_keys:\n    - { hash: "HASH", tier: gold }\n'.replace('HASH', 'a'.repeat(64)),
       /mesh\.yaml:3: auth\.api_keys\.0\.tier: .*gold/,
+    ],
+    [
+      'limits of a key that nobody has',
+      'quota:\n  keys:\n    nobodys: { requests_per_day: 5 }\n',
+      /mesh\.yaml:3: quota\.keys\.nobodys: there is no key/,
+    ],
+    [
+      'limits of an engine that does not exist',
+      'quota:\n  engines:\n    none: { requests_per_day: 5 }\n',
+      /mesh\.yaml:3: quota\.engines\.none: there is no engine/,
+    ],
+    [
+      'a limit that a lower one hides',
+      'quota:\n  tiers:\n    gold:\n      requests_per_minute: 50\n      requests_per_hour: 40\n',
+      /mesh\.yaml:4: quota\.tiers\.gold\.requests_per_minute: is never reached/,
     ],
     [
       'a proxy that is no address',

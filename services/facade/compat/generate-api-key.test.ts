@@ -54,7 +54,7 @@ test.each<[MeshError, number, object]>([
   [
     new MeshError('RATE_LIMIT_EXCEEDED', 'Too many keys.', { retryAfterMs: 60_000 }),
     429,
-    { detail: 'Too many keys.', error: 'Too Many Requests', status_code: 429 },
+    { detail: 'Too many keys.', error: 'Rate limit exceeded', status_code: 429 },
   ],
 ])('%s', async (error, status, body) => {
   facade = await startFacade({ auth: auth(error) });

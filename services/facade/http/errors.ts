@@ -36,7 +36,8 @@ export function problemOf(error: unknown): Problem {
 /** The body of an error answer. Under the OpenAI-shaped routes `error` is an object, elsewhere a short string. */
 export function errorBody(problem: Problem, path: string): string {
   if (isOpenAiShaped(path)) return JSON.stringify({ detail: problem.message, error: openAiError(problem) });
-  const error = STATUS_CODES[problem.status] ?? 'Error';
+  // What clients of the task queue compare with.
+  const error = problem.status === 429 ? 'Rate limit exceeded' : (STATUS_CODES[problem.status] ?? 'Error');
   return JSON.stringify({ detail: problem.message, error, status_code: problem.status });
 }
 

@@ -7,19 +7,16 @@ import { principalOf } from '../../shared/interceptors/principal.ts';
 import type { QuotaContext } from '../context.ts';
 import { limitState } from '../limit-message.ts';
 import { longestWaitMs, refusing } from '../refusal.ts';
-import { limitedCaller } from '../whose.ts';
+import { limitedCaller, requireAdmin } from '../whose.ts';
 
 /** What Reserve would answer; takes nothing. */
 export function explainLimits(context: QuotaContext): MethodImpl<typeof QuotaService.method.explainLimits> {
-  return async ({ model, promptTokens, maxCompletionTokens, clientIp }, call) => {
+  return async ({ promptTokens, maxCompletionTokens, clientIp, ...asked }, call) => {
+    const principal = limitedCaller(principalOf(call));
+    const ownIp = call.values.get(clientIpKey) ?? '';
+    if (clientIp !== '' && clientIp !== ownIp) requireAdmin(principal, 'Another address’s limits');
     const current = await context.limits.fresh();
-    const limits = current.of({
-      principal: limitedCaller(principalOf(call)),
-      clientIp: clientIp || (call.values.get(clientIpKey) ?? ''),
-      model,
-      modelNames: [],
-      engine: '',
-    });
+    const limits = current.of({ ...asked, principal, clientIp: clientIp || ownIp });
     const coveredTokens = Math.min(maxCompletionTokens, context.reserveWindowTokens);
     const demand = { isCounted: true, promptBound: promptTokens, maxCompletionTokens, coveredTokens };
     const statuses = await context.store.inspect(limits, demand);

@@ -201,9 +201,12 @@ function limitFrom(pick: Random, counter: string): Counted {
 /** Any moment of some years, often just before a month or a day ends. */
 function beginningFrom(pick: Random): number {
   const [year, month] = [2023 + pick(80), pick(12)];
-  switch (pick(3)) {
+  switch (pick(4)) {
     case 0:
       return Date.UTC(year, month + 1) - 1 - pick(90_000);
+    case 2:
+      // The clock goes back over midnight soon.
+      return Date.UTC(year, month + 1) + pick(1_000);
     case 1:
       return Date.UTC(year, month, 1 + pick(28)) - pick(90_000);
     default:

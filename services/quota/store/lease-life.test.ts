@@ -49,6 +49,17 @@ describeQuotaStores('quota: the life of a lease', (on) => {
       expect(await on.quota.extend('none', report(2), 60_000)).toEqual({ kind: 'unknown' });
     });
 
+    test('that ran out while nobody could report is spared by a sweep that is told so', async () => {
+      await reserve('r', { limits });
+      on.nowMs += 70_000;
+      await on.quota.sweep(10_001);
+      await on.quota.sweep(Number.POSITIVE_INFINITY);
+      expect(await on.quota.extend('r', report(5), 1)).toMatchObject({ kind: 'held' });
+      on.nowMs += 10_000;
+      await on.quota.sweep(9_998);
+      expect(await on.quota.extend('r', report(6), 1)).toEqual({ kind: 'ended', state: 'expired' });
+    });
+
     test('after the expiry still finds all of it held until the sweeper comes by', async () => {
       await reserve('r', { limits });
       on.nowMs += 70_000;

@@ -25,8 +25,8 @@ export function decodeState(bytes: Uint8Array): LimitState {
   const [kind, held = 0, first = 0, second = 0] = header;
   switch (kind) {
     case WINDOW: {
-      const counts = new Uint32Array(second);
-      counts.set(new Uint32Array(buffer, HEADER_BYTES, (byteLength - HEADER_BYTES) / 4));
+      const counts = Array.from(new Uint32Array(buffer, HEADER_BYTES, (byteLength - HEADER_BYTES) / 4));
+      while (counts.length < second) counts.push(0);
       return { kind: 'window', held, newestStep: first, counts };
     }
     case CALENDAR:
@@ -51,7 +51,8 @@ function encodeWindow({ held, newestStep, counts }: Extract<LimitState, { kind: 
   while (used > 0 && counts[used - 1] === 0) used -= 1;
   const bytes = new Uint8Array(HEADER_BYTES + 4 * used);
   new Float64Array(bytes.buffer, 0, 4).set([WINDOW, held, newestStep, counts.length]);
-  new Uint32Array(bytes.buffer, HEADER_BYTES).set(counts.subarray(0, used));
+  const told = new Uint32Array(bytes.buffer, HEADER_BYTES);
+  for (let age = 0; age < used; age += 1) told[age] = counts[age] ?? 0;
   return bytes;
 }
 

@@ -120,6 +120,15 @@ describeQuotaStores('quota: admission', (on) => {
     expect((await on.room(limits)).remaining).toEqual([0, 30]);
   });
 
+  test('takes whoever is a holder and more, as a principal whose credential ends is', async () => {
+    const holder = { keyId: 'k', userId: 'ann', organizationId: 'acme', expiresAt: { seconds: 1_800_000_000n } };
+    const { reservationId } = on.reservation({ reservationId: 'of-a-token' });
+    expect(await on.quota.reserve(on.reservation({ reservationId, holder }))).toMatchObject({ kind: 'admitted' });
+    // Read again by a process that starts anew.
+    const { leases } = await (await on.another(on.store)).heldLeases(10, undefined);
+    expect(leases).toMatchObject([{ holder: { keyId: 'k', userId: 'ann', organizationId: 'acme' } }]);
+  });
+
   test('without limits admits and still keeps a lease', async () => {
     const asked = on.reservation({ limits: [] });
     expect(await on.quota.reserve(asked)).toMatchObject({ kind: 'admitted', statuses: [] });

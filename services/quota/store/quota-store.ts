@@ -132,8 +132,11 @@ export interface QuotaStore {
   settle(reservationId: string, used: Consumption & { readonly engine: string }): Promise<Ended>;
   /** Ends a lease and gives its request back. */
   release(reservationId: string): Promise<Ended>;
-  /** Settles leases whose time is over at their last report, as of now and without an engine, and drops what is no longer needed, a bounded number at a time. */
-  sweep(): Promise<void>;
+  /**
+   * Settles leases whose time is over at their last report, as of now and without an engine, and drops what is no longer
+   * needed, a bounded number at a time. Spares what ran out within the last `spareMs`; unset: nothing.
+   */
+  sweep(spareMs?: number): Promise<void>;
   /** Leases that are held, the oldest first; `after` is where an earlier page ended. */
   heldLeases(limit: number, after: string | undefined): Promise<HeldLeases>;
   /** The ledger of some days, both included, optionally of one organisation. Rows of one day come together. */

@@ -48,6 +48,7 @@ local function state_at(limit, raw, now)
     return { held = held, spent = limit[4] - floor(level / UNITS), level = level, updated = now }
   end
   local period = period_at(limit, now)
+  if a == period + 1 then period = a end
   if period > a then b = 0 end
   return { held = held, spent = b, period = period }
 end

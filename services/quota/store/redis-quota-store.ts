@@ -71,10 +71,15 @@ export function createRedisQuotaStore(
       const args = [time(), reservationId];
       return ended((await runScript(store, RELEASE, [LEASE_PREFIX + reservationId], args)) as Reply);
     },
-    async sweep() {
+    async sweep(spareMs = 0) {
       // Ended leases and idle counters go by themselves: their keys have an expiry.
       for (let step = 0; step < SWEEP_STEPS; step += 1) {
-        const expired = await runScript(store, EXPIRE, [HELD_KEY], [time(), SWEEP_LEASES]);
+        const expired = await runScript(
+          store,
+          EXPIRE,
+          [HELD_KEY],
+          [time(), SWEEP_LEASES, Number.isFinite(spareMs) ? Math.round(spareMs) : Number.MAX_SAFE_INTEGER],
+        );
         if (Number(expired) < SWEEP_LEASES) break;
       }
       await sweep();

@@ -113,10 +113,10 @@ write_changed(keys, limits, states, now)
 save_ended(id, to, f)
 return { ${REPLY.done}, now }`);
 
-/** KEYS: the held leases. ARGV: time, how many. Settles those whose time is over at their last report; returns how many. */
+/** KEYS: the held leases. ARGV: time, how many, spare in ms. Settles those whose time was over so long ago at their last report; returns how many. */
 export const EXPIRE = redisScript(`${TRANSITION_LUA}
 local now = clock()
-local over = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
+local over = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[3]), 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(over) do
   local f = lease_from(redis.call('GET', '${LEASE_PREFIX}' .. id), now)
   if f and f.state == 'h' then

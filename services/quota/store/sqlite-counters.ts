@@ -18,8 +18,8 @@ export interface SqliteCounters {
   dropIdle(limit: number, nowMs: number): void;
 }
 
-/** Counters that are remembered from one transaction to the next, about 500 bytes each. */
-const REMEMBERED = 20_000;
+/** Counters that are remembered from one transaction to the next, about 700 bytes each. */
+const REMEMBERED = 50_000;
 
 /** Prepares the statements. */
 export function createSqliteCounters({ database }: SqliteStore): SqliteCounters {

@@ -48,8 +48,10 @@ export function createSqliteJournal({ database }: SqliteStore): SqliteJournal {
   }
 
   return {
-    reserved(nowMs, { limits, ...rest }) {
-      add(['reserved', nowMs, { ...rest, limits: encodeCounted(limits) }]);
+    reserved(nowMs, { limits, holder, ...rest }) {
+      // A caller may hand over more than a holder is, a time in a bigint among it, which JSON has not.
+      const { keyId, userId, organizationId } = holder;
+      add(['reserved', nowMs, { ...rest, holder: { keyId, userId, organizationId }, limits: encodeCounted(limits) }]);
     },
     extended: (nowMs, id, progress, holdMs) => add(['extended', nowMs, id, progress, holdMs]),
     settled: (nowMs, id, used) => add(['settled', nowMs, id, used]),

@@ -54,6 +54,11 @@ export class CoveredSink implements GenerationSink {
     this.#parts.sink.fail(error);
   }
 
+  /** The generation was aborted. An engine that is at its end tells nobody any more, while what it said last is held back. */
+  abandon(error: MeshError): void {
+    if (this.#held && this.#hasEnded) this.fail(error);
+  }
+
   /** The bill always passes: what it counts beyond the deltas was delivered by them, and is charged as far as limits have room. */
   #isCovered({ event }: GenerationEvent): boolean {
     return event.case !== 'delta' || event.value.completionTokens <= this.#parts.drawDown.coveredTokens;

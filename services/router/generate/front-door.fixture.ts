@@ -171,7 +171,8 @@ function engineOf(request: GenerateRequest, call: GenerationCall, sink: Generati
   call.flow.connect((isPaused) => {
     paused = isPaused;
   });
-  call.signal.addEventListener('abort', () => sink.fail(call.signal.reason));
+  const onAbort = (): void => sink.fail(call.signal.reason);
+  call.signal.addEventListener('abort', onAbort);
   const send = (event: MessageInitShape<typeof GenerationEventSchema>['event']): void =>
     sink.event(create(GenerationEventSchema, { event } as MessageInitShape<typeof GenerationEventSchema>));
   const group = (count: number, more: object = {}): void => {
@@ -192,6 +193,8 @@ function engineOf(request: GenerateRequest, call: GenerationCall, sink: Generati
     finish() {
       send({ case: 'finished', value: { choice: 0, reason: FinishReason.STOP } });
       send({ case: 'usage', value: { promptTokens: PROMPT_TOKENS, completionTokens: made } });
+      // An engine that is at its end says nothing more.
+      call.signal.removeEventListener('abort', onAbort);
       sink.end();
     },
   };

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { ChatSchema, Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
-import { isTextOnly, promptBound, toolsBound } from './prompt-bound.ts';
+import { besidesBound, isTextOnly, promptBound } from './prompt-bound.ts';
 
 type Init = MessageInitShape<typeof GenerateRequestSchema>;
 const bound = (init: Init) => promptBound(create(GenerateRequestSchema, init));
@@ -43,12 +43,20 @@ test('every part of a conversation counts', () => {
 
 test('tools and template options count by their JSON', () => {
   const tools = [{ name: 'f', description: 'does', parameters: { a: 1 } }];
-  const more = toolsBound(create(GenerateRequestSchema, { tools }).tools);
+  const more = besidesBound(create(GenerateRequestSchema, { tools }));
   expect(more).toBeGreaterThan(512 + 5);
   const prompt = { input: { case: 'text' as const, value: 'a' } };
   expect(bound({ prompt, tools })).toBe(bound({ prompt }) + more);
   const value = create(ChatSchema, { messages: [{ role: Role.USER }], templateOptions: { enable_thinking: false } });
   expect(bound({ prompt: { input: { case: 'chat', value } } })).toBeGreaterThan(bound(chat()) + 20);
+});
+
+test('what an engine may write into the prompt for its options and a schema counts', () => {
+  const prompt = { input: { case: 'text' as const, value: 'a' } };
+  const long = 'x'.repeat(5_000);
+  const schema = { name: 'answer', schema: { description: long } };
+  expect(bound({ prompt, engineOptions: { suffix: long } })).toBeGreaterThan(5_000);
+  expect(bound({ prompt, responseFormat: { format: { case: 'jsonSchema', value: schema } } })).toBeGreaterThan(5_000);
 });
 
 test('a tokenizer can count what is text only', () => {

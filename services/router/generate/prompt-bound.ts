@@ -7,8 +7,8 @@
  * templates of common models add (role marks, a default system text, the instructions for tools, JSON with indentation).
  * What a template adds beyond them is corrected when the engine tells its count, and no limit is ever exceeded by it.
  */
-import type { GenerateRequest, Tool } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import type { ChatMessage, ContentPart } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { ChatMessage, ContentPart, Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 
 /** Begin and end marks of a prompt that is continued as it is. */
 const TEXT_TOKENS = 4;
@@ -27,33 +27,46 @@ const IMAGE_TOKENS = 16_384;
 /** A clip of 30 seconds, to which shorter ones are filled up. A longer one has more bytes than tokens. */
 const AUDIO_TOKENS = 1_500;
 
-/** An upper bound of the length of the prompt in tokens, tools included. Pure. */
-export function promptBound({ prompt, tools }: Pick<GenerateRequest, 'prompt' | 'tools'>): number {
+interface Described {
+  readonly name: string;
+  readonly description: string;
+  readonly parameters?: object | undefined;
+}
+
+/** An upper bound of the length of the prompt in tokens, with all that is written into it. Pure. */
+export function promptBound(request: GenerateRequest): number {
+  return promptTextBound(request.prompt) + besidesBound(request);
+}
+
+/** What a request may have an engine write into the prompt besides its own text: tools, a schema, documents, a suffix. */
+export type Besides = Pick<GenerateRequest, 'tools' | 'engineOptions' | 'responseFormat'>;
+
+/** How many tokens that is at most; 0: there is nothing. */
+export function besidesBound({ tools, engineOptions, responseFormat }: Besides): number {
+  const format = responseFormat?.format;
+  const schema = format?.case === 'jsonSchema' ? format.value : undefined;
+  return (
+    (tools.length > 0 ? TOOLS_TOKENS + sum(tools, describedBound) : 0) +
+    (schema ? describedBound({ ...schema, parameters: schema.schema }) : 0) +
+    (engineOptions ? jsonBound(engineOptions) : 0)
+  );
+}
+
+/** An upper bound of a prompt by itself. */
+export function promptTextBound(prompt: Prompt | undefined): number {
   const input = prompt?.input;
   switch (input?.case) {
     case 'text':
-      return TEXT_TOKENS + textBound(input.value) + toolsBound(tools);
+      return TEXT_TOKENS + textBound(input.value);
     case 'tokenIds':
-      return TEXT_TOKENS + input.value.ids.length + toolsBound(tools);
+      return TEXT_TOKENS + input.value.ids.length;
     case 'chat': {
       const { messages, templateOptions } = input.value;
-      const options = templateOptions ? jsonBound(templateOptions) : 0;
-      return CHAT_TOKENS + options + sum(messages, messageBound) + toolsBound(tools);
+      return CHAT_TOKENS + (templateOptions ? jsonBound(templateOptions) : 0) + sum(messages, messageBound);
     }
     default:
       return 0;
   }
-}
-
-/** What tools add to the prompt at most. */
-export function toolsBound(tools: readonly Tool[]): number {
-  if (tools.length === 0) return 0;
-  return (
-    TOOLS_TOKENS +
-    sum(tools, ({ name, description, parameters }) => {
-      return TOOL_TOKENS + textBound(name) + textBound(description) + (parameters ? jsonBound(parameters) : 0);
-    })
-  );
 }
 
 /** Whether text is all that the prompt has, so that a tokenizer can count it. */
@@ -62,6 +75,11 @@ export function isTextOnly({ prompt }: GenerateRequest): boolean {
   return prompt.input.value.messages.every(({ parts }) =>
     parts.every(({ part }) => part.case === 'text' || part.case === 'refusal'),
   );
+}
+
+/** A tool, or a schema of the answer. */
+function describedBound({ name, description, parameters }: Described): number {
+  return TOOL_TOKENS + textBound(name) + textBound(description) + (parameters ? jsonBound(parameters) : 0);
 }
 
 function messageBound({ parts, toolCalls, toolCallId, name }: ChatMessage): number {

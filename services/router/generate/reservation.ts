@@ -5,7 +5,7 @@ import { LimitScope } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
-import { demandOf } from './demand.ts';
+import { demandOf, type PromptLength } from './demand.ts';
 import { promptBound } from './prompt-bound.ts';
 import type { CountPrompt } from './prompt-count.ts';
 import { isRefusedByPrompt, namedLimit } from './refused-by.ts';
@@ -41,7 +41,9 @@ export class Reservation {
   readonly #request: GenerateRequest;
   readonly #route: ModelRoute;
   readonly #asking: Asking;
-  #prompt: { readonly tokens: number; readonly isExact: boolean };
+  #prompt: PromptLength;
+  /** Whether a tokenizer was asked; once is enough. */
+  #isCounted = false;
 
   constructor(parts: ReservationParts, request: GenerateRequest, route: ModelRoute, asking: Asking) {
     this.#parts = parts;
@@ -77,10 +79,11 @@ export class Reservation {
       return await this.#ask(candidate);
     } catch (error) {
       const known = asMeshError(error);
-      if (this.#prompt.isExact || !isRefusedByPrompt(known)) throw known;
-      const tokens = await this.#parts.countPrompt(this.#request, this.#route.candidates, this.#asking.signal);
-      if (tokens === undefined) throw known;
-      this.#prompt = { tokens, isExact: true };
+      if (this.#isCounted || !isRefusedByPrompt(known)) throw known;
+      const counted = await this.#parts.countPrompt(this.#request, this.#route.candidates, this.#asking.signal);
+      if (counted === undefined) throw known;
+      this.#prompt = counted;
+      this.#isCounted = true;
       return await this.#ask(candidate);
     }
   }
@@ -94,6 +97,7 @@ export class Reservation {
       principal,
       clientIp,
       model: this.#route.id,
+      modelNames: [...this.#route.names],
       engine: engine.name,
       requestAlreadyCounted,
       ...demandOf(this.#request, engine.contextTokens, this.#prompt),

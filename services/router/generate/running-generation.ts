@@ -7,6 +7,7 @@ import {
   type Started,
   StartedSchema,
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Booked } from './booking.ts';
@@ -72,6 +73,7 @@ export class RunningGeneration implements Timed {
       urge: () => reports.urge(),
       stop: () => this.expire(new MeshError('TOKEN_BUDGET_SPENT', 'No more tokens could be had.')),
     });
+    this.#abort.signal.addEventListener('abort', () => covered.abandon(asMeshError(this.#abort.signal.reason)));
     this.#unreport = reports.add(drawDown);
     const engineCall = this.#engineCall();
     const { promptTokens } = booked.lease;

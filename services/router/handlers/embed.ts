@@ -10,7 +10,7 @@ import type { RouterContext } from '../context.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import { admit } from '../generate/admission.ts';
 import { LONGEST_CONTEXT_TOKENS } from '../generate/demand.ts';
-import { promptBound } from '../generate/prompt-bound.ts';
+import { promptTextBound } from '../generate/prompt-bound.ts';
 import type { Lease } from '../generate/settle.ts';
 import { onEngine } from '../unary/on-engine.ts';
 
@@ -56,6 +56,7 @@ function reserve(
     principal,
     clientIp: call.values.get(clientIpKey) ?? '',
     model: route.id,
+    modelNames: [...route.names],
     engine: chosen.engine.name,
     promptTokens: boundOf(request, chosen.engine.contextTokens),
     maxCompletionTokens: 0,
@@ -66,6 +67,6 @@ function reserve(
 function boundOf({ inputs }: EmbedRequest, contextTokens: number): number {
   const context = contextTokens || LONGEST_CONTEXT_TOKENS;
   let tokens = 0;
-  for (const prompt of inputs) tokens += Math.min(promptBound({ prompt, tools: [] }), context);
+  for (const prompt of inputs) tokens += Math.min(promptTextBound(prompt), context);
   return tokens;
 }

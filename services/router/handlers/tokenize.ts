@@ -3,7 +3,7 @@ import type { RouterService } from '../../../gen/mesh/router/v1/router_service_p
 import { principalOf } from '../../shared/interceptors/principal.ts';
 import type { RouterContext } from '../context.ts';
 import { admit } from '../generate/admission.ts';
-import { promptBound } from '../generate/prompt-bound.ts';
+import { promptTextBound } from '../generate/prompt-bound.ts';
 import { onEngine } from '../unary/on-engine.ts';
 
 /** The tokens of a prompt; no quota is asked. */
@@ -14,7 +14,7 @@ export function tokenize(context: RouterContext): MethodImpl<typeof RouterServic
       route,
       ability: 'tokenize',
       takesPlace: false,
-      tokens: promptBound({ prompt: request.prompt, tools: [] }),
+      tokens: promptTextBound(request.prompt),
       ask: (client, { engine }, options) => client.tokenize({ ...request, model: engine.name }, options),
     });
     return answer;

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { type EventEmitter, once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
@@ -191,6 +192,16 @@ describe('a port of a role', () => {
     session.request({ ':path': RPC, ':method': 'POST', 'mesh-token': MESH_TOKEN }).on('error', () => {});
     await closed(session);
     expect(router.lines.join('')).toContain('it does not speak TLS');
+  });
+
+  test('waits for the rest of a handshake for a while only', async () => {
+    const begun = ['16', '1603010200010001fc0303'].map((bytes) => {
+      const socket = net.connect(router.port, '127.0.0.1');
+      socket.write(Buffer.from(bytes, 'hex'));
+      return closed(socket);
+    });
+    await Promise.all(begun);
+    expect(router.lines.join('')).toContain('its handshake took too long');
   });
 
   test('takes no session up again', async () => {

@@ -11,6 +11,7 @@ const FAILURES: readonly [RegExp, string][] = [
   [/NO_CERTIFICATE|DID_NOT_RETURN_A_CERTIFICATE/, 'it shows no certificate: it needs server.mesh_tls too'],
   [/ALERT/, 'it refuses our certificate: its log says why'],
   [/WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST|PLAIN_TEXT/, 'it does not speak TLS: it needs server.mesh_tls too'],
+  [/^ERR_TLS_HANDSHAKE_TIMEOUT$/, 'its handshake took too long'],
   [/^ERR_(SSL|TLS)_|^CERT_|^CRL_/, 'TLS failed'],
 ];
 

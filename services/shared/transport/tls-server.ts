@@ -61,6 +61,8 @@ export function createTlsServer(meshTls: MeshTls, log: Logger, accept: (socket: 
     // Refused certificates end as a plain close; why stands on the socket.
     const code = (socket.authorizationError as Error | string | undefined) ?? error.code ?? 'unknown';
     report(String(code), socket.remoteAddress);
+    // Where the handshake took too long, Node only says so and leaves the connection open.
+    socket.destroy();
   });
 
   function report(code: string, address = 'an address that has gone'): void {

@@ -1286,7 +1286,8 @@ export const AuthService: GenService<{
   },
   /**
    * CreateApiKey makes a key and shows it once. Needs scope `keys:manage` in its organisation, else `admin`; no key gets
-   * a scope that its maker lacks.
+   * a scope that its maker lacks. A user other than the maker's own must be one of the maker's organisation, else that needs
+   * `admin` too: the key spends that user's limits and sees that user's tasks.
    *
    * Errors:
    *   INVALID_ARGUMENT / INVALID_FIELD – a field is malformed.
