@@ -237,7 +237,7 @@ export class Relay {
   /** Ends with `error` when there is none; undefined then, and when the caller left meanwhile. */
   async #another(passes: (candidate: Candidate) => boolean, error: MeshError): Promise<Place | undefined> {
     const { engines, request, call, sink } = this.#parts;
-    const isNew = passes;
+    const isNew = (one: Candidate): boolean => !this.#tried.has(one.id) && passes(one);
     const place = await engines.booking.another(request, this.#place, isNew, call.signal);
     if (!call.signal.aborted) {
       if (!place) sink.fail(error);
