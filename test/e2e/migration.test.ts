@@ -68,11 +68,11 @@ describe.each(cells)('a stream survives its engine, %s, migration %s', (arrangem
     key = { id: apiKey?.keyId ?? '', secret };
   }, TEST_TIMEOUT_MS);
 
-  function chat(body: object = {}): Promise<Response> {
+  function chat(body: object = {}, secret = key.secret): Promise<Response> {
     const messages = [{ role: 'user', content: 'hi' }];
     return fetch(`${mesh.url}/v1/chat/completions`, {
       method: 'POST',
-      headers: { 'x-api-key': key.secret, 'content-type': 'application/json' },
+      headers: { 'x-api-key': secret, 'content-type': 'application/json' },
       body: JSON.stringify({ model: 'twin', messages, max_tokens: TOKENS, stream: true, ...body }),
     });
   }
@@ -193,6 +193,28 @@ describe.each(cells)('a stream survives its engine, %s, migration %s', (arrangem
       expect(stream).not.toContain(': resumed');
       if (isOn) expect(textOf(stream)).toBe(WHOLE);
       expect(await settled()).toMatchObject({ requests: isOn ? 1 : 0, completionTokens: isOn ? TOKENS : 0 });
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test.runIf(isOn)(
+    'an engine that fails every request is left alone, and used again when it works',
+    async () => {
+      // The same start would go where it was computed before.
+      const unlike = (at: number) => ({ stream: false, messages: [{ role: 'user', content: `${at}` }] });
+      const [bad] = engines;
+      if (!bad) throw new Error('no engine');
+      await bad.script(script({ status: 500, warmUpToo: true }));
+      const before = (await bad.counts()).served;
+      for (let i = 0; i < 40; i += 1) expect((await chat(unlike(i), mesh.adminKey)).status).toBe(200);
+      // Five in a row, and what tries it again: one after a second, the next after two.
+      expect((await bad.counts()).served - before).toBeLessThanOrEqual(5 + 4);
+      await bad.script(script());
+      const failed = (await bad.counts()).served;
+      await eventually('it is used again', async () => {
+        await chat(unlike(performance.now()), mesh.adminKey);
+        return (await bad.counts()).served >= failed + 3;
+      });
     },
     TEST_TIMEOUT_MS,
   );

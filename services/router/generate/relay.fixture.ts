@@ -111,7 +111,10 @@ export function startRelay(
     end: () => {
       state.outcome = 'end';
     },
-    fail: (error) => Object.assign(state, { outcome: error.reason, error }),
+    fail: (error) => {
+      state.outcome = state.outcome === undefined ? error.reason : 'told twice';
+      state.error = error;
+    },
   };
   const controller = new AbortController();
   const request = create(GenerateRequestSchema, {

@@ -138,6 +138,19 @@ test('engines of one kind go on from tokens, of which a caller who did not ask h
   expect(last(relayed)).toMatchObject({ completionTokens: WORDS.length });
 });
 
+test('tokens that were not shown are forgotten when the answer begins anew', async () => {
+  const relayed = startRelay({}, { engines: [EXACT, EXACT, EXACT] });
+  relayed.engines[0]?.start();
+  relayed.engines[0]?.tell({ case: 'delta', value: { tokenIds: [7], completionTokens: 1 } });
+  relayed.engines[0]?.sink.fail(lost);
+  const second = await engine(relayed, 1);
+  second.start();
+  second.words(2);
+  second.sink.fail(lost);
+  const third = await engine(relayed, 2);
+  expect(third.request.continuation).toMatchObject({ text: 'The river', tokenIds: [100, 101] });
+});
+
 test('tokens of another kind of engine are others: its text counts', async () => {
   const relayed = startRelay({}, { engines: [EXACT, { ...EXACT, kind: 'other' }, { ...EXACT, kind: 'other' }] });
   relayed.engines[0]?.start();
@@ -221,6 +234,8 @@ test('an engine that hangs is given up: what it says later is dropped, and anoth
   first.words(2);
   const second = await engine(relayed, 1);
   second.start();
+  first.words(1);
+  first.sink.end();
   second.finish();
   expect([relayed.text, relayed.outcome(), relayed.taken()]).toEqual([WHOLE, 'end', 0]);
 });

@@ -6,6 +6,7 @@ import type { Generate, GenerationCall, GenerationSink } from '../../shared/tran
 import type { Breakers } from '../fleet/breaker.ts';
 import type { Candidate } from '../fleet/snapshot.ts';
 import type { Place } from '../queue/places.ts';
+import { isPinnedElsewhere } from '../select/verdict.ts';
 import { Attempt } from './attempt.ts';
 import type { Booking } from './booking.ts';
 import { faultOf } from './engine-fault.ts';
@@ -228,7 +229,9 @@ export class Relay {
   }
 
   #hasOther(passes: (candidate: Candidate) => boolean): boolean {
-    return this.#parts.engines.booking.hasOther(this.#place, (one) => !this.#tried.has(one.id) && passes(one));
+    const { engines, request } = this.#parts;
+    const isOther = (one: Candidate): boolean => !this.#tried.has(one.id) && !isPinnedElsewhere(one, request.engine);
+    return engines.booking.hasOther(this.#place, (one) => isOther(one) && passes(one));
   }
 
   /** Ends with `error` when there is none; undefined then, and when the caller left meanwhile. */
