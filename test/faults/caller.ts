@@ -3,6 +3,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import type { EngineState } from '../../gen/mesh/inference/v1/engine_pb.ts';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
+import { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import type { FakeEngine } from '../engines/fake-engine.ts';
 import { type Ledger, type LedgerStore, readLedger } from '../harness/ledger.ts';
 import { eventually } from '../harness/processes.ts';
@@ -66,11 +67,17 @@ export const busyOf = (engines: readonly FakeEngine[]): Promise<FakeEngine> =>
     return undefined;
   });
 
-/** Waits until so many engines take requests, as the router knows them. */
+/** The states of all engines, as the router knows them. */
 export async function engineStates(mesh: PublicPort): Promise<EngineState[]> {
   const inference = createClient(InferenceService, createGrpcTransport({ baseUrl: mesh.url }));
   const { engines } = await inference.listEngines({}, adminOf(mesh));
   return engines.flatMap(({ engine }) => (engine ? [engine.state] : []));
+}
+
+/** How many requests hold a reservation: those that run, and those that wait. */
+export async function heldReservations(mesh: PublicPort): Promise<number> {
+  const quota = createClient(QuotaService, createGrpcTransport({ baseUrl: mesh.url }));
+  return (await quota.listReservations({ pageSize: 1_000 }, adminOf(mesh))).reservations.length;
 }
 
 /** What a key was charged when nothing of it runs any more. */

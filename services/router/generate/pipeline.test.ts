@@ -115,7 +115,7 @@ function report(state: EngineState, unloaded = false): void {
 
 /** Starts a generation through a pipeline and waits until it is with the engine or over. */
 async function generate(
-  init: { model?: string; engine?: string; limits?: { totalMs: number }; broken?: true } = {},
+  init: { model?: string; engine?: string; continued?: string; limits?: { totalMs: number }; broken?: true } = {},
 ): Promise<Pipeline> {
   const chooser = new Chooser({ loads, affinityBound: 2 });
   const booking = new Booking({
@@ -152,7 +152,9 @@ async function generate(
     end: () => got.push('end'),
     fail: (error) => got.push(`fail ${error.reason}`),
   };
-  const request = create(GenerateRequestSchema, { model: init.model ?? 'chat', engine: init.engine ?? '' });
+  const { model = 'chat', engine: pinned = '', continued } = init;
+  const continuation = continued === undefined ? {} : { continuation: { text: continued } };
+  const request = create(GenerateRequestSchema, { model, engine: pinned, ...continuation });
   pipeline.generate(request, call, sink);
   await expect.poll(() => engine !== undefined || got.length > 0).toBe(true);
   return pipeline;
@@ -260,6 +262,7 @@ test('an engine that refuses the request costs nothing', async () => {
 test.each([
   ['an unknown model', { model: 'gpt-9' }, 'MODEL_NOT_FOUND'],
   ['a pinned engine without the scope', { engine: 'chat' }, 'SCOPE_MISSING'],
+  ['an answer that a caller begins itself', { continued: 'Sure, ' }, 'INVALID_FIELD'],
 ])('%s is refused before anything is reserved', async (_name, init, reason) => {
   await generate(init);
   expect(got).toEqual([`fail ${reason}`]);

@@ -138,6 +138,10 @@ test('engines of one kind go on from tokens, of which a caller who did not ask h
   expect(last(relayed)).toMatchObject({ completionTokens: WORDS.length });
 });
 
+test('tokens are not asked for while there is no other engine', () => {
+  expect(startRelay({}, { engines: [EXACT] }).engines[0]?.request.sampling).toBeUndefined();
+});
+
 test('tokens that were not shown are forgotten when the answer begins anew', async () => {
   const relayed = startRelay({}, { engines: [EXACT, EXACT, EXACT] });
   relayed.engines[0]?.start();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import { Breakers } from '../fleet/breaker.ts';
 import { Chooser } from './chooser.ts';
 import { EngineLoads } from './engine-loads.ts';
 import { explain } from './explain.ts';
@@ -101,4 +102,18 @@ test('without an engine of the model the first of a fallback is chosen', () => {
     ['a', false],
   ]);
   expect(told[0]?.why).toMatch(/fallback 'm'/);
+});
+
+test('an engine that fails again and again is not chosen, nor waited for, until it may be tried; that is told', () => {
+  const breakers = new Breakers({ now: () => nowMs, onChange: () => {} });
+  const chooser = new Chooser({ loads: new EngineLoads(), affinityBound: 2, breakers });
+  const one = routeOf([{ name: 'e' }]);
+  let nowMs = 0;
+  const candidate = one.candidates[0] ?? expect.fail();
+  for (let i = 0; i < 5; i += 1) breakers.enter(candidate.id).failed();
+  expect(chooser.choose(one, text('x'))).toBeUndefined();
+  expect(chooser.bestToWaitFor(one, text('x'))).toBeUndefined();
+  expect(explain([one], text('x'), chooser)[0]?.why).toContain('failed several times');
+  nowMs = 1_000;
+  expect(chooser.choose(one, text('x'))?.candidate).toBe(candidate);
 });
