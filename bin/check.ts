@@ -47,6 +47,12 @@ run(
   ['format', '-d', '--exit-code', '--path', 'proto/mesh'],
   'Run: npx buf format -w --path proto/mesh',
 );
+run(
+  'buf breaking',
+  join(binaries, 'buf'),
+  ['breaking', '--against', 'proto/baseline.binpb'],
+  'Keep the contract compatible; where it must break: npm run baseline, with a line in CHANGELOG.md.',
+);
 checkGenerated();
 run('tsc', join(binaries, 'tsc'), ['--noEmit'], 'Mend the types.');
 run('biome', join(binaries, 'biome'), ['check', '--error-on-warnings', '.'], 'Run: npx biome check --write .');
