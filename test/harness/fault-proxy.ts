@@ -9,6 +9,8 @@ export interface FaultProxy {
   readonly url: string;
   /** Connections that were made over it so far. */
   made(): number;
+  /** How many bytes of replies have left for clients so far. */
+  repliedBytes(): number;
   /** The next reply is lost and its connection with it, after the server has done what it was told. */
   dropNextReply(): void;
   /** How many replies were lost. */
@@ -32,7 +34,7 @@ export interface FaultProxy {
 export async function startFaultProxy(serverPort: number): Promise<FaultProxy> {
   /** Each side of what is connected, with its other side. */
   const sockets = new Map<Socket, Socket>();
-  let made = 0;
+  const clients: Socket[] = [];
   let isDropping = false;
   let dropped = 0;
   let delayMs = 0;
@@ -72,7 +74,7 @@ export async function startFaultProxy(serverPort: number): Promise<FaultProxy> {
   }
 
   const server = createServer((client) => {
-    made += 1;
+    clients.push(client);
     const upstream = connect(serverPort, '127.0.0.1');
     for (const [socket, other] of [
       [client, upstream],
@@ -95,7 +97,8 @@ export async function startFaultProxy(serverPort: number): Promise<FaultProxy> {
   return {
     port,
     url: `http://127.0.0.1:${port}`,
-    made: () => made,
+    made: () => clients.length,
+    repliedBytes: () => clients.reduce((sum, client) => sum + client.bytesWritten - client.writableLength, 0),
     dropNextReply() {
       isDropping = true;
     },
