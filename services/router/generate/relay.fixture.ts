@@ -97,6 +97,7 @@ export function startRelay(
         const at = candidates.findIndex(passes);
         return at < 0 ? undefined : placeOn(at);
       },
+      oneMore: async () => placeOn(0),
     },
     breakers,
     retryBudget: new RetryBudget(0.1),
@@ -124,7 +125,9 @@ export function startRelay(
   const call: GenerationCall = { requestId: 'r', signal: controller.signal, flow: new FlowControl() };
   const parts = { request, engines: side, sink, call, promptTokens: 9 };
   const place = placeOn(0);
-  const relay = needsFanOut(request, place) ? new FanOut(parts, place) : new Relay(parts, place);
+  const relay = needsFanOut(request, place)
+    ? new FanOut(parts, place, { organizationId: 'o', tier: '' })
+    : new Relay(parts, place);
   relay.start();
   return {
     relay,

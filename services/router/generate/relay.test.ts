@@ -253,6 +253,7 @@ test('a caller who leaves while another engine is looked for is told once, and n
           await waiting.promise;
           return { ...from, leave };
         },
+        oneMore: () => expect.fail('one choice'),
       },
     },
   );

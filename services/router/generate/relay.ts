@@ -29,7 +29,7 @@ import type { Transcript } from './transcript.ts';
 export interface EngineSide {
   /** The engines of the node at an address; "" is this process. */
   readonly generateAt: (address: string) => Generate;
-  readonly booking: Pick<Booking, 'another' | 'hasOther' | 'isFull'>;
+  readonly booking: Pick<Booking, 'another' | 'oneMore' | 'hasOther' | 'isFull'>;
   readonly breakers: Breakers;
   readonly retryBudget: RetryBudget;
   /** At how many engines a request may be tried before its first token. */

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import {
   type GenerationEvent,
@@ -25,6 +26,7 @@ export interface Dispatch {
   readonly call: GenerationCall;
   /** Where the events go. */
   readonly sink: GenerationSink;
+  readonly principal: Principal;
   /** The first engine, and the lease. */
   readonly booked: Booked;
   readonly engines: EngineSide;
@@ -56,7 +58,7 @@ export class RunningGeneration implements Timed {
 
   constructor(dispatch: Dispatch) {
     this.#dispatch = dispatch;
-    const { request, call, booked, engines, reports } = dispatch;
+    const { request, call, principal, booked, engines, reports } = dispatch;
     const drawDown = new DrawDown(booked.lease, performance.now());
     drawDown.onLost = (error) => this.expire(error);
     this.#drawDown = drawDown;
@@ -80,7 +82,7 @@ export class RunningGeneration implements Timed {
     const contextTokens = promptTokens + booked.lease.maxCompletionTokens;
     const sent = { ...request, contextTokens };
     const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens };
-    this.#relay = needsFanOut(request, booked) ? new FanOut(parts, booked) : new Relay(parts, booked);
+    this.#relay = needsFanOut(request, booked) ? new FanOut(parts, booked, principal) : new Relay(parts, booked);
     const { signal } = call;
     if (signal.aborted) this.#onCallerAbort();
     else signal.addEventListener('abort', this.#onCallerAbort, { once: true });
