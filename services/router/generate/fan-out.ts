@@ -7,11 +7,6 @@ import type { GenerationSink } from '../../shared/transport/generate.ts';
 import type { Place, Wanting } from '../queue/places.ts';
 import { Relay, type RelayParts } from './relay.ts';
 
-/** Whether an engine makes fewer choices than a request asks for, so that each is made by a request of its own. Pure. */
-export function needsFanOut({ sampling }: GenerateRequest, { candidate }: Place): boolean {
-  return (sampling?.choices ?? 1) > 1 && candidate.engine.capabilities?.choices === false;
-}
-
 /** Several requests of one choice each as one generation: one start, the choices beside each other, one bill. */
 export class FanOut {
   readonly #parts: RelayParts;

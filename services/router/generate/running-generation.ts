@@ -12,10 +12,11 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Booked } from './booking.ts';
+import { makesAllChoices } from './choices.ts';
 import { CoveredSink } from './covered-sink.ts';
 import type { Timed } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
-import { FanOut, needsFanOut } from './fan-out.ts';
+import { FanOut } from './fan-out.ts';
 import { GatedFlow } from './gated-flow.ts';
 import { type EngineSide, Relay } from './relay.ts';
 import type { Reports } from './reports.ts';
@@ -82,7 +83,9 @@ export class RunningGeneration implements Timed {
     const contextTokens = promptTokens + booked.lease.maxCompletionTokens;
     const sent = { ...request, contextTokens };
     const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens };
-    this.#relay = needsFanOut(request, booked) ? new FanOut(parts, booked, principal) : new Relay(parts, booked);
+    this.#relay = makesAllChoices(request, booked.candidate)
+      ? new Relay(parts, booked)
+      : new FanOut(parts, booked, principal);
     const { signal } = call;
     if (signal.aborted) this.#onCallerAbort();
     else signal.addEventListener('abort', this.#onCallerAbort, { once: true });
