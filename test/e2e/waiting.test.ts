@@ -182,6 +182,24 @@ describeStores('requests wait for a place', (stores) => {
     expect((await dispatched(third, 2)).engine).toBe('chat');
   });
 
+  test('each choice of an engine that makes one at a time waits its turn, behind others who came before', async () => {
+    door = createFrontDoor(quota, principal('ample'), undefined, { max_waiting: 3 });
+    door.report([{ name: 'chat', contextTokens: 100_000, maxConcurrency: 1, capabilities: { choices: false } }]);
+    const three = door.ask({ sampling: { maxTokens: 100, choices: 3 } });
+    const first = await dispatched(three, 0);
+    await waiting(2);
+    const other = door.ask(asked, { ...principal('ample'), organizationId: 'another' });
+    await waiting(3);
+    first.tokens(1);
+    first.finish();
+    await dispatched(three, 1).then((second) => second.finish());
+    const third = await dispatched(other, 2);
+    expect([other.events.length > 0, three.outcome, other.outcome]).toEqual([true, undefined, undefined]);
+    third.finish();
+    await dispatched(three, 3).then((last) => last.finish());
+    expect([three.outcome, other.outcome, await held()]).toEqual(['end', 'end', 0]);
+  });
+
   test('a shutdown ends those who wait', async () => {
     await dispatched(door.ask(asked), 0);
     const second = door.ask(asked);

@@ -167,24 +167,45 @@ export class Booking {
    */
   async another(
     request: GenerateRequest,
-    { modelId, candidate }: Place,
+    place: Place,
     passes: (candidate: Candidate) => boolean,
     signal: AbortSignal,
   ): Promise<Place | undefined> {
-    const { registry, places } = this.#parts;
-    const wanting: Wanting = {
-      ...{ modelId, request, signal, isAhead: true },
-      principal: NOBODY,
-      features: featuresOf(request),
-      preferred: candidate.engine.name,
-      route: () => registry.snapshot.route(modelId),
-      excluded: (other) => !passes(other),
-    };
+    const wanting = this.#wantingLike(request, place, signal);
+    const excluded = (other: Candidate): boolean => !passes(other);
     try {
-      return await places.take(wanting);
+      return await this.#parts.places.take({ ...wanting, principal: NOBODY, excluded, isAhead: true });
     } catch {
       return undefined;
     }
+  }
+
+  /**
+   * A place for one more request under the same lease, in turn as that of any caller: what is split up must not get ahead.
+   *
+   * @throws MeshError as Places.take
+   */
+  oneMore(
+    request: GenerateRequest,
+    place: Place,
+    principal: Wanting['principal'],
+    signal: AbortSignal,
+  ): Promise<Place> {
+    return this.#parts.places.take({ ...this.#wantingLike(request, place, signal), principal });
+  }
+
+  #wantingLike(
+    request: GenerateRequest,
+    { modelId, candidate }: Place,
+    signal: AbortSignal,
+  ): Omit<Wanting, 'principal'> {
+    const { registry } = this.#parts;
+    return {
+      ...{ modelId, request, signal },
+      features: featuresOf(request),
+      preferred: candidate.engine.name,
+      route: () => registry.snapshot.route(modelId),
+    };
   }
 
   /** An engine refused a request because others have filled it. */

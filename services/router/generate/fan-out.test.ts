@@ -67,3 +67,30 @@ test('a caller who leaves ends all of them', async () => {
   relayed.controller.abort(new MeshError('CLIENT_GONE', 'gone'));
   expect([relayed.outcome(), relayed.taken()]).toEqual(['CLIENT_GONE', 0]);
 });
+
+test('choices that wait for a place have no engine that hangs', () => {
+  const booking = {
+    isFull: () => {},
+    hasOther: () => true,
+    another: async () => undefined,
+    oneMore: () => new Promise<never>(() => {}),
+  };
+  const relayed = startRelay(ASKED, { engines: [CANNOT], booking });
+  relayed.engines[0]?.start();
+  relayed.engines[0]?.finish();
+  expect([relayed.relay.stalled(lost), relayed.outcome()]).toEqual([true, undefined]);
+});
+
+test('why a choice gets no place is told', async () => {
+  const booking = {
+    isFull: () => {},
+    hasOther: () => true,
+    another: async () => undefined,
+    oneMore: async () => {
+      throw new MeshError('QUEUE_FULL', 'full');
+    },
+  };
+  const relayed = startRelay(ASKED, { engines: [CANNOT], booking });
+  await expect.poll(relayed.outcome).toBe('QUEUE_FULL');
+  expect(relayed.taken()).toBe(0);
+});

@@ -1,21 +1,17 @@
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Delta, GenerationEvent, Usage } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationSink } from '../../shared/transport/generate.ts';
-import type { Place } from '../queue/places.ts';
-import { noHealthyEngine } from './admission.ts';
+import type { Place, Wanting } from '../queue/places.ts';
 import { Relay, type RelayParts } from './relay.ts';
-
-/** Whether an engine makes fewer choices than a request asks for, so that each is made by a request of its own. Pure. */
-export function needsFanOut({ sampling }: GenerateRequest, { candidate }: Place): boolean {
-  return (sampling?.choices ?? 1) > 1 && candidate.engine.capabilities?.choices === false;
-}
 
 /** Several requests of one choice each as one generation: one start, the choices beside each other, one bill. */
 export class FanOut {
   readonly #parts: RelayParts;
   readonly #place: Place;
+  readonly #principal: Wanting['principal'];
   readonly #choices: number;
   /** By choice. */
   readonly #relays = new Map<number, Relay>();
@@ -25,13 +21,17 @@ export class FanOut {
   readonly #bills: Usage[] = [];
   /** Ends the others when one breaks. */
   readonly #abort = new AbortController();
+  /** How many choices have no place yet. */
+  #waiting = 0;
   #hasStarted = false;
   #isOver = false;
 
-  constructor(parts: RelayParts, place: Place) {
+  /** `principal` is in whose turn the choices after the first get their places. */
+  constructor(parts: RelayParts, place: Place, principal: Wanting['principal']) {
     const { call, request } = parts;
     this.#parts = parts;
     this.#place = place;
+    this.#principal = principal;
     this.#choices = request.sampling?.choices ?? 1;
     const { signal } = call;
     signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
@@ -58,23 +58,37 @@ export class FanOut {
     for (let choice = 1; choice < this.#choices; choice += 1) void this.#find(choice);
   }
 
-  /** No choice went on for too long: all their engines are given up. Returns whether one had a choice. */
+  /** No choice went on for too long: all their engines are given up. Returns whether one had a choice, or one waits its turn. */
   stalled(error: MeshError): boolean {
-    return [...this.#relays.values()].map((relay) => relay.stalled(error)).includes(true);
+    const isWaiting = this.#waiting > 0;
+    return [...this.#relays.values()].map((relay) => relay.stalled(error)).includes(true) || isWaiting;
   }
 
   async #find(choice: number): Promise<void> {
-    const { engines, request } = this.#parts;
+    const { engines } = this.#parts;
     const { signal } = this.#abort;
-    const place = await engines.booking.another(request, this.#place, () => true, signal);
-    if (signal.aborted) place?.leave();
-    else if (place) this.#begin(choice, place);
-    else this.#fail(noHealthyEngine(request.model));
+    this.#waiting += 1;
+    try {
+      const place = await engines.booking.oneMore(this.#alone(choice), this.#place, this.#principal, signal);
+      if (signal.aborted) place.leave();
+      else this.#begin(choice, place);
+    } catch (error) {
+      this.#fail(asMeshError(error));
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  /** The request for one choice. */
+  #alone(choice: number): GenerateRequest {
+    const { request, promptTokens } = this.#parts;
+    const { sampling } = request;
+    const contextTokens = promptTokens + Math.ceil((request.contextTokens - promptTokens) / this.#choices);
+    return { ...request, contextTokens, ...(sampling ? { sampling: withoutChoices(sampling, choice) } : {}) };
   }
 
   #begin(choice: number, place: Place): void {
-    const { request, engines, call, promptTokens } = this.#parts;
-    const { sampling } = request;
+    const { engines, call, promptTokens } = this.#parts;
     const flow = new FlowControl();
     this.#flows.push(flow);
     if (call.flow.paused) flow.pause();
@@ -87,9 +101,8 @@ export class FanOut {
         return call.timeoutMs;
       },
     };
-    const contextTokens = promptTokens + Math.ceil((request.contextTokens - promptTokens) / this.#choices);
-    const alone = { ...request, contextTokens, ...(sampling ? { sampling: withoutChoices(sampling, choice) } : {}) };
-    const relay = new Relay({ request: alone, engines, sink: this.#sinkOf(choice), call: own, promptTokens }, place);
+    const request = this.#alone(choice);
+    const relay = new Relay({ request, engines, sink: this.#sinkOf(choice), call: own, promptTokens }, place);
     this.#relays.set(choice, relay);
     relay.start();
   }

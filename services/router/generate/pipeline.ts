@@ -13,7 +13,7 @@ import { DrawDown } from './draw-down.ts';
 import { PendingRequest } from './pending-request.ts';
 import type { EngineSide } from './relay.ts';
 import type { Reports } from './reports.ts';
-import { RunningGeneration } from './running-generation.ts';
+import { type Dispatch, RunningGeneration } from './running-generation.ts';
 
 /**
  * Who makes a call: who presents its credential, or whom a process of the mesh vouches for, if that one still counts. Throws
@@ -107,7 +107,7 @@ export class Pipeline {
         },
       });
       signal.throwIfAborted();
-      this.#dispatch(booked, request, call, { sink, caller, createdAtMs, startedAtMs });
+      this.#dispatch(booked, request, call, { principal, sink, caller, createdAtMs, startedAtMs });
     } catch (error) {
       booked?.leave();
       booked?.lease.release();
@@ -124,7 +124,7 @@ export class Pipeline {
     booked: Booked,
     request: GenerateRequest,
     call: GenerationCall,
-    { caller, ...rest }: { sink: GenerationSink; caller: Caller; createdAtMs: number; startedAtMs: number },
+    { caller, ...rest }: Pick<Dispatch, 'principal' | 'sink' | 'createdAtMs' | 'startedAtMs'> & { caller: Caller },
   ): void {
     const { reports, deadlines, engines } = this.#parts;
     const generation: RunningGeneration = new RunningGeneration({

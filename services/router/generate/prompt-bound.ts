@@ -2,8 +2,8 @@
  * The most tokens that a prompt can have, without a tokenizer.
  *
  * Every token of a tokenizer with bytes or pieces of text as vocabulary stands for at least one byte of UTF-8, so a text has
- * no more tokens than bytes. A tokenizer may bring the text into another normal form first; the compatibility decomposition
- * is the longest of them. What a chat template adds is the model's own matter: the allowances below are over what the
+ * no more tokens than bytes. A tokenizer may bring the text into another normal form first; the longest of them are the two
+ * that decompose: the one for compatibility makes some characters longer and others shorter. What a chat template adds is the model's own matter: the allowances below are over what the
  * templates of common models add (role marks, a default system text, the instructions for tools, JSON with indentation).
  * What a template adds beyond them is corrected when the engine tells its count, and no limit is ever exceeded by it.
  */
@@ -106,7 +106,8 @@ function partBound({ part }: ContentPart): number {
 function textBound(text: string): number {
   const bytes = Buffer.byteLength(text);
   // Plain ASCII is the same in every normal form.
-  return bytes === text.length ? bytes : Math.max(bytes, Buffer.byteLength(text.normalize('NFKD')));
+  if (bytes === text.length) return bytes;
+  return Math.max(bytes, ...['NFD', 'NFKD'].map((form) => Buffer.byteLength(text.normalize(form))));
 }
 
 function jsonBound(value: unknown): number {

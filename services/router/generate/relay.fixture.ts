@@ -12,7 +12,8 @@ import type { GenerationCall, GenerationSink } from '../../shared/transport/gene
 import { Breakers } from '../fleet/breaker.ts';
 import { createSnapshot } from '../fleet/snapshot.ts';
 import type { Place } from '../queue/places.ts';
-import { FanOut, needsFanOut } from './fan-out.ts';
+import { makesAllChoices } from './choices.ts';
+import { FanOut } from './fan-out.ts';
 import { type EngineSide, Relay } from './relay.ts';
 import { RetryBudget } from './retry-budget.ts';
 
@@ -97,6 +98,7 @@ export function startRelay(
         const at = candidates.findIndex(passes);
         return at < 0 ? undefined : placeOn(at);
       },
+      oneMore: async () => placeOn(0),
     },
     breakers,
     retryBudget: new RetryBudget(0.1),
@@ -124,7 +126,9 @@ export function startRelay(
   const call: GenerationCall = { requestId: 'r', signal: controller.signal, flow: new FlowControl() };
   const parts = { request, engines: side, sink, call, promptTokens: 9 };
   const place = placeOn(0);
-  const relay = needsFanOut(request, place) ? new FanOut(parts, place) : new Relay(parts, place);
+  const relay = makesAllChoices(request, place.candidate)
+    ? new Relay(parts, place)
+    : new FanOut(parts, place, { organizationId: 'o', tier: '' });
   relay.start();
   return {
     relay,

@@ -42,6 +42,13 @@ test('what an engine said before it was to blame is not repeated: one start, the
   expect(last(relayed)).toMatchObject({ promptTokens: PROMPT_TOKENS, completionTokens: WORDS.length });
 });
 
+test('several choices are tried again only where all of them are made', async () => {
+  const engines = [{}, { capabilities: { choices: false } }, {}];
+  const relayed = startRelay({ sampling: { choices: 2 } }, { engines });
+  relayed.engines[0]?.sink.fail(lost);
+  expect((await engine(relayed, 1)).request).toMatchObject({ engine: 'c', sampling: { choices: 2 } });
+});
+
 test('without another engine the failure is told at once', () => {
   const relayed = startRelay({}, { engines: [{}] });
   relayed.engines[0]?.sink.fail(lost);
@@ -257,6 +264,7 @@ test('a caller who leaves while another engine is looked for is told once, and n
           await waiting.promise;
           return { ...from, leave };
         },
+        oneMore: () => expect.fail('one choice'),
       },
     },
   );

@@ -9,6 +9,7 @@ import type { Place } from '../queue/places.ts';
 import { isPinnedElsewhere } from '../select/verdict.ts';
 import { Attempt } from './attempt.ts';
 import type { Booking } from './booking.ts';
+import { makesAllChoices } from './choices.ts';
 import { faultOf } from './engine-fault.ts';
 import {
   continued,
@@ -29,7 +30,7 @@ import type { Transcript } from './transcript.ts';
 export interface EngineSide {
   /** The engines of the node at an address; "" is this process. */
   readonly generateAt: (address: string) => Generate;
-  readonly booking: Pick<Booking, 'another' | 'hasOther' | 'isFull'>;
+  readonly booking: Pick<Booking, 'another' | 'oneMore' | 'hasOther' | 'isFull'>;
   readonly breakers: Breakers;
   readonly retryBudget: RetryBudget;
   /** At how many engines a request may be tried before its first token. */
@@ -173,19 +174,22 @@ export class Relay {
       this.#resume(this.#broke, false);
       return;
     }
-    const place = await this.#another(isAny, error);
+    const place = await this.#another(this.#takesWhole, error);
     if (place) this.#run(place, request, 0);
   }
+
+  /** Whether an engine can take the request as it is. */
+  readonly #takesWhole = (candidate: Candidate): boolean => makesAllChoices(this.#parts.request, candidate);
 
   /** Tries the whole request at another engine. */
   async #retry(error: MeshError): Promise<void> {
     const { engines, request, sink } = this.#parts;
-    if (this.#attempts >= engines.mostTries || !this.#hasOther(isAny) || !engines.retryBudget.spend()) {
+    if (this.#attempts >= engines.mostTries || !this.#hasOther(this.#takesWhole) || !engines.retryBudget.spend()) {
       sink.fail(error);
       return;
     }
     await pause(Math.random() * JITTER_MS * 2 ** this.#attempts);
-    const place = await this.#another(isAny, error);
+    const place = await this.#another(this.#takesWhole, error);
     if (place) this.#run(place, request, 0);
   }
 
@@ -249,8 +253,6 @@ export class Relay {
     return undefined;
   }
 }
-
-const isAny = (): boolean => true;
 
 /** Whether an engine is only full: one that we hold to limits gets free again. */
 function isFullByLimit({ reason }: MeshError, { candidate: { engine } }: Place): boolean {

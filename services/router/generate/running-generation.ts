@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { durationFromMs, durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import {
   type GenerationEvent,
@@ -11,10 +12,11 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Booked } from './booking.ts';
+import { makesAllChoices } from './choices.ts';
 import { CoveredSink } from './covered-sink.ts';
 import type { Timed } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
-import { FanOut, needsFanOut } from './fan-out.ts';
+import { FanOut } from './fan-out.ts';
 import { GatedFlow } from './gated-flow.ts';
 import { type EngineSide, Relay } from './relay.ts';
 import type { Reports } from './reports.ts';
@@ -25,6 +27,7 @@ export interface Dispatch {
   readonly call: GenerationCall;
   /** Where the events go. */
   readonly sink: GenerationSink;
+  readonly principal: Principal;
   /** The first engine, and the lease. */
   readonly booked: Booked;
   readonly engines: EngineSide;
@@ -56,7 +59,7 @@ export class RunningGeneration implements Timed {
 
   constructor(dispatch: Dispatch) {
     this.#dispatch = dispatch;
-    const { request, call, booked, engines, reports } = dispatch;
+    const { request, call, principal, booked, engines, reports } = dispatch;
     const drawDown = new DrawDown(booked.lease, performance.now());
     drawDown.onLost = (error) => this.expire(error);
     this.#drawDown = drawDown;
@@ -80,7 +83,9 @@ export class RunningGeneration implements Timed {
     const contextTokens = promptTokens + booked.lease.maxCompletionTokens;
     const sent = { ...request, contextTokens };
     const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens };
-    this.#relay = needsFanOut(request, booked) ? new FanOut(parts, booked) : new Relay(parts, booked);
+    this.#relay = makesAllChoices(request, booked.candidate)
+      ? new Relay(parts, booked)
+      : new FanOut(parts, booked, principal);
     const { signal } = call;
     if (signal.aborted) this.#onCallerAbort();
     else signal.addEventListener('abort', this.#onCallerAbort, { once: true });

@@ -295,3 +295,19 @@ test('who goes ahead is before all who wait, even in a full queue, and in no oth
   await ahead.over;
   expect(ahead.place?.candidate.id).toBe('n/a');
 });
+
+test('a refusal does not look at all who wait when the first of them wants every engine', async () => {
+  const { ask, places, wanting } = fleet([{ name: 'a', maxConcurrency: 1 }], { max_waiting: 50 });
+  const looks = { count: 0 };
+  const { route } = wanting();
+  const counting = () => {
+    looks.count += 1;
+    return route();
+  };
+  for (let i = 0; i < 51; i += 1) ask('o', { route: counting });
+  await settled();
+  expect(places.waiting).toBe(50);
+  looks.count = 0;
+  expect(places.refusalOf(wanting())?.reason).toBe('QUEUE_FULL');
+  expect(looks.count).toBe(1);
+});

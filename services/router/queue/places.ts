@@ -89,8 +89,18 @@ export class Places {
     const line = this.#lines.get(wanting.modelId);
     if (found && !line) return undefined;
     if ((line ?? this.#newLine()).leaversFor(this.#standing(wanting))) return undefined;
-    const taken = new Set([...(line ?? [])].flatMap((waiter) => this.#wanted(waiter.wanting)));
-    return this.#find(wanting, taken) ? undefined : queueFull(wanting.modelId);
+    return this.#find(wanting, this.#wantedByAll(line ?? [], wanting)) ? undefined : queueFull(wanting.modelId);
+  }
+
+  /** The engines that those in line wait for. Stops at all there are: a flood that is refused must cost little. */
+  #wantedByAll(line: Iterable<Waiter>, { route }: Wanting): ReadonlySet<string> {
+    const all = route()?.candidates.length ?? 0;
+    const wanted = new Set<string>();
+    for (const waiter of line) {
+      for (const id of this.#wanted(waiter.wanting)) wanted.add(id);
+      if (wanted.size >= all) break;
+    }
+    return wanted;
   }
 
   /**
