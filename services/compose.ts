@@ -334,6 +334,12 @@ async function addListener(
   return listener;
 }
 
+/** Who keeps things in the store. */
+const KEEPERS = [
+  ['auth', AuthService],
+  ['quota', QuotaService],
+] as const;
+
 async function addFacade(
   { config, resources, closer, principals, peers }: Parts,
   store: Store | undefined,
@@ -341,7 +347,12 @@ async function addFacade(
   isDraining: () => boolean,
 ): Promise<FacadeContext> {
   const storeKind = config.redisUrl === undefined ? 'sqlite' : 'redis';
-  const quotaHealth = peers.client('quota', Health);
+  const answers: (() => Promise<boolean>)[] = store ? [() => pingStore(store)] : [];
+  for (const [role, service] of KEEPERS) {
+    // Those that keep things elsewhere are asked: without them nobody can be served.
+    const health = peers.client(role, Health);
+    if (!config.roles.has(role)) answers.push(() => isServing(health, service.typeName));
+  }
   const context = await createFacadeContext(config.facade, {
     ...resources,
     trustedProxies: config.server.trusted_proxies,
@@ -354,10 +365,9 @@ async function addFacade(
     auth: peers.client('auth', AuthService),
     quota: peers.client('quota', QuotaService),
     isDraining,
-    // Without a store of its own the process asks the one that counts on it.
     health: async () => ({
       storeKind,
-      storeAnswers: store ? await pingStore(store) : await isServing(quotaHealth, QuotaService.typeName),
+      storeAnswers: (await Promise.all(answers.map((answer) => answer()))).every(Boolean),
     }),
   });
   closer.add('facade', () => context.close());

@@ -77,11 +77,17 @@ describe.each(arrangements())('models that are loaded and unloaded at run time, 
   );
 
   test('what the engine cannot honour is refused by the name that the body has', async () => {
-    const refused = await post('/generate', { prompt: 'Once', parameters: { num_return_sequences: 2 } });
+    const refused = await post('/generate', { prompt: 'Once', parameters: { num_return_sequences: 1_000 } });
     expect(refused).toMatchObject({
       status: 400,
-      body: { detail: expect.stringContaining("'num_return_sequences'"), status_code: 400 },
+      body: { detail: expect.stringContaining('num_return_sequences'), status_code: 400 },
     });
+    // An engine that makes one at a time is asked as often.
+    const both = await post('/generate', {
+      prompt: 'Once',
+      parameters: { num_return_sequences: 2, max_new_tokens: 4 },
+    });
+    expect(both).toMatchObject({ status: 200, body: { completions: [{}, {}] } });
   });
 
   test('an unload is at once what requests see, until it is loaded again', async () => {

@@ -144,7 +144,7 @@ export class Relay {
     const { sampling } = request;
     if (this.#never !== undefined || sampling?.returnTokenIds || !tellsContinuation(candidate.engine)) return request;
     // Each token costs something: not while nobody is there to use them. One that comes later goes on from the text.
-    if (!this.#hasOther(isAny)) return request;
+    if (!this.#hasOther(this.#takesWhole)) return request;
     return { ...request, sampling: { ...(sampling ?? create(SamplingParametersSchema)), returnTokenIds: true } };
   }
 
