@@ -13,6 +13,7 @@ export default defineConfig({
     // is told by its own time limit, which is shorter.
     testTimeout: 180_000,
     hookTimeout: 180_000,
-    maxWorkers: 2,
+    // One more than cores: many tests wait for processes.
+    maxWorkers: 3,
   },
 });

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { Health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { toConnectError } from '../../services/shared/errors/connect-error.ts';
 import { notImplemented } from '../../services/shared/errors/mesh-error.ts';
@@ -98,9 +99,10 @@ export async function startGateways(config: object, push: boolean): Promise<Gate
 async function startMuteAuth(url: string, ends: (() => Promise<unknown>)[]): Promise<string> {
   const transport = createRemoteTransport(url, { meshToken: MESH_TOKEN });
   const auth = createMeshClient(AuthService, transport);
+  const health = createMeshClient(Health, transport);
   const routes = connectNodeAdapter({
     routes: (router) =>
-      router.service(AuthService, {
+      router.service(Health, { check: (request) => health.check(request) }).service(AuthService, {
         authenticate: (request) => auth.authenticate(request),
         watchRevocations() {
           throw toConnectError(notImplemented('WatchRevocations'));

@@ -50,6 +50,8 @@ async function fromSqlite(mesh: LedgerStore, keyId: string): Promise<Ledger> {
 async function fromRedis(url: string, keyId: string): Promise<Ledger> {
   const redis = new Redis(url);
   try {
+    // First: what is settled while the sums are read was held then.
+    const held = await redis.zcard('mesh:quota:2:{quota}:held');
     const sums = [0, 0, 0];
     for (const day of await redis.keys('mesh:quota:2:{quota}:usage:*')) {
       for (const [row, figures] of Object.entries(await redis.hgetall(day))) {
@@ -58,7 +60,6 @@ async function fromRedis(url: string, keyId: string): Promise<Ledger> {
         for (const [i, figure] of figures.split(' ').entries()) sums[i] = (sums[i] ?? 0) + Number(figure);
       }
     }
-    const held = await redis.zcard('mesh:quota:2:{quota}:held');
     const [requests = 0, promptTokens = 0, completionTokens = 0] = sums;
     return { requests, promptTokens, completionTokens, held };
   } finally {
