@@ -17,6 +17,8 @@ const TEST_TIMEOUT_MS = 180_000;
  * times what the sums differ by.
  */
 const TOKENS = 900;
+/** How often a test tries to be quicker than an engine. */
+const ATTEMPTS = 5;
 
 const saying = (value: string) => ({
   input: {
@@ -54,13 +56,14 @@ describe('the embedded engine of another node goes on, byte for byte', () => {
   }, START_TIMEOUT_MS);
   afterAll(() => mesh?.stop());
 
-  beforeEach(async () => {
+  async function bothReady(): Promise<void> {
     await eventually('both engines are ready', async () => {
       const { engines } = await mesh.inference.listEngines({});
       for (const { node, engine } of engines) engineIds.set(node, engine?.processId ?? 0);
       return engines.filter(({ engine }) => engine?.state === EngineState.READY).length === 2;
     });
-  }, TEST_TIMEOUT_MS);
+  }
+  beforeEach(bothReady, TEST_TIMEOUT_MS);
 
   /** Asks, and does `harm` to the node that has the request when the first tokens have come. */
   async function ask({ prompt, sampling }: Asked, harm: (node: string) => void = () => {}): Promise<Answer> {
@@ -82,14 +85,22 @@ describe('the embedded engine of another node goes on, byte for byte', () => {
     throw new Error('no usage');
   }
 
-  async function expectSame(asked: Asked, harm: (node: string) => void): Promise<void> {
+  /** On a busy machine an answer may be whole before we see its first tokens; after `undo` it is asked again. */
+  async function expectSame(asked: Asked, harm: (node: string) => void, undo?: () => void): Promise<void> {
     const whole = await ask(asked);
     expect(whole.usage).toMatchObject({ completionTokens: TOKENS });
     let harmed = '';
-    const answer = await ask(asked, (node) => {
-      harmed = node;
-      harm(node);
-    });
+    const once = () =>
+      ask(asked, (node) => {
+        harmed = node;
+        harm(node);
+      });
+    let answer = await once();
+    for (let attempt = 1; attempt < ATTEMPTS && undo && answer.resumed.length === 0; attempt += 1) {
+      undo();
+      await bothReady();
+      answer = await once();
+    }
     expect(answer.resumed).toEqual([`2 words-${harmed === 'a' ? 'b' : 'a'}`]);
     expect(answer.text).toBe(whole.text);
     const { promptTokens, completionTokens } = whole.usage ?? {};
@@ -98,7 +109,11 @@ describe('the embedded engine of another node goes on, byte for byte', () => {
 
   test.each(CASES)(
     'its engine is killed: %s',
-    (_what, asked) => expectSame(asked, (node) => process.kill(engineIds.get(node) ?? 0, 'SIGKILL')),
+    (_what, asked) => {
+      const kill = (node: string) => process.kill(engineIds.get(node) ?? 0, 'SIGKILL');
+      // It is started again by itself.
+      return expectSame(asked, kill, () => {});
+    },
     TEST_TIMEOUT_MS,
   );
 
@@ -106,13 +121,17 @@ describe('the embedded engine of another node goes on, byte for byte', () => {
     'a node and its engine stand still',
     async () => {
       const still: number[] = [];
+      const goOn = () => {
+        for (const id of still.splice(0)) process.kill(id, 'SIGCONT');
+      };
+      const stop = (node: string) => {
+        still.push(engineIds.get(node) ?? 0, mesh.processes.get(node)?.child.pid ?? 0);
+        for (const id of still) process.kill(id, 'SIGSTOP');
+      };
       try {
-        await expectSame(CASES[0][1], (node) => {
-          still.push(engineIds.get(node) ?? 0, mesh.processes.get(node)?.child.pid ?? 0);
-          for (const id of still) process.kill(id, 'SIGSTOP');
-        });
+        await expectSame(CASES[0][1], stop, goOn);
       } finally {
-        for (const id of still) process.kill(id, 'SIGCONT');
+        goOn();
       }
     },
     TEST_TIMEOUT_MS,

@@ -85,7 +85,8 @@ test('a flood on stderr leaves memory and disk as they are, and its last words a
   expect(texts(start.tail(1))).toEqual(['CUDA out of memory']);
   // Of 6 million lines; how many are taken depends on how long it lasts.
   expect(leftOut).toBeGreaterThan(2_000_000);
-  expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
+  // Half of what came: what is garbage already may still stand in it.
+  expect(process.memoryUsage().rss - before).toBeLessThan(150 * 1024 * 1024);
   await engineLog.close();
   const written = readdirSync(join(directory, 'engines')).map(
     (name) => statSync(join(directory, 'engines', name)).size,
