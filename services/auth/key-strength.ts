@@ -1,5 +1,5 @@
 /** Keys below this can be guessed, in bits. */
-export const LEAST_KEY_BITS = 128;
+const LEAST_KEY_BITS = 128;
 
 /** Alphabets that keys are made of, smallest first, and how many characters each has. */
 const ALPHABETS: readonly (readonly [RegExp, number])[] = [

@@ -25,10 +25,10 @@ export interface LimitDefinition {
 }
 
 /** What is counted per step must fit into 32 bits. */
-export const MAX_WINDOW_MAXIMUM = 2 ** 32 - 1;
+const MAX_WINDOW_MAXIMUM = 2 ** 32 - 1;
 
 /** The largest maximum of any limit; whole numbers are exact up to here in both stores, with room for sums. */
-export const MAX_MAXIMUM = 1e15;
+const MAX_MAXIMUM = 1e15;
 
 /** Larger buckets would not be exact in 1/60,000 of a unit. */
 export const MAX_BUCKET = 1e9;

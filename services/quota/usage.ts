@@ -1,7 +1,7 @@
 import type { UsageEntry } from './store/quota-store.ts';
 
 /** Columns of the ledger by which it can be summed. */
-export const USAGE_COLUMNS = ['keyId', 'userId', 'organizationId', 'model', 'day'] as const;
+const USAGE_COLUMNS = ['keyId', 'userId', 'organizationId', 'model', 'day'] as const;
 
 export type UsageColumn = (typeof USAGE_COLUMNS)[number];
 

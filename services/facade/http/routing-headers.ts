@@ -3,10 +3,10 @@ import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_r
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 
 /** Pins a request to one engine, by its name or `<node>/<name>`; for the scope `admin`. */
-export const ENGINE_HEADER = 'x-mesh-engine';
+const ENGINE_HEADER = 'x-mesh-engine';
 
 /** Keeps the requests of a session on one engine. */
-export const SESSION_HEADER = 'x-session-id';
+const SESSION_HEADER = 'x-session-id';
 
 /** What a value may be: printable ASCII, as long as the contract has it. */
 const VALUE = /^[\x20-\x7e]{1,256}$/;

@@ -2,7 +2,7 @@
  * All keys of quota. One hash tag keeps them on one node of a cluster, because one decision may touch any of them. The number
  * is the version of what they hold: another version is never misread, only not seen.
  */
-export const QUOTA_KEYS = 'mesh:quota:2:{quota}:';
+const QUOTA_KEYS = 'mesh:quota:2:{quota}:';
 
 /** Leases that are held, by their expiry. */
 export const HELD_KEY = `${QUOTA_KEYS}held`;
