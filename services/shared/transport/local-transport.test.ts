@@ -130,7 +130,8 @@ test('a deadline ends a call whose handler does not look', async () => {
   expect(await reasonOf(client.tokenize(text('hang'), { timeoutMs: 50 }))).toBe('DEADLINE_EXCEEDED');
   expect(performance.now() - startedAt).toBeLessThan(500);
   expect(contexts.at(-1)?.signal.aborted).toBe(true);
-  expect(contexts.at(-1)?.timeoutMs()).toBeLessThanOrEqual(0);
+  // The timer and the clock that tells what is left round differently by up to a millisecond.
+  expect(contexts.at(-1)?.timeoutMs()).toBeLessThanOrEqual(1);
 });
 
 test('a cancelled call aborts its handler', async () => {
