@@ -1,6 +1,7 @@
 import { create, toJson } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { cpuMsOf } from '../../../test/harness/cpu-time.ts';
 import { validBody } from '../http/validate.ts';
 import { chatRequest } from './chat-request.ts';
 import { chatBodySchema } from './chat-schema.ts';
@@ -273,7 +274,9 @@ test('several prompts are refused with a reason that helps', () => {
 });
 
 test('a million wrong elements make one complaint, quickly', () => {
-  const started = performance.now();
-  expect(() => chat({ stop: Array(1_000_000).fill(1) })).toThrow(/stop/);
-  expect(performance.now() - started).toBeLessThan(200);
+  const stop = Array(1_000_000).fill(1);
+  const cpuMs = cpuMsOf(() => {
+    expect(() => chat({ stop })).toThrow(/stop/);
+  });
+  expect(cpuMs).toBeLessThan(200);
 });

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { CredentialKind, PrincipalSchema } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+import { threadCpuMs } from '../../../test/harness/cpu-time.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import { createPrincipalCache } from './principal-cache.ts';
 import type { Revocation } from './revocation.ts';
@@ -180,13 +181,13 @@ test('an answer that was on its way when its key was revoked is asked for again,
   expect(asked).toHaveLength(3);
 });
 
-test('a hit costs less than 20 µs', async () => {
+test('a hit costs less than 20 µs of CPU time', async () => {
   const { ask } = fixture();
   const credential = 'sk-mesh-0123456789abcdef0123456789abcdef';
   await ask(credential);
   const rounds = 20_000;
-  const startedAt = performance.now();
+  const beforeMs = threadCpuMs();
   for (let round = 0; round < rounds; round += 1) await ask(credential);
-  // About 2 µs on an idle machine; the bound is what a busy one still keeps.
-  expect(((performance.now() - startedAt) * 1_000) / rounds).toBeLessThan(20);
+  // About 2 µs; the bound is what a machine keeps whose caches others use too.
+  expect(((threadCpuMs() - beforeMs) * 1_000) / rounds).toBeLessThan(20);
 });

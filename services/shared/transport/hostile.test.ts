@@ -2,6 +2,7 @@ import http2, { type ClientHttp2Session, constants } from 'node:http2';
 import net from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
+import { stretched } from '../../../test/harness/patience.ts';
 import { BEARER, eventually, startTestListener } from './listener.fixture.ts';
 
 const { listener, seen } = await startTestListener({
@@ -89,11 +90,13 @@ describe('bodies', () => {
 
   test('a gzip bomb is refused quickly', async () => {
     const bomb = new Uint8Array(gzipSync(Buffer.alloc(256 * 1024 * 1024, ' ')));
-    const startedAt = performance.now();
+    const before = process.cpuUsage();
     const response = await post(TOKENIZE, bomb, { 'content-encoding': 'gzip' });
     expect(response.status).toBe(429);
     expect(await response.json()).toMatchObject({ code: 'resource_exhausted' });
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    // Of all threads: it is inflated on another.
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(1_000);
   });
 
   test('a gzip bomb of nobody is not even inflated', async () => {
@@ -145,7 +148,7 @@ describe('connections', () => {
     const startedAt = performance.now();
     const answer = await raw(['GET /x HTTP/1.1\r\n']);
     expect(answer).toContain('408 Request Timeout');
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(performance.now() - startedAt).toBeLessThan(stretched(5_000));
   });
 
   test('a body that does not come is not waited for, over HTTP/1.1 and HTTP/2', async () => {
@@ -186,7 +189,7 @@ describe('connections', () => {
   test('a connection that says nothing is closed', async () => {
     const startedAt = performance.now();
     expect(await raw([])).toBe('');
-    expect(performance.now() - startedAt).toBeLessThan(7_000);
+    expect(performance.now() - startedAt).toBeLessThan(stretched(7_000));
   });
 
   test('garbage over HTTP/2 harms nobody', async () => {

@@ -131,7 +131,7 @@ export async function startTestListener(
 export async function eventually(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  withinMs = 5_000,
+  withinMs = 30_000,
 ): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!(await holds())) {

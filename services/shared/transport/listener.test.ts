@@ -2,6 +2,7 @@ import { Code, ConnectError, createClient, type Transport } from '@connectrpc/co
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { afterAll, describe, expect, test } from 'vitest';
 import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
+import { stretched } from '../../../test/harness/patience.ts';
 import { fromConnectError } from '../errors/connect-error.ts';
 import { HTTP2_CLIENT_LIMITS } from './limits.ts';
 import { BEARER, eventually, MESH_TOKEN, startTestListener } from './listener.fixture.ts';
@@ -85,7 +86,7 @@ describe.each(Object.entries(TRANSPORTS))('%s', (_name, transport) => {
     expect(ids).toEqual(['mine-1', expect.stringMatching(/^req_[0-9a-f]{32}$/)]);
   });
 
-  test('a cancelled stream aborts its generation within 100 ms', async () => {
+  test('a cancelled stream aborts its generation at once', async () => {
     const aborter = new AbortController();
     const stream = client.generate(prompt('wait'), { headers: BEARER, signal: aborter.signal });
     const iterator = stream[Symbol.asyncIterator]();
@@ -94,24 +95,24 @@ describe.each(Object.entries(TRANSPORTS))('%s', (_name, transport) => {
     expect(call?.signal.aborted).toBe(false);
     aborter.abort();
     await failure(iterator.next());
-    await eventually(() => call?.signal.aborted === true, 'the signal aborts', 100);
+    await eventually(() => call?.signal.aborted === true, 'the signal aborts', stretched(100));
     expect(call?.signal.reason).toMatchObject({ reason: 'CLIENT_GONE' });
   });
 
-  test('a cancelled unary call aborts its handler within 100 ms', async () => {
+  test('a cancelled unary call aborts its handler at once', async () => {
     const aborter = new AbortController();
     const before = seen.contexts.length;
     const call = client.tokenize({ ...prompt('x'), model: 'hang' }, { headers: BEARER, signal: aborter.signal });
     await eventually(() => seen.contexts.length > before, 'the handler runs');
     aborter.abort();
     expect((await failure(call)).code).toBe(Code.Canceled);
-    await eventually(() => seen.contexts.at(-1)?.signal.aborted === true, 'the signal aborts', 100);
+    await eventually(() => seen.contexts.at(-1)?.signal.aborted === true, 'the signal aborts', stretched(100));
   });
 
   test('a deadline aborts with its reason', async () => {
     const stream = client.generate(prompt('wait'), { headers: BEARER, timeoutMs: 150 });
     expect((await failure(read(stream))).code).toBe(Code.DeadlineExceeded);
-    await eventually(() => seen.calls.at(-1)?.signal.aborted === true, 'the signal aborts', 500);
+    await eventually(() => seen.calls.at(-1)?.signal.aborted === true, 'the signal aborts', stretched(500));
     expect(seen.calls.at(-1)?.signal.reason).toMatchObject({ reason: 'DEADLINE_EXCEEDED' });
   });
 

@@ -126,9 +126,8 @@ test('client interceptors run', async () => {
 });
 
 test('a deadline ends a call whose handler does not look', async () => {
-  const startedAt = performance.now();
+  // Nothing else would end it.
   expect(await reasonOf(client.tokenize(text('hang'), { timeoutMs: 50 }))).toBe('DEADLINE_EXCEEDED');
-  expect(performance.now() - startedAt).toBeLessThan(500);
   expect(contexts.at(-1)?.signal.aborted).toBe(true);
   // The timer and the clock that tells what is left round differently by up to a millisecond.
   expect(contexts.at(-1)?.timeoutMs()).toBeLessThanOrEqual(1);

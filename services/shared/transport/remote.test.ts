@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
+import { stretched } from '../../../test/harness/patience.ts';
 import { fromConnectError } from '../errors/connect-error.ts';
 import { clientIpKey } from '../interceptors/client-ip.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
@@ -65,7 +66,7 @@ describe('peers', () => {
   test('leaving a stream cancels it at the peer', async () => {
     for await (const _ of createMeshClient(RouterService, peers.transport('router')).generate(prompt('flood'))) break;
     const call = seen.calls.at(-1);
-    await eventually(() => call?.signal.aborted === true, 'the signal aborts', 200);
+    await eventually(() => call?.signal.aborted === true, 'the signal aborts', stretched(200));
   });
 });
 
@@ -133,6 +134,6 @@ describe('forwarding', () => {
     expect(cases).toEqual(['delta', 'delta', 'usage']);
     for await (const _ of client.generate(prompt('wait'))) break;
     const last = seen.calls.at(-1);
-    await eventually(() => last?.signal.aborted === true, 'the abort passes the front', 500);
+    await eventually(() => last?.signal.aborted === true, 'the abort passes the front', stretched(500));
   });
 });
