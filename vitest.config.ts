@@ -20,7 +20,7 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     // The same holds for what a test waits for; one second, which is the default, is short for a busy machine.
-    expect: { poll: { timeout: 60_000, interval: 20 } },
+    expect: { poll: { timeout: 60_000 } },
     // One more than cores: many tests wait for processes.
     maxWorkers: 3,
   },

@@ -1,6 +1,6 @@
 import type { Client } from '@connectrpc/connect';
 import { pino } from 'pino';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { describeStores } from '../../test/harness/stores.ts';
@@ -120,10 +120,10 @@ describeStores('auth', (stores) => {
       await admin.authenticate({ credential: secret });
       nowMs += 30_000;
       await admin.authenticate({ credential: secret });
-      await vi.waitFor(async () => expect(await lastUse()).toBe(BigInt(firstMs / 1000)));
+      await expect.poll(lastUse).toBe(BigInt(firstMs / 1000));
       nowMs += 30_000;
       await admin.authenticate({ credential: secret });
-      await vi.waitFor(async () => expect(await lastUse()).toBe(BigInt(nowMs / 1000)));
+      await expect.poll(lastUse).toBe(BigInt(nowMs / 1000));
     });
   });
 

@@ -1,6 +1,6 @@
 import type { Client } from '@connectrpc/connect';
 import { pino } from 'pino';
-import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { describeStores } from '../../test/harness/stores.ts';
@@ -55,7 +55,7 @@ describeStores('users', (stores) => {
       () => {},
     );
     await work();
-    await vi.waitFor(() => expect(told.length).toBeGreaterThan(0), 5_000);
+    await expect.poll(() => told.length).toBeGreaterThan(0);
     leave();
     return told;
   }

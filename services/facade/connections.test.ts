@@ -127,8 +127,8 @@ test('no comments pile up while the client does not read', async () => {
     generation.sink.event(event('delta', { text: 'x'.repeat(64 * 1024) }));
     await new Promise((resolve) => setImmediate(resolve));
   }
-  // Fifty times the silence.
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  // Three hundred times the silence.
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
   let answer = '';
   socket.on('data', (data) => {
     answer += data;
@@ -137,7 +137,8 @@ test('no comments pile up while the client does not read', async () => {
   await until(() => !generation.call.flow.paused, 'the flow resumed');
   generation.sink.end();
   await until(() => answer.includes('[DONE]'), 'the stream ended');
-  expect(answer.split(': keep-alive').length).toBeLessThan(20);
+  // Those that come while the rest is read and the end is sent are in order.
+  expect(answer.split(': keep-alive').length).toBeLessThan(150);
   socket.destroy();
 });
 

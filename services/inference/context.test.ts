@@ -72,11 +72,11 @@ test('an attached engine is probed: away, there, and away again', async () => {
   expect((await run(context)).outcome).toMatchObject({ reason: 'NO_HEALTHY_ENGINE' });
   const fake = await startFakeEngine({}, gone.port);
   closers.push(() => fake.stop());
-  await expect.poll(() => stateOf(context), { timeout: 5_000 }).toBe(EngineState.READY);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.READY);
   expect(context.engines()[0]).toMatchObject({ modelId: 'fake-model', contextTokens: 4096, deviceKind: 'remote' });
   expect((await run(context)).outcome).toBe('end');
   await fake.stop();
-  await expect.poll(() => stateOf(context), { timeout: 5_000 }).toBe(EngineState.UNHEALTHY);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.UNHEALTHY);
 });
 
 test('load is counted once, whatever ends a generation', async () => {
@@ -127,7 +127,7 @@ test.runIf(process.platform === 'linux')('what a killed predecessor left is ende
   const { context, changes } = start([{ name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' }], dataDir);
   const orphanAtChange: boolean[] = [];
   context.watch(() => orphanAtChange.push(isRunning(orphan)));
-  await expect.poll(() => changes.length, { timeout: 20_000 }).toBeGreaterThan(0);
+  await expect.poll(() => changes.length).toBeGreaterThan(0);
   expect(orphanAtChange[0]).toBe(false);
 });
 
@@ -140,7 +140,7 @@ test('a node that is closed while it looks for leftovers starts nothing', async 
 
 test("an engine's log and needs can be asked for by its name", async () => {
   const { context } = start([{ name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' }]);
-  await expect.poll(() => context.engineLog('chat').tail(100).join(), { timeout: 20_000 }).not.toBe('');
+  await expect.poll(() => context.engineLog('chat').tail(100).join()).not.toBe('');
   expect(() => context.engineLog('other')).toThrow(MeshError);
   await expect(context.demand('other')).rejects.toMatchObject({ reason: 'MODEL_NOT_FOUND' });
   expect(context.devices.devices()).toHaveLength(1);
@@ -150,7 +150,7 @@ test('the embedded engine loads, answers, tokenizes, and is gone after the close
   const { context, dataDir, changes } = start([
     { name: 'chat', engine: 'llama.cpp', model: RANDOM_MODEL, required: true },
   ]);
-  await expect.poll(() => stateOf(context), { timeout: 20_000 }).toBe(EngineState.READY);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.READY);
   const [engine] = context.engines();
   expect(engine).toMatchObject({
     kind: 'llama.cpp',
@@ -174,9 +174,9 @@ test('the embedded engine loads, answers, tokenizes, and is gone after the close
 
   const { prompt } = request('chat');
   if (!prompt) throw new Error('no prompt');
-  const tokens = await context.call('chat', AbortSignal.timeout(5_000), (connection) => {
+  const tokens = await context.call('chat', AbortSignal.timeout(30_000), (connection) => {
     expect(context.engines().find(({ name }) => name === 'chat')?.load?.running).toBe(1);
-    return connection.tokenize(prompt, AbortSignal.timeout(5_000));
+    return connection.tokenize(prompt, AbortSignal.timeout(30_000));
   });
   expect(tokens).toHaveLength(sink.usage?.promptTokens ?? 0);
 
@@ -198,7 +198,7 @@ test('the embedded engine loads, answers, tokenizes, and is gone after the close
 
 test('a model that does not load says so and is tried again', async () => {
   const { context } = start([{ name: 'chat', engine: 'llama.cpp', model: '/no/such.gguf' }]);
-  await expect.poll(() => stateOf(context), { timeout: 20_000 }).toBe(EngineState.BACKOFF);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.BACKOFF);
   await expect.poll(() => context.engines()[0]?.failure?.evidence.join()).toContain('such.gguf');
 });
 
@@ -206,7 +206,7 @@ test('an engine never runs more than its limits allow, whoever sends how much', 
   const fake = await startFakeEngine({ tokens: 3, everyMs: 5 });
   closers.push(() => fake.stop());
   const { context } = start([{ name: 'chat', engine: 'openai', base_url: fake.baseUrl, max_concurrency: 2 }]);
-  await expect.poll(() => stateOf(context), { timeout: 30_000 }).toBe(EngineState.READY);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.READY);
   expect(context.engines()[0]?.maxConcurrency).toBe(2);
   let most = 0;
   const sinks = Array.from({ length: 12 }, () => new RecordingSink());
@@ -240,7 +240,7 @@ test('the context that requests may fill is limited too', async () => {
       max_model_len: 800,
     },
   ]);
-  await expect.poll(() => stateOf(context), { timeout: 30_000 }).toBe(EngineState.READY);
+  await expect.poll(() => stateOf(context)).toBe(EngineState.READY);
   const first = new RecordingSink();
   context.generate(request('chat', { contextTokens: 300 }), recordingCall(), first);
   // Of one that does not tell, the longest sequence counts.
@@ -251,7 +251,7 @@ test('the context that requests may fill is limited too', async () => {
   const third = new RecordingSink();
   context.generate(request('chat', { contextTokens: 700 }), recordingCall(), third);
   expect(context.engines()[0]?.load?.running).toBe(2);
-  await expect.poll(() => first.kinds.length + third.kinds.length, { timeout: 30_000 }).toBeGreaterThan(2);
+  await expect.poll(() => first.kinds.length + third.kinds.length).toBeGreaterThan(2);
   await fake.go();
   expect(await Promise.all([first.over, third.over])).toEqual(['end', 'end']);
 });

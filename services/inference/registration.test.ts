@@ -13,7 +13,7 @@ import { createRemoteTransport } from '../shared/transport/remote-transport.ts';
 import { type Registration, register } from './registration.ts';
 
 /** Generous: the machine may do other work. */
-const PATIENT = { timeout: 20_000 };
+const PATIENT = { timeout: 60_000 };
 
 interface Router {
   readonly reports: RegisterRequest[];
@@ -105,7 +105,8 @@ test('reports at once, on every change once per turn, and every second', async (
   expect(router.reports[1]?.draining).toBe(true);
   const at = performance.now();
   await expect.poll(() => router.reports.length, PATIENT).toBe(3);
-  expect(performance.now() - at).toBeGreaterThan(500);
+  // Less than the second: the report before was seen a little after it came.
+  expect(performance.now() - at).toBeGreaterThan(200);
 });
 
 test('what an operator wants comes with the next confirmation', async () => {

@@ -107,7 +107,7 @@ describe.runIf(existsSync('/proc/net/tcp')).each(arrangements())('a reader that 
       expect(textOf(stream)).toBe(tokenTexts(100));
       const gapsMs = cameAtMs.slice(1).map((atMs, i) => atMs - (cameAtMs[i] ?? 0));
       gapsMs.sort((a, b) => a - b);
-      expect(gapsMs.at(-2)).toBeLessThan(stretched(100));
+      expect(gapsMs.at(-5)).toBeLessThan(stretched(200));
       // Each client's window takes 64 KiB; nearly all of the rest is in the mesh.
       const takenBytes = proxy.repliedBytes() - bytesFrom(proxy.port) - before;
       expect(takenBytes).toBeLessThan(READERS * HELD_BYTES);

@@ -95,7 +95,7 @@ async function givenBack(
 ): Promise<{ readonly free: Promise<string | undefined> }> {
   const looks = machine.looks;
   const free = book.giveBack(booking, 60_000, nothingLeft);
-  await expect.poll(() => machine.looks, { timeout: 20_000 }).toBeGreaterThan(looks + 1);
+  await expect.poll(() => machine.looks).toBeGreaterThan(looks + 1);
   return { free };
 }
 
@@ -303,7 +303,7 @@ test('a device that falls off the bus is noticed, takes no engine, and moves no 
   const [first, , third] = machine.state.gpus;
   if (!first || !third) throw new Error('no GPUs');
   machine.change({ gpus: [first, third] });
-  await expect.poll(() => changes, { timeout: 20_000 }).toHaveLength(1);
+  await expect.poll(() => changes).toHaveLength(1);
   expect(changes[0]).toMatchObject({ kind: 'gone', engines: ['a'], what: expect.stringContaining('CUDA device 1') });
   // The driver now calls the third 1, and its booking is still on it.
   const devices = book.devices().map(({ index, engines, excluded }) => [index, engines, excluded]);
@@ -317,7 +317,7 @@ test('a device that falls off the bus is noticed, takes no engine, and moves no 
   expect(await book.giveBack(onSecond, 60_000, nothingLeft)).toBeUndefined();
   book.release(onThird);
   machine.change({ gpus: H100(3) });
-  await expect.poll(() => changes.at(-1)?.kind, { timeout: 20_000 }).toBe('appeared');
+  await expect.poll(() => changes.at(-1)?.kind).toBe('appeared');
 });
 
 test('a foreign process is noticed once, ours is not', async () => {
@@ -330,7 +330,7 @@ test('a foreign process is noticed once, ours is not', async () => {
     { processId: 4_000_002, gpus: [0], usedMiB: 1_000 },
   ];
   machine.change({ processes });
-  await expect.poll(() => changes, { timeout: 20_000 }).not.toHaveLength(0);
+  await expect.poll(() => changes).not.toHaveLength(0);
   await book.refresh();
   await book.refresh();
   expect(changes).toMatchObject([{ kind: 'foreign-process', engines: ['a'] }]);

@@ -143,7 +143,7 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     // Known from what /api/show says that the model can do.
     expect(await generate(engine, { prompt }).sink.over).toMatchObject({ reason: 'UNSUPPORTED_FIELD' });
     await expect(
-      engine.connection.tokenize(create(PromptSchema, text('x')), AbortSignal.timeout(1_000)),
+      engine.connection.tokenize(create(PromptSchema, text('x')), AbortSignal.timeout(30_000)),
     ).rejects.toMatchObject({ reason: 'UNSUPPORTED_FIELD' });
     expect((await engine.state()).last).toEqual(before.last);
   });
@@ -332,7 +332,7 @@ describe('one that runs already', { timeout: TIMEOUT_MS }, () => {
     const connection = adapter.connect(fakeSetting(''), { devices: [], ports: [] });
     closers.push(() => connection.close());
     await expect
-      .poll(() => connection.probe(AbortSignal.timeout(5_000)).catch(() => undefined), { timeout: 20_000 })
+      .poll(() => connection.probe(AbortSignal.timeout(30_000)).catch(() => undefined))
       .toEqual({ modelId: MODEL, contextTokens: undefined });
     expect(loads(engine)).toBe(0);
     const { sink } = generate({ connection }, { prompt: text('x') });
@@ -340,7 +340,7 @@ describe('one that runs already', { timeout: TIMEOUT_MS }, () => {
     const { body } = (await engine.state()).last ?? {};
     expect(body).toMatchObject({ options: { num_ctx: 9_000 } });
     expect(body).not.toHaveProperty('shift');
-    expect(await connection.probe(AbortSignal.timeout(5_000))).toEqual({ modelId: MODEL, contextTokens: 9_000 });
+    expect(await connection.probe(AbortSignal.timeout(30_000))).toEqual({ modelId: MODEL, contextTokens: 9_000 });
   });
 
   test('a missing model is told with what to do, a missing server as such', async () => {
@@ -349,7 +349,7 @@ describe('one that runs already', { timeout: TIMEOUT_MS }, () => {
       const entry = entryOf({ model: 'qwen3:4b', base_url: `http://127.0.0.1:${port}` });
       const connection = ollamaEngine(entry).connect(fakeSetting(''), { devices: [], ports: [] });
       closers.push(() => connection.close());
-      return connection.probe(AbortSignal.timeout(5_000));
+      return connection.probe(AbortSignal.timeout(30_000));
     };
     await expect.poll(() => at(engine.port).catch((error: Error) => error.message)).toContain('ollama pull qwen3:4b');
     await expect(at(1)).rejects.toMatchObject({ reason: 'NO_HEALTHY_ENGINE' });

@@ -128,7 +128,7 @@ test('what is no HTTP is not logged as bytes', async () => {
   const sink = new RecordingSink();
   odd.generate(chatRequest(), recordingCall(), sink);
   await sink.over;
-  const probed = await odd.probe(AbortSignal.timeout(1_000)).catch((error: unknown) => error);
+  const probed = await odd.probe(AbortSignal.timeout(30_000)).catch((error: unknown) => error);
   expect(sink.outcome).toMatchObject({ reason: 'ENGINE_FAILED' });
   expect(probed).toMatchObject({ reason: 'NO_HEALTHY_ENGINE' });
   expect(inspect([sink.outcome, probed], { depth: 9 })).not.toContain('SECRET');

@@ -4,7 +4,7 @@ import { RecordingSink, recordingCall } from '../../../test/engines/recording-si
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 
 /** Generous: the machine may do other work. */
-const PATIENT = { timeout: 20_000 };
+const PATIENT = { timeout: 60_000 };
 
 let openai: OpenAiAttachment;
 beforeAll(async () => {

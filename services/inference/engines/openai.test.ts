@@ -36,8 +36,8 @@ test('the address that is shown is origin and path', () => {
 
 test('a probe tells the model and its context', async () => {
   const unnamed = openai.connect({ model: undefined });
-  expect(await unnamed.probe(AbortSignal.timeout(1_000))).toEqual({ modelId: 'fake-model', contextTokens: 4096 });
+  expect(await unnamed.probe(AbortSignal.timeout(30_000))).toEqual({ modelId: 'fake-model', contextTokens: 4096 });
   await openai.fake.script({ healthStatus: 500 });
-  await expect(unnamed.probe(AbortSignal.timeout(1_000))).rejects.toThrow();
+  await expect(unnamed.probe(AbortSignal.timeout(30_000))).rejects.toThrow();
   await unnamed.close();
 });

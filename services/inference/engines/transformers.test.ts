@@ -159,7 +159,7 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
 
   test('has no tokenizer route and no embeddings', async () => {
     const prompt = create(PromptSchema, text('x'));
-    await expect(engine.connection.tokenize(prompt, AbortSignal.timeout(1_000))).rejects.toMatchObject({
+    await expect(engine.connection.tokenize(prompt, AbortSignal.timeout(30_000))).rejects.toMatchObject({
       reason: 'UNSUPPORTED_FIELD',
     });
     expect(engine.connection.embed).toBeUndefined();

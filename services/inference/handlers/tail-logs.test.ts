@@ -18,7 +18,7 @@ import { tailLogs } from './tail-logs.ts';
 
 const log = pino({ level: 'silent' });
 /** Other tests may run at the same time. */
-const PATIENCE = { timeout: 20_000 };
+const PATIENCE = { timeout: 60_000 };
 let directory = '';
 let chat: EngineLog;
 /** How often it was followed and not left. */

@@ -225,9 +225,9 @@ test('a process of ours is seen from its place to its end, after which the strea
       if (stateOf(message) !== states.at(-1)) states.push(stateOf(message));
     }
   })().catch((error: unknown) => fromConnectError(error).reason);
-  await expect.poll(() => states, { timeout: 20_000 }).toEqual(['PENDING']);
+  await expect.poll(() => states).toEqual(['PENDING']);
   context.start();
-  await expect.poll(() => states.at(-1), { timeout: 40_000 }).toBe('READY');
+  await expect.poll(() => states.at(-1)).toBe('READY');
   await context.close();
   expect(await watching).toBe('SHUTTING_DOWN');
   expect(states).toEqual(['PENDING', 'PLACED', 'STARTING', 'READY', 'STOPPING', 'STOPPED']);

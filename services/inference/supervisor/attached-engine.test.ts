@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 /** Generous: the machine may do other work. */
-const PATIENCE = { timeout: 20_000 };
+const PATIENCE = { timeout: 60_000 };
 
 const never = (signal: AbortSignal) =>
   new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));

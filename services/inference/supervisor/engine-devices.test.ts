@@ -67,7 +67,7 @@ test('no room for long is no crash loop: it asks again after each delay', async 
   const foreign = { processId: 1, gpus: [0], usedMiB: 20_000 };
   machine.change({ processes: [foreign] });
   const one = begin('one', undefined, { limits: { restart: { firstDelayMs: 5, maxDelayMs: 5 } } });
-  await expect.poll(() => one.last().failure?.attempts, { timeout: 30_000 }).toBeGreaterThan(6);
+  await expect.poll(() => one.last().failure?.attempts).toBeGreaterThan(6);
   expect(one.states).toEqual(['BACKOFF']);
   machine.change({ processes: [] });
   await untilState(one, EngineState.READY);
@@ -88,9 +88,9 @@ test('its place is free only when the driver reports the memory back', async () 
   const { processId } = one.last();
   machine.change({ processes: [{ processId, gpus: [0], usedMiB: 8_000 }] });
   const stopped = one.engine.stop(0);
-  await expect.poll(() => isRunning(processId), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => isRunning(processId)).toBe(false);
   const other = begin('other', undefined, { limits: { restart: { firstDelayMs: 10, maxDelayMs: 10 } } });
-  await expect.poll(() => other.last().failure?.attempts, { timeout: 30_000 }).toBeGreaterThan(2);
+  await expect.poll(() => other.last().failure?.attempts).toBeGreaterThan(2);
   expect(one.last().state).toBe(EngineState.STOPPING);
   machine.change({ processes: [] });
   await stopped;

@@ -184,8 +184,9 @@ describe('a failure', () => {
   });
 
   test('leaves nothing behind before the next start, not even a session of its own', async () => {
-    const script = `trap '' TERM; sleep 600 & echo $!; setsid sh -c 'echo $$; exec sleep 600' & sleep 0.3; exit 3`;
-    const supervised = begin(shell(script));
+    const children = `sleep 600 & echo $!; setsid sh -c 'echo $$; : > "$0"; exec sleep 600' "$UP" &`;
+    const untilUp = `until [ -e "$UP" ]; do sleep 0.02; done; rm "$UP"`;
+    const supervised = begin(shell(`trap '' TERM; UP=$(mktemp -u); ${children} ${untilUp}; exit 3`));
     await untilState(supervised, EngineState.BACKOFF);
     const left = (supervised.last().failure?.evidence ?? []).map(Number);
     expect(left).toHaveLength(2);
@@ -323,7 +324,7 @@ describe('health', () => {
     sink.onEvent = () => call.flow.pause();
     const beganAtMs = performance.now();
     connection?.generate(request, call, new CountedSink(status.load, call.flow, sink));
-    await expect.poll(() => performance.now() - beganAtMs, { timeout: 10_000 }).toBeGreaterThan(3_000);
+    await expect.poll(() => performance.now() - beganAtMs).toBeGreaterThan(3_000);
     expect(supervised.states).toEqual(['PLACED', 'STARTING', 'READY']);
     call.abort.abort();
   });

@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 async function untilGone(processIds: readonly number[]): Promise<void> {
-  await expect.poll(() => processIds.filter(isRunning), { timeout: 5_000, interval: 20 }).toEqual([]);
+  await expect.poll(() => processIds.filter(isRunning)).toEqual([]);
 }
 
 /** Runs a script under a guard and waits for its first line, which holds process ids. */
@@ -65,7 +65,7 @@ test.runIf(process.platform === 'linux')(
     process.kill(-engine, 'SIGKILL');
     await untilGone([engine, escaped]);
     await run.sweep();
-    await expect.poll(() => processesWithMark(run.mark), { timeout: 5_000 }).toEqual([]);
+    await expect.poll(() => processesWithMark(run.mark)).toEqual([]);
   },
   20_000,
 );

@@ -4,7 +4,7 @@ import { SUPERVISOR_LIMITS } from './supervisor-limits.ts';
 
 /** Longer than a test lasts. */
 const NEVER_MS = 600_000;
-const PATIENCE = { timeout: 20_000 };
+const PATIENCE = { timeout: 60_000 };
 
 const refuse = () => Promise.reject(new Error('refused'));
 const hang = (signal: AbortSignal) =>

@@ -2,6 +2,9 @@ import { expect, test } from 'vitest';
 import { isRunning } from '../../../test/engines/processes.ts';
 import { runProgram } from './spawn.ts';
 
+/** Longer than a shell takes to begin on a busy machine, in milliseconds. */
+const LIMIT_MS = 3_000;
+
 const run = (script: string, timeoutMs = 20_000, variables: Readonly<Record<string, string>> = {}) =>
   runProgram('sh', ['-c', script], {
     timeoutMs,
@@ -18,14 +21,14 @@ test('a program that is not there is told apart from one that fails', async () =
 });
 
 test('one that hangs is killed and given up', async () => {
-  const answer = await run('echo $$; exec sleep 600', 500);
-  expect(answer).toMatchObject({ error: { message: 'it did not end within 500 ms' } });
+  const answer = await run('echo $$; exec sleep 600', LIMIT_MS);
+  expect(answer).toMatchObject({ error: { message: `it did not end within ${LIMIT_MS} ms` } });
   await expect.poll(() => isRunning(Number(answer.stdout))).toBe(false);
 });
 
 test('one that holds its output open over a child of its own is given up as well', async () => {
-  const answer = await run('sleep 600 & echo $!; exit 0', 500);
-  expect(answer.error?.message).toContain('500 ms');
+  const answer = await run('sleep 600 & echo $!; exit 0', LIMIT_MS);
+  expect(answer.error?.message).toContain(`${LIMIT_MS} ms`);
   process.kill(Number(answer.stdout), 'SIGKILL');
 });
 

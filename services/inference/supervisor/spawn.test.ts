@@ -28,12 +28,12 @@ function start(program: string, args: readonly string[], environment: Readonly<R
 const shell = (script: string) => start('sh', ['-c', script]);
 
 async function firstLine(run: Run): Promise<string> {
-  await expect.poll(run.output, { timeout: 5_000 }).toContain('\n');
+  await expect.poll(run.output).toContain('\n');
   return run.output().split('\n')[0] ?? '';
 }
 
 async function untilGone(processIds: readonly number[]): Promise<void> {
-  await expect.poll(() => processIds.filter(isRunning), { timeout: 5_000, interval: 20 }).toEqual([]);
+  await expect.poll(() => processIds.filter(isRunning)).toEqual([]);
 }
 
 test.each(['kill', 'term'] as const)('SIGKILL of the parent leaves neither engine nor grandchild (%s)', async (how) => {
@@ -59,8 +59,10 @@ test('the exit of the program is seen as it was', async () => {
 });
 
 test('a sweep kills what the program left behind', async () => {
-  const run = shell(`(trap '' TERM; echo $$; exec sh -c 'echo $$; while :; do sleep 1; done') & sleep 0.1; exit 0`);
+  const child = `(trap '' TERM; exec sh -c 'echo $$; : > "$0"; while :; do sleep 1; done' "$UP") &`;
+  const run = shell(`UP=$(mktemp -u); ${child} until [ -e "$UP" ]; do sleep 0.02; done; rm "$UP"; exit 0`);
   await run.exited;
+  await firstLine(run);
   const grandchild = Number(run.output().trim().split('\n').at(-1));
   expect(isRunning(grandchild)).toBe(true);
   await run.sweep();

@@ -79,7 +79,7 @@ function watching() {
   })().catch((error: unknown) => fromConnectError(error).reason);
   return { seen, done, stop: () => stop.abort() };
 }
-const poll = (value: () => unknown) => expect.poll(value, { timeout: 15_000 });
+const poll = (value: () => unknown) => expect.poll(value);
 
 test('begins with the engines of every node, then tells every change in the order of its node', async () => {
   const [a, b] = [new ScriptedNode(), new ScriptedNode()];

@@ -10,7 +10,7 @@ const WHOLE = WORDS.join('');
 
 /** The attempt at `index`, once it is there. */
 async function engine({ engines }: Relayed, index: number): Promise<LedEngine> {
-  await expect.poll(() => engines.length, { timeout: 10_000 }).toBeGreaterThan(index);
+  await expect.poll(() => engines.length).toBeGreaterThan(index);
   return engines[index] ?? expect.fail('no such attempt');
 }
 const names = ({ events }: Relayed) => events.map(({ case: name }) => name).filter((name) => name !== 'delta');

@@ -175,7 +175,7 @@ test('leaving a load ends the call of the node', async () => {
   const signal = await loading.promise;
   leaving.abort();
   await left;
-  await expect.poll(() => signal.aborted, { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => signal.aborted).toBe(true);
 });
 
 test('the end of a load, and of an unload, is told when requests are routed by it', async () => {
