@@ -60,7 +60,7 @@ export async function eventually<T>(
   condition: () => Promise<T> | T,
   timeoutMs = PATIENCE_MS,
 ): Promise<NonNullable<T>> {
-  const endsAtMs = performance.now() + timeoutMs;
+  const beganAtMs = performance.now();
   let lastError: unknown;
   for (;;) {
     try {
@@ -69,8 +69,10 @@ export async function eventually<T>(
     } catch (error) {
       lastError = error;
     }
-    if (performance.now() > endsAtMs) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: lastError });
-    await delay(10);
+    const waitedMs = performance.now() - beganAtMs;
+    if (waitedMs > timeoutMs) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: lastError });
+    // What takes long is not asked for all the time: that would take the CPU from what it waits for.
+    await delay(waitedMs < 1_000 ? 10 : 50);
   }
 }
 
