@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, createClient } from '@connectrpc/connect';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -7,6 +8,7 @@ import { type FakeEngine, startFakeEngine } from '../engines/fake-engine.ts';
 import { startGateways } from '../harness/gateways.ts';
 import { type Ledger, type LedgerStore, readLedger } from '../harness/ledger.ts';
 import { startMesh } from '../harness/mesh.ts';
+import { stretched } from '../harness/patience.ts';
 import { eventually } from '../harness/processes.ts';
 import { hasRedis } from '../harness/redis.ts';
 
@@ -110,6 +112,8 @@ describe.each(PLANS)('revocation, $name', ({ isPushed, start }) => {
       const beginsMs = performance.now();
       if (!(await isAccepted(url, secret))) return lastMs;
       lastMs = beginsMs - sinceMs;
+      // Without a pause the questions themselves would hold up what is measured.
+      await delay(20);
     }
   }
 
@@ -187,8 +191,8 @@ describe.each(PLANS)('revocation, $name', ({ isPushed, start }) => {
     test('a revoked key is refused everywhere at once', { timeout: 60_000 }, async () => {
       const times: number[] = [];
       for (let i = 0; i < TRIES; i += 1) times.push(...(await afterEnding((keyId) => auth.revokeApiKey({ keyId }))));
-      expect(median(times)).toBeLessThanOrEqual(PUSHED_WITHIN_MS);
-      expect(Math.max(...times)).toBeLessThanOrEqual(UNPUSHED_WITHIN_MS);
+      expect(median(times)).toBeLessThanOrEqual(stretched(PUSHED_WITHIN_MS));
+      expect(Math.max(...times)).toBeLessThanOrEqual(stretched(UNPUSHED_WITHIN_MS));
     });
 
     test('so is the old secret of a key that is rotated without a grace time', { timeout: 60_000 }, async () => {
@@ -197,7 +201,7 @@ describe.each(PLANS)('revocation, $name', ({ isPushed, start }) => {
       for (let i = 0; i < TRIES; i += 1) {
         times.push(...(await afterEnding((keyId) => auth.rotateApiKey({ keyId, grace }))));
       }
-      expect(median(times)).toBeLessThanOrEqual(PUSHED_WITHIN_MS);
+      expect(median(times)).toBeLessThanOrEqual(stretched(PUSHED_WITHIN_MS));
     });
 
     test('a running stream goes on unless it is to be cut, and is charged what it delivered', async () => {
@@ -254,7 +258,7 @@ describe.each(PLANS)('revocation, $name', ({ isPushed, start }) => {
     }, async () => {
       const times = await afterEnding((keyId) => auth.revokeApiKey({ keyId }));
       expect(Math.max(...times)).toBeGreaterThan(PUSHED_WITHIN_MS);
-      expect(Math.max(...times)).toBeLessThanOrEqual(UNPUSHED_WITHIN_MS);
+      expect(Math.max(...times)).toBeLessThanOrEqual(stretched(UNPUSHED_WITHIN_MS));
     });
   }
 });
