@@ -90,7 +90,7 @@ describe.skipIf(missing.length > 0)('mock engine', () => {
     const totalMs = ((sentUs.at(-1) ?? 0) - (sentUs[0] ?? 0)) / 1e3;
     // 9 distances; lateness of the timer does not add up. The upper bound only catches a wrong unit.
     expect(totalMs).toBeGreaterThan(9 * 20 - 5);
-    expect(totalMs).toBeLessThan(9 * 20 * 5);
+    expect(totalMs).toBeLessThan(9 * 20 * 100);
   });
 
   test('without stream: one completion with its usage', async () => {
