@@ -5,6 +5,7 @@ import type { AuthService } from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { fromConnectError } from '../../shared/errors/connect-error.ts';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import { requestOptions } from '../http/caller.ts';
+import type { Endpoint } from '../http/endpoint.ts';
 import { HttpError } from '../http/http-error.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
 import { validBody } from '../http/validate.ts';
@@ -21,8 +22,26 @@ export interface LoginRouteContext {
   readonly clientIp: (request: AddressedRequest) => string | undefined;
 }
 
-/** Makes the handler of `POST /auth/login`. An unknown user and a wrong password are answered alike. */
-export function loginRoute({
+/** `POST /auth/login`. */
+export const loginEndpoint: Endpoint<LoginRouteContext> = {
+  method: 'POST',
+  path: '/auth/login',
+  access: 'open',
+  tag: 'Keys and logins',
+  summary: 'Log in with name and password',
+  description: 'Answers an access token (a JWT) that is as good as an API key until it expires.',
+  body: {
+    name: 'LoginRequest',
+    schema: bodySchema,
+    examples: { login: { username: 'alice', password: 'correct horse battery staple' } },
+  },
+  answers: { 200: { description: 'The token.' } },
+  errors: { 401: 'Unknown user or wrong password, which are answered alike.' },
+  handler: loginRoute,
+};
+
+/** An unknown user and a wrong password are answered alike. */
+function loginRoute({
   auth,
   clientIp,
 }: LoginRouteContext): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {

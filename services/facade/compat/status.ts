@@ -5,6 +5,7 @@ import type { RegistryService } from '../../../gen/mesh/router/v1/registry_servi
 import type { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import { CALL_TIMEOUT_MS, requestOptions } from '../http/caller.ts';
+import type { Endpoint } from '../http/endpoint.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
 import type { LimitBook } from '../http/limit-book.ts';
 import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
@@ -20,11 +21,20 @@ export interface EngineStatusContext {
   readonly clientIp: (request: AddressedRequest) => string | undefined;
 }
 
-/**
- * Makes the handler of `GET /status`: whether a model is loaded, and how the engines of those models are that the caller may
- * use. Not from memory, so that it shows a load that has just ended.
- */
-export function engineStatusRoute(
+/** `GET /status`. */
+export const engineStatusEndpoint: Endpoint<EngineStatusContext> = {
+  method: 'GET',
+  path: '/status',
+  access: 'caller',
+  tag: 'Models at run time',
+  summary: 'Whether a model is loaded',
+  description: 'One of three texts that clients compare with, and the engines of the models that the caller may use.',
+  answers: { 200: { description: 'How the engines are.' } },
+  handler: engineStatusRoute,
+};
+
+/** Not from memory, so that it shows a load that has just ended. */
+function engineStatusRoute(
   context: EngineStatusContext,
 ): (request: FastifyRequest, reply: FastifyReply) => Promise<string> {
   return async (request, reply) => {

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 
@@ -10,6 +11,21 @@ const SESSION_HEADER = 'x-session-id';
 
 /** What a value may be: printable ASCII, as long as the contract has it. */
 const VALUE = /^[\x20-\x7e]{1,256}$/;
+
+/** For the documentation of every endpoint that reads them. */
+export const routingHeaders = z.object({
+  [SESSION_HEADER]: z
+    .string()
+    .regex(VALUE)
+    .optional()
+    .describe('Requests with the same value go to the same engine, which knows their beginnings.')
+    .meta({ examples: ['conversation-7'] }),
+  [ENGINE_HEADER]: z
+    .string()
+    .regex(VALUE)
+    .optional()
+    .describe('Sends the request to this engine only: `<name>` or `<node>/<name>`. Needs the scope `admin`.'),
+});
 
 /**
  * Notes in a request what the headers say about its way.

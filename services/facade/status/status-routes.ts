@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Endpoint, EndpointDescription } from '../http/endpoint.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
 import type { FleetView } from './fleet-view.ts';
 import { type HealthFacts, healthBody, unreadiness } from './health.ts';
@@ -11,35 +12,84 @@ export interface StatusRouteContext {
   readonly version: string;
 }
 
+/** `GET /health`. */
+export const healthEndpoint: Endpoint<StatusRouteContext> = {
+  method: 'GET',
+  path: '/health',
+  access: 'open',
+  tag: 'Status',
+  summary: 'What the mesh can serve',
+  description: 'The union of what the monitors of several systems read.',
+  answers: { 200: { description: '`healthy` or `degraded`.' }, 503: { description: '`unhealthy`.' } },
+  handler: healthRoute,
+};
+
+/** `GET /readyz`. */
+export const readinessEndpoint: Endpoint<StatusRouteContext> = {
+  method: 'GET',
+  path: '/readyz',
+  access: 'open',
+  tag: 'Status',
+  summary: 'Readiness, for orchestrators',
+  description: 'Ready: the store answers and every required model has an engine that is ready.',
+  answers: { 200: { description: 'Ready.' }, 503: { description: 'Not ready, and why.' } },
+  handler: readinessRoute,
+};
+
+/** `GET /healthz`. */
+export const livenessEndpoint: Endpoint<unknown> = {
+  method: 'GET',
+  path: '/healthz',
+  access: 'open',
+  tag: 'Status',
+  summary: 'Liveness, for orchestrators',
+  description: 'Whoever can answer is alive.',
+  answers: { 200: { description: 'Alive.' } },
+  handler: () => async (_request, reply) => sendJson(reply, 200, { status: 'ok' }),
+};
+
+/** What the index needs. */
+export interface IndexContext {
+  readonly version: string;
+  /** All endpoints, this one included. */
+  readonly endpoints: readonly EndpointDescription[];
+}
+
+/** `GET /`. */
+export const indexEndpoint: Endpoint<IndexContext> = {
+  method: 'GET',
+  path: '/',
+  access: 'open',
+  tag: 'Documentation',
+  summary: 'Index of the endpoints',
+  description: 'Names what is here and where it is documented.',
+  answers: { 200: { description: 'The index.' } },
+  handler: indexRoute,
+};
+
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
-/** Makes the handler of `GET /health`. */
-export function healthRoute(context: StatusRouteContext): Handler {
+function healthRoute(context: StatusRouteContext): Handler {
   return async (_request, reply) => {
     const body = healthBody(await factsOf(context));
     return sendJson(reply, body.status === 'unhealthy' ? 503 : 200, body);
   };
 }
 
-/** Makes the handler of `GET /readyz`. */
-export function readinessRoute(context: StatusRouteContext): Handler {
+function readinessRoute(context: StatusRouteContext): Handler {
   return async (_request, reply) => {
     const reason = unreadiness(await factsOf(context));
     return reason ? sendJson(reply, 503, { status: 'not ready', reason }) : sendJson(reply, 200, { status: 'ready' });
   };
 }
 
-/** The handler of `GET /healthz`: whoever can answer is alive. */
-export const livenessRoute: Handler = async (_request, reply) => sendJson(reply, 200, { status: 'ok' });
-
-/** Makes the handler of `GET /`. */
-export function indexRoute(version: string, endpoints: () => readonly string[]): Handler {
+function indexRoute({ version, endpoints }: IndexContext): Handler {
   return async (_request, reply) =>
     sendJson(reply, 200, {
       name: 'inference-mesh',
       version,
       health: '/health',
-      endpoints: endpoints(),
+      endpoints: endpoints.map(({ method, path }) => `${method} ${path.replace('{+', '{')}`),
     });
 }
 
