@@ -75,6 +75,8 @@ describe('several routers and fallbacks', () => {
     expect(withFallbacks({ chat: ['gpt'] }, { aliases: { gpt: 'small' } })).not.toThrow();
     expect(withFallbacks({ chat: ['smal'] })).toThrow(/router.fallbacks.chat: no configured model serves 'smal'/);
     expect(withFallbacks({ chta: ['small'] })).toThrow(/router.fallbacks.chta: no configured model serves 'chta'/);
+    expect(withFallbacks({}, { text2sql: 'smal' })).toThrow(/router.text2sql: no configured model serves 'smal'/);
+    expect(withFallbacks({}, { text2sql: 'gpt', aliases: { gpt: 'small' } })).not.toThrow();
     expect(withFallbacks({ chat: [] })).toThrow(/router.fallbacks.chat/);
     expect(withFallbacks({}, { weights: { chat: 2, 'host-1/small': 0.5 } })).not.toThrow();
     expect(withFallbacks({}, { weights: { 'host-1/smal': 2 } })).toThrow(/router.weights.host-1\/smal: .* 'smal'/);

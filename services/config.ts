@@ -316,7 +316,7 @@ function requireModels(config: Config, source: Source): void {
   if (model !== undefined && model !== 'none') requireModelForm(model);
   const known = knownModels(config);
   if (!known || config.inference.models.length === 0) return;
-  const { default_model: defaultModel, aliases, fallbacks, weights } = config.router;
+  const { aliases, fallbacks, weights } = config.router;
   const named = Object.entries(aliases).map(([alias, target]) => ({ path: ['router', 'aliases', alias], target }));
   for (const [model, targets] of Object.entries(fallbacks)) {
     for (const target of [model, ...targets]) named.push({ path: ['router', 'fallbacks', model], target });
@@ -326,7 +326,10 @@ function requireModels(config: Config, source: Source): void {
     const target = known.has(key) ? key : key.slice(key.indexOf('/') + 1);
     named.push({ path: ['router', 'weights', key], target });
   }
-  if (defaultModel !== undefined) named.push({ path: ['router', 'default_model'], target: defaultModel });
+  for (const field of ['default_model', 'text2sql'] as const) {
+    const target = config.router[field];
+    if (target !== undefined) named.push({ path: ['router', field], target });
+  }
   for (const { path, target } of named) {
     if (known.has(target)) continue;
     if (path[1] !== 'aliases' && Object.hasOwn(aliases, target)) continue;
