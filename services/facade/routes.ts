@@ -4,11 +4,14 @@ import { type LoginRouteContext, loginEndpoint } from './auth/login.ts';
 import { type GenerateRouteContext, generateEndpoint } from './compat/generate.ts';
 import { type GenerateApiKeyContext, generateApiKeyEndpoint } from './compat/generate-api-key.ts';
 import { type LoadRouteContext, loadModelEndpoint } from './compat/load-model.ts';
+import { type PlainChatContext, plainChatEndpoint } from './compat/plain-chat.ts';
 import { type EngineStatusContext, engineStatusEndpoint } from './compat/status.ts';
+import { textToSqlEndpoint } from './compat/text2sql.ts';
 import { type UnloadRouteContext, unloadModelEndpoint } from './compat/unload-model.ts';
 import { type Endpoint, registerEndpoint } from './http/endpoint.ts';
 import { chatEndpoint } from './openai/chat-endpoint.ts';
 import { completionEndpoint } from './openai/completion-endpoint.ts';
+import { type EmbeddingsRouteContext, embeddingsEndpoint } from './openai/embeddings.ts';
 import type { GenerationRouteContext } from './openai/generation-route.ts';
 import { getModelEndpoint, listModelsEndpoint, type ModelRouteContext } from './openai/models.ts';
 import {
@@ -22,9 +25,11 @@ import {
 
 /** What the routes of the facade need. */
 export type FacadeRouteContext = GenerationRouteContext &
+  EmbeddingsRouteContext &
   ModelRouteContext &
   StatusRouteContext &
   GenerateRouteContext &
+  PlainChatContext &
   LoadRouteContext &
   UnloadRouteContext &
   GenerateApiKeyContext &
@@ -36,8 +41,11 @@ export type FacadeRouteContext = GenerationRouteContext &
 export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & IndexContext>[] = [
   chatEndpoint,
   completionEndpoint,
+  embeddingsEndpoint,
   listModelsEndpoint,
   getModelEndpoint,
+  plainChatEndpoint,
+  textToSqlEndpoint,
   generateEndpoint,
   loadModelEndpoint,
   unloadModelEndpoint,

@@ -25,7 +25,7 @@ export interface RouteUse {
   readonly body?: object;
 }
 
-const { generate, listModels } = RouterService.method;
+const { embed, generate, listModels } = RouterService.method;
 const { getLimits } = QuotaService.method;
 
 /** One entry per route; a route without one fails the test. */
@@ -35,6 +35,7 @@ export const USES: Readonly<Record<string, RouteUse>> = {
     body: { model: MODEL, messages: [{ role: 'user', content: 'hi' }], max_tokens: 2 },
   },
   'POST /v1/completions': { decidedBy: [generate], body: { model: MODEL, prompt: 'hi', max_tokens: 2 } },
+  'POST /v1/embeddings': { decidedBy: [embed], body: { model: MODEL, input: 'hi' } },
   'POST /generate': {
     decidedBy: [generate],
     body: { model_name: MODEL, prompt: 'hi', parameters: { max_new_tokens: 2 } },
@@ -69,7 +70,7 @@ export function scopesAsked(method: DescMethod): Scope[] {
 
 /** Whether what lies behind a route looks at the models that a caller may use, and refuses others. */
 export function asksForModel({ decidedBy }: RouteUse): boolean {
-  return decidedBy.includes(generate);
+  return decidedBy.includes(generate) || decidedBy.includes(embed);
 }
 
 /** Every route that the facade registers, HEAD included. */

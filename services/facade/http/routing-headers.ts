@@ -37,6 +37,17 @@ export function withRoutingHeaders(generate: GenerateRequest, { headers }: Pick<
   generate.session = headerValue(headers[SESSION_HEADER], SESSION_HEADER);
 }
 
+/**
+ * For work whose engine cannot be named.
+ *
+ * @throws MeshError INVALID_FIELD.
+ */
+export function refuseEngineHeader({ headers }: Pick<FastifyRequest, 'headers'>): void {
+  if (headerValue(headers[ENGINE_HEADER], ENGINE_HEADER) !== '') {
+    throw invalidField(ENGINE_HEADER, 'this route goes to any engine of the model');
+  }
+}
+
 function headerValue(value: string | string[] | undefined, name: string): string {
   if (value === undefined || value === '') return '';
   // Node joins what is sent repeatedly.
