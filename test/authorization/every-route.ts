@@ -36,6 +36,11 @@ export const USES: Readonly<Record<string, RouteUse>> = {
   },
   'POST /v1/completions': { decidedBy: [generate], body: { model: MODEL, prompt: 'hi', max_tokens: 2 } },
   'POST /v1/embeddings': { decidedBy: [embed], body: { model: MODEL, input: 'hi' } },
+  'POST /chat': { decidedBy: [generate], body: { message: 'hi', max_tokens: 2 } },
+  'POST /text2sql': {
+    decidedBy: [generate],
+    body: { model: MODEL, messages: [{ role: 'user', content: 'hi' }], max_tokens: 2 },
+  },
   'POST /generate': {
     decidedBy: [generate],
     body: { model_name: MODEL, prompt: 'hi', parameters: { max_new_tokens: 2 } },

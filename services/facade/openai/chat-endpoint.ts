@@ -6,7 +6,8 @@ import { chatRequest } from './chat-request.ts';
 import { type ChatBody, chatBodySchema } from './chat-schema.ts';
 import { type Dialect, type GenerationRouteContext, generationRoute } from './generation-route.ts';
 
-const dialect: Dialect<ChatBody> = {
+/** How chat speaks. */
+export const chatDialect: Dialect<ChatBody> = {
   schema: chatBodySchema,
   idPrefix: 'chatcmpl-',
   toRequest: chatRequest,
@@ -35,5 +36,5 @@ export const chatEndpoint: Endpoint<GenerationRouteContext> = {
   },
   answers: { 200: { description: 'The answer.' } },
   errors: { 404: 'There is no such model.' },
-  handler: (context) => generationRoute(dialect, context),
+  handler: (context) => generationRoute(chatDialect, context),
 };
