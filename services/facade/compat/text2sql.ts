@@ -6,7 +6,8 @@ import { chatRequest } from '../openai/chat-request.ts';
 import { type ChatBody, chatBodySchema } from '../openai/chat-schema.ts';
 import { type Dialect, type GenerationRouteContext, generationRoute } from '../openai/generation-route.ts';
 
-const dialect: Dialect<ChatBody> = {
+/** How it speaks. */
+export const textToSqlDialect: Dialect<ChatBody> = {
   ...chatDialect,
   toRequest: (body) => {
     const request = chatRequest(body);
@@ -39,5 +40,5 @@ export const textToSqlEndpoint: Endpoint<GenerationRouteContext> = {
   },
   answers: { 200: { description: 'The answer.' } },
   errors: { 404: 'There is no such model.' },
-  handler: (context) => generationRoute(dialect, context),
+  handler: (context) => generationRoute(textToSqlDialect, context),
 };

@@ -47,10 +47,11 @@ export function errorFrame(error: MeshError): string {
   return `data: ${JSON.stringify({ error: openAiError(meshProblem(error)) })}\n\n`;
 }
 
-/** Clients of `/chat` know an engine's failure by how its text begins. */
+/** Clients of `/chat` know an engine's failure by how its text begins; the body has one message. */
 function inWordsOf(path: string, problem: Problem): Problem {
-  if (problem.status < 500 || !/^\/chat(?:[/?]|$)/.test(path)) return problem;
-  return { ...problem, message: `Error generating response: ${problem.message}` };
+  if (!/^\/chat(?:[/?]|$)/.test(path)) return problem;
+  const message = problem.status < 500 ? problem.message : `Error generating response: ${problem.message}`;
+  return { ...problem, message, param: problem.param === 'messages' ? 'message' : problem.param };
 }
 
 /** Whether clients of a route read OpenAI's error object. */

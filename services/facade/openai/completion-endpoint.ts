@@ -5,7 +5,8 @@ import { completionRequest } from './completion-request.ts';
 import { type CompletionBody, completionBodySchema } from './completion-schema.ts';
 import { type Dialect, type GenerationRouteContext, generationRoute } from './generation-route.ts';
 
-const dialect: Dialect<CompletionBody> = {
+/** How completions speak. */
+export const completionDialect: Dialect<CompletionBody> = {
   schema: completionBodySchema,
   idPrefix: 'cmpl-',
   toRequest: completionRequest,
@@ -34,5 +35,5 @@ export const completionEndpoint: Endpoint<GenerationRouteContext> = {
   },
   answers: { 200: { description: 'The continuation.' } },
   errors: { 404: 'There is no such model.' },
-  handler: (context) => generationRoute(dialect, context),
+  handler: (context) => generationRoute(completionDialect, context),
 };

@@ -20,7 +20,8 @@ export function admit(
   const route = snapshot.route(request.model, request.modelRole);
   // A model that is not granted is told apart from one that does not exist only to those who may see it.
   if (route && !isGranted(principal, route)) {
-    throw new MeshError('MODEL_NOT_GRANTED', `This key may not use the model '${request.model}'.`, {
+    const which = request.model === '' ? 'the default model' : `the model '${request.model}'`;
+    throw new MeshError('MODEL_NOT_GRANTED', `This key may not use ${which}.`, {
       metadata: { model: request.model },
     });
   }
