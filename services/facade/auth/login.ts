@@ -8,6 +8,8 @@ import { requestOptions } from '../http/caller.ts';
 import type { Endpoint } from '../http/endpoint.ts';
 import { HttpError } from '../http/http-error.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
+import type { LimitBook } from '../http/limit-book.ts';
+import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
 import { validBody } from '../http/validate.ts';
 
 /** The body of `POST /auth/login`. The contract states how long each may be; what it does not name is ignored. */
@@ -19,6 +21,7 @@ const LOGIN_TIMEOUT_MS = 10_000;
 /** What the route needs. */
 export interface LoginRouteContext {
   readonly auth: Client<typeof AuthService>;
+  readonly limitBook: LimitBook;
   readonly clientIp: (request: AddressedRequest) => string | undefined;
 }
 
@@ -43,12 +46,16 @@ export const loginEndpoint: Endpoint<LoginRouteContext> = {
 /** An unknown user and a wrong password are answered alike. */
 function loginRoute({
   auth,
+  limitBook,
   clientIp,
 }: LoginRouteContext): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   return async (request, reply) => {
     const { username, password } = validBody(bodySchema, request.body ?? {});
     const options = requestOptions(request, clientIp, { timeoutMs: LOGIN_TIMEOUT_MS });
     const { accessToken, expiresIn } = await auth.login({ username, password }, options).catch(rethrow);
+    // From here on it is known who calls.
+    request.credential = accessToken;
+    reply.headers(rateLimitHeaders(await limitBook.of(request)));
     const answer = { access_token: accessToken, token_type: 'bearer', expires_in: Number(expiresIn?.seconds ?? 0n) };
     await reply.header('cache-control', 'no-store').type(JSON_TYPE).send(JSON.stringify(answer));
   };

@@ -58,9 +58,14 @@ export function streamAnswer(
     },
     fail: (error: MeshError) => {
       if (!exchange.end()) return;
-      if (stream.open && !exchange.clientGone) return stream.finish(errorFrames(error));
-      stream.stop();
-      if (!stream.open) reply.send(error);
+      if (!stream.open) {
+        stream.stop();
+        reply.send(error);
+        return;
+      }
+      exchange.logFailure(error);
+      if (exchange.clientGone) stream.stop();
+      else stream.finish(errorFrames(error));
     },
   };
 }
