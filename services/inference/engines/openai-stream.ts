@@ -11,6 +11,7 @@ import { isCount, OpenAiBill } from './openai-bill.ts';
 import type { OpenAiChoice, OpenAiChunk, OpenAiToolCall } from './openai-chunk.ts';
 import { engineFailed, engineLost, errorInStream } from './openai-errors.ts';
 import { appendLogprobs } from './openai-logprobs.ts';
+import { RepeatedChunk } from './repeated-chunk.ts';
 import { SseDecoder } from './sse-decoder.ts';
 import { parseEngineJson } from './told-error.ts';
 
@@ -46,6 +47,7 @@ export class OpenAiStream implements AnswerDecoder {
   /** The choices that have finished. */
   readonly #finished = new Set<number>();
   readonly #bill: OpenAiBill;
+  readonly #repeated = new RepeatedChunk();
   #complete = false;
 
   constructor(started: Started, choices: number, form: OpenAiStreamForm = {}) {
@@ -101,6 +103,17 @@ export class OpenAiStream implements AnswerDecoder {
       this.#end();
       return;
     }
+    const text = this.#repeated.textOf(data);
+    if (text === undefined) this.#onChunk(data);
+    else this.#onText(text);
+  }
+
+  #onText(text: string): void {
+    this.#groups.open(0).text += text;
+    this.#bill.onTokens(0, 1, undefined);
+  }
+
+  #onChunk(data: string): void {
     const chunk = parseEngineJson(data) as OpenAiChunk | null;
     if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
     const { toldError = errorInStream, countsEachChoice } = this.#form;
@@ -113,6 +126,8 @@ export class OpenAiStream implements AnswerDecoder {
       const choice = choices[index];
       if (choice) this.#onChoice(choice, counted, choices.length === 1 ? soFar : undefined);
     }
+    const text = this.#choices === 1 ? onlyText(chunk) : undefined;
+    if (text !== undefined) this.#repeated.learn(data, text, onlyText);
   }
 
   #onChoice(choice: OpenAiChoice, counted: boolean, soFar: number | undefined): void {
@@ -163,6 +178,17 @@ export class OpenAiStream implements AnswerDecoder {
     this.#complete = true;
     this.#groups.push({ case: 'usage', value: this.#bill.usage });
   }
+}
+
+/** The text of a chunk that says nothing else. Undefined: it says more, or has no text. */
+function onlyText({ choices, usage, timings }: OpenAiChunk): string | undefined {
+  const choice = choices?.[0];
+  if (!choice || choices?.length !== 1 || usage || timings) return undefined;
+  const { delta, finish_reason, token_ids: ids, logprobs } = choice;
+  const saysMore = delta?.reasoning_content || delta?.reasoning || delta?.tool_calls?.length || ids?.length || logprobs;
+  if (saysMore || typeof finish_reason === 'string') return undefined;
+  const text = delta?.content ?? choice.text;
+  return typeof text === 'string' && text !== '' ? text : undefined;
 }
 
 function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {
