@@ -13,6 +13,8 @@ export interface SdkMesh {
   /** With "/v1". */
   readonly baseUrl: string;
   readonly keys: SdkKeys;
+  /** Keys of the same kinds of which nothing was used. */
+  freshKeys(): Promise<SdkKeys>;
   stop(): Promise<void>;
 }
 
@@ -54,6 +56,7 @@ export async function startSdkMesh(): Promise<SdkMesh> {
     upstream,
     baseUrl: `${mesh.url}/v1`,
     keys: await newKeys(mesh),
+    freshKeys: () => newKeys(mesh),
     stop: async () => {
       await mesh.stop();
       upstream.close();

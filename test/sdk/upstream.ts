@@ -10,6 +10,8 @@
 //   fault N       N tokens, then an error in the stream
 //   cut N         N tokens, then the connection breaks
 //   refuse S TEXT status S with an error of that text
+//
+// `GET /v1/left` tells how many clients have left before the end.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -28,18 +30,18 @@ export interface Upstream {
   /** With "/v1". */
   readonly baseUrl: string;
   /** Generations whose client left. */
-  readonly aborted: number;
+  readonly left: number;
   close(): void;
 }
 
 /** Starts one. */
 export async function startUpstream(): Promise<Upstream> {
-  const counts = { aborted: 0 };
+  let leftSoFar = 0;
   const server: Server = createServer((request, response) => {
     response.on('close', () => {
-      if (!response.writableFinished) counts.aborted += 1;
+      if (!response.writableFinished) leftSoFar += 1;
     });
-    answer(request, response).catch((error: unknown) => {
+    answer(request, response, () => leftSoFar).catch((error: unknown) => {
       console.error('upstream:', error);
       response.destroy();
     });
@@ -48,8 +50,8 @@ export async function startUpstream(): Promise<Upstream> {
   await once(server, 'listening');
   return {
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
-    get aborted() {
-      return counts.aborted;
+    get left() {
+      return leftSoFar;
     },
     close: () => {
       server.closeAllConnections();
@@ -58,11 +60,12 @@ export async function startUpstream(): Promise<Upstream> {
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, left: () => number): Promise<void> {
   if (request.url === '/v1/models') {
     const data = Object.values(UPSTREAM_MODELS).map((id) => ({ id, object: 'model', max_model_len: 4096 }));
     return send(response, 200, { object: 'list', data });
   }
+  if (request.url === '/v1/left') return send(response, 200, { left: left() });
   const body = (await json(request)) as UpstreamBody;
   if (request.url === '/v1/embeddings') return send(response, 200, vectorsOf(body));
   const command = commandOf(body);

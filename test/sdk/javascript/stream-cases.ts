@@ -66,7 +66,7 @@ export function streamCases(setting: Setting): void {
 
   test.each(['a loop that is left', 'an abort'])('%s ends the request of the engine', async (way) => {
     const { upstream } = setting();
-    const before = upstream.aborted;
+    const before = upstream.left;
     const endless = await stream('endless', { max_tokens: 100_000 });
     for await (const chunk of endless) {
       if (chunk.choices[0]?.delta.content === '3 ') {
@@ -74,7 +74,7 @@ export function streamCases(setting: Setting): void {
         else break;
       }
     }
-    await eventually('the engine is told', () => upstream.aborted > before);
+    await eventually('the engine is told', () => upstream.left > before);
   });
 
   test('an engine that fails in mid-stream is an error with a code, after what had come', async () => {
