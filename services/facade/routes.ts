@@ -8,6 +8,11 @@ import { type PlainChatContext, plainChatEndpoint } from './compat/plain-chat.ts
 import { type EngineStatusContext, engineStatusEndpoint } from './compat/status.ts';
 import { textToSqlEndpoint } from './compat/text2sql.ts';
 import { type UnloadRouteContext, unloadModelEndpoint } from './compat/unload-model.ts';
+import { apiInfoEndpoint } from './docs/api-info.ts';
+import { assetEndpoint } from './docs/assets.ts';
+import { indexEndpoint } from './docs/index-endpoint.ts';
+import { type DocumentationContext, openApiEndpoint } from './docs/openapi-endpoint.ts';
+import { redocEndpoint, swaggerEndpoint } from './docs/pages.ts';
 import { type Endpoint, registerEndpoint } from './http/endpoint.ts';
 import { chatEndpoint } from './openai/chat-endpoint.ts';
 import { completionEndpoint } from './openai/completion-endpoint.ts';
@@ -16,8 +21,6 @@ import type { GenerationRouteContext } from './openai/generation-route.ts';
 import { getModelEndpoint, listModelsEndpoint, type ModelRouteContext } from './openai/models.ts';
 import {
   healthEndpoint,
-  type IndexContext,
-  indexEndpoint,
   livenessEndpoint,
   readinessEndpoint,
   type StatusRouteContext,
@@ -38,7 +41,7 @@ export type FacadeRouteContext = GenerationRouteContext &
   EngineStatusContext;
 
 /** Every route of the facade, in the order of the documentation. */
-export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & IndexContext>[] = [
+export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & DocumentationContext>[] = [
   chatEndpoint,
   completionEndpoint,
   embeddingsEndpoint,
@@ -57,6 +60,11 @@ export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & IndexContext>[] =
   livenessEndpoint,
   readinessEndpoint,
   indexEndpoint,
+  apiInfoEndpoint,
+  openApiEndpoint,
+  swaggerEndpoint,
+  redocEndpoint,
+  assetEndpoint,
 ];
 
 /** Adds every route to the application. */

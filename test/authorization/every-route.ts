@@ -57,6 +57,11 @@ export const USES: Readonly<Record<string, RouteUse>> = {
   'GET /health': { decidedBy: [] },
   'GET /healthz': { decidedBy: [] },
   'GET /readyz': { decidedBy: [] },
+  'GET /api-info': { decidedBy: [] },
+  'GET /openapi.json': { decidedBy: [] },
+  'GET /docs': { decidedBy: [] },
+  'GET /redoc': { decidedBy: [] },
+  'GET /docs/assets/:name': { decidedBy: [], path: '/docs/assets/page.css' },
 };
 
 /** Methods whose handler decides, because the body takes part: what it asks of whoever calls as the matrix does. */

@@ -15,6 +15,12 @@ import { validBody } from '../http/validate.ts';
 /** The body of `POST /auth/login`. The contract states how long each may be; what it does not name is ignored. */
 const bodySchema = z.looseObject({ username: z.string(), password: z.string() });
 
+const answerSchema = z.object({
+  access_token: z.string(),
+  token_type: z.literal('bearer'),
+  expires_in: z.int().describe('In seconds.'),
+});
+
 /** A wrong login takes a second, and a full queue of hashes waits about as long. */
 const LOGIN_TIMEOUT_MS = 10_000;
 
@@ -38,7 +44,16 @@ export const loginEndpoint: Endpoint<LoginRouteContext> = {
     schema: bodySchema,
     examples: { login: { username: 'alice', password: 'correct horse battery staple' } },
   },
-  answers: { 200: { description: 'The token.' } },
+  answers: {
+    200: {
+      description: 'The token.',
+      json: {
+        name: 'AccessToken',
+        schema: answerSchema,
+        example: { access_token: 'eyJhbGciOi…', token_type: 'bearer', expires_in: 86_400 },
+      },
+    },
+  },
   errors: { 401: 'Unknown user or wrong password, which are answered alike.' },
   handler: loginRoute,
 };

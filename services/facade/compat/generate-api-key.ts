@@ -16,6 +16,8 @@ const bodySchema = z.looseObject({
   username: z.string().min(1).max(256),
 });
 
+const answerSchema = z.object({ api_key: z.string() });
+
 /** What the route needs. */
 export interface GenerateApiKeyContext {
   /** Decides who may: an admin, or anyone where registration is open. */
@@ -35,7 +37,12 @@ export const generateApiKeyEndpoint: Endpoint<GenerateApiKeyContext> = {
   description:
     'The key is of tier `standard` and shown here only. Where `auth.open_registration` is on, nobody needs a key for it.',
   body: { name: 'ApiKeyRequest', schema: bodySchema, examples: { key: { username: 'alice' } } },
-  answers: { 200: { description: 'The key.' } },
+  answers: {
+    200: {
+      description: 'The key.',
+      json: { name: 'ApiKey', schema: answerSchema, example: { api_key: 'im_4Zk…' } },
+    },
+  },
   handler: generateApiKeyRoute,
 };
 

@@ -7,7 +7,7 @@ import { routingHeaders, withRoutingHeaders } from '../http/routing-headers.ts';
 import { validBody } from '../http/validate.ts';
 import { Exchange, type ExchangeResources } from '../openai/exchange.ts';
 import { unaryAnswer } from '../openai/unary-answer.ts';
-import { synchronousAnswer } from './synchronous-answer.ts';
+import { SYNCHRONOUS_EXAMPLE, synchronousAnswer, synchronousAnswerSchema } from './synchronous-answer.ts';
 import { inRouteWords, synchronousBodySchema, synchronousRequest } from './synchronous-request.ts';
 import type { TellsLogprobs } from './tells-logprobs.ts';
 
@@ -32,7 +32,12 @@ export const generateEndpoint: Endpoint<GenerateRouteContext> = {
     schema: synchronousBodySchema,
     examples: { synchronous: { prompt: 'The capital of France is', parameters: { max_new_tokens: 16 } } },
   },
-  answers: { 200: { description: 'What was generated.' } },
+  answers: {
+    200: {
+      description: 'What was generated.',
+      json: { name: 'Generated', schema: synchronousAnswerSchema, example: SYNCHRONOUS_EXAMPLE },
+    },
+  },
   errors: { 404: 'There is no such model.' },
   handler: generateRoute,
 };

@@ -11,6 +11,7 @@ import { validBody } from '../http/validate.ts';
 import { Exchange, type ExchangeResources } from '../openai/exchange.ts';
 import { deviceOf, progressOf, stateOf } from './engine-words.ts';
 import { jsonLoadAnswer, type LoadAnswer, streamLoadAnswer } from './load-answer.ts';
+import { loadAnswers } from './load-answer-schema.ts';
 import { asRouteError, modelName } from './model-fields.ts';
 
 /** The body of `POST /load_model`. What it does not name is ignored. */
@@ -55,7 +56,7 @@ export const loadModelEndpoint: Endpoint<LoadRouteContext> = {
       onCpu: { model_name: 'Qwen/Qwen2.5-0.5B-Instruct', device: 'cpu' },
     },
   },
-  answers: { 200: { description: 'The model is ready.' } },
+  answers: loadAnswers,
   errors: { 404: 'There is no such model.', 409: 'No device has room for it, or it is being unloaded.' },
   handler: loadModelRoute,
 };

@@ -1,6 +1,7 @@
 import { ModelRole } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Endpoint } from '../http/endpoint.ts';
 import { routingHeaders } from '../http/routing-headers.ts';
+import { chatAnswers } from '../openai/chat-answer-schema.ts';
 import { chatDialect } from '../openai/chat-endpoint.ts';
 import { chatRequest } from '../openai/chat-request.ts';
 import { type ChatBody, chatBodySchema } from '../openai/chat-schema.ts';
@@ -38,7 +39,7 @@ export const textToSqlEndpoint: Endpoint<GenerationRouteContext> = {
     schema: chatBodySchema,
     examples: { plain: { messages, max_tokens: 256 }, stream: { messages, max_tokens: 256, stream: true } },
   },
-  answers: { 200: { description: 'The answer.' } },
+  answers: chatAnswers,
   errors: { 404: 'There is no such model.' },
   handler: (context) => generationRoute(textToSqlDialect, context),
 };

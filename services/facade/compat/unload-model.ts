@@ -16,6 +16,8 @@ const bodySchema = z.looseObject({
   model_name: modelName.nullish(),
 });
 
+const answerSchema = z.object({ message: z.string() });
+
 /** What the route needs. */
 export interface UnloadRouteContext extends ExchangeResources {
   readonly inference: Client<typeof InferenceService>;
@@ -38,7 +40,12 @@ export const unloadModelEndpoint: Endpoint<UnloadRouteContext> = {
     required: false,
     examples: { one: { model_name: 'chat' }, only: {} },
   },
-  answers: { 200: { description: 'It is unloaded.' } },
+  answers: {
+    200: {
+      description: 'It is unloaded.',
+      json: { name: 'ModelUnloaded', schema: answerSchema, example: { message: "Model 'chat' is unloaded." } },
+    },
+  },
   errors: { 404: 'There is no such model.', 409: 'Nothing is loaded, or several are and none was named.' },
   handler: unloadModelRoute,
 };

@@ -20,12 +20,17 @@ export interface JsonBody {
 export interface Answer {
   /** When it comes, in half a sentence. */
   readonly description: string;
-  /** A JSON answer. */
-  readonly json?: { readonly name: string; readonly schema: z.ZodType; readonly example: unknown };
+  /** A JSON answer. `type` where it is not "application/json". */
+  readonly json?: {
+    readonly name: string;
+    readonly schema: z.ZodType;
+    readonly example: unknown;
+    readonly type?: string;
+  };
   /** An event stream beside or instead of it: the `data` of its events. `example` is the text of a short stream. */
   readonly events?: { readonly name: string; readonly schema: z.ZodType; readonly example: string };
-  /** Any other content: its type, e.g. "text/html"; beside `json` the type that this has. */
-  readonly type?: string;
+  /** Types of any other content, e.g. "text/html". */
+  readonly types?: readonly string[];
 }
 
 /** What is known of a route besides its handler: what registers it, and what the documentation tells of it. */
@@ -34,7 +39,7 @@ export interface EndpointDescription {
   /** E.g. "/status/{task_id}"; "{+id}", last in a path, may contain slashes. */
   readonly path: string;
   readonly access: NonNullable<FastifyContextConfig['access']>;
-  /** Whether it starts work, which a draining process refuses and limits count. */
+  /** Whether it starts work, which a draining process refuses. */
   readonly startsWork?: true;
   readonly tag: Tag;
   /** A few words without a full stop. */

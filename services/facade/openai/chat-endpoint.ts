@@ -1,6 +1,7 @@
 import type { Endpoint } from '../http/endpoint.ts';
 import { routingHeaders } from '../http/routing-headers.ts';
 import { chatAnswer } from './chat-answer.ts';
+import { chatAnswers } from './chat-answer-schema.ts';
 import { chatChunks } from './chat-chunk.ts';
 import { chatRequest } from './chat-request.ts';
 import { type ChatBody, chatBodySchema } from './chat-schema.ts';
@@ -34,7 +35,7 @@ export const chatEndpoint: Endpoint<GenerationRouteContext> = {
     schema: chatBodySchema,
     examples: { plain: { messages, max_tokens: 64 }, stream: { messages, max_tokens: 64, stream: true } },
   },
-  answers: { 200: { description: 'The answer.' } },
+  answers: chatAnswers,
   errors: { 404: 'There is no such model.' },
   handler: (context) => generationRoute(chatDialect, context),
 };

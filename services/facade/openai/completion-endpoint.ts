@@ -1,6 +1,7 @@
 import type { Endpoint } from '../http/endpoint.ts';
 import { routingHeaders } from '../http/routing-headers.ts';
 import { completionAnswer, completionChunks } from './completion.ts';
+import { completionAnswers } from './completion-answer-schema.ts';
 import { completionRequest } from './completion-request.ts';
 import { type CompletionBody, completionBodySchema } from './completion-schema.ts';
 import { type Dialect, type GenerationRouteContext, generationRoute } from './generation-route.ts';
@@ -33,7 +34,7 @@ export const completionEndpoint: Endpoint<GenerationRouteContext> = {
     schema: completionBodySchema,
     examples: { plain: { prompt }, stream: { prompt, max_tokens: 32, stream: true } },
   },
-  answers: { 200: { description: 'The continuation.' } },
+  answers: completionAnswers,
   errors: { 404: 'There is no such model.' },
   handler: (context) => generationRoute(completionDialect, context),
 };

@@ -20,6 +20,26 @@ export interface ModelRouteContext {
 
 type Handler<R extends FastifyRequest = FastifyRequest> = (request: R, reply: FastifyReply) => Promise<string>;
 
+const modelSchema = z.object({
+  id: z.string().describe('In the list the underlying id; of one model the name that was asked for.'),
+  object: z.literal('model'),
+  created: z.int().describe('Unix time in seconds.'),
+  owned_by: z.string(),
+  root: z.string().describe('The underlying id.'),
+  max_model_len: z.int().optional().describe('The context, in tokens, where it is known.'),
+});
+
+const listSchema = z.object({ object: z.literal('list'), data: z.array(modelSchema) });
+
+const EXAMPLE = {
+  id: 'Qwen/Qwen3-8B',
+  object: 'model',
+  created: 1_795_248_000,
+  owned_by: 'inference-mesh',
+  root: 'Qwen/Qwen3-8B',
+  max_model_len: 8192,
+};
+
 /** `GET /v1/models`. */
 export const listModelsEndpoint: Endpoint<ModelRouteContext> = {
   method: 'GET',
@@ -28,7 +48,12 @@ export const listModelsEndpoint: Endpoint<ModelRouteContext> = {
   tag: 'OpenAI',
   summary: 'List the models',
   description: 'One entry per model that the caller may use, the default first.',
-  answers: { 200: { description: 'The models.' } },
+  answers: {
+    200: {
+      description: 'The models.',
+      json: { name: 'ModelList', schema: listSchema, example: { object: 'list', data: [EXAMPLE] } },
+    },
+  },
   handler: listModelsRoute,
 };
 
@@ -46,7 +71,7 @@ export const getModelEndpoint: Endpoint<ModelRouteContext> = {
       .describe('An id, a configured name or an alias; slashes in it may be bare or encoded.')
       .meta({ examples: ['chat'] }),
   }),
-  answers: { 200: { description: 'The model.' } },
+  answers: { 200: { description: 'The model.', json: { name: 'Model', schema: modelSchema, example: EXAMPLE } } },
   errors: { 404: 'There is no such model.' },
   handler: getModelRoute,
 };

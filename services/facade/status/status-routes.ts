@@ -1,8 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Endpoint, EndpointDescription } from '../http/endpoint.ts';
+import { z } from 'zod';
+import type { Endpoint } from '../http/endpoint.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
 import type { FleetView } from './fleet-view.ts';
 import { type HealthFacts, healthBody, unreadiness } from './health.ts';
+import { healthAnswers } from './health-schema.ts';
 
 /** What the status routes need. */
 export interface StatusRouteContext {
@@ -20,9 +22,16 @@ export const healthEndpoint: Endpoint<StatusRouteContext> = {
   tag: 'Status',
   summary: 'What the mesh can serve',
   description: 'The union of what the monitors of several systems read.',
-  answers: { 200: { description: '`healthy` or `degraded`.' }, 503: { description: '`unhealthy`.' } },
+  answers: healthAnswers,
   handler: healthRoute,
 };
+
+const readySchema = z.object({ status: z.literal('ready') });
+const notReadySchema = z.object({
+  status: z.literal('not ready'),
+  reason: z.enum(['draining', 'store', 'registry', 'model']),
+});
+const aliveSchema = z.object({ status: z.literal('ok') });
 
 /** `GET /readyz`. */
 export const readinessEndpoint: Endpoint<StatusRouteContext> = {
@@ -32,7 +41,13 @@ export const readinessEndpoint: Endpoint<StatusRouteContext> = {
   tag: 'Status',
   summary: 'Readiness, for orchestrators',
   description: 'Ready: the store answers and every required model has an engine that is ready.',
-  answers: { 200: { description: 'Ready.' }, 503: { description: 'Not ready, and why.' } },
+  answers: {
+    200: { description: 'Ready.', json: { name: 'Ready', schema: readySchema, example: { status: 'ready' } } },
+    503: {
+      description: 'Not ready, and why.',
+      json: { name: 'NotReady', schema: notReadySchema, example: { status: 'not ready', reason: 'model' } },
+    },
+  },
   handler: readinessRoute,
 };
 
@@ -44,27 +59,8 @@ export const livenessEndpoint: Endpoint<unknown> = {
   tag: 'Status',
   summary: 'Liveness, for orchestrators',
   description: 'Whoever can answer is alive.',
-  answers: { 200: { description: 'Alive.' } },
+  answers: { 200: { description: 'Alive.', json: { name: 'Alive', schema: aliveSchema, example: { status: 'ok' } } } },
   handler: () => async (_request, reply) => sendJson(reply, 200, { status: 'ok' }),
-};
-
-/** What the index needs. */
-export interface IndexContext {
-  readonly version: string;
-  /** All endpoints, this one included. */
-  readonly endpoints: readonly EndpointDescription[];
-}
-
-/** `GET /`. */
-export const indexEndpoint: Endpoint<IndexContext> = {
-  method: 'GET',
-  path: '/',
-  access: 'open',
-  tag: 'Documentation',
-  summary: 'Index of the endpoints',
-  description: 'Names what is here and where it is documented.',
-  answers: { 200: { description: 'The index.' } },
-  handler: indexRoute,
 };
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
@@ -81,16 +77,6 @@ function readinessRoute(context: StatusRouteContext): Handler {
     const reason = unreadiness(await factsOf(context));
     return reason ? sendJson(reply, 503, { status: 'not ready', reason }) : sendJson(reply, 200, { status: 'ready' });
   };
-}
-
-function indexRoute({ version, endpoints }: IndexContext): Handler {
-  return async (_request, reply) =>
-    sendJson(reply, 200, {
-      name: 'inference-mesh',
-      version,
-      health: '/health',
-      endpoints: endpoints.map(({ method, path }) => `${method} ${path.replace('{+', '{')}`),
-    });
 }
 
 async function factsOf(context: StatusRouteContext): Promise<HealthFacts> {
