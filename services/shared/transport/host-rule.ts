@@ -1,19 +1,13 @@
 import { isIP } from 'node:net';
 import type { NodeRequest } from './exchange.ts';
+import type { RequestProblem } from './request-shape.ts';
 
-/** What is wrong with how a request addresses this server: a status and what the caller is told. */
-export interface HostProblem {
-  readonly status: 400 | 421;
-  readonly text: string;
-}
+/** Tells what is wrong with the name by which a request addresses this server; undefined: nothing. */
+export type HostRule = (request: NodeRequest) => RequestProblem | undefined;
 
-/** Tells what is wrong with the `Host` of a request; undefined: nothing. */
-export type HostRule = (request: NodeRequest) => HostProblem | undefined;
-
-const MALFORMED: HostProblem = { status: 400, text: 'The Host header is missing, malformed or there twice.' };
-const FOREIGN: HostProblem = {
+const FOREIGN: RequestProblem = {
   status: 421,
-  text: 'This server is not known by the name in the Host header. The operator adds names to server.allowed_hosts.',
+  text: 'This server is not known by the name in the Host header. Its operator adds names to server.allowed_hosts.',
 };
 
 /**
@@ -25,13 +19,13 @@ const FOREIGN: HostProblem = {
  * @param allowed names by which it may be called besides; unset: none on a loopback address, else all
  */
 export function createHostRule(isLoopback: boolean, allowed: readonly string[] | undefined): HostRule {
+  if (allowed === undefined && !isLoopback) return () => undefined;
   const names = new Set(allowed?.map((name) => name.toLowerCase()));
-  const isOpen = allowed === undefined && !isLoopback;
   /** Callers use the same one again and again. */
   let lastGood: string | undefined;
 
-  function isKnown(host: string): boolean {
-    if (host === lastGood) return true;
+  function isKnown(host: string | undefined): boolean {
+    if (!host || host === lastGood) return true;
     const name = nameOf(host);
     if (!names.has(name) && !isNobodys(name)) return false;
     lastGood = host;
@@ -39,23 +33,10 @@ export function createHostRule(isLoopback: boolean, allowed: readonly string[] |
   }
 
   return (request) => {
-    const { host } = request.headers;
+    if ('encrypted' in request.socket && request.socket.encrypted) return undefined;
     const authority = 'stream' in request ? request.authority : undefined;
-    if (!('stream' in request) && !isClear(request.rawHeaders, request.httpVersion)) return MALFORMED;
-    if (isOpen || ('encrypted' in request.socket && request.socket.encrypted)) return undefined;
-    for (const given of [authority, host]) if (given && !isKnown(given)) return FOREIGN;
-    return undefined;
+    return isKnown(request.headers.host) && isKnown(authority) ? undefined : FOREIGN;
   };
-}
-
-/** Whether there is one Host, as HTTP/1.1 has it (RFC 9112, 3.2); HTTP/1.0 may have none. */
-function isClear(rawHeaders: readonly string[], version: string): boolean {
-  let count = 0;
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index];
-    if (name?.length === 4 && name.toLowerCase() === 'host') count += 1;
-  }
-  return count === 1 || (count === 0 && version === '1.0');
 }
 
 /** The name in `name:port` or `[address]:port`, in lower case, without a dot at its end. */

@@ -2,7 +2,7 @@ import http from 'node:http';
 import type { Logger } from 'pino';
 import type { RequestHandler } from './exchange.ts';
 import { HTTP1_LIMITS, MAX_HEADERS } from './limits.ts';
-import { createMalformedAnswers } from './malformed-request.ts';
+import { createRequestGuard } from './request-guard.ts';
 
 /**
  * Makes a server of HTTP/1.1 that never listens by itself.
@@ -11,15 +11,15 @@ import { createMalformedAnswers } from './malformed-request.ts';
  */
 export function createHttp1Server(handler: RequestHandler, requestTimeout: number, log: Logger): http.Server {
   const headersTimeout = Math.min(HTTP1_LIMITS.headersTimeout, requestTimeout);
-  // The handler looks at Host itself: what Node answers has no request id.
+  // The guard looks at Host itself: what Node answers has no request id.
   const server = http.createServer({ ...HTTP1_LIMITS, headersTimeout, requestTimeout, requireHostHeader: false });
   server.maxHeadersCount = MAX_HEADERS;
-  const { note, refuse } = createMalformedAnswers(log);
+  const { admit, refuse, refuseTunnel } = createRequestGuard(log);
   const take = (request: http.IncomingMessage, response: http.ServerResponse): void => {
-    note(request, response);
-    handler(request, response);
+    if (admit(request, response)) handler(request, response);
   };
-  server.on('request', take).on('checkContinue', take).on('checkExpectation', take).on('clientError', refuse);
+  server.on('request', take).on('checkContinue', take).on('checkExpectation', take);
+  server.on('clientError', refuse).on('connect', refuseTunnel);
   // Node starts the checks of its two timeouts when a server listens; this one never does by itself.
   server.emit('listening');
   return server;

@@ -2,58 +2,81 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { errorBody } from './exchange.ts';
-import { newRequestId, REQUEST_ID_HEADER } from './mesh-headers.ts';
+import { newRequestId, nodeHeaderLookup, REQUEST_ID_HEADER, requestIdOf } from './mesh-headers.ts';
+import { type RequestProblem, shapeProblem } from './request-shape.ts';
 
 /** How long a refused client has to read why before its connection is cut, in milliseconds. */
 const LINGER_MS = 1_000;
 
-/** Codes of Node's HTTP parser and its timers → status and text. All others that begin with HPE_ are 400. */
-const REFUSALS: Readonly<Record<string, readonly [status: number, text: string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'The headers of the request are larger than 16 KiB.'],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'The chunk extensions of the request are too large.'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time.'],
+/** Codes of Node's HTTP parser and its timers. All others that begin with HPE_ are 400. */
+const REFUSALS: Readonly<Record<string, RequestProblem>> = {
+  HPE_HEADER_OVERFLOW: { status: 431, text: 'The request has more than 16 KiB or 64 lines of headers.' },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, text: 'The chunk extensions of the request are too large.' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, text: 'The request did not arrive in time.' },
 };
 
-const MALFORMED = [400, 'The request is not valid HTTP/1.1.'] as const;
+const MALFORMED: RequestProblem = { status: 400, text: 'The request is not valid HTTP/1.1.' };
+const TUNNEL: RequestProblem = { status: 400, text: 'CONNECT: this server is no proxy.' };
 
-/** Answers what Node refuses by itself, before our handler or behind it. */
-export interface MalformedAnswers {
-  /** To be told of every request. */
-  note(request: IncomingMessage, response: ServerResponse): void;
+/** Refuses what is no clear request of HTTP/1. */
+export interface RequestGuard {
+  /** Whether a request is clear; one that is not, and all behind it, need no further answer. */
+  admit(request: IncomingMessage, response: ServerResponse): boolean;
   /** What Node's parser or its timers have against what comes on a connection. */
   refuse(error: Error & { code?: string }, socket: Duplex): void;
+  /** A request for a tunnel to somewhere else (CONNECT). */
+  refuseTunnel(request: IncomingMessage, socket: Duplex): void;
 }
 
 /**
  * Makes what answers as everything else is answered, with a request id, and closes the connection: where the next request
  * begins nobody can tell.
  */
-export function createMalformedAnswers(log: Logger): MalformedAnswers {
+export function createRequestGuard(log: Logger): RequestGuard {
   const latest = new WeakMap<Duplex, ServerResponse>();
   const refused = new WeakSet<Duplex>();
+
+  function end(socket: Duplex, problem: RequestProblem, requestId: string): void {
+    refused.add(socket);
+    log.debug({ requestId, status: problem.status, detail: problem.text }, 'request refused');
+    socket.end(answerTo(problem, requestId));
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.on('close', () => clearTimeout(timer));
+  }
+
   return {
-    note(request, response) {
-      latest.set(request.socket, response);
+    admit(request, response) {
+      const { socket } = request;
+      if (refused.has(socket)) return false;
+      const problem = shapeProblem(request);
+      if (!problem) {
+        latest.set(socket, response);
+        return true;
+      }
+      // Another answer is due first.
+      if (isRunning(latest.get(socket))) socket.destroy();
+      else end(socket, problem, idOf(request));
+      return false;
     },
     refuse(error, socket) {
       if (refused.has(socket)) return;
-      refused.add(socket);
-      const refusal = REFUSALS[error.code ?? ''] ?? (error.code?.startsWith('HPE_') ? MALFORMED : undefined);
-      const running = unfinished(latest.get(socket));
+      const problem = REFUSALS[error.code ?? ''] ?? (error.code?.startsWith('HPE_') ? MALFORMED : undefined);
+      const response = latest.get(socket);
+      const isDue = isRunning(response);
       // It broke, or another answer has begun or is due first.
-      if (!socket.writable || !refusal || (running && !isAbout(running, socket))) return void socket.destroy();
-      const [status, text] = refusal;
-      const requestId = String(running?.getHeader(REQUEST_ID_HEADER) ?? newRequestId());
-      log.debug({ err: error, requestId, status }, 'request refused');
-      socket.end(answer(status, text, requestId));
-      const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-      socket.on('close', () => clearTimeout(timer));
+      if (!socket.writable || !problem || (isDue && !isAbout(response, socket))) return void socket.destroy();
+      end(socket, problem, isDue ? String(response.getHeader(REQUEST_ID_HEADER)) : newRequestId());
+    },
+    refuseTunnel(request, socket) {
+      // Node no longer listens to what goes wrong with it.
+      socket.on('error', () => socket.destroy());
+      end(socket, TUNNEL, idOf(request));
     },
   };
 }
 
-function unfinished(response: ServerResponse | undefined): ServerResponse | undefined {
-  return response?.writableEnded ? undefined : response;
+function isRunning(response: ServerResponse | undefined): response is ServerResponse {
+  return response !== undefined && !response.writableEnded;
 }
 
 /** Whether what is wrong is the rest of the request that this unsent response is to. */
@@ -61,7 +84,11 @@ function isAbout(response: ServerResponse, socket: Duplex): boolean {
   return response.socket === socket && !response.headersSent && !response.req.complete;
 }
 
-function answer(status: number, text: string, requestId: string): string {
+function idOf({ headers }: IncomingMessage): string {
+  return requestIdOf(nodeHeaderLookup(headers));
+}
+
+function answerTo({ status, text }: RequestProblem, requestId: string): string {
   const body = errorBody(status, text);
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
