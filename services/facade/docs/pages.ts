@@ -33,8 +33,12 @@ export const redocEndpoint: Endpoint<unknown> = {
     scripts: ['redoc.js', 'redoc-start.js'],
     policy: {
       'img-src': "'self' data:",
-      // It makes empty style elements and fills them by script; the hash is that of nothing.
-      'style-src': "'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+      // It makes empty style elements and fills them by script; the first hash is that of nothing, the second of its scrollbars.
+      'style-src': [
+        "'self'",
+        "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+        "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
+      ].join(' '),
       // Its search.
       'worker-src': 'blob:',
     },
