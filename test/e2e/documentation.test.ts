@@ -67,10 +67,10 @@ describe.skipIf(program === undefined)('the pages of the documentation', () => {
   });
 
   test('/redoc shows every endpoint', async () => {
-    const document = await (await fetch(`${mesh.url}/openapi.json`)).json();
+    const document = (await (await fetch(`${mesh.url}/openapi.json`)).json()) as { paths: object };
     await page.goto(`${mesh.url}/redoc`);
     await page.getByRole('heading', { name: /Inference mesh/ }).waitFor();
-    const summaries = Object.values(document.paths as object).flatMap((path: object) =>
+    const summaries = Object.values(document.paths).flatMap((path: object) =>
       Object.values(path).map((operation) => operation.summary as string),
     );
     expect(summaries.length).toBeGreaterThan(10);
