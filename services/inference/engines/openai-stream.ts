@@ -76,8 +76,10 @@ export class OpenAiStream implements AnswerDecoder {
    */
   push(chunk: Buffer): void {
     if (this.#complete) return;
+    const start = this.#decoder.isBetweenEvents ? this.#repeated.take(chunk, this.#onText) : 0;
+    if (start === chunk.length) return;
     try {
-      this.#decoder.push(chunk);
+      this.#decoder.push(start === 0 ? chunk : chunk.subarray(start));
     } catch (error) {
       throw error instanceof MeshError ? error : engineFailed(this.#engine, error);
     }
@@ -97,23 +99,17 @@ export class OpenAiStream implements AnswerDecoder {
     return this.#groups.take();
   }
 
+  readonly #onText = (text: string): void => {
+    this.#groups.open(0).text += text;
+    this.#bill.onTokens(0, 1, undefined);
+  };
+
   #onData(data: string): void {
     if (this.#complete) return;
     if (data === '[DONE]') {
       this.#end();
       return;
     }
-    const text = this.#repeated.textOf(data);
-    if (text === undefined) this.#onChunk(data);
-    else this.#onText(text);
-  }
-
-  #onText(text: string): void {
-    this.#groups.open(0).text += text;
-    this.#bill.onTokens(0, 1, undefined);
-  }
-
-  #onChunk(data: string): void {
     const chunk = parseEngineJson(data) as OpenAiChunk | null;
     if (typeof chunk !== 'object' || chunk === null) throw new Error('chunk is no object');
     const { toldError = errorInStream, countsEachChoice } = this.#form;

@@ -1,6 +1,8 @@
 import type { OpenAiChunk } from './openai-chunk.ts';
 import { parseEngineJson } from './told-error.ts';
 
+const QUOTE = 34;
+
 /** What ends a JSON string, begins an escape, or must not stand in one. */
 const NOT_PLAIN = /["\\\p{Cc}]/u;
 
@@ -10,29 +12,40 @@ const MOST_TRIES = 3;
 /** Stands where a text did, to see whether it is the chunk's text that changes with it. */
 const PROBE = 'probe';
 
+const NONE = Buffer.alloc(0);
+
 /**
- * The chunks of a stream that differ from each other in their text alone, as most do: what stands around it is compared, and
- * only the text is cut out. That takes a fifth of parsing each of them and leaves no garbage.
+ * The chunks of a stream that differ from each other in their text alone, as most do: the bytes around it are compared, and
+ * only the text is cut out. That takes a sixth of the time of parsing each of them and leaves hardly any garbage.
  */
 export class RepeatedChunk {
-  #before = '';
-  #after = '';
+  /** What an event begins and ends with, the quotes of the text included. */
+  #before = NONE;
+  #after = NONE;
   #tries = 0;
 
-  /** The text of a chunk that is like the one learned. Undefined: it is not, or its text has escapes; parse it. */
-  textOf(data: string): string | undefined {
-    const { length } = this.#before;
-    const end = data.length - this.#after.length;
-    if (length === 0 || end <= length) return undefined;
-    // Compared as wholes: startsWith goes letter by letter here and takes ten times as long.
-    if (data.slice(0, length) !== this.#before || data.slice(end) !== this.#after) return undefined;
-    const text = data.slice(length, end);
-    if (NOT_PLAIN.test(text)) return undefined;
-    this.#tries = 0;
-    return text;
+  /** Hands out the texts of the events at the start of `bytes` that are like the one learned; returns where the rest begins. */
+  take(bytes: Buffer, onText: (text: string) => void): number {
+    const before = this.#before;
+    const after = this.#after;
+    if (before.length === 0) return 0;
+    let start = 0;
+    for (;;) {
+      const textAt = start + before.length;
+      if (textAt >= bytes.length || bytes.compare(before, 0, before.length, start, textAt) !== 0) return start;
+      const textEnd = bytes.indexOf(QUOTE, textAt);
+      const end = textEnd + after.length;
+      if (textEnd <= textAt || end > bytes.length) return start;
+      if (bytes.compare(after, 0, after.length, textEnd, end) !== 0) return start;
+      const text = bytes.toString('utf8', textAt, textEnd);
+      if (NOT_PLAIN.test(text)) return start;
+      this.#tries = 0;
+      onText(text);
+      start = end;
+    }
   }
 
-  /** Learns from a chunk that says nothing besides `text`, as `textIn` finds it. */
+  /** Learns from the data of an event that says nothing besides `text`, as `textIn` finds it. */
   learn(data: string, text: string, textIn: (chunk: OpenAiChunk) => unknown): void {
     if (this.#tries >= MOST_TRIES) return;
     this.#tries++;
@@ -43,8 +56,8 @@ export class RepeatedChunk {
     const after = data.slice(at + literal.length - 1);
     // The same letters may stand elsewhere, in the model's name for one.
     const isText = tells(PROBE, `${before}${PROBE}${after}`, textIn);
-    this.#before = isText ? before : '';
-    this.#after = after;
+    this.#before = isText ? Buffer.from(`data: ${before}`) : NONE;
+    this.#after = isText ? Buffer.from(`${after}\n\n`) : NONE;
   }
 }
 

@@ -26,6 +26,11 @@ export class SseDecoder {
     this.#limitBytes = limitBytes;
   }
 
+  /** Whether the next byte begins an event. */
+  get isBetweenEvents(): boolean {
+    return this.#partialBytes === 0 && this.#data === undefined;
+  }
+
   /**
    * Takes the next bytes and hands out the events that they complete.
    *
