@@ -2,6 +2,7 @@ import http2, { type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { RequestHandler } from './exchange.ts';
+import { createFloodGuard } from './flood-guard.ts';
 import { createHttp1Server } from './http1-server.ts';
 import { FIRST_BYTES_TIMEOUT_MS, HTTP2_LIMITS, HTTP2_PEER_LIMITS, MAX_HEADERS } from './limits.ts';
 import type { MeshTls } from './mesh-tls.ts';
@@ -50,7 +51,11 @@ export function createHttpServers(
 ): HttpServers {
   const http1 = createHttp1Server(handler, bodyTimeoutMs, log);
   const sessions = new Set<ServerHttp2Session>();
+  const onFlood = (address: string) => log.warn({ address }, 'ended a connection of HTTP/2 that did nothing but cost');
+  const floods = createFloodGuard(onFlood, () => performance.now());
   const http2Server = createHttp2Server(handler, isForPeers);
+  // One connection of a process of the mesh carries all that its callers do and leave.
+  if (!isForPeers) http2Server.on('session', floods.watch);
   watchHttp2(http2Server, log, sessions, onLeave);
   const sockets = new Set<Socket>();
   const plain = {
@@ -80,6 +85,7 @@ export function createHttpServers(
 
   return {
     accept(socket) {
+      if (floods.refuses(socket.remoteAddress)) return void socket.destroy();
       sockets.add(socket);
       socket.on('close', () => {
         sockets.delete(socket);
