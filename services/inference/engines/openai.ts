@@ -1,9 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { type EngineCapabilities, EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { ConfigError } from '../../shared/lifecycle/config-source.ts';
+import { sendWithinContext } from './context-clipping.ts';
 import { embedOverOpenAi } from './embeddings.ts';
 import type { EngineAdapter, EngineConnection, EngineProbe, EngineSetting } from './engine.ts';
-import { sendWithinContext } from './openai-clipping.ts';
 import { OpenAiConnection } from './openai-connection.ts';
 import type { OpenAiEntry } from './openai-entry.ts';
 import { engineFailed, type OpenAiAnswer, unsupportedField } from './openai-errors.ts';
