@@ -16,7 +16,7 @@ export async function startCompatMesh(
   { config, ...options }: MeshOptions = {},
 ): Promise<CompatMesh> {
   const engines = new Map<string, FakeEngine>();
-  for (const [name, id] of Object.entries(models)) engines.set(name, await startFakeEngine({ models: [id] }));
+  for (const [name, id] of Object.entries(models)) engines.set(name, await startEngineOf(id));
   const entries = [...engines].map(([name, { baseUrl }]) => ({
     ...{ name, engine: 'openai', base_url: baseUrl, model: models[name], required: true },
   }));
@@ -41,6 +41,12 @@ export async function startCompatMesh(
   }
 }
 
+/** Starts a fake engine that goes on telling that it has a model, whatever else it is to do. */
+export async function startEngineOf(model: string): Promise<FakeEngine> {
+  const engine = await startFakeEngine({ models: [model] });
+  return { ...engine, script: (script) => engine.script({ models: [model], ...script }) };
+}
+
 /** Sends calls to one address with one credential. */
 export type Caller = (
   endpoint: string,
@@ -57,7 +63,7 @@ export function callerOf(client: RestClient, url: string, credential: Readonly<R
 }
 
 function jsonOf({ headers, text }: RestAnswer): unknown {
-  return headers['content-type']?.startsWith('application/json') ? JSON.parse(text) : undefined;
+  return text !== '' && headers['content-type']?.startsWith('application/json') ? JSON.parse(text) : undefined;
 }
 
 /** What stands for a limit that there is not. */
