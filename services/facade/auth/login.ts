@@ -54,7 +54,11 @@ export const loginEndpoint: Endpoint<LoginRouteContext> = {
       },
     },
   },
-  errors: { 401: 'Unknown user or wrong password, which are answered alike.' },
+  errors: {
+    401: 'Unknown user or wrong password, which are answered alike.',
+    429: 'Too many failed logins.',
+    503: 'Too many passwords are being checked.',
+  },
   handler: loginRoute,
 };
 

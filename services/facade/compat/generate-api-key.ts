@@ -12,8 +12,12 @@ import { validBody } from '../http/validate.ts';
 
 /** The body of `POST /generate_apikey`. What it does not name is ignored. */
 const bodySchema = z.looseObject({
-  /** For whom the key is. Its length is that of the contract. */
-  username: z.string().min(1).max(256),
+  /** Its length is that of the contract. */
+  username: z
+    .string()
+    .min(1)
+    .max(256)
+    .describe('Names the user; where registration is open and the caller is no admin, a label for people.'),
 });
 
 const answerSchema = z.object({ api_key: z.string() });
@@ -43,6 +47,7 @@ export const generateApiKeyEndpoint: Endpoint<GenerateApiKeyContext> = {
       json: { name: 'ApiKey', schema: answerSchema, example: { api_key: 'im_4Zk…' } },
     },
   },
+  errors: { 429: 'Too many keys for one address.' },
   handler: generateApiKeyRoute,
 };
 

@@ -16,15 +16,19 @@ import { asRouteError, modelName } from './model-fields.ts';
 
 /** The body of `POST /load_model`. What it does not name is ignored. */
 const bodySchema = z.looseObject({
-  model_name: modelName,
+  model_name: modelName.describe(
+    'A configured name, a GGUF file below `<data directory>/models`, `hf:user/repository[:quantization]`, or an id on the hub.',
+  ),
   device: z
     .string()
     .regex(/^(auto|cpu|cuda(:\d{1,3})?)$/, 'expected "auto", "cpu", "cuda" or "cuda:<index>"')
-    .nullish(),
+    .nullish()
+    .describe('`auto`, `cpu`, `cuda` or `cuda:<index>`. Default: `auto`.'),
   hf_token: z
     .string()
     .regex(/^[!-~]{0,512}$/, 'expected at most 512 printable characters without spaces')
-    .nullish(),
+    .nullish()
+    .describe('For models that the hub does not show to everyone. Never logged and never stored.'),
 });
 
 /** What the route needs. */

@@ -12,8 +12,7 @@ import { asRouteError, modelName } from './model-fields.ts';
 
 /** The body of `POST /unload_model`. What it does not name is ignored. */
 const bodySchema = z.looseObject({
-  /** Unset: the only one that is loaded. */
-  model_name: modelName.nullish(),
+  model_name: modelName.nullish().describe('Default: the only one that is loaded.'),
 });
 
 const answerSchema = z.object({ message: z.string() });
