@@ -55,8 +55,7 @@ export const loginEndpoint: Endpoint<LoginRouteContext> = {
     },
   },
   errors: {
-    401: 'Unknown user or wrong password, which are answered alike.',
-    429: 'Too many failed logins.',
+    401: 'Unknown user, wrong password, or tried too often, which are answered alike.',
     503: 'Too many passwords are being checked.',
   },
   handler: loginRoute,
