@@ -1,10 +1,12 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { EndpointDescription } from '../http/endpoint.ts';
 import { ENDPOINTS } from '../routes.ts';
-import { event, type Generation, LIMITS, startFacade, type TestFacade } from '../test-facade.ts';
+import { event, type Generation, KEY, LIMITS, startFacade, type TestFacade } from '../test-facade.ts';
 import { errorSchemaOf } from './error-answers.ts';
 
 // What endpoints declare against what they answer: every example of a body is sent to a facade whose mesh is a script that says
@@ -155,4 +157,26 @@ test.each(bodies)('%s refuses a body that is none as declared', async (_name, en
   const response = await facade.post(endpoint.path, '[');
   expect(response.status).toBe(400);
   expectAsDeclared(schema, await response.json());
+});
+
+/** What a program would be given as arguments by a shell; the program is not run. */
+async function argumentsOf(line: string, env: Record<string, string>): Promise<string[]> {
+  const script = `curl() { for word; do printf '%s\\0' "$word"; done; }; ${line}`;
+  const { stdout } = await promisify(execFile)('sh', ['-c', script], { env });
+  return stdout.split('\0').slice(0, -1);
+}
+
+test('every example call of /api-info works when it is typed', async () => {
+  const info = (await (await facade.call('/api-info')).json()) as { endpoints: { path: string; example: string }[] };
+  expect(info.endpoints.length).toBe(ENDPOINTS.length);
+  for (const { path, example } of info.endpoints) {
+    const words = await argumentsOf(example, { MESH_URL: facade.url, MESH_API_KEY: KEY });
+    const after = (flag: string): string[] => words.flatMap((word, at) => (word === flag ? [words[at + 1] ?? ''] : []));
+    const url = words.find((word) => word.startsWith('http')) ?? '';
+    const headers = after('-H').map((header) => header.split(': ') as [string, string]);
+    const [body] = after('-d');
+    const response = await fetch(url, { method: after('-X')[0] ?? 'GET', headers, ...(body ? { body } : {}) });
+    expect([path, response.status]).toEqual([path, 200]);
+    await response.arrayBuffer();
+  }
 });

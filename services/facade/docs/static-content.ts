@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { Negotiator } from '@fastify/accept-negotiator';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { withAcceptEncoding } from '../http/compression.ts';
 
 const compress = promisify(gzip);
+const negotiator = new Negotiator({ supportedValues: ['gzip', 'identity'] });
 
 /** Bytes that are the same for everyone until the next release. */
 export interface StaticContent {
@@ -44,7 +47,7 @@ export function sendContent(content: StaticContent, request: FastifyRequest, rep
   const named = request.url.endsWith(`?v=${content.hash}`);
   reply
     .header('cache-control', named ? `public, max-age=${FOREVER_SECONDS}, immutable` : 'no-cache')
-    .header('vary', 'Accept-Encoding')
+    .header('vary', withAcceptEncoding(reply))
     .header('x-content-type-options', 'nosniff')
     // Weak: the compressed form has the same one.
     .header('etag', `W/"${content.hash}"`);
@@ -55,6 +58,5 @@ export function sendContent(content: StaticContent, request: FastifyRequest, rep
 }
 
 function takesGzip({ headers }: FastifyRequest): boolean {
-  const accepted = headers['accept-encoding'];
-  return typeof accepted === 'string' && /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(accepted);
+  return negotiator.negotiate(String(headers['accept-encoding'] ?? '').toLowerCase()) === 'gzip';
 }

@@ -41,8 +41,8 @@ export function isCompressible(request: FastifyRequest, reply: FastifyReply, pay
   return String(reply.getHeader('content-type')).startsWith('application/json');
 }
 
-/** What stands there already is kept: answers vary by origin where only some are allowed. */
-function withAcceptEncoding(reply: FastifyReply): string {
+/** The value of `Vary`. What stands there already is kept: answers vary by origin where only some are allowed. */
+export function withAcceptEncoding(reply: FastifyReply): string {
   const before = reply.getHeader('vary') ?? reply.raw.getHeader('vary');
   return before === undefined ? 'Accept-Encoding' : `${String(before)}, Accept-Encoding`;
 }
