@@ -11,7 +11,6 @@ import {
   ConnectError,
   type ContextValues,
   createContextValues,
-  type HandlerContext,
   type Interceptor,
   type MethodImplSpec,
   type StreamRequest,
@@ -29,15 +28,14 @@ import {
 import type { Logger } from 'pino';
 import { methodName } from '../interceptors/access.ts';
 import type { Authorizer } from '../interceptors/authorize.ts';
-import { clientIpKey } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper, type ErrorMapper } from '../interceptors/errors.ts';
-import { LOCAL_PROTOCOL } from '../interceptors/on-behalf-of-gate.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { validateInterceptor } from '../interceptors/validate.ts';
+import { LocalContext, LocalResponse } from './local-context.ts';
 import { createLocalRouter } from './local-router.ts';
 import { localStream } from './local-stream.ts';
 import { type HeaderInit, LOCAL_URL, runLocalUnary } from './local-unary.ts';
-import { CLIENT_IP_HEADER, FORWARDED_HEADER, ON_BEHALF_OF_HEADER } from './mesh-headers.ts';
+import { FORWARDED_HEADER, ON_BEHALF_OF_HEADER } from './mesh-headers.ts';
 import type { Routes } from './routes.ts';
 
 /** What a local transport is made of. */
@@ -123,19 +121,10 @@ async function callUnary<I extends DescMessage, O extends DescMessage>(
   server: LocalServer,
 ): Promise<UnaryResponse<I, O>> {
   if (spec.kind !== 'unary') throw new ConnectError(`${methodName(spec.method)} is a stream`, Code.Internal);
-  const context = contextOf(req, header, timeoutMs);
+  const context = new LocalContext(req, header, timeoutMs);
   const invoke = header && isForCaller(header) ? invokeForCaller : invokeAsPeer;
   const message = (await invoke(spec, context, req.message, server)) as MessageShape<O>;
-  const { service, method } = req;
-  return {
-    ...{ stream: false, service, method, message },
-    get header() {
-      return context.responseHeader;
-    },
-    get trailer() {
-      return context.responseTrailer;
-    },
-  };
+  return new LocalResponse(req, message, context);
 }
 
 type UnarySpec = MethodImplSpec & { kind: 'unary' };
@@ -143,17 +132,17 @@ type AnyMessage = MessageShape<DescMessage>;
 
 async function invokeForCaller(
   spec: UnarySpec,
-  context: HandlerContext,
+  context: LocalContext,
   input: AnyMessage,
   server: LocalServer,
 ): Promise<AnyMessage> {
   await server.authorizer.gate(context);
-  return invokeUnaryImplementation(spec, context, input, server.interceptors);
+  return invokeUnaryImplementation(spec, context.whole(), input, server.interceptors);
 }
 
 async function invokeAsPeer(
   spec: UnarySpec,
-  context: HandlerContext,
+  context: LocalContext,
   input: AnyMessage,
   server: LocalServer,
 ): Promise<AnyMessage> {
@@ -171,7 +160,7 @@ async function callStream<I extends DescMessage, O extends DescMessage>(
   timeoutMs: number | undefined,
   server: LocalServer,
 ): Promise<StreamResponse<I, O>> {
-  const context = contextOf(req, req.header, timeoutMs);
+  const context = new LocalContext(req, req.header, timeoutMs).whole();
   const forCaller = isForCaller(req.header);
   if (forCaller) await server.authorizer.gate(context);
   else context.values.set(principalKey, PEER_PRINCIPAL);
@@ -191,43 +180,4 @@ async function callStream<I extends DescMessage, O extends DescMessage>(
 /** A call with a caller's credential, on behalf of an anonymous one, or of one whom a process of the mesh vouches for. */
 function isForCaller(header: Headers): boolean {
   return FOR_CALLERS.some((name) => header.has(name));
-}
-
-/** What the handler sees. The caller's own context values stay with the caller, so that they cannot name a principal. */
-function contextOf(
-  req: UnaryRequest | StreamRequest,
-  header: Headers | undefined,
-  timeoutMs: number | undefined,
-): HandlerContext {
-  const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
-  const values = createContextValues();
-  const clientIp = header?.get(CLIENT_IP_HEADER);
-  if (clientIp) values.set(clientIpKey, clientIp);
-  let responseHeader: Headers | undefined;
-  let responseTrailer: Headers | undefined;
-  return {
-    method: req.method,
-    service: req.service,
-    timeoutMs: () => (deadline === undefined ? undefined : deadline - Date.now()),
-    requestMethod: req.requestMethod,
-    protocolName: LOCAL_PROTOCOL,
-    values,
-    get signal() {
-      return req.signal;
-    },
-    get url() {
-      return req.url;
-    },
-    get requestHeader() {
-      return req.header;
-    },
-    get responseHeader() {
-      responseHeader ??= new Headers();
-      return responseHeader;
-    },
-    get responseTrailer() {
-      responseTrailer ??= new Headers();
-      return responseTrailer;
-    },
-  };
 }

@@ -1,4 +1,11 @@
-import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from '@bufbuild/protobuf';
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  type DescService,
+  type MessageInitShape,
+  type MessageShape,
+} from '@bufbuild/protobuf';
 import {
   Code,
   ConnectError,
@@ -55,10 +62,10 @@ export function runLocalUnary<I extends DescMessage, O extends DescMessage>(
     const onAbort = (): void => stop(signal?.reason);
     const deadline = timeoutMs === undefined ? undefined : setTimeout(() => stop(timedOut()), timeoutMs);
     signal?.addEventListener('abort', onAbort);
-    const { request, headerOf } = requestOf(call, aborter);
-    const last = (req: unknown) => answer(req as UnaryRequest<I, O>, headerOf());
+    const request = new LocalRequest(call, aborter);
+    const last = (req: unknown) => answer(req as UnaryRequest<I, O>, request.knownHeader);
     const next = call.interceptors.reduceRight((inner, outer) => outer(inner), last as Next);
-    Promise.try(next, request as Parameters<Next>[0]).then(
+    Promise.try(next, request as unknown as Parameters<Next>[0]).then(
       (response) => {
         leave();
         // Connect tells handlers so that they stop what they left running.
@@ -97,30 +104,40 @@ class LateAborter {
   }
 }
 
-function requestOf<I extends DescMessage, O extends DescMessage>(
-  { method, message, header, contextValues }: LocalUnary<I, O>,
-  aborter: LateAborter,
-): { readonly request: UnaryRequest<I, O>; readonly headerOf: () => Headers | undefined } {
-  let headers = header === undefined ? undefined : new Headers(header);
-  const request: UnaryRequest<I, O> = {
-    stream: false,
-    method,
-    service: method.parent,
-    requestMethod: 'POST',
-    message: create(method.input, message),
-    contextValues: contextValues ?? createContextValues(),
-    get url() {
-      return createMethodUrl(LOCAL_URL, method);
-    },
-    get header() {
-      headers ??= new Headers();
-      return headers;
-    },
-    get signal() {
-      return aborter.signal;
-    },
-  };
-  return { request, headerOf: () => headers };
+class LocalRequest<I extends DescMessage, O extends DescMessage> implements UnaryRequest<I, O> {
+  readonly stream = false;
+  readonly requestMethod = 'POST';
+  readonly method: DescMethodUnary<I, O>;
+  readonly message: MessageShape<I>;
+  readonly contextValues: ContextValues;
+  readonly #aborter: LateAborter;
+  /** Undefined: there are none, unless somebody looks. */
+  knownHeader: Headers | undefined;
+
+  constructor({ method, message, header, contextValues }: LocalUnary<I, O>, aborter: LateAborter) {
+    this.method = method;
+    this.message = create(method.input, message);
+    this.contextValues = contextValues ?? createContextValues();
+    this.#aborter = aborter;
+    this.knownHeader = header === undefined ? undefined : new Headers(header);
+  }
+
+  get service(): DescService {
+    return this.method.parent;
+  }
+
+  get url(): string {
+    return createMethodUrl(LOCAL_URL, this.method);
+  }
+
+  get header(): Headers {
+    this.knownHeader ??= new Headers();
+    return this.knownHeader;
+  }
+
+  get signal(): AbortSignal {
+    return this.#aborter.signal;
+  }
 }
 
 function timedOut(): ConnectError {
