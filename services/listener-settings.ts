@@ -7,7 +7,14 @@ import { openPublicTls } from './shared/transport/public-tls.ts';
 /** What of the section `server` a listener is made with. */
 type ListenerSettings = Pick<
   ListenerOptions,
-  'host' | 'corsOrigins' | 'trustedProxies' | 'allowedHosts' | 'httpsRule' | 'publicTls' | 'isForPeers'
+  | 'host'
+  | 'maxConnections'
+  | 'corsOrigins'
+  | 'trustedProxies'
+  | 'allowedHosts'
+  | 'httpsRule'
+  | 'publicTls'
+  | 'isForPeers'
 >;
 
 /**
@@ -19,6 +26,7 @@ type ListenerSettings = Pick<
 export function listenerSettings(server: ServerConfig, isPublic: boolean, log: Logger): ListenerSettings {
   return {
     host: server.host,
+    maxConnections: server.max_connections,
     corsOrigins: server.cors_origins,
     trustedProxies: server.trusted_proxies,
     allowedHosts: server.allowed_hosts,

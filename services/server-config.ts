@@ -46,6 +46,8 @@ export const serverConfigSchema = z.strictObject({
   allowed_hosts: z.array(z.string().regex(/^[\w.-]+$/, 'expected a host name without a port')).optional(),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),
+  /** Connections at a time on the port; more are closed at once. */
+  max_connections: z.int().min(10).max(1_000_000).default(20_000),
   /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */
   store_timeout_ms: z.int().min(10).max(60_000).default(200),
   /** How long running streams get after SIGTERM, in seconds. */

@@ -149,15 +149,15 @@ describe('what Node refuses by itself', () => {
     expect([statuses(received), ID.exec(received)?.[1]]).toEqual([[400], 'mine-1']);
   });
 
-  test('a head that does not come is a 408 with a request id', async () => {
-    const received = await raw('GET /x HTTP/1.1\r\n');
-    expect(statuses(received)).toEqual([408]);
-    expect(received).toMatch(ID);
-  });
-
-  test('a body that does not come is a 408 with the id of its request', async () => {
-    const received = await raw(`${HEAD}X-Request-Id: mine-2\r\nContent-Length: 3\r\n\r\na`);
-    expect([statuses(received), ID.exec(received)?.[1]]).toEqual([[408], 'mine-2']);
+  test('what does not come is a 408 with a request id, and 500 who dribble hold up nobody', async () => {
+    const dribbling = Array.from({ length: 500 }, (_, index) => raw(`GET /x HTTP/1.1\r\nX-${index}: `));
+    const body = raw(`${HEAD}X-Request-Id: mine-2\r\nContent-Length: 3\r\n\r\na`);
+    expect(statuses(await raw('GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'))).toEqual([200]);
+    for (const received of await Promise.all(dribbling)) {
+      expect(statuses(received)).toEqual([408]);
+      expect(received).toMatch(ID);
+    }
+    expect([statuses(await body), ID.exec(await body)?.[1]]).toEqual([[408], 'mine-2']);
   });
 
   test('nothing is written into an answer that has begun, or before one that is due', async () => {

@@ -60,6 +60,8 @@ export interface ListenerOptions {
   readonly publicTls?: PublicTls | undefined;
   /** Names by which callers may address the port; see createHostRule. */
   readonly allowedHosts?: readonly string[] | undefined;
+  /** Connections at a time; more are closed at once. Default: as many as the system lets be. */
+  readonly maxConnections?: number;
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
   readonly idleWriteMs?: number;
   /** The time for a request's body, in milliseconds; default 30,000. */
@@ -136,12 +138,14 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const { isForPeers = false, meshTls, publicTls, log } = options;
   const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers, meshTls, publicTls }, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
+  if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
   const port = await listen(server, host, options.port).catch((error: unknown) => {
     servers.destroy();
     throw error;
   });
   // E.g. no file descriptor left for a new connection; those that are open go on.
   server.on('error', (error) => options.log.error({ err: error }, 'could not accept a connection'));
+  server.on('drop', () => options.log.debug('closed a connection: there are max_connections'));
   const timer = setInterval(check, Math.min(CHECK_INTERVAL_MS, idleWriteMs / 4));
 
   function check(): void {
