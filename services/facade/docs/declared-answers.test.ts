@@ -99,9 +99,9 @@ function send(to: TestFacade, endpoint: EndpointDescription, body = {}, headers:
 }
 
 function expectEvents(text: string, schema: z.ZodType | undefined): void {
-  const data = text.split('\n\n').filter((frame) => frame.startsWith('data: {'));
+  const data = text.match(/(?<=^data: )\{.*$/gm) ?? [];
   expect(data.length).toBeGreaterThan(1);
-  for (const frame of data) expectAsDeclared(schema as z.ZodType, JSON.parse(frame.slice(6)));
+  for (const event of data) expectAsDeclared(schema as z.ZodType, JSON.parse(event));
 }
 
 /** A row per endpoint that has what `of` looks for. */

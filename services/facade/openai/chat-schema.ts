@@ -59,7 +59,7 @@ export const chatBodySchema = z
   .looseObject({
     ...samplingFields,
     ...ignoredFields,
-    messages: messages.describe('The conversation so far, at least one message.'),
+    messages: messages.meta({ description: 'The conversation so far.', minItems: 1 }),
     max_completion_tokens: z.int().min(1).nullish().describe('A newer name of `max_tokens`; it has precedence.'),
     logprobs: z.boolean().nullish().describe('Adds the log-probability of each token.'),
     top_logprobs: z.int().min(0).max(20).nullish().describe('Adds so many alternatives per token; needs `logprobs`.'),
