@@ -19,6 +19,7 @@ import { completionEndpoint } from './openai/completion-endpoint.ts';
 import { type EmbeddingsRouteContext, embeddingsEndpoint } from './openai/embeddings.ts';
 import type { GenerationRouteContext } from './openai/generation-route.ts';
 import { getModelEndpoint, listModelsEndpoint, type ModelRouteContext } from './openai/models.ts';
+import { responsesEndpoint } from './responses/responses-endpoint.ts';
 import {
   healthEndpoint,
   livenessEndpoint,
@@ -45,6 +46,7 @@ export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & DocumentationCont
   chatEndpoint,
   completionEndpoint,
   embeddingsEndpoint,
+  responsesEndpoint,
   listModelsEndpoint,
   getModelEndpoint,
   plainChatEndpoint,

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasPython, runPython } from '../harness/python-environment.ts';
 import { chatCases } from './javascript/chat-cases.ts';
 import { errorCases } from './javascript/error-cases.ts';
+import { responseCases } from './javascript/response-cases.ts';
 import { streamCases } from './javascript/stream-cases.ts';
 import { textCases } from './javascript/text-cases.ts';
 import { toolCases } from './javascript/tool-cases.ts';
@@ -21,6 +22,7 @@ describe('the openai SDKs', () => {
   describe('JavaScript: streams', () => streamCases(setting));
   describe('JavaScript: tools', () => toolCases(setting));
   describe('JavaScript: texts and vectors', () => textCases(setting));
+  describe('JavaScript: responses', () => responseCases(setting));
   describe('JavaScript: errors, attempts, headers and models', () => errorCases(setting));
 
   test.skipIf(!hasPython())('Python: every case of python/', async () => {
@@ -30,7 +32,7 @@ describe('the openai SDKs', () => {
       keys: await running.freshKeys(),
       small_model: SMALL_MODEL,
     });
-    expect(cases).toHaveLength(27);
+    expect(cases).toHaveLength(28);
     expect((cases as { error: string | null }[]).filter(({ error }) => error !== null)).toEqual([]);
   });
 });

@@ -16,6 +16,8 @@ export interface StreamForm {
   readonly lastFrames?: () => string;
   /** What ends a stream that broke after its head had left. Unset: OpenAI's error object, and no `[DONE]`. */
   readonly errorFrames?: (error: MeshError) => string;
+  /** Headers of its answers besides those of every one. */
+  readonly headers?: OutgoingHttpHeaders;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface StreamForm {
  */
 export function streamAnswer(
   exchange: Exchange,
-  { framesOf, lastFrames = () => DONE_FRAME, errorFrames = errorFrame }: StreamForm,
+  { framesOf, lastFrames = () => DONE_FRAME, errorFrames = errorFrame, headers }: StreamForm,
   keepAliveMs: number,
 ): GenerationSink {
   const { reply, call } = exchange;
@@ -34,7 +36,7 @@ export function streamAnswer(
     flow: call.flow,
     head: () => {
       reply.hijack();
-      return headOf(exchange);
+      return { ...headOf(exchange), ...headers };
     },
     onSilentStart: (open) => void exchange.lookUpLimits().then(open),
   });

@@ -59,6 +59,8 @@ export function textCases(setting: Setting): void {
       [3, 3.1, 3.2, 3.3].map(Math.fround).map((value) => expect.closeTo(value)),
     );
     expect(bare.data[0]?.embedding.map(Math.fround)).toEqual(floats.data[0]?.embedding.map(Math.fround));
+    const onTheWire = await clientOf(setting()).embeddings.create({ model: 'vectors', input: 'abc' }).asResponse();
+    expect(await onTheWire.json()).toMatchObject({ data: [{ embedding: expect.any(String) }] });
     const several = await embed({ input: ['a', 'bb', 'ccc'], dimensions: 2 });
     expect(several.data.map(({ index, embedding }) => [index, embedding.length, embedding[0]])).toEqual([
       [0, 2, 1],
