@@ -118,6 +118,20 @@ describe('callers over TLS', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}/x`)).text()).toContain('1.1');
   });
 
+  test('callers elsewhere are served over TLS alone', async () => {
+    const headers = { 'content-type': 'application/json', 'x-forwarded-for': '203.0.113.7' };
+    const path = '/mesh.router.v1.RouterService/ListModels';
+    expect((await fetch(`http://127.0.0.1:${port}${path}`, { method: 'POST', headers, body: '{}' })).status).toBe(403);
+    const request = https.request({ ...CLIENT, port, path, method: 'POST', headers }).end('{}');
+    const [response] = await once(request, 'response');
+    expect(response.statusCode).toBe(200);
+    const session = http2.connect(`https://127.0.0.1:${port}`, CLIENT);
+    const stream = session.request({ ':method': 'POST', ':path': path, ...headers }).end('{}');
+    const [answer] = await once(stream, 'response');
+    expect(answer[':status']).toBe(200);
+    session.destroy();
+  });
+
   test.each([
     [['-alpn', 'h2,http/1.1'], 'ALPN protocol: h2'],
     [['-alpn', 'http/1.1'], 'ALPN protocol: http/1.1'],
