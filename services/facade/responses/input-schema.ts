@@ -95,7 +95,15 @@ function fewParts(list: unknown): boolean {
 export const inputSchema = z
   .custom<unknown>(fewParts, { error: `at most ${MAX_CONTENT_PARTS} parts are accepted, all items together` })
   .pipe(
-    z.union([z.string().min(1), boundedArray(item, MAX_ITEMS).refine((list) => list.length > 0, 'at least one item')], {
-      error: `expected a text that is not empty or a list of at most ${MAX_ITEMS} items`,
-    }),
+    z.union(
+      [
+        z.string().min(1),
+        boundedArray(item, MAX_ITEMS)
+          .refine((list) => list.length > 0, 'at least one item')
+          .meta({ minItems: 1 }),
+      ],
+      {
+        error: `expected a text that is not empty or a list of at most ${MAX_ITEMS} items`,
+      },
+    ),
   );
