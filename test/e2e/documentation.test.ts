@@ -83,7 +83,7 @@ describe.skipIf(program === undefined)('the pages of the documentation', () => {
   test('its search finds', async () => {
     await page.goto(`${mesh.url}/redoc`);
     await page.getByPlaceholder('Search...').fill('conversation');
-    await page.locator('[data-role="search:results"]').getByText('Answer a conversation').waitFor();
+    await page.locator('[data-role="search:results"]').getByText('Answer a conversation', { exact: true }).waitFor();
     expect(wrong).toEqual([]);
   });
 
