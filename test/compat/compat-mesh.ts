@@ -1,9 +1,9 @@
 import { expect } from 'vitest';
 import { type FakeEngine, startFakeEngine } from '../engines/fake-engine.ts';
-import { type MeshOptions, startMesh, type TestMesh } from '../harness/mesh.ts';
+import { type Arrangement, type MeshOptions, startMesh, type TestMesh } from '../harness/mesh.ts';
 import type { RestAnswer, RestCall, RestClient } from '../harness/rest-clients.ts';
 
-/** A mesh in one process with fake engines, by the names of their models. */
+/** A mesh with fake engines, by the names of their models. */
 export interface CompatMesh {
   readonly mesh: TestMesh;
   engine(name: string): FakeEngine;
@@ -13,7 +13,7 @@ export interface CompatMesh {
 /** Starts one; `models` are the names of the models with their ids, the first is the default one. */
 export async function startCompatMesh(
   models: Readonly<Record<string, string>>,
-  { config, ...options }: MeshOptions = {},
+  { config, arrangement = 'one process', ...options }: MeshOptions & { readonly arrangement?: Arrangement } = {},
 ): Promise<CompatMesh> {
   const engines = new Map<string, FakeEngine>();
   for (const [name, id] of Object.entries(models)) engines.set(name, await startEngineOf(id));
@@ -22,7 +22,7 @@ export async function startCompatMesh(
   }));
   const stopEngines = () => Promise.all([...engines.values()].map((engine) => engine.stop()));
   try {
-    const mesh = await startMesh('one process', { ...options, config: { inference: { models: entries }, ...config } });
+    const mesh = await startMesh(arrangement, { ...options, config: { inference: { models: entries }, ...config } });
     return {
       mesh,
       engine(name) {
