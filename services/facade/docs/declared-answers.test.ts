@@ -8,6 +8,7 @@ import type { EndpointDescription } from '../http/endpoint.ts';
 import { ENDPOINTS } from '../routes.ts';
 import { event, type Generation, KEY, LIMITS, startFacade, type TestFacade } from '../test-facade.ts';
 import { errorSchemaOf } from './error-answers.ts';
+import { operationOf } from './operation.ts';
 
 // What endpoints declare against what they answer: every example of a body is sent to a facade whose mesh is a script that says
 // all that a mesh may say.
@@ -98,6 +99,14 @@ function send(to: TestFacade, endpoint: EndpointDescription, body = {}, headers:
   return to.post(address, { ...body, ...asked }, headers);
 }
 
+/** Every header that the document promises. */
+function expectHeaders(endpoint: EndpointDescription, response: Response): void {
+  const { responses } = operationOf(endpoint) as { responses: Record<number, { headers: object }> };
+  const promised = Object.keys(responses[response.status]?.headers ?? {});
+  expect(promised).toContain('X-Request-Id');
+  expect(promised.filter((name) => !response.headers.has(name))).toEqual([]);
+}
+
 function expectEvents(text: string, schema: z.ZodType | undefined): void {
   const data = text.match(/(?<=^data: )\{.*$/gm) ?? [];
   expect(data.length).toBeGreaterThan(1);
@@ -121,6 +130,7 @@ const bodies = rows((endpoint) => (endpoint.body ? [errorSchemaOf(endpoint).sche
 test.each(examples)('%s answers an example of its body as declared', async (_name, endpoint, example) => {
   const response = await send(facade, endpoint, example);
   expect(response.status).toBe(200);
+  expectHeaders(endpoint, response);
   const { json, events, types } = endpoint.answers[200] ?? {};
   const type = response.headers.get('content-type')?.split(';')[0] ?? '';
   if (type === 'text/event-stream') return expectEvents(await response.text(), events?.schema);
@@ -133,12 +143,14 @@ test.each(streams)('%s streams as declared', async (_name, endpoint, schema) => 
   const [example] = Object.values(endpoint.body?.examples ?? {});
   const response = await send(facade, endpoint, { ...example, stream: true }, { accept: 'text/event-stream' });
   expect(response.headers.get('content-type')).toContain('text/event-stream');
+  expectHeaders(endpoint, response);
   expectEvents(await response.text(), schema);
 });
 
 test.each(unreadies)('%s says as declared that it is not ready', async (_name, endpoint, schema) => {
   const response = await send(unready, endpoint);
   expect(response.status).toBe(503);
+  expectHeaders(endpoint, response);
   expectAsDeclared(schema, await response.json());
 });
 
@@ -150,12 +162,14 @@ test.each(unchanged)('%s says that it has not changed', async (_name, endpoint) 
 test.each(guarded)('%s refuses a wrong key as declared', async (_name, endpoint, schema) => {
   const response = await send(facade, endpoint, {}, { authorization: 'Bearer wrong' });
   expect(response.status).toBe(401);
+  expectHeaders(endpoint, response);
   expectAsDeclared(schema, await response.json());
 });
 
 test.each(bodies)('%s refuses a body that is none as declared', async (_name, endpoint, schema) => {
   const response = await facade.post(endpoint.path, '[');
   expect(response.status).toBe(400);
+  expectHeaders(endpoint, response);
   expectAsDeclared(schema, await response.json());
 });
 
