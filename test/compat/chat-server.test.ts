@@ -53,6 +53,16 @@ describe.each(restClients())('a chat server with logins, through %s', (_name, st
     });
   });
 
+  test('GET /api-info and GET /docs', async () => {
+    const info = await anonymous('GET /api-info');
+    expect(info.status).toBe(200);
+    const { endpoints } = info.json as { endpoints: { method: string; path: string }[] };
+    const named = endpoints.map(({ method, path }) => `${method} ${path}`);
+    expect(named).toEqual(expect.arrayContaining(['POST /auth/login', 'POST /chat', 'GET /health']));
+    const docs = await anonymous('GET /docs');
+    expect([docs.status, docs.headers['content-type']]).toEqual([200, expect.stringContaining('text/html')]);
+  });
+
   test('POST /auth/login', async () => {
     const login = await anonymous('POST /auth/login', {
       body: { username: 'ann', password: PASSWORD, remember: true },

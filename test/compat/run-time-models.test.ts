@@ -14,7 +14,9 @@ let mesh: TestMesh;
 beforeAll(async () => {
   const models = [{ name: 'tiny', engine: 'llama.cpp', model: RANDOM_MODEL, load: 'on_demand' }];
   const quota = { tiers: { slow: { requests_per_minute: 1 } } };
-  mesh = await startMesh('one process', { config: { inference: { models }, quota }, args: ['--model', 'none'] });
+  // No other engine is installed there.
+  const env = { PATH: import.meta.dirname };
+  mesh = await startMesh('one process', { config: { inference: { models }, quota }, args: ['--model', 'none'], env });
 });
 afterAll(() => mesh?.stop());
 
@@ -65,6 +67,11 @@ describe.each(restClients())('models at run time, through %s', (name, startClien
     expect((await anonymous('POST /generate_apikey', { body: { username: 'bob' } })).status).toBe(401);
   });
 
+  test('GET /v1/models lists what can be loaded', async () => {
+    const list = await user('GET /v1/models');
+    expect(list).toMatchObject({ status: 200, json: { object: 'list', data: [{ object: 'model' }] } });
+  });
+
   test('GET /status before anything is loaded', async () => {
     const status = await user('GET /status');
     expect(status.status).toBe(200);
@@ -108,6 +115,7 @@ describe.each(restClients())('models at run time, through %s', (name, startClien
   test.each([
     [{}, 400, 'Bad Request', 'model_name: this field is required'],
     [{ model_name: 'tiny', device: 'tpu' }, 400, 'Bad Request', expect.stringMatching(/^device: /)],
+    [{ model_name: 'org/some-model' }, 400, 'Bad Request', expect.stringContaining('install vllm or ')],
     [{ model_name: '../secret.gguf' }, 400, 'Bad Request', expect.stringMatching(/^model_name: /)],
   ])('POST /load_model refuses %j', async (body, status, error, detail) => {
     expect(await admin('POST /load_model', { body })).toMatchObject(refused(status, error, detail));
