@@ -36,15 +36,17 @@ function many(count: number, make: (index: number) => Buffer): Buffer {
 }
 
 const CANCEL = Buffer.from([0, 0, 0, 8]);
-const RAPID_RESET = many(20_000, (index) =>
-  Buffer.concat([frame(HEADERS, 5, 2 * index + 1, REQUEST), frame(RST_STREAM, 0, 2 * index + 1, CANCEL)]),
-);
+const OPENED_AND_RESET = (index: number): Buffer =>
+  Buffer.concat([frame(HEADERS, 5, 2 * index + 1, REQUEST), frame(RST_STREAM, 0, 2 * index + 1, CANCEL)]);
+const RAPID_RESET = many(20_000, OPENED_AND_RESET);
+/** So few that Node, which takes a thousand, does nothing about them. */
+const FEW_RESETS = many(400, OPENED_AND_RESET);
 
 let reached = 0;
 const { listener } = await startTestListener({
-  fallback(_request, response) {
+  fallback(request, response) {
     reached += 1;
-    response.end('{}');
+    if (request.url !== '/wait') response.end('{}');
   },
 });
 afterAll(() => listener.close());
@@ -82,7 +84,7 @@ describe.runIf(process.platform === 'linux')('a client that opens and resets str
       if ((await send(RAPID_RESET, attacker)).length > 0) letIn += 1;
     }
     const elapsedS = (performance.now() - startedAt) / 1_000;
-    expect(connections).toBeGreaterThan(20);
+    expect(connections).toBeGreaterThan(letIn);
     expect(letIn).toBeLessThanOrEqual(2 + elapsedS);
     // Of 20,000 streams a connection what one read has, and no more.
     expect(reached - before).toBeLessThan(letIn * 2_000);
@@ -96,8 +98,8 @@ describe.runIf(process.platform === 'linux')('a client that opens and resets str
     await eventually(async () => framesIn(await again()).includes(SETTINGS), 'it is let in', PATIENCE_MS);
   });
 
-  test('is told by GOAWAY', async () => {
-    expect(framesIn(await send(RAPID_RESET, '127.0.0.3'))).toContain(GOAWAY);
+  test('is told by GOAWAY, and before Node would', async () => {
+    expect(framesIn(await send(FEW_RESETS, '127.0.0.3'))).toContain(GOAWAY);
   });
 
   test.each([
@@ -119,7 +121,9 @@ test('who changes its mind about less than half is left alone', async () => {
   for (let round = 0; round < 3; round += 1) {
     const streams = Array.from({ length: 200 }, () => session.request({ ':path': '/x' }));
     await Promise.all(streams.map((stream) => stream.toArray()));
-    const left = Array.from({ length: 100 }, () => session.request({ ':path': '/x' }));
+    const before = reached;
+    const left = Array.from({ length: 100 }, () => session.request({ ':path': '/wait' }));
+    await eventually(() => reached === before + 100, 'they are there', PATIENCE_MS);
     await Promise.all(
       left.map((stream) => {
         const closed = once(stream, 'close');
