@@ -6,16 +6,17 @@ import { EngineState } from '../../gen/mesh/inference/v1/engine_pb.ts';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { arrangements } from '../harness/mesh.ts';
 import { eventually } from '../harness/processes.ts';
-import { type RestAnswer, type RestClient, restClients } from '../harness/rest-clients.ts';
+import { type RestAnswer, type RestClient, restClients, sendByFetch } from '../harness/rest-clients.ts';
 import { type Caller, type CompatMesh, callerOf, eventsOf, expectRateHeaders, startCompatMesh } from './compat-mesh.ts';
 
 const CHAT_ID = 'Qwen/Qwen2.5-7B-Instruct';
 const SQL_ID = 'Snowflake/Arctic-Text2SQL-R1-7B';
 const SQL = ['SELECT', ' 1', ';'];
 const CLIENTS = restClients();
+const fetcher: RestClient = { send: sendByFetch, close: () => undefined };
 
 /** What the engine `slow` is given up after, in seconds; everything else runs meanwhile. */
-const FIRST_TOKEN_SECONDS = 6;
+const FIRST_TOKEN_SECONDS = 12;
 
 const REQUEST_ID = expect.stringMatching(/^[A-Za-z0-9_-]{1,64}$/);
 const messages = [{ role: 'user', content: 'How many orders are there?' }];
@@ -60,8 +61,8 @@ describe.each(arrangements())('%s', (arrangement) => {
   const transportOf = () => createConnectTransport({ baseUrl: compat.mesh.url, httpVersion: '2' });
   const asAdmin = () => ({ headers: { authorization: `Bearer ${compat.mesh.adminKey}` } });
 
-  async function newKey(organizationId = ''): Promise<string> {
-    const { secret } = await createClient(AuthService, transportOf()).createApiKey({ organizationId }, asAdmin());
+  async function newKey(organizationId = '', tier = ''): Promise<string> {
+    const { secret } = await createClient(AuthService, transportOf()).createApiKey({ organizationId, tier }, asAdmin());
     return secret;
   }
 
@@ -203,10 +204,14 @@ describe.each(arrangements())('%s', (arrangement) => {
 
     test('an address has so many requests a second, as the trusted proxy tells it; loopback is exempt', async () => {
       const proxied = { headers: { 'X-Forwarded-For': `203.0.113.${CLIENTS.findIndex(([one]) => one === name)}` } };
-      const call = callerOf(client, compat.mesh.url, { Authorization: `Bearer ${await newKey()}` });
+      // Of a tier that is not reached before.
+      const credential = { Authorization: `Bearer ${await newKey('', 'premium')}` };
+      const [call, other] = [client, fetcher].map((one) => callerOf(one, compat.mesh.url, credential));
+      const asking = { ...proxied, body: { messages, max_tokens: 1 } };
       const refused = await eventually('one is too many', async () => {
-        const answer = await call('POST /text2sql', { ...proxied, body: { messages, max_tokens: 1 } });
-        return answer.status === 200 ? undefined : answer;
+        // On a machine that does other work one after the other may be too slow for this.
+        const [answer] = await Promise.all([call, other, other].map((one) => one?.('POST /text2sql', asking)));
+        return answer?.status === 200 ? undefined : answer;
       });
       const detail = 'Rate limit exceeded. Maximum 1 requests per second allowed for this address.';
       expect(refused).toMatchObject({

@@ -38,7 +38,8 @@ export function restClients(): [name: string, start: () => Promise<RestClient>][
   return [['fetch', async () => ({ send: sendByFetch, close: () => undefined })], ...python];
 }
 
-async function sendByFetch({ method, url, headers = {}, body, text }: RestCall): Promise<RestAnswer> {
+/** Sends a call with `fetch`. */
+export async function sendByFetch({ method, url, headers = {}, body, text }: RestCall): Promise<RestAnswer> {
   const isJson = body !== undefined;
   const response = await fetch(url, {
     method,
