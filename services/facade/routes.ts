@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { messagesEndpoint } from './anthropic/messages-endpoint.ts';
 import { type JwksRouteContext, jwksEndpoint } from './auth/jwks.ts';
 import { type LoginRouteContext, loginEndpoint } from './auth/login.ts';
 import { type GenerateRouteContext, generateEndpoint } from './compat/generate.ts';
@@ -49,6 +50,7 @@ export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & DocumentationCont
   responsesEndpoint,
   listModelsEndpoint,
   getModelEndpoint,
+  messagesEndpoint,
   plainChatEndpoint,
   textToSqlEndpoint,
   generateEndpoint,

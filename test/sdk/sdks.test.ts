@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasPython, runPython } from '../harness/python-environment.ts';
 import { chatCases } from './javascript/chat-cases.ts';
 import { errorCases } from './javascript/error-cases.ts';
+import { messageCases } from './javascript/message-cases.ts';
 import { responseCases } from './javascript/response-cases.ts';
 import { streamCases } from './javascript/stream-cases.ts';
 import { textCases } from './javascript/text-cases.ts';
@@ -10,7 +11,7 @@ import { toolCases } from './javascript/tool-cases.ts';
 import { type SdkMesh, SMALL_MODEL, startSdkMesh } from './sdk-mesh.ts';
 
 // The official SDKs against a mesh. What an answer must be is known because the server behind the mesh answers on demand.
-describe('the openai SDKs', () => {
+describe('the SDKs', () => {
   let running: SdkMesh;
   beforeAll(async () => {
     running = await startSdkMesh();
@@ -18,14 +19,16 @@ describe('the openai SDKs', () => {
   afterAll(() => running?.stop());
   const setting = (): SdkMesh => running;
 
-  describe('JavaScript: chat', () => chatCases(setting));
-  describe('JavaScript: streams', () => streamCases(setting));
-  describe('JavaScript: tools', () => toolCases(setting));
-  describe('JavaScript: texts and vectors', () => textCases(setting));
-  describe('JavaScript: responses', () => responseCases(setting));
-  describe('JavaScript: errors, attempts, headers and models', () => errorCases(setting));
+  describe('openai for JavaScript: chat', () => chatCases(setting));
+  describe('openai for JavaScript: streams', () => streamCases(setting));
+  describe('openai for JavaScript: tools', () => toolCases(setting));
+  describe('openai for JavaScript: texts and vectors', () => textCases(setting));
+  describe('openai for JavaScript: responses', () => responseCases(setting));
+  describe('openai for JavaScript: errors, attempts, headers and models', () => errorCases(setting));
 
-  test.skipIf(!hasPython())('Python: every case of python/', async () => {
+  describe('@anthropic-ai/sdk', () => messageCases(setting));
+
+  test.skipIf(!hasPython())('openai for Python: every case of python/', async () => {
     const cases = await runPython(join(import.meta.dirname, 'python/run.py'), {
       base_url: running.baseUrl,
       upstream_url: running.upstream.baseUrl,

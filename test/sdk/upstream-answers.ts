@@ -91,6 +91,8 @@ function choiceOf({ text, reasoning, toolCalls, finish }: Piece, index: number, 
     ...(body.messages ? { delta } : { text: text ?? '' }),
     logprobs: text === undefined || body.logprobs === undefined ? null : logprobsOf(text, body),
     finish_reason: finish ?? null,
+    // Who names a text to stop at gets to see it as the reason.
+    stop_reason: finish === 'stop' && Array.isArray(body.stop) ? body.stop[0] : null,
   };
 }
 

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import { anthropicError, isAnthropicShaped } from './anthropic-error.ts';
 import { HttpError } from './http-error.ts';
 import { PROBLEM_OF_REASON } from './problem-table.ts';
 
@@ -36,6 +37,9 @@ export function problemOf(error: unknown): Problem {
 /** The body of an error answer. Under the OpenAI-shaped routes `error` is an object, elsewhere a short string. */
 export function errorBody(told: Problem, path: string): string {
   const problem = inWordsOf(path, told);
+  if (isAnthropicShaped(path)) {
+    return JSON.stringify({ type: 'error', detail: problem.message, error: anthropicError(problem) });
+  }
   if (isOpenAiShaped(path)) return JSON.stringify({ detail: problem.message, error: openAiError(problem) });
   // What clients of the task queue compare with.
   const error = problem.status === 429 ? 'Rate limit exceeded' : (STATUS_CODES[problem.status] ?? 'Error');

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
+import { isAnthropicShaped } from './anthropic-error.ts';
 import { errorBody, type Problem, problemOf } from './errors.ts';
 import { JSON_TYPE } from './json-type.ts';
 import type { LimitBook } from './limit-book.ts';
@@ -46,6 +47,7 @@ function send(
   reply.removeHeader('connection');
   if (connection !== undefined && request.raw.httpVersionMajor === 1) reply.header('connection', connection);
   if (limits) reply.headers(rateLimitHeaders(limits));
+  if (isAnthropicShaped(request.url)) reply.header('request-id', request.id);
   reply
     .code(problem.status)
     .headers(headers)

@@ -48,7 +48,7 @@ export function translatedRoute<B extends { model: string; stream?: boolean | nu
     const id = translation.idPrefix + request.id;
     const created = Math.floor(context.now() / 1000);
     const headOf = (started: Started | undefined): AnswerHead => ({ id, model: started?.model || body.model, created });
-    const generateRequest = renaming(translation, () => translation.toRequest(body));
+    const generateRequest = translation.toRequest(body);
     withRoutingHeaders(generateRequest, request);
     const exchange = new Exchange(request, reply, context);
     const form = { ...streamForm((started) => translation.events(headOf(started), body)), headers };
@@ -81,18 +81,8 @@ function streamForm(eventsOf: (started: Started | undefined) => TranslatedEvents
   };
 }
 
-type Naming = Pick<Translation<never>, 'fieldOf'>;
-
-function renaming<T>(naming: Naming, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    throw renamed(naming, asMeshError(error));
-  }
-}
-
 /** An error about a field of the chat that a request became names the field of the body. */
-function renamed({ fieldOf }: Naming, error: MeshError): MeshError {
+function renamed({ fieldOf }: Pick<Translation<never>, 'fieldOf'>, error: MeshError): MeshError {
   const { reason, message, metadata, retryAfterMs, limits, cause } = error;
   const isTooLong = reason === 'CONTEXT_LENGTH_EXCEEDED';
   const told = metadata.field?.replace(/^(?:sampling|engine_options)\./, '') ?? (isTooLong ? 'messages' : undefined);

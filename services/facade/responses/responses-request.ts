@@ -2,18 +2,14 @@ import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_r
 import type { ChatMessageBody } from '../openai/chat-message-schema.ts';
 import { chatRequest } from '../openai/chat-request.ts';
 import type { ChatBody } from '../openai/chat-schema.ts';
-import { engineOptionsOf } from '../openai/sampling.ts';
-import { samplingFields } from '../openai/sampling-fields.ts';
+import { sharedFields } from '../openai/shared-fields.ts';
 import type { InputItem, SaidPart, TextPart, UserPart } from './input-schema.ts';
 import { type ResponsesBody, responsesBodySchema } from './responses-schema.ts';
 
 /** The body of `POST /v1/responses` → the request to the router: the same generation as the chat that it amounts to. */
 export function responsesRequest(body: ResponsesBody): GenerateRequest {
-  const sampling = Object.fromEntries(Object.entries(body).filter(([name]) => Object.hasOwn(samplingFields, name)));
   const chat: ChatBody = {
-    ...engineOptionsOf(body, responsesBodySchema.shape),
-    ...sampling,
-    model: body.model,
+    ...sharedFields(body, responsesBodySchema.shape),
     messages: messagesOf(body),
     max_completion_tokens: body.max_output_tokens,
     logprobs: body.include?.includes('message.output_text.logprobs') ?? false,
@@ -72,7 +68,7 @@ function messageOf(message: Extract<InputItem, { type: 'message' }>): ChatMessag
     case 'user':
       return { role: message.role, content: contentOf(message.content, userPart) };
     case 'assistant':
-      return { role: message.role, content: contentOf(message.content, saidPart) };
+      return { role: message.role, content: message.content.length > 0 ? contentOf(message.content, saidPart) : '' };
     default:
       return { role: message.role, content: contentOf(message.content, textPart) };
   }

@@ -37,7 +37,7 @@ const textFormat = z.discriminatedUnion(
 const none = (why: string) => z.null(why).optional();
 const STATELESS = 'nothing is kept between requests; send the whole conversation as `input`';
 
-const { n, max_tokens, stream_options, ...sampling } = samplingFields;
+const { n, max_tokens, ...sampling } = samplingFields;
 
 /** The body of `POST /v1/responses`. Fields that it does not name go to the engine as they are. */
 export const responsesBodySchema = z
@@ -60,7 +60,6 @@ export const responsesBodySchema = z
       .nullish(),
     top_logprobs: z.int().min(0).max(20).nullish(),
     metadata: z.record(z.string(), z.unknown()).nullish().describe('Comes back with the answer.'),
-    stream_options: z.unknown().optional(),
     max_tool_calls: z.unknown().optional(),
     prompt_cache_retention: z.unknown().optional(),
     background: z.literal(false, 'answers are not made in the background; use `stream`').nullish(),
