@@ -102,7 +102,7 @@ export function errorCases(setting: Setting): void {
     test('a client that has waited long enough ends the request of the engine', async () => {
       const { upstream } = setting();
       const before = upstream.left;
-      const late = chat({ messages: say('endless'), max_tokens: 100_000 }, clientOf(setting(), { timeout: 300 }));
+      const late = chat({ messages: say('endless'), max_tokens: 100_000 }, clientOf(setting(), { timeout: 1_500 }));
       await expect(late).rejects.toThrow(OpenAI.APIConnectionTimeoutError);
       await eventually('the engine is told', () => upstream.left > before);
     });

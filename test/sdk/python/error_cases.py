@@ -86,7 +86,7 @@ def busy_engine(setting):
 def impatience(setting):
     """a client that has waited long enough ends the request of the engine"""
     before = setting.left()
-    create = setting.client(timeout=0.3).chat.completions.create
+    create = setting.client(timeout=1.5).chat.completions.create
     raised(openai.APITimeoutError, lambda: create(model="chat", messages=say("endless"), max_tokens=100_000))
     eventually(lambda: setting.left() > before, "the engine is told")
 
