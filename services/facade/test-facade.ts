@@ -30,6 +30,9 @@ import { createFacadeContext, type FacadeResources } from './context.ts';
 /** The only credential that the scripted mesh knows. */
 export const KEY = 'sk-known';
 
+/** Longer than a test that does other work: a client must not meet a connection that is just being closed. */
+const IDLE_MS = 120_000;
+
 type EventInit = NonNullable<MessageInitShape<typeof GenerationEventSchema>['event']>;
 
 /** Builds an event of a generation. */
@@ -142,7 +145,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   const server =
     options.protocol === 'h2c'
       ? http2.createServer(facade.handle)
-      : http.createServer({ keepAlive: true }, facade.handle);
+      : http.createServer({ keepAlive: true, keepAliveTimeout: IDLE_MS }, facade.handle);
   let connections = 0;
   server.on('connection', (socket) => {
     connections += 1;
