@@ -160,6 +160,20 @@ describe('what Node refuses by itself', () => {
     expect([statuses(await body), ID.exec(await body)?.[1]]).toEqual([[408], 'mine-2']);
   });
 
+  test('a request that has its answer gets no second one for the rest of its body', async () => {
+    const head = CHUNKED.replace('\r\n\r\n', '\r\nX-Refuse: 1\r\n\r\n');
+    const socket = net.connect(listener.port, '127.0.0.1');
+    let received = '';
+    socket.write(head);
+    socket.on('data', (chunk) => {
+      received += chunk.toString('latin1');
+      socket.write('zz\r\n');
+    });
+    socket.on('error', () => socket.destroy());
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(statuses(received)).toEqual([401]);
+  });
+
   test('nothing is written into an answer that has begun, or before one that is due', async () => {
     const message = JSON.stringify({ prompt: { text: 'wait' } });
     const frame = `\0\0\0\0${String.fromCharCode(message.length)}${message}`;

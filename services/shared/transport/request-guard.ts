@@ -62,10 +62,8 @@ export function createRequestGuard(log: Logger): RequestGuard {
       if (refused.has(socket)) return;
       const problem = REFUSALS[error.code ?? ''] ?? (error.code?.startsWith('HPE_') ? MALFORMED : undefined);
       const response = latest.get(socket);
-      const isDue = isRunning(response);
-      // It broke, or another answer has begun or is due first.
-      if (!socket.writable || !problem || (isDue && !isAbout(response, socket))) return void socket.destroy();
-      end(socket, problem, isDue ? String(response.getHeader(REQUEST_ID_HEADER)) : newRequestId());
+      if (!socket.writable || !problem || !isExpected(response, socket)) return void socket.destroy();
+      end(socket, problem, isRunning(response) ? String(response.getHeader(REQUEST_ID_HEADER)) : newRequestId());
     },
     refuseTunnel(request, socket) {
       // Node no longer listens to what goes wrong with it.
@@ -79,8 +77,13 @@ function isRunning(response: ServerResponse | undefined): response is ServerResp
   return response !== undefined && !response.writableEnded;
 }
 
-/** Whether what is wrong is the rest of the request that this unsent response is to. */
-function isAbout(response: ServerResponse, socket: Duplex): boolean {
+/**
+ * Whether the client would take what is sent now for the answer to what is wrong: not where its request has one already, and
+ * not where another answer has begun or is due first.
+ */
+function isExpected(response: ServerResponse | undefined, socket: Duplex): boolean {
+  if (response === undefined) return true;
+  if (response.writableEnded) return response.req.complete;
   return response.socket === socket && !response.headersSent && !response.req.complete;
 }
 
