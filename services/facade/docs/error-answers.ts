@@ -1,27 +1,31 @@
 import { z } from 'zod';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { isAnthropicShaped } from '../http/anthropic-error.ts';
 import type { EndpointDescription } from '../http/endpoint.ts';
 import { errorBody, isOpenAiShaped, problemOf } from '../http/errors.ts';
 import { HttpError } from '../http/http-error.ts';
 
 const detail = z.string().describe('What was wrong and what to do.');
 
-/** An error under the OpenAI-shaped routes. */
-const openAiErrorSchema = z.object({
-  detail,
-  error: z.object({
-    message: z.string(),
-    type: z.string().describe('The class of error, e.g. `invalid_request_error`.'),
-    param: z.string().nullable().describe('The field at fault.'),
-    code: z.string().nullable(),
-  }),
+const errorObject = z.object({
+  message: z.string(),
+  type: z.string().describe('The class of error, e.g. `invalid_request_error`.'),
+  param: z.string().nullable().describe('The field at fault.'),
+  code: z.string().nullable(),
 });
+
+/** An error under the OpenAI-shaped routes. */
+const openAiErrorSchema = z.object({ detail, error: errorObject });
+
+/** An error of Anthropic's routes. */
+const anthropicErrorSchema = z.object({ type: z.literal('error'), detail, error: errorObject });
 
 /** An error elsewhere. */
 const plainErrorSchema = z.object({ detail, error: z.string(), status_code: z.int() });
 
 /** The schema of an endpoint's errors, with its name. */
 export function errorSchemaOf({ path }: EndpointDescription): { name: string; schema: z.ZodType } {
+  if (isAnthropicShaped(path)) return { name: 'AnthropicError', schema: anthropicErrorSchema };
   return isOpenAiShaped(path)
     ? { name: 'OpenAiError', schema: openAiErrorSchema }
     : { name: 'PlainError', schema: plainErrorSchema };

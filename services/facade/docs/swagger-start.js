@@ -9,6 +9,8 @@ window.addEventListener('load', () => {
     displayRequestDuration: true,
     tryItOutEnabled: true,
     persistAuthorization: false,
+    // Rendering all schemas takes a slow machine many seconds; ReDoc shows them.
+    defaultModelsExpandDepth: 0,
     // Otherwise the document would be sent to a server on the internet.
     validatorUrl: null,
   });
