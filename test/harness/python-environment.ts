@@ -13,7 +13,7 @@ const REQUIREMENTS = join(import.meta.dirname, 'python/requirements.txt');
 /** For an install over a slow network. */
 const INSTALL_TIMEOUT_MS = 170_000;
 /** For a script with all of its cases, on a machine that does other work too. */
-const SCRIPT_TIMEOUT_MS = 120_000;
+const SCRIPT_TIMEOUT_MS = 170_000;
 
 const execute = promisify(execFile);
 

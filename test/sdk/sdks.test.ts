@@ -10,6 +10,9 @@ import { textCases } from './javascript/text-cases.ts';
 import { toolCases } from './javascript/tool-cases.ts';
 import { type SdkMesh, SMALL_MODEL, startSdkMesh } from './sdk-mesh.ts';
 
+/** An install, and then all cases. */
+const PYTHON_TIMEOUT_MS = 350_000;
+
 // The official SDKs against a mesh. What an answer must be is known because the server behind the mesh answers on demand.
 describe('the SDKs', () => {
   let running: SdkMesh;
@@ -28,14 +31,18 @@ describe('the SDKs', () => {
 
   describe('@anthropic-ai/sdk', () => messageCases(setting));
 
-  test.skipIf(!hasPython())('openai for Python: every case of python/', async () => {
-    const cases = await runPython(join(import.meta.dirname, 'python/run.py'), {
-      base_url: running.baseUrl,
-      upstream_url: running.upstream.baseUrl,
-      keys: await running.freshKeys(),
-      small_model: SMALL_MODEL,
-    });
-    expect(cases).toHaveLength(28);
-    expect((cases as { error: string | null }[]).filter(({ error }) => error !== null)).toEqual([]);
-  });
+  test.skipIf(!hasPython())(
+    'openai for Python: every case of python/',
+    async () => {
+      const cases = await runPython(join(import.meta.dirname, 'python/run.py'), {
+        base_url: running.baseUrl,
+        upstream_url: running.upstream.baseUrl,
+        keys: await running.freshKeys(),
+        small_model: SMALL_MODEL,
+      });
+      expect(cases).toHaveLength(28);
+      expect((cases as { error: string | null }[]).filter(({ error }) => error !== null)).toEqual([]);
+    },
+    PYTHON_TIMEOUT_MS,
+  );
 });
