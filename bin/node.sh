@@ -22,7 +22,7 @@ if ! is_installed; then
   done
   trap 'rmdir "$lock"' EXIT INT TERM
   if ! is_installed; then
-    echo "Installing packages (once; about 1.3 GB, most of it llama.cpp for CUDA and Vulkan) ..." >&2
+    echo "Installing packages (once; about 1.4 GB, most of it llama.cpp for CUDA and Vulkan) ..." >&2
     (cd "$root" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
   fi
   rmdir "$lock"

@@ -28,11 +28,17 @@ export interface Bench {
   readonly signal: AbortSignal;
 }
 
-/** Brings every peer to its steady state: compiled code, open connections to the engine. */
+/** Requests until a peer's code is compiled, and the longest that a slow one may take for them. */
+const WARM_UP = { requests: 3_000, seconds: 60 };
+
+/**
+ * Brings every peer to its steady state: compiled code, open connections to the engine. Requests are counted, not seconds: on
+ * a busy machine a second warms nothing.
+ */
 export async function warmUp(bench: Bench): Promise<void> {
   const paced = { ...readWorkload('paced-c32'), seconds: 1 };
   for (const peer of bench.peers.values()) {
-    for (const workload of [readWorkload('unary-c32'), readWorkload('warm-up'), paced])
+    for (const workload of [{ ...readWorkload('unary-c32'), ...WARM_UP }, readWorkload('warm-up'), paced])
       await load(bench, peer, workload);
   }
 }

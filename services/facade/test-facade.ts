@@ -30,6 +30,9 @@ import { createFacadeContext, type FacadeResources } from './context.ts';
 /** The only credential that the scripted mesh knows. */
 export const KEY = 'sk-known';
 
+/** Longer than a test that does other work: a client must not meet a connection that is just being closed. */
+const IDLE_MS = 120_000;
+
 type EventInit = NonNullable<MessageInitShape<typeof GenerationEventSchema>['event']>;
 
 /** Builds an event of a generation. */
@@ -74,6 +77,8 @@ export interface TestOptions {
   readonly models?: MessageInitShape<typeof ModelSchema>[];
   /** Plays the nodes' InferenceService. */
   readonly inference?: Partial<ServiceImpl<typeof InferenceService>>;
+  /** Plays RouterService.Embed. */
+  readonly embed?: ServiceImpl<typeof RouterService>['embed'];
   /** Plays AuthService. */
   readonly auth?: Partial<ServiceImpl<typeof AuthService>>;
   readonly protocol?: 'http1' | 'h2c';
@@ -140,7 +145,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   const server =
     options.protocol === 'h2c'
       ? http2.createServer(facade.handle)
-      : http.createServer({ keepAlive: true }, facade.handle);
+      : http.createServer({ keepAlive: true, keepAliveTimeout: IDLE_MS }, facade.handle);
   let connections = 0;
   server.on('connection', (socket) => {
     connections += 1;
@@ -176,7 +181,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   };
 }
 
-function scriptedClients({ fleet, models, inference, auth }: TestOptions) {
+function scriptedClients({ fleet, models, inference, auth, embed }: TestOptions) {
   // A call without a credential is the facade's own.
   const known = ({ requestHeader }: HandlerContext): void => {
     if ((requestHeader.get('authorization') ?? `Bearer ${KEY}`) !== `Bearer ${KEY}`) {
@@ -189,6 +194,7 @@ function scriptedClients({ fleet, models, inference, auth }: TestOptions) {
         known(context);
         return { models: models ?? [{ id: 'org/tiny-1', names: ['tiny'], contextTokens: 2048 }] };
       },
+      ...(embed ? { embed } : {}),
     });
     service(QuotaService, {
       getLimits: (_request, context) => {

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
+import { anthropicError, isAnthropicShaped } from './anthropic-error.ts';
 import { HttpError } from './http-error.ts';
 import { PROBLEM_OF_REASON } from './problem-table.ts';
 
@@ -34,7 +35,11 @@ export function problemOf(error: unknown): Problem {
 }
 
 /** The body of an error answer. Under the OpenAI-shaped routes `error` is an object, elsewhere a short string. */
-export function errorBody(problem: Problem, path: string): string {
+export function errorBody(told: Problem, path: string): string {
+  const problem = inWordsOf(path, told);
+  if (isAnthropicShaped(path)) {
+    return JSON.stringify({ type: 'error', detail: problem.message, error: anthropicError(problem) });
+  }
   if (isOpenAiShaped(path)) return JSON.stringify({ detail: problem.message, error: openAiError(problem) });
   // What clients of the task queue compare with.
   const error = problem.status === 429 ? 'Rate limit exceeded' : (STATUS_CODES[problem.status] ?? 'Error');
@@ -44,6 +49,13 @@ export function errorBody(problem: Problem, path: string): string {
 /** The event that ends a stream which broke after its head had left. */
 export function errorFrame(error: MeshError): string {
   return `data: ${JSON.stringify({ error: openAiError(meshProblem(error)) })}\n\n`;
+}
+
+/** Clients of `/chat` know an engine's failure by how its text begins; the body has one message. */
+function inWordsOf(path: string, problem: Problem): Problem {
+  if (!/^\/chat(?:[/?]|$)/.test(path)) return problem;
+  const message = problem.status < 500 ? problem.message : `Error generating response: ${problem.message}`;
+  return { ...problem, message, param: problem.param === 'messages' ? 'message' : problem.param };
 }
 
 /** Whether clients of a route read OpenAI's error object. */

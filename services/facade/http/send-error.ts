@@ -1,9 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
+import { isAnthropicShaped } from './anthropic-error.ts';
 import { errorBody, type Problem, problemOf } from './errors.ts';
 import { JSON_TYPE } from './json-type.ts';
 import type { LimitBook } from './limit-book.ts';
+import { logProblem } from './problem-log.ts';
 import { rateLimitHeaders } from './rate-limit-headers.ts';
 
 /** Answers a request with an error. */
@@ -16,7 +18,7 @@ export type SendError = (error: unknown, request: FastifyRequest, reply: Fastify
 export function createSendError(limitBook: LimitBook, log: Logger): SendError {
   return (error, request, reply) => {
     const problem = problemOf(error);
-    logProblem(log, problem, error, request);
+    logProblem(log, error, request);
     if (reply.raw.destroyed) {
       reply.hijack();
       return;
@@ -45,21 +47,11 @@ function send(
   reply.removeHeader('connection');
   if (connection !== undefined && request.raw.httpVersionMajor === 1) reply.header('connection', connection);
   if (limits) reply.headers(rateLimitHeaders(limits));
+  if (isAnthropicShaped(request.url)) reply.header('request-id', request.id);
   reply
     .code(problem.status)
     .headers(headers)
     .header('x-request-id', request.id)
     .type(JSON_TYPE)
     .send(errorBody(problem, request.url));
-}
-
-function logProblem(log: Logger, problem: Problem, error: unknown, request: FastifyRequest): void {
-  const facts = {
-    requestId: request.id,
-    method: request.method,
-    route: request.routeOptions.url,
-    status: problem.status,
-  };
-  if (problem.status >= 500) log.error({ ...facts, err: error }, 'request failed');
-  else log.debug({ ...facts, code: problem.code, param: problem.param }, 'request refused');
 }

@@ -1,5 +1,6 @@
 import {
   type Delta,
+  type Finished,
   FinishReason,
   type GenerationEvent,
   type TokenLogprob,
@@ -23,6 +24,8 @@ export interface CollectedChoice {
   readonly logprobs: TokenLogprob[];
   readonly tokenIds: number[];
   finishReason: FinishReason;
+  /** The stop text that ended it. */
+  matchedStop: string | undefined;
 }
 
 /** Puts an answer together from the events of its generation. */
@@ -49,7 +52,7 @@ export function createCollector(): Collector {
   return {
     add: ({ event }) => {
       if (event.case === 'delta') addDelta(choiceAt(event.value.choice), event.value);
-      else if (event.case === 'finished') choiceAt(event.value.choice).finishReason = event.value.reason;
+      else if (event.case === 'finished') finish(choiceAt(event.value.choice), event.value);
       else if (event.case === 'usage') usage = event.value;
     },
     choices: () => [...choices].sort(([a], [b]) => a - b),
@@ -67,7 +70,13 @@ function emptyChoice(): CollectedChoice {
     logprobs: [],
     tokenIds: [],
     finishReason: FinishReason.UNSPECIFIED,
+    matchedStop: undefined,
   };
+}
+
+function finish(choice: CollectedChoice, { reason, matchedStop }: Finished): void {
+  choice.finishReason = reason;
+  choice.matchedStop = matchedStop;
 }
 
 function addDelta(choice: CollectedChoice, delta: Delta): void {
