@@ -2,9 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { transition } from '../../services/quota/admission.ts';
+import { ended } from '../../services/quota/lease.ts';
 import type { QuotaStore } from '../../services/quota/store/quota-store.ts';
 import { createRedisQuotaStore } from '../../services/quota/store/redis-quota-store.ts';
+import { createSqliteCounters } from '../../services/quota/store/sqlite-counters.ts';
 import { createSqliteQuotaStore } from '../../services/quota/store/sqlite-quota-store.ts';
+import { demanded } from '../../services/quota/store/sqlite-reserve.ts';
 import { closeStore, openStore, type Store } from '../../services/shared/store/store.ts';
 import { startRedis } from '../../test/harness/redis.ts';
 import { limitsOfCaller, requestOf } from './callers.ts';
@@ -29,6 +33,9 @@ export interface ServerUse {
   readonly scriptUs: number;
 }
 
+/** Callers whose counters are written in one transaction. */
+const FILLED_AT_ONCE = 256;
+
 const log = pino({ level: 'silent' });
 
 /** An empty file of its own. */
@@ -36,23 +43,30 @@ export async function sqliteSubject(): Promise<Subject> {
   const directory = mkdtempSync(join(tmpdir(), 'inference-mesh-quota-'));
   const store = await openStore({ sqlitePath: join(directory, 'mesh.db'), log });
   if (store.kind !== 'sqlite') throw new Error('expected SQLite');
-  const { database } = store;
-  const quota = createSqliteQuotaStore(store, Date.now);
+  let quota = createSqliteQuotaStore(store, Date.now);
   return {
-    ...{ name: 'SQLite', quota },
+    name: 'SQLite',
+    get quota() {
+      return quota;
+    },
     bareCall: async () => store.transaction(() => undefined),
     async fill(callers) {
-      await requestOf(quota, 0, 'fill');
-      const state = database.prepare('SELECT state, idle_at_ms FROM quota_counters WHERE counter = ?');
-      const rows = limitsOfCaller(0).map(({ counter }) => state.get(counter) ?? {});
-      const insert = database.prepare('INSERT OR IGNORE INTO quota_counters VALUES (?, ?, ?)');
-      store.transaction(() => {
-        for (let n = 0; n < callers; n += 1) {
-          for (const [i, { counter }] of limitsOfCaller(n).entries()) {
-            insert.run(counter, rows[i]?.state ?? null, rows[i]?.idle_at_ms ?? null);
+      // Past the store, as its own tables write them, and read by one that begins then.
+      const counters = createSqliteCounters(store);
+      const figures = demanded({ isCounted: true, promptBound: 400, maxCompletionTokens: 4_096, coveredTokens: 4_096 });
+      const used = ended(figures, 'settled', { promptTokens: 300, completionTokens: 250 });
+      for (let first = 0; first < callers; first += FILLED_AT_ONCE) {
+        store.transaction(() => {
+          counters.log.catchUp();
+          for (let n = first; n < Math.min(callers, first + FILLED_AT_ONCE); n += 1) {
+            const limits = limitsOfCaller(n);
+            const standings = counters.standings(limits, Date.now());
+            counters.keep(limits, standings, transition(standings, undefined, used));
           }
-        }
-      });
+          counters.flush(Date.now());
+        });
+      }
+      quota = createSqliteQuotaStore(store, Date.now);
     },
     serverUse: async () => undefined,
     async close() {

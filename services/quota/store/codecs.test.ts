@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decodeCounted, encodeCounted } from './counted-codec.ts';
-import { decodeState, encodeState } from './limit-state-codec.ts';
+import { decodeCounter, encodeCounter, idleAtMsOf } from './limit-state-codec.ts';
 import type { Counted } from './quota-store.ts';
 
 const whole = fc.nat({ max: Number.MAX_SAFE_INTEGER });
@@ -25,22 +25,23 @@ const rules = fc.oneof(
   fc.record({ kind: fc.constant('concurrency' as const), maximum: whole }),
 );
 
-test('a state comes back as it was, from bytes that lie anywhere', () => {
+test('a counter comes back as it was, from bytes that lie anywhere', () => {
   fc.assert(
-    fc.property(states, fc.nat({ max: 9 }), (state, offset) => {
-      const bytes = encodeState(state);
+    fc.property(states, whole, fc.nat({ max: 9 }), (state, idleAtMs, offset) => {
+      const bytes = encodeCounter(state, idleAtMs);
       const elsewhere = new Uint8Array(offset + bytes.length);
       elsewhere.set(bytes, offset);
-      expect(decodeState(elsewhere.subarray(offset))).toEqual(state);
+      expect(decodeCounter(elsewhere.subarray(offset))).toEqual(state);
+      expect(idleAtMsOf(elsewhere.subarray(offset))).toBe(idleAtMs);
     }),
   );
 });
 
 test('of a window only what counts takes room', () => {
   const counts = new Array<number>(61).fill(0);
-  const empty = encodeState({ kind: 'window', held: 0, newestStep: 9, counts }).length;
+  const empty = encodeCounter({ kind: 'window', held: 0, newestStep: 9, counts }, 0).length;
   counts[2] = 1;
-  expect(encodeState({ kind: 'window', held: 0, newestStep: 9, counts }).length).toBe(empty + 12);
+  expect(encodeCounter({ kind: 'window', held: 0, newestStep: 9, counts }, 0).length).toBe(empty + 12);
 });
 
 test('limits come back as they were, whatever their counters are called', () => {

@@ -1,32 +1,37 @@
 import type { LimitState } from '../budget.ts';
 
 /**
- * A state as bytes, little-endian, as Node's platforms are: doubles, the first of which says which kind it is; of a window
- * the counts follow, 4 bytes each, without the zeros at their end.
+ * A counter as bytes, little-endian, as Node's platforms are: doubles, the first of which says from when on it says nothing and the
+ * second which kind it is; of a window the counts follow, 4 bytes each, without the zeros at their end.
  */
-export function encodeState(state: LimitState): Uint8Array {
+export function encodeCounter(state: LimitState, idleAtMs: number): Uint8Array {
   switch (state.kind) {
     case 'window':
-      return encodeWindow(state);
+      return encodeWindow(state, idleAtMs);
     case 'calendar':
-      return doubles(CALENDAR, state.held, state.period, state.spent);
+      return doubles(idleAtMs, CALENDAR, state.held, state.period, state.spent);
     case 'bucket':
-      return doubles(BUCKET, state.held, state.level, state.updatedAtMs);
+      return doubles(idleAtMs, BUCKET, state.held, state.level, state.updatedAtMs);
     case 'concurrency':
-      return doubles(CONCURRENCY, state.held);
+      return doubles(idleAtMs, CONCURRENCY, state.held);
   }
 }
 
-/** The reverse of encodeState. */
-export function decodeState(bytes: Uint8Array): LimitState {
-  // Numbers must lie at multiples of their size; what the driver hands out may not.
-  const { buffer, byteLength } = bytes.byteOffset === 0 ? bytes : bytes.slice();
-  const header = new Float64Array(buffer, 0, Math.min(HEADER_BYTES, byteLength) / 8);
-  const [kind, held = 0, first = 0, second = 0] = header;
+/** From when on a counter says nothing. */
+export function idleAtMsOf(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
+}
+
+/** The state of a counter. */
+export function decodeCounter(bytes: Uint8Array): LimitState {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const double = (i: number): number => (8 * i + 8 <= bytes.byteLength ? view.getFloat64(8 * i, true) : 0);
+  const [kind, held, first, second] = [double(1), double(2), double(3), double(4)];
   switch (kind) {
     case WINDOW: {
-      const counts = Array.from(new Uint32Array(buffer, HEADER_BYTES, (byteLength - HEADER_BYTES) / 4));
-      while (counts.length < second) counts.push(0);
+      const counts = new Array<number>(second).fill(0);
+      for (let at = HEADER_BYTES; at < bytes.byteLength; at += 4)
+        counts[(at - HEADER_BYTES) / 4] = view.getUint32(at, true);
       return { kind: 'window', held, newestStep: first, counts };
     }
     case CALENDAR:
@@ -44,13 +49,16 @@ const WINDOW = 1;
 const CALENDAR = 2;
 const BUCKET = 3;
 const CONCURRENCY = 4;
-const HEADER_BYTES = 32;
+const HEADER_BYTES = 40;
 
-function encodeWindow({ held, newestStep, counts }: Extract<LimitState, { kind: 'window' }>): Uint8Array {
+function encodeWindow(
+  { held, newestStep, counts }: Extract<LimitState, { kind: 'window' }>,
+  idleAtMs: number,
+): Uint8Array {
   let used = counts.length;
   while (used > 0 && counts[used - 1] === 0) used -= 1;
   const bytes = new Uint8Array(HEADER_BYTES + 4 * used);
-  new Float64Array(bytes.buffer, 0, 4).set([WINDOW, held, newestStep, counts.length]);
+  new Float64Array(bytes.buffer, 0, 5).set([idleAtMs, WINDOW, held, newestStep, counts.length]);
   const told = new Uint32Array(bytes.buffer, HEADER_BYTES);
   for (let age = 0; age < used; age += 1) told[age] = counts[age] ?? 0;
   return bytes;

@@ -1,0 +1,180 @@
+import type { SqliteStore } from '../../shared/store/sqlite.ts';
+import { hashOf, openRecordBlock, type RecordBlock, RecordBlockBuilder } from './record-block.ts';
+import { RecordIndex } from './record-index.ts';
+
+/**
+ * Records by name, written one behind the other in the order in which they change, many to a page, and found by an index in
+ * memory. So a change of any record costs some bytes at the end of a table and not a page in the midst of it. The last version
+ * of a record is the one that counts.
+ *
+ * All of it is part of the caller's transaction.
+ */
+export class SqliteRecordLog {
+  readonly #insert;
+  readonly #select;
+  readonly #after;
+  readonly #delete;
+  #index = new RecordIndex();
+  /** What is written, superseded versions among it. */
+  #written = 0;
+  #last = 0;
+  readonly #builder = new RecordBlockBuilder();
+  /** What the transaction changed in the index. */
+  #moves: [hash: number, from: number, to: number][] = [];
+  #begun = { written: 0, last: 0 };
+  #lately = new Map<number, RecordBlock>();
+
+  /** `table` has the columns block INTEGER PRIMARY KEY and records BLOB. */
+  constructor({ database }: SqliteStore, table: string) {
+    this.#insert = database.prepare(`INSERT INTO ${table} VALUES (?, ?)`);
+    this.#select = database.prepare(`SELECT records FROM ${table} WHERE block = ?`);
+    this.#after = database.prepare(`SELECT block, records FROM ${table} WHERE block > ? ORDER BY block LIMIT 1`);
+    this.#delete = database.prepare(`DELETE FROM ${table} WHERE block = ?`);
+  }
+
+  /** Records that are found. */
+  get size(): number {
+    return this.#index.size;
+  }
+
+  /** Versions of records in the table. */
+  get written(): number {
+    return this.#written;
+  }
+
+  /** A transaction begins. */
+  begin(): void {
+    this.#moves = [];
+    this.#begun = { written: this.#written, last: this.#last };
+  }
+
+  /** The transaction was undone. */
+  undo(): void {
+    for (const [hash, from, to] of this.#moves.reverse()) this.#index.move(hash, to, from);
+    this.#written = this.#begun.written;
+    this.#last = this.#begun.last;
+    if (!this.#builder.isEmpty) this.#builder.build();
+    this.#lately.clear();
+    this.begin();
+  }
+
+  /** Reads what another connection wrote since, or all. What that one moved elsewhere stands in blocks that are read now. */
+  catchUp(): void {
+    this.#lately.clear();
+    for (let next = this.#read(this.#last); next; next = this.#read(next.block)) {
+      const { block, records } = next;
+      for (let i = 0; i < records.size; i += 1) {
+        const distance = records.previous(i);
+        this.#move(records.hash(i), distance === 0 ? 0 : block - distance, block);
+      }
+      this.#last = block;
+      this.#written += records.size;
+    }
+  }
+
+  /** The bytes of a record; undefined: there is none. */
+  get(name: string): Uint8Array | undefined {
+    const hash = hashOf(name);
+    const block = this.#blockOf(hash, name);
+    const records = block === 0 ? undefined : this.#block(block);
+    return records?.value(records.indexOf(hash, name));
+  }
+
+  /** Adds a record, or a new version of one that `isKept`: get found it, or it was put. `flush` writes it. */
+  put(name: string, value: Uint8Array, isKept: boolean): void {
+    const hash = hashOf(name);
+    const blocks = isKept ? this.#index.blocksOf(hash) : NONE;
+    this.#append(hash, blocks.length < 2 ? (blocks[0] ?? 0) : this.#blockOf(hash, name), name, value);
+  }
+
+  /** Writes what was put. */
+  flush(): void {
+    if (this.#builder.isEmpty) return;
+    this.#insert.run(this.#last + 1, this.#builder.build());
+    this.#last += 1;
+  }
+
+  /**
+   * Goes through the blocks after one, the oldest first, and drops records and blocks that nobody needs.
+   *
+   * @param what of a record that counts: it stays where it is, is written anew at the end, or is dropped
+   * @returns the last block that was looked at; 0: there was none, or it was the last of all
+   */
+  walk(after: number, blocks: number, what: (name: string, value: Uint8Array) => 'stay' | 'move' | 'drop'): number {
+    const end = this.#last;
+    let at = after;
+    for (let looked = 0; looked < blocks; looked += 1) {
+      const next = this.#read(at);
+      if (!next || next.block > end) return 0;
+      at = next.block;
+      this.#clean(next.block, next.records, what);
+    }
+    return at;
+  }
+
+  #clean(block: number, records: RecordBlock, what: Parameters<SqliteRecordLog['walk']>[2]): void {
+    let left = 0;
+    for (let i = 0; i < records.size; i += 1) {
+      const hash = records.hash(i);
+      if (!this.#index.has(hash, block)) continue;
+      const [name, value] = [records.name(i), records.value(i)];
+      // An older version is found there too when it was dropped and the index was read anew.
+      const isLast = this.#index.blocksOf(hash).length === 1 || this.#blockOf(hash, name) === block;
+      const then = isLast ? what(name, value) : 'drop';
+      if (then === 'move') this.#append(hash, block, name, value);
+      else if (then === 'drop') this.#move(hash, block, 0);
+      else left += 1;
+    }
+    // The last one stays: numbers are never given twice.
+    if (left > 0 || block === this.#last) return;
+    this.#delete.run(block);
+    this.#lately.delete(block);
+    this.#written -= records.size;
+  }
+
+  #append(hash: number, from: number, name: string, value: Uint8Array): void {
+    if (!this.#builder.takes(hash, name, value)) this.flush();
+    const block = this.#last + 1;
+    this.#builder.add(hash, from === 0 ? 0 : block - from, name, value);
+    this.#move(hash, from, block);
+    this.#written += 1;
+  }
+
+  #move(hash: number, from: number, to: number): void {
+    this.#index.move(hash, from, to);
+    this.#moves.push([hash, from, to]);
+  }
+
+  /** The block with the last version of a record; 0: there is none. */
+  #blockOf(hash: number, name: string): number {
+    const blocks = this.#index.blocksOf(hash);
+    if (blocks.includes(this.#last + 1)) this.flush();
+    let last = 0;
+    for (const block of blocks) {
+      if (block > last && (this.#block(block)?.indexOf(hash, name) ?? -1) >= 0) last = block;
+    }
+    return last;
+  }
+
+  #block(block: number): RecordBlock | undefined {
+    const known = this.#lately.get(block);
+    if (known) return known;
+    const row = this.#select.get(block);
+    if (!(row?.records instanceof Uint8Array)) return undefined;
+    const records = openRecordBlock(row.records);
+    if (this.#lately.size >= LATELY) this.#lately.delete(this.#lately.keys().next().value ?? 0);
+    this.#lately.set(block, records);
+    return records;
+  }
+
+  #read(after: number): { readonly block: number; readonly records: RecordBlock } | undefined {
+    const row = this.#after.get(after);
+    if (!(row?.records instanceof Uint8Array)) return undefined;
+    return { block: Number(row.block), records: openRecordBlock(row.records) };
+  }
+}
+
+const NONE: readonly number[] = [];
+
+/** Blocks that are remembered: the records of one caller often lie together. */
+const LATELY = 4;
