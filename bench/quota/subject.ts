@@ -61,7 +61,7 @@ export async function sqliteSubject(): Promise<Subject> {
           for (let n = first; n < Math.min(callers, first + FILLED_AT_ONCE); n += 1) {
             const limits = limitsOfCaller(n);
             const standings = counters.standings(limits, Date.now());
-            counters.keep(limits, standings, transition(standings, undefined, used));
+            counters.keep(standings, transition(standings, undefined, used));
           }
           counters.flush(Date.now());
         });

@@ -6,10 +6,17 @@ import type { Counted } from './quota-store.ts';
 
 const whole = fc.nat({ max: Number.MAX_SAFE_INTEGER });
 const states = fc.oneof(
-  fc.record({
-    ...{ kind: fc.constant('window' as const), held: whole, newestStep: fc.integer() },
-    counts: fc.array(fc.nat({ max: 2 ** 32 - 1 }), { minLength: 2, maxLength: 61 }),
-  }),
+  fc
+    .record({
+      ...{ held: whole, newestStep: fc.nat({ max: 2 ** 40 }) },
+      spentByAge: fc.dictionary(fc.nat({ max: 60 }).map(String), fc.integer({ min: 1, max: 2 ** 32 - 1 })),
+    })
+    .map(({ held, newestStep, spentByAge }) => {
+      const ages = Object.entries(spentByAge).reverse();
+      const spent = ages.reduce((sum, [, count]) => sum + count, 0);
+      const steps = ages.flatMap(([age, count]) => [newestStep - Number(age), count]);
+      return { kind: 'window' as const, held, newestStep, spent, steps };
+    }),
   fc.record({ kind: fc.constant('calendar' as const), held: whole, period: whole, spent: whole }),
   // A bucket that owes stands below 0.
   fc.record({ kind: fc.constant('bucket' as const), held: whole, level: fc.maxSafeInteger(), updatedAtMs: whole }),
@@ -38,10 +45,22 @@ test('a counter comes back as it was, from bytes that lie anywhere', () => {
 });
 
 test('of a window only what counts takes room', () => {
-  const counts = new Array<number>(61).fill(0);
-  const empty = encodeCounter({ kind: 'window', held: 0, newestStep: 9, counts }, 0).length;
-  counts[2] = 1;
-  expect(encodeCounter({ kind: 'window', held: 0, newestStep: 9, counts }, 0).length).toBe(empty + 12);
+  const window = { kind: 'window' as const, held: 0, newestStep: 60 };
+  const empty = encodeCounter({ ...window, spent: 0, steps: [] }, 0).length;
+  expect(encodeCounter({ ...window, spent: 1, steps: [7, 1] }, 0).length).toBe(empty + 8);
+});
+
+test('a window of version 2 of the file is understood', () => {
+  const bytes = new Uint8Array(40 + 12);
+  new Float64Array(bytes.buffer, 0, 5).set([99, 1, 7, 1_000, 61]);
+  new Uint32Array(bytes.buffer, 40).set([5, 0, 3]);
+  expect(decodeCounter(bytes)).toEqual({
+    kind: 'window',
+    held: 7,
+    newestStep: 1_000,
+    spent: 8,
+    steps: [998, 3, 1_000, 5],
+  });
 });
 
 test('limits come back as they were, whatever their counters are called', () => {

@@ -2,7 +2,8 @@ import type { LimitState } from '../budget.ts';
 
 /**
  * A counter as bytes, little-endian, as Node's platforms are: doubles, the first of which says from when on it says nothing and the
- * second which kind it is; of a window the counts follow, 4 bytes each, without the zeros at their end.
+ * second which kind it is; of a window the steps follow, of each how many it is
+ * before the newest and what was spent in it, 4 bytes each. Version 2 of the file had the counts of all steps, the newest first.
  */
 export function encodeCounter(state: LimitState, idleAtMs: number): Uint8Array {
   switch (state.kind) {
@@ -28,11 +29,22 @@ export function decodeCounter(bytes: Uint8Array): LimitState {
   const double = (i: number): number => (8 * i + 8 <= bytes.byteLength ? view.getFloat64(8 * i, true) : 0);
   const [kind, held, first, second] = [double(1), double(2), double(3), double(4)];
   switch (kind) {
-    case WINDOW: {
-      const counts = new Array<number>(second).fill(0);
-      for (let at = HEADER_BYTES; at < bytes.byteLength; at += 4)
-        counts[(at - HEADER_BYTES) / 4] = view.getUint32(at, true);
-      return { kind: 'window', held, newestStep: first, counts };
+    case WINDOW:
+    case WINDOW_OF_VERSION_2: {
+      const steps: number[] = [];
+      let spent = 0;
+      const isOld = kind === WINDOW_OF_VERSION_2;
+      for (
+        let at = isOld ? bytes.byteLength - 4 : HEADER_BYTES;
+        at >= HEADER_BYTES && at < bytes.byteLength;
+        at += isOld ? -4 : 8
+      ) {
+        const age = isOld ? (at - HEADER_BYTES) / 4 : view.getUint32(at, true);
+        const count = view.getUint32(isOld ? at : at + 4, true);
+        if (count > 0) steps.push(first - age, count);
+        spent += count;
+      }
+      return { kind: 'window', held, newestStep: first, spent, steps };
     }
     case CALENDAR:
       return { kind: 'calendar', held, period: first, spent: second };
@@ -45,22 +57,24 @@ export function decodeCounter(bytes: Uint8Array): LimitState {
   }
 }
 
-const WINDOW = 1;
+const WINDOW_OF_VERSION_2 = 1;
 const CALENDAR = 2;
 const BUCKET = 3;
 const CONCURRENCY = 4;
+const WINDOW = 5;
 const HEADER_BYTES = 40;
 
 function encodeWindow(
-  { held, newestStep, counts }: Extract<LimitState, { kind: 'window' }>,
+  { held, newestStep, steps }: Extract<LimitState, { kind: 'window' }>,
   idleAtMs: number,
 ): Uint8Array {
-  let used = counts.length;
-  while (used > 0 && counts[used - 1] === 0) used -= 1;
-  const bytes = new Uint8Array(HEADER_BYTES + 4 * used);
-  new Float64Array(bytes.buffer, 0, 5).set([idleAtMs, WINDOW, held, newestStep, counts.length]);
+  const bytes = new Uint8Array(HEADER_BYTES + 4 * steps.length);
+  new Float64Array(bytes.buffer, 0, 4).set([idleAtMs, WINDOW, held, newestStep]);
   const told = new Uint32Array(bytes.buffer, HEADER_BYTES);
-  for (let age = 0; age < used; age += 1) told[age] = counts[age] ?? 0;
+  for (let i = 0; i < steps.length; i += 2) {
+    told[i] = newestStep - (steps[i] ?? 0);
+    told[i + 1] = steps[i + 1] ?? 0;
+  }
   return bytes;
 }
 

@@ -9,9 +9,9 @@ import { SqliteRecordLog } from './sqlite-record-log.ts';
 export interface SqliteCounters {
   readonly log: SqliteRecordLog;
   /** The limits as they stand at `nowMs`. */
-  standings(limits: readonly Counted[], nowMs: number): Standing[];
+  standings(limits: readonly Counted[], nowMs: number): CounterStanding[];
   /** Keeps what came of `standings`; what is the same object as before is left alone. */
-  keep(limits: readonly Counted[], standings: readonly Standing[], states: readonly LimitState[]): void;
+  keep(standings: readonly CounterStanding[], states: readonly LimitState[]): void;
   /** Writes every counter that changed, once. */
   flush(nowMs: number): void;
   /** Forgets all that is remembered of the file. */
@@ -20,11 +20,20 @@ export interface SqliteCounters {
   dropIdle(limit: number, nowMs: number): void;
 }
 
+/** How a limit stands, with the counter that says so. It holds within its transaction. */
+export interface CounterStanding extends Standing {
+  readonly from: Remembered;
+}
+
 /** A counter in memory. */
 interface Remembered {
+  readonly counter: string;
   /** Undefined: nothing was taken. */
   state: LimitState | undefined;
+  /** Whether the file has it. */
   isKept: boolean;
+  /** By which rule it changed; undefined: it is as in the file. */
+  changedBy: Rule | undefined;
 }
 
 /** Counters that are remembered from one transaction to the next, about 700 bytes each; then as many of them that come later. */
@@ -41,7 +50,7 @@ export function createSqliteCounters(store: SqliteStore): SqliteCounters {
   const log = new SqliteRecordLog(store, 'quota_counter_blocks');
   let remembered = new Map<string, Remembered>();
   let earlier = new Map<string, Remembered>();
-  const changed = new Map<string, Rule>();
+  let changed: Remembered[] = [];
   let cursor = 0;
 
   function recall(counter: string): Remembered {
@@ -54,7 +63,7 @@ export function createSqliteCounters(store: SqliteStore): SqliteCounters {
 
   function read(counter: string): Remembered {
     const bytes = log.get(counter);
-    return { state: bytes && decodeCounter(bytes), isKept: bytes !== undefined };
+    return { counter, state: bytes && decodeCounter(bytes), isKept: bytes !== undefined, changedBy: undefined };
   }
 
   /** Of what is in the file: whether it says anything. */
@@ -69,12 +78,13 @@ export function createSqliteCounters(store: SqliteStore): SqliteCounters {
     if (log.written > 2 * log.size + SUPERSEDED) {
       log.walk(0, CLEANED_BLOCKS, (counter, bytes) => (isIdle(counter, bytes, nowMs) ? 'drop' : 'move'));
     }
-    for (const [counter, rule] of changed) {
-      const { state, isKept } = recall(counter);
-      if (state) log.put(counter, encodeCounter(state, idleAtMs(rule, state, nowMs)), isKept);
-      remembered.set(counter, { state, isKept: true });
+    for (const one of changed) {
+      const { counter, state, changedBy, isKept } = one;
+      if (state && changedBy) log.put(counter, encodeCounter(state, idleAtMs(changedBy, state, nowMs)), isKept);
+      one.isKept = true;
+      one.changedBy = undefined;
     }
-    changed.clear();
+    changed = [];
     log.flush();
     if (remembered.size <= REMEMBERED) return;
     earlier = remembered;
@@ -84,23 +94,26 @@ export function createSqliteCounters(store: SqliteStore): SqliteCounters {
   return {
     log,
     standings(limits, nowMs) {
-      return limits.map(({ counter, unit, rule }) => ({
-        ...{ unit, rule, state: stateAt(rule, recall(counter).state, nowMs) },
-      }));
+      return limits.map(({ counter, unit, rule }) => {
+        const from = recall(counter);
+        return { unit, rule, state: stateAt(rule, from.state, nowMs), from };
+      });
     },
-    keep(limits, standings, states) {
-      for (let i = 0; i < limits.length; i += 1) {
-        const [limit, state] = [limits[i], states[i]];
-        if (!limit || !state || state === standings[i]?.state) continue;
-        recall(limit.counter).state = state;
-        changed.set(limit.counter, limit.rule);
+    keep(standings, states) {
+      for (let i = 0; i < standings.length; i += 1) {
+        const [standing, state] = [standings[i], states[i]];
+        if (!standing || !state || state === standing.state) continue;
+        const { from, rule } = standing;
+        if (!from.changedBy) changed.push(from);
+        from.changedBy = rule;
+        from.state = state;
       }
     },
     flush,
     forget() {
       remembered.clear();
       earlier.clear();
-      changed.clear();
+      changed = [];
     },
     dropIdle(limit, nowMs) {
       flush(nowMs);

@@ -43,7 +43,7 @@ export function extend(tables: SqliteTables, id: string, progress: Progress, at:
   if (refusal || !lease) return refusal ?? { kind: 'unknown' };
   const standings = counters.standings(lease.limits, at.nowMs);
   const { figures, states } = extension(standings, lease, progress);
-  counters.keep(lease.limits, standings, states);
+  counters.keep(standings, states);
   const expiresAtMs = at.nowMs + at.holdMs;
   leases.keep({ ...lease, ...figures, expiresAtMs });
   journal.extended(at.nowMs, id, progress, at.holdMs);
@@ -73,7 +73,7 @@ export function release(tables: SqliteTables, id: string, nowMs: number): Ended 
   return end(releasing(lease, nowMs), lease, nowMs, (from) => {
     const to = ended(from, 'released');
     const standings = tables.counters.standings(from.limits, nowMs);
-    tables.counters.keep(from.limits, standings, released(standings, from, to, from.takenAtMs));
+    tables.counters.keep(standings, released(standings, from, to, from.takenAtMs));
     tables.leases.keep({ ...from, ...to, endedAtMs: nowMs });
     tables.journal.released(nowMs, id);
   });
@@ -96,7 +96,7 @@ function end(ending: Ending, lease: KeptLease | undefined, nowMs: number, act: (
 function finish(tables: SqliteTables, from: KeptLease, to: Figures, engine: string, nowMs: number): void {
   const { counters, leases, ledger } = tables;
   const standings = counters.standings(from.limits, nowMs);
-  counters.keep(from.limits, standings, transition(standings, from, to));
+  counters.keep(standings, transition(standings, from, to));
   leases.keep({ ...from, ...to, endedAtMs: nowMs });
   ledger.add({ day: dayOf(nowMs), ...from.holder, model: from.model, engine, ...billOf(from, to) });
 }

@@ -52,8 +52,12 @@ export function createSqliteLedgerQueue({ database }: SqliteStore): SqliteLedger
     for (const { entries } of stored) {
       for (const row of JSON.parse(String(entries)) as LedgerRow[]) addTo(sums, row);
     }
-    const rows = [...sums.values()].filter((row) => row.slice(FIGURES).some((figure) => figure !== 0));
-    return { rows: rows.sort(compare), next: 0, last: Number(stored.at(-1)?.sequence ?? 0), waited: waiting() };
+    return {
+      rows: [...sums.values()].sort(compare),
+      next: 0,
+      last: Number(stored.at(-1)?.sequence ?? 0),
+      waited: waiting(),
+    };
   }
 
   return {
