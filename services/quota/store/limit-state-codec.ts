@@ -26,35 +26,44 @@ export function idleAtMsOf(bytes: Uint8Array): number {
 /** The state of a counter. */
 export function decodeCounter(bytes: Uint8Array): LimitState {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const double = (i: number): number => (8 * i + 8 <= bytes.byteLength ? view.getFloat64(8 * i, true) : 0);
-  const [kind, held, first, second] = [double(1), double(2), double(3), double(4)];
+  const kind = view.getFloat64(8, true);
+  const held = view.getFloat64(16, true);
+  if (kind === CONCURRENCY) return { kind: 'concurrency', held };
+  const first = view.getFloat64(24, true);
   switch (kind) {
     case WINDOW:
-    case WINDOW_OF_VERSION_2: {
-      const steps: number[] = [];
-      let spent = 0;
-      const isOld = kind === WINDOW_OF_VERSION_2;
-      for (
-        let at = isOld ? bytes.byteLength - 4 : HEADER_BYTES;
-        at >= HEADER_BYTES && at < bytes.byteLength;
-        at += isOld ? -4 : 8
-      ) {
-        const age = isOld ? (at - HEADER_BYTES) / 4 : view.getUint32(at, true);
-        const count = view.getUint32(isOld ? at : at + 4, true);
-        if (count > 0) steps.push(first - age, count);
-        spent += count;
-      }
-      return { kind: 'window', held, newestStep: first, spent, steps };
-    }
+      return windowOf(view, held, first);
+    case WINDOW_OF_VERSION_2:
+      return oldWindowOf(view, held, first);
     case CALENDAR:
-      return { kind: 'calendar', held, period: first, spent: second };
+      return { kind: 'calendar', held, period: first, spent: view.getFloat64(32, true) };
     case BUCKET:
-      return { kind: 'bucket', held, level: first, updatedAtMs: second };
-    case CONCURRENCY:
-      return { kind: 'concurrency', held };
+      return { kind: 'bucket', held, level: first, updatedAtMs: view.getFloat64(32, true) };
     default:
       throw new Error(`a limit's state of unknown kind ${kind}`);
   }
+}
+
+function windowOf(view: DataView, held: number, newestStep: number): LimitState {
+  const steps: number[] = [];
+  let spent = 0;
+  for (let at = WINDOW_HEADER_BYTES; at < view.byteLength; at += 8) {
+    const count = view.getUint32(at + 4, true);
+    steps.push(newestStep - view.getUint32(at, true), count);
+    spent += count;
+  }
+  return { kind: 'window', held, newestStep, spent, steps };
+}
+
+function oldWindowOf(view: DataView, held: number, newestStep: number): LimitState {
+  const steps: number[] = [];
+  let spent = 0;
+  for (let at = view.byteLength - 4; at >= 40; at -= 4) {
+    const count = view.getUint32(at, true);
+    if (count > 0) steps.push(newestStep - (at - 40) / 4, count);
+    spent += count;
+  }
+  return { kind: 'window', held, newestStep, spent, steps };
 }
 
 const WINDOW_OF_VERSION_2 = 1;
@@ -62,15 +71,15 @@ const CALENDAR = 2;
 const BUCKET = 3;
 const CONCURRENCY = 4;
 const WINDOW = 5;
-const HEADER_BYTES = 40;
+const WINDOW_HEADER_BYTES = 32;
 
 function encodeWindow(
   { held, newestStep, steps }: Extract<LimitState, { kind: 'window' }>,
   idleAtMs: number,
 ): Uint8Array {
-  const bytes = new Uint8Array(HEADER_BYTES + 4 * steps.length);
+  const bytes = new Uint8Array(WINDOW_HEADER_BYTES + 4 * steps.length);
   new Float64Array(bytes.buffer, 0, 4).set([idleAtMs, WINDOW, held, newestStep]);
-  const told = new Uint32Array(bytes.buffer, HEADER_BYTES);
+  const told = new Uint32Array(bytes.buffer, WINDOW_HEADER_BYTES);
   for (let i = 0; i < steps.length; i += 2) {
     told[i] = newestStep - (steps[i] ?? 0);
     told[i + 1] = steps[i + 1] ?? 0;

@@ -1,16 +1,52 @@
 /**
- * A block of records, each a name and some bytes: the records one after the other, then of each its hash, how many blocks before
- * this one its last version lies (0: there is none) and where it ends, then their number; 4 bytes each, little-endian.
+ * A block of records, each a name and some bytes, as RecordBlockBuilder makes it: the records one after the other, then of each
+ * its hash, how many blocks before this one its last version lies (0: there is none) and where it ends, then their number; 4
+ * bytes each, little-endian.
  */
-export interface RecordBlock {
-  readonly bytes: Uint8Array;
+export class RecordBlock {
   readonly size: number;
-  hash(i: number): number;
-  previous(i: number): number;
-  name(i: number): string;
-  value(i: number): Uint8Array;
+  readonly #bytes: Buffer;
+  readonly #words: Uint32Array;
+
+  constructor(stored: Uint8Array) {
+    // Numbers must lie at multiples of their size; what the driver hands out may not.
+    const { buffer, byteOffset, length } = stored.byteOffset % 4 === 0 ? stored : stored.slice();
+    this.#bytes = Buffer.from(buffer, byteOffset, length);
+    this.size = this.#bytes.readUInt32LE(length - 4);
+    this.#words = new Uint32Array(buffer, byteOffset + length - 4 - 12 * this.size, 3 * this.size);
+  }
+
+  hash(i: number): number {
+    return this.#words[i] ?? 0;
+  }
+
+  previous(i: number): number {
+    return this.#words[this.size + i] ?? 0;
+  }
+
+  name(i: number): string {
+    const begin = this.#beginOf(i);
+    return this.#bytes.toString('utf8', begin + 4, begin + 4 + this.#bytes.readUInt32LE(begin));
+  }
+
+  value(i: number): Uint8Array {
+    const begin = this.#beginOf(i);
+    return this.#bytes.subarray(begin + 4 + this.#bytes.readUInt32LE(begin), this.#endOf(i));
+  }
+
   /** The record of that name; -1: there is none. */
-  indexOf(hash: number, name: string): number;
+  indexOf(hash: number, name: string): number {
+    const i = this.#words.indexOf(hash);
+    return i >= 0 && i < this.size && this.name(i) === name ? i : -1;
+  }
+
+  #beginOf(i: number): number {
+    return i === 0 ? 0 : this.#endOf(i - 1);
+  }
+
+  #endOf(i: number): number {
+    return this.#words[2 * this.size + i] ?? 0;
+  }
 }
 
 /** Bytes of a block that fill a page of the file as its only row; a larger record has a block of its own. */
@@ -72,27 +108,4 @@ export class RecordBlockBuilder {
     this.#ends = [];
     return bytes;
   }
-}
-
-/** Reads what build made. */
-export function openRecordBlock(stored: Uint8Array): RecordBlock {
-  // Numbers must lie at multiples of their size; what the driver hands out may not.
-  const bytes = stored.byteOffset % 4 === 0 ? stored : stored.slice();
-  const all = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  const size = all[all.length - 1] ?? 0;
-  const words = all.subarray(all.length - 1 - 3 * size);
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const beginOf = (i: number): number => (i === 0 ? 0 : (words[2 * size + i - 1] ?? 0));
-  const nameEnd = (i: number): number => beginOf(i) + 4 + buffer.readUInt32LE(beginOf(i));
-  const name = (i: number): string => buffer.toString('utf8', beginOf(i) + 4, nameEnd(i));
-  return {
-    ...{ bytes, size, name },
-    hash: (i) => words[i] ?? 0,
-    previous: (i) => words[size + i] ?? 0,
-    value: (i) => bytes.subarray(nameEnd(i), words[2 * size + i]),
-    indexOf(hash, wanted) {
-      const i = words.subarray(0, size).indexOf(hash);
-      return i >= 0 && name(i) === wanted ? i : -1;
-    },
-  };
 }

@@ -12,6 +12,17 @@ export class RecordIndex {
     return this.#size;
   }
 
+  /** A block in which a record of this hash may lie; 0: there is none; undefined: there are several. */
+  blockOf(hash: number): number | undefined {
+    let found = EMPTY;
+    for (let slot = this.#first(hash); this.#blocks[slot] !== EMPTY; slot = this.#next(slot)) {
+      if (this.#hashes[slot] !== hash || this.#blocks[slot] === GONE) continue;
+      if (found !== EMPTY) return undefined;
+      found = this.#blocks[slot] ?? EMPTY;
+    }
+    return found;
+  }
+
   /** The blocks in which a record of this hash may lie. */
   blocksOf(hash: number): number[] {
     const found: number[] = [];

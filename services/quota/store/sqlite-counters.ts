@@ -37,7 +37,7 @@ interface Remembered {
 }
 
 /** Counters that are remembered from one transaction to the next, about 700 bytes each; then as many of them that come later. */
-const REMEMBERED = 25_000;
+const REMEMBERED = 5_000;
 
 /** Versions of counters that may lie in the file besides those that count, and as many as those do. */
 const SUPERSEDED = 4_096;

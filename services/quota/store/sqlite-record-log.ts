@@ -1,5 +1,5 @@
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
-import { hashOf, openRecordBlock, type RecordBlock, RecordBlockBuilder } from './record-block.ts';
+import { hashOf, RecordBlock, RecordBlockBuilder } from './record-block.ts';
 import { RecordIndex } from './record-index.ts';
 
 /**
@@ -19,8 +19,8 @@ export class SqliteRecordLog {
   #written = 0;
   #last = 0;
   readonly #builder = new RecordBlockBuilder();
-  /** What the transaction changed in the index. */
-  #moves: [hash: number, from: number, to: number][] = [];
+  /** What the transaction changed in the index: a hash, from which block, to which, and so on. */
+  #moves: number[] = [];
   #begun = { written: 0, last: 0 };
   #lately = new Map<number, RecordBlock>();
 
@@ -44,13 +44,16 @@ export class SqliteRecordLog {
 
   /** A transaction begins. */
   begin(): void {
-    this.#moves = [];
+    if (this.#moves.length > 0) this.#moves = [];
     this.#begun = { written: this.#written, last: this.#last };
   }
 
   /** The transaction was undone. */
   undo(): void {
-    for (const [hash, from, to] of this.#moves.reverse()) this.#index.move(hash, to, from);
+    for (let i = this.#moves.length - 3; i >= 0; i -= 3) {
+      const [hash = 0, from = 0, to = 0] = this.#moves.slice(i, i + 3);
+      this.#index.move(hash, to, from);
+    }
     this.#written = this.#begun.written;
     this.#last = this.#begun.last;
     if (!this.#builder.isEmpty) this.#builder.build();
@@ -75,16 +78,18 @@ export class SqliteRecordLog {
   /** The bytes of a record; undefined: there is none. */
   get(name: string): Uint8Array | undefined {
     const hash = hashOf(name);
-    const block = this.#blockOf(hash, name);
-    const records = block === 0 ? undefined : this.#block(block);
-    return records?.value(records.indexOf(hash, name));
+    const block = this.#index.blockOf(hash) ?? this.#lastBlockOf(hash, name);
+    if (block === 0) return undefined;
+    const records = this.#block(block);
+    const i = records?.indexOf(hash, name) ?? -1;
+    return i < 0 ? undefined : records?.value(i);
   }
 
   /** Adds a record, or a new version of one that `isKept`: get found it, or it was put. `flush` writes it. */
   put(name: string, value: Uint8Array, isKept: boolean): void {
     const hash = hashOf(name);
-    const blocks = isKept ? this.#index.blocksOf(hash) : NONE;
-    this.#append(hash, blocks.length < 2 ? (blocks[0] ?? 0) : this.#blockOf(hash, name), name, value);
+    const from = isKept ? (this.#index.blockOf(hash) ?? this.#lastBlockOf(hash, name)) : 0;
+    this.#append(hash, from, name, value);
   }
 
   /** Writes what was put. */
@@ -119,7 +124,7 @@ export class SqliteRecordLog {
       if (!this.#index.has(hash, block)) continue;
       const [name, value] = [records.name(i), records.value(i)];
       // An older version is found there too when it was dropped and the index was read anew.
-      const isLast = this.#index.blocksOf(hash).length === 1 || this.#blockOf(hash, name) === block;
+      const isLast = (this.#index.blockOf(hash) ?? this.#lastBlockOf(hash, name)) === block;
       const then = isLast ? what(name, value) : 'drop';
       if (then === 'move') this.#append(hash, block, name, value);
       else if (then === 'drop') this.#move(hash, block, 0);
@@ -142,11 +147,11 @@ export class SqliteRecordLog {
 
   #move(hash: number, from: number, to: number): void {
     this.#index.move(hash, from, to);
-    this.#moves.push([hash, from, to]);
+    this.#moves.push(hash, from, to);
   }
 
-  /** The block with the last version of a record; 0: there is none. */
-  #blockOf(hash: number, name: string): number {
+  /** Of several that may have a record the one with its last version; 0: none has. */
+  #lastBlockOf(hash: number, name: string): number {
     const blocks = this.#index.blocksOf(hash);
     if (blocks.includes(this.#last + 1)) this.flush();
     let last = 0;
@@ -161,7 +166,7 @@ export class SqliteRecordLog {
     if (known) return known;
     const row = this.#select.get(block);
     if (!(row?.records instanceof Uint8Array)) return undefined;
-    const records = openRecordBlock(row.records);
+    const records = new RecordBlock(row.records);
     if (this.#lately.size >= LATELY) this.#lately.delete(this.#lately.keys().next().value ?? 0);
     this.#lately.set(block, records);
     return records;
@@ -170,11 +175,9 @@ export class SqliteRecordLog {
   #read(after: number): { readonly block: number; readonly records: RecordBlock } | undefined {
     const row = this.#after.get(after);
     if (!(row?.records instanceof Uint8Array)) return undefined;
-    return { block: Number(row.block), records: openRecordBlock(row.records) };
+    return { block: Number(row.block), records: new RecordBlock(row.records) };
   }
 }
-
-const NONE: readonly number[] = [];
 
 /** Blocks that are remembered: the records of one caller often lie together. */
 const LATELY = 4;
