@@ -19,6 +19,8 @@ export interface Subject {
   readonly quota: QuotaStore;
   /** The least that a call costs at all: an empty transaction, or a PING. */
   readonly bareCall: () => Promise<unknown>;
+  /** The least that keeps anything: a transaction that adds one row of 600 bytes at the end of a table. Of SQLite only. */
+  readonly bareWrite?: () => Promise<unknown>;
   /** Gives every one of so many callers the counters that it has after a request. */
   fill(callers: number): Promise<void>;
   /** What the server used since it began; nothing for a store without one. */
@@ -43,6 +45,9 @@ export async function sqliteSubject(): Promise<Subject> {
   const directory = mkdtempSync(join(tmpdir(), 'inference-mesh-quota-'));
   const store = await openStore({ sqlitePath: join(directory, 'mesh.db'), log });
   if (store.kind !== 'sqlite') throw new Error('expected SQLite');
+  store.database.exec('CREATE TABLE bare (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)');
+  const bare = store.database.prepare('INSERT INTO bare (bytes) VALUES (?)');
+  const bytes = new Uint8Array(600);
   let quota = createSqliteQuotaStore(store, Date.now);
   return {
     name: 'SQLite',
@@ -50,6 +55,7 @@ export async function sqliteSubject(): Promise<Subject> {
       return quota;
     },
     bareCall: async () => store.transaction(() => undefined),
+    bareWrite: async () => store.transaction(() => bare.run(bytes)),
     async fill(callers) {
       // Past the store, as its own tables write them, and read by one that begins then.
       const counters = createSqliteCounters(store);

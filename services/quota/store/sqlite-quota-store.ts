@@ -14,8 +14,11 @@ import { createTables } from './sqlite-tables.ts';
 /** Rows that one step of a sweep, or of reading the ledger, looks at: some milliseconds in which nothing else runs. */
 const STEP_ROWS = 250;
 
-/** Blocks of records that a sweep looks at, each some 40 records. */
-const STEP_BLOCKS = 250;
+/** Blocks of counters that a sweep looks at, each some 40: 2 ms. They are also dropped when they are moved. */
+const COUNTER_BLOCKS = 50;
+
+/** Blocks of ended leases that a sweep drops at most, each some 30. */
+const LEASE_BLOCKS = 250;
 
 /** Steps of one sweep, which bounds it. Leases end at most at STEP_ROWS × SWEEP_STEPS per sweep before they pile up. */
 const SWEEP_STEPS = 80;
@@ -51,8 +54,8 @@ export function createSqliteQuotaStore(
       else leases.drop(lease);
     }
     if (isFirst) {
-      counters.dropIdle(STEP_BLOCKS, nowMs);
-      leases.dropEnded(STEP_BLOCKS, nowMs);
+      counters.dropIdle(COUNTER_BLOCKS, nowMs);
+      leases.dropEnded(LEASE_BLOCKS, nowMs);
       ledger.dropBefore(dayOf(nowMs) - usageRetentionDays, STEP_ROWS);
     }
     tables.write();
