@@ -76,6 +76,7 @@ test('finds the last version of every record, whatever was undone, moved, droppe
             known.set(one.name, one.bytes);
           } else if (one.kind === 'drop') {
             // As a counter that says nothing is put before it is dropped: read anew, it may be there again.
+            log.flush();
             log.put(one.name, new Uint8Array(), known.has(one.name));
             log.flush();
             log.walk(0, 1_000, (at) => (at === one.name ? 'drop' : 'stay'));
@@ -87,8 +88,8 @@ test('finds the last version of every record, whatever was undone, moved, droppe
             log.flush();
             log.walk(0, 1_000, () => 'move');
           }
-          log.flush();
         }
+        log.flush();
         file.store.database.exec(isUndone ? 'ROLLBACK' : 'COMMIT');
         if (isUndone) {
           log.undo();
@@ -107,6 +108,23 @@ test('finds the last version of every record, whatever was undone, moved, droppe
     }),
     { numRuns: 60 },
   );
+});
+
+test('what another connection emptied and began anew is found', () => {
+  const file = open();
+  const other = openSqlite(file.path);
+  const reader = new SqliteRecordLog(other, TABLE);
+  file.log.put('a', new Uint8Array(1), false);
+  file.log.flush();
+  reader.catchUp();
+  file.log.walk(0, 9, () => 'drop');
+  const again = new SqliteRecordLog(file.store, TABLE);
+  again.catchUp();
+  again.put('b', new Uint8Array(2), false);
+  again.flush();
+  reader.catchUp();
+  expect(reader.get('b')).toHaveLength(2);
+  for (const store of [file.store, other]) store.database.close();
 });
 
 test('a file in which records change for ever does not grow', () => {

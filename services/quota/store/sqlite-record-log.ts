@@ -50,6 +50,10 @@ export class SqliteRecordLog {
 
   /** The transaction was undone. */
   undo(): void {
+    if (this.#begun.last === 0) {
+      this.#moves = [];
+      this.#index = new RecordIndex();
+    }
     for (let i = this.#moves.length - 3; i >= 0; i -= 3) {
       const [hash = 0, from = 0, to = 0] = this.#moves.slice(i, i + 3);
       this.#index.move(hash, to, from);
@@ -68,7 +72,10 @@ export class SqliteRecordLog {
       const { block, records } = next;
       for (let i = 0; i < records.size; i += 1) {
         const distance = records.previous(i);
-        this.#move(records.hash(i), distance === 0 ? 0 : block - distance, block);
+        const from = distance === 0 ? 0 : block - distance;
+        // What is read for the first time is forgotten as a whole, if need be.
+        if (this.#begun.last === 0) this.#index.move(records.hash(i), from, block);
+        else this.#move(records.hash(i), from, block);
       }
       this.#last = block;
       this.#written += records.size;
