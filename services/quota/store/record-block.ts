@@ -30,8 +30,13 @@ export class RecordBlock {
   }
 
   value(i: number): Uint8Array {
+    return this.decode(i, (bytes, begin, end) => bytes.subarray(begin, end));
+  }
+
+  /** What `decode` makes of the bytes from a place up to another one, which are the value's. */
+  decode<T>(i: number, decode: (bytes: Buffer, begin: number, end: number) => T): T {
     const begin = this.#beginOf(i);
-    return this.#bytes.subarray(begin + 4 + this.#bytes.readUInt32LE(begin), this.#endOf(i));
+    return decode(this.#bytes, begin + 4 + this.#bytes.readUInt32LE(begin), this.#endOf(i));
   }
 
   /** The record of that name; -1: there is none. */

@@ -62,8 +62,8 @@ export function createSqliteCounters(store: SqliteStore): SqliteCounters {
   }
 
   function read(counter: string): Remembered {
-    const bytes = log.get(counter);
-    return { counter, state: bytes && decodeCounter(bytes), isKept: bytes !== undefined, changedBy: undefined };
+    const state = log.get(counter, decodeCounter);
+    return { counter, state, isKept: state !== undefined, changedBy: undefined };
   }
 
   /** Of what is in the file: whether it says anything. */

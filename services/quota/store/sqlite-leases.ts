@@ -73,8 +73,7 @@ export function createSqliteLeases(store: SqliteStore): SqliteLeases {
       const row = find.get(reservationId);
       return row && keptLease(row);
     }
-    const bytes = log.get(reservationId);
-    return bytes && decodeEnded(reservationId, bytes);
+    return log.get(reservationId, (bytes, begin, end) => decodeEnded(reservationId, bytes.subarray(begin, end)));
   }
 
   function writeOne(lease: KeptLease): void {

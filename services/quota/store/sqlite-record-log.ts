@@ -82,17 +82,17 @@ export class SqliteRecordLog {
     }
   }
 
-  /** The bytes of a record; undefined: there is none. */
-  get(name: string): Uint8Array | undefined {
+  /** What `decode` makes of the bytes of a record, which lie between two places; undefined: there is none. */
+  get<T>(name: string, decode: (bytes: Buffer, begin: number, end: number) => T): T | undefined {
     const hash = hashOf(name);
     const block = this.#index.blockOf(hash) ?? this.#lastBlockOf(hash, name);
     if (block === 0) return undefined;
     const records = this.#block(block);
     const i = records?.indexOf(hash, name) ?? -1;
-    return i < 0 ? undefined : records?.value(i);
+    return i < 0 ? undefined : records?.decode(i, decode);
   }
 
-  /** Adds a record, or a new version of one that `isKept`: get found it, or it was put. `flush` writes it. */
+  /** Adds a record, whose bytes are copied, or a new version of one that `isKept`: get found it, or it was put. `flush` writes it. */
   put(name: string, value: Uint8Array, isKept: boolean): void {
     const hash = hashOf(name);
     const from = isKept ? (this.#index.blockOf(hash) ?? this.#lastBlockOf(hash, name)) : 0;
