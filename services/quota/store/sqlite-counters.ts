@@ -8,8 +8,8 @@ import { SqliteRecordLog } from './sqlite-record-log.ts';
 /** The counters in SQLite. What is kept is written by flush; every method is part of the caller's transaction. */
 export interface SqliteCounters {
   readonly log: SqliteRecordLog;
-  /** The limits as they stand at `nowMs`. */
-  standings(limits: readonly Counted[], nowMs: number): CounterStanding[];
+  /** The limits as they stand at `nowMs`; `known` are their counters as an earlier call found them. */
+  standings(limits: readonly Counted[], nowMs: number, known?: readonly Counter[]): CounterStanding[];
   /** Keeps what came of `standings`; what is the same object as before is left alone. */
   keep(standings: readonly CounterStanding[], states: readonly LimitState[]): void;
   /** Writes every counter that changed, once. */
@@ -20,13 +20,13 @@ export interface SqliteCounters {
   dropIdle(limit: number, nowMs: number): void;
 }
 
-/** How a limit stands, with the counter that says so. It holds within its transaction. */
+/** How a limit stands, with the counter that says so. */
 export interface CounterStanding extends Standing {
-  readonly from: Remembered;
+  readonly from: Counter;
 }
 
 /** A counter in memory. */
-interface Remembered {
+export interface Counter {
   readonly counter: string;
   /** Undefined: nothing was taken. */
   state: LimitState | undefined;
@@ -34,6 +34,8 @@ interface Remembered {
   isKept: boolean;
   /** By which rule it changed; undefined: it is as in the file. */
   changedBy: Rule | undefined;
+  /** The generation that looked at it last. */
+  generation: number;
 }
 
 /** Counters that are remembered from one transaction to the next, about 700 bytes each; then as many of them that come later. */
@@ -48,22 +50,29 @@ const CLEANED_BLOCKS = 96;
 /** Prepares the statements. */
 export function createSqliteCounters(store: SqliteStore): SqliteCounters {
   const log = new SqliteRecordLog(store, 'quota_counter_blocks');
-  let remembered = new Map<string, Remembered>();
-  let earlier = new Map<string, Remembered>();
-  let changed: Remembered[] = [];
+  let remembered = new Map<string, Counter>();
+  let earlier = new Map<string, Counter>();
+  let changed: Counter[] = [];
+  let generation = 0;
   let cursor = 0;
 
-  function recall(counter: string): Remembered {
+  function recall(counter: string): Counter {
     const known = remembered.get(counter);
     if (known) return known;
     const found = earlier.get(counter) ?? read(counter);
+    found.generation = generation;
     remembered.set(counter, found);
     return found;
   }
 
-  function read(counter: string): Remembered {
+  /** What was found before, while it is still remembered. */
+  function recallKnown(known: Counter | undefined, counter: string): Counter {
+    return known && known.generation >= generation - 1 ? known : recall(counter);
+  }
+
+  function read(counter: string): Counter {
     const state = log.get(counter, decodeCounter);
-    return { counter, state, isKept: state !== undefined, changedBy: undefined };
+    return { counter, state, isKept: state !== undefined, changedBy: undefined, generation };
   }
 
   /** Of what is in the file: whether it says anything. */
@@ -89,13 +98,14 @@ export function createSqliteCounters(store: SqliteStore): SqliteCounters {
     if (remembered.size <= REMEMBERED) return;
     earlier = remembered;
     remembered = new Map();
+    generation += 1;
   }
 
   return {
     log,
-    standings(limits, nowMs) {
-      return limits.map(({ counter, unit, rule }) => {
-        const from = recall(counter);
+    standings(limits, nowMs, known) {
+      return limits.map(({ counter, unit, rule }, i) => {
+        const from = recallKnown(known?.[i], counter);
         return { unit, rule, state: stateAt(rule, from.state, nowMs), from };
       });
     },
@@ -114,6 +124,7 @@ export function createSqliteCounters(store: SqliteStore): SqliteCounters {
       remembered.clear();
       earlier.clear();
       changed = [];
+      generation += 2;
     },
     dropIdle(limit, nowMs) {
       flush(nowMs);

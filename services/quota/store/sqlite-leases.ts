@@ -5,6 +5,7 @@ import { type Lease, type LeaseState, RETENTION_MS, remembered } from '../lease.
 import { decodeCounted, encodeCounted } from './counted-codec.ts';
 import { decodeEnded, encodeEnded } from './ended-lease-codec.ts';
 import type { Counted, HeldLease, Holder } from './quota-store.ts';
+import type { Counter } from './sqlite-counters.ts';
 import { SqliteRecordLog } from './sqlite-record-log.ts';
 
 /** A lease and what its ending needs besides. */
@@ -14,6 +15,8 @@ export interface KeptLease extends Lease {
   readonly holder: Holder;
   readonly model: string;
   readonly limits: readonly Counted[];
+  /** The counters of `limits`, as long as the lease is not written. */
+  readonly counters?: readonly Counter[];
 }
 
 /**
@@ -78,7 +81,7 @@ export function createSqliteLeases(store: SqliteStore): SqliteLeases {
 
   function writeOne(lease: KeptLease): void {
     const { reservationId, state } = lease;
-    if (state === 'held') written.set(reservationId, lease);
+    if (state === 'held') written.set(reservationId, { ...lease, counters: [] });
     else written.delete(reservationId);
     if (state === 'held' || state === 'expired') {
       write.run(...rowOf(lease));

@@ -42,7 +42,7 @@ function begin(
 ): void {
   const { reservationId, operationId, holder, model, limits, holdMs } = reservation;
   counters.keep(standings, states);
-  const identity = { reservationId, operationId, holder, model, limits };
+  const identity = { reservationId, operationId, holder, model, limits, counters: standings.map(({ from }) => from) };
   const times = { takenAtMs: nowMs, expiresAtMs: nowMs + holdMs, endedAtMs: 0 };
   leases.keep({ ...identity, ...demanded(reservation), ...times });
   journal.reserved(nowMs, reservation);
