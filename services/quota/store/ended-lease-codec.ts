@@ -1,5 +1,5 @@
 import { ended } from '../lease.ts';
-import type { KeptLease } from './sqlite-leases.ts';
+import type { KeptLease } from './kept-lease.ts';
 
 /**
  * A lease that was settled or released, as bytes: what a repeated call is answered from. Its state, 's' or 'r', when it ended, the

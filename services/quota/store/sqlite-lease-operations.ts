@@ -9,10 +9,11 @@ import {
   releasing,
   settling,
 } from '../lease.ts';
+import type { KeptLease } from './kept-lease.ts';
 import type { Ended, Extended } from './quota-store.ts';
 import type { SqliteCounters } from './sqlite-counters.ts';
 import type { SqliteJournal } from './sqlite-journal.ts';
-import type { KeptLease, SqliteLeases } from './sqlite-leases.ts';
+import type { SqliteLeases } from './sqlite-leases.ts';
 import type { SqliteLedger } from './sqlite-ledger.ts';
 import type { SqliteSubjectLimits } from './sqlite-subject-limits.ts';
 

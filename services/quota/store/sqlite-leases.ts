@@ -1,23 +1,12 @@
 import type { SQLInputValue, SQLOutputValue } from 'node:sqlite';
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import { CLOCK_SLACK_MS } from '../budget.ts';
-import { type Lease, type LeaseState, RETENTION_MS, remembered } from '../lease.ts';
+import { type LeaseState, RETENTION_MS, remembered } from '../lease.ts';
 import { decodeCounted, encodeCounted } from './counted-codec.ts';
 import { decodeEnded, encodeEnded } from './ended-lease-codec.ts';
-import type { Counted, HeldLease, Holder } from './quota-store.ts';
-import type { Counter } from './sqlite-counters.ts';
+import type { KeptLease } from './kept-lease.ts';
+import type { HeldLease } from './quota-store.ts';
 import { SqliteRecordLog } from './sqlite-record-log.ts';
-
-/** A lease and what its ending needs besides. */
-export interface KeptLease extends Lease {
-  readonly reservationId: string;
-  readonly operationId: string;
-  readonly holder: Holder;
-  readonly model: string;
-  readonly limits: readonly Counted[];
-  /** The counters of `limits`, as long as the lease is not written. */
-  readonly counters?: readonly Counter[];
-}
 
 /**
  * The leases in SQLite: those that may still change in a table, those that ended in a log. What is kept is written by flush; every

@@ -1,10 +1,10 @@
 import { admission, outlook, transition } from '../admission.ts';
 import type { LimitState } from '../budget.ts';
 import { ended, type Figures } from '../lease.ts';
+import type { KeptLease } from './kept-lease.ts';
 import type { Demand, Reservation, Reserved } from './quota-store.ts';
 import type { CounterStanding } from './sqlite-counters.ts';
 import type { SqliteTables } from './sqlite-lease-operations.ts';
-import type { KeptLease } from './sqlite-leases.ts';
 
 /** The figures of a lease that begins. */
 export function demanded({ isCounted, promptBound, maxCompletionTokens, coveredTokens }: Demand): Figures {
