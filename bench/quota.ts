@@ -76,16 +76,20 @@ function row(subject: Subject, what: string, inFlight: number, runs: readonly Ru
   return goal === undefined || cpu.median <= goal;
 }
 
+const twice = (call: () => Promise<unknown>) => async (): Promise<void> => {
+  await call();
+  await call();
+};
+
 async function measure(open: () => Promise<Subject>, keys: number, isFirst: boolean): Promise<boolean> {
   const subject = await open();
   let reached = true;
   try {
     for (const inFlight of isFirst ? [1, 64] : []) {
-      const twice = async (): Promise<void> => {
-        await subject.bareCall();
-        await subject.bareCall();
-      };
-      row(subject, 'baseline: two bare calls', inFlight, await repeat(subject, inFlight, twice));
+      row(subject, 'baseline: two bare calls', inFlight, await repeat(subject, inFlight, twice(subject.bareCall)));
+    }
+    if (isFirst && subject.bareWrite) {
+      row(subject, 'baseline: two transactions of one row', 1, await repeat(subject, 1, twice(subject.bareWrite)));
     }
     await subject.fill(keys);
     for (const active of new Set([Math.min(ACTIVE, keys), keys])) {

@@ -2,9 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { transition } from '../../services/quota/admission.ts';
+import { ended } from '../../services/quota/lease.ts';
 import type { QuotaStore } from '../../services/quota/store/quota-store.ts';
 import { createRedisQuotaStore } from '../../services/quota/store/redis-quota-store.ts';
+import { createSqliteCounters } from '../../services/quota/store/sqlite-counters.ts';
 import { createSqliteQuotaStore } from '../../services/quota/store/sqlite-quota-store.ts';
+import { demanded } from '../../services/quota/store/sqlite-reserve.ts';
 import { closeStore, openStore, type Store } from '../../services/shared/store/store.ts';
 import { startRedis } from '../../test/harness/redis.ts';
 import { limitsOfCaller, requestOf } from './callers.ts';
@@ -15,6 +19,8 @@ export interface Subject {
   readonly quota: QuotaStore;
   /** The least that a call costs at all: an empty transaction, or a PING. */
   readonly bareCall: () => Promise<unknown>;
+  /** The least that keeps anything: a transaction that adds one row of 600 bytes at the end of a table. Of SQLite only. */
+  readonly bareWrite?: () => Promise<unknown>;
   /** Gives every one of so many callers the counters that it has after a request. */
   fill(callers: number): Promise<void>;
   /** What the server used since it began; nothing for a store without one. */
@@ -29,6 +35,9 @@ export interface ServerUse {
   readonly scriptUs: number;
 }
 
+/** Callers whose counters are written in one transaction. */
+const FILLED_AT_ONCE = 256;
+
 const log = pino({ level: 'silent' });
 
 /** An empty file of its own. */
@@ -36,23 +45,34 @@ export async function sqliteSubject(): Promise<Subject> {
   const directory = mkdtempSync(join(tmpdir(), 'inference-mesh-quota-'));
   const store = await openStore({ sqlitePath: join(directory, 'mesh.db'), log });
   if (store.kind !== 'sqlite') throw new Error('expected SQLite');
-  const { database } = store;
-  const quota = createSqliteQuotaStore(store, Date.now);
+  store.database.exec('CREATE TABLE bare (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL)');
+  const bare = store.database.prepare('INSERT INTO bare (bytes) VALUES (?)');
+  const bytes = new Uint8Array(600);
+  let quota = createSqliteQuotaStore(store, Date.now);
   return {
-    ...{ name: 'SQLite', quota },
+    name: 'SQLite',
+    get quota() {
+      return quota;
+    },
     bareCall: async () => store.transaction(() => undefined),
+    bareWrite: async () => store.transaction(() => bare.run(bytes)),
     async fill(callers) {
-      await requestOf(quota, 0, 'fill');
-      const state = database.prepare('SELECT state, idle_at_ms FROM quota_counters WHERE counter = ?');
-      const rows = limitsOfCaller(0).map(({ counter }) => state.get(counter) ?? {});
-      const insert = database.prepare('INSERT OR IGNORE INTO quota_counters VALUES (?, ?, ?)');
-      store.transaction(() => {
-        for (let n = 0; n < callers; n += 1) {
-          for (const [i, { counter }] of limitsOfCaller(n).entries()) {
-            insert.run(counter, rows[i]?.state ?? null, rows[i]?.idle_at_ms ?? null);
+      // Past the store, as its own tables write them, and read by one that begins then.
+      const counters = createSqliteCounters(store);
+      const figures = demanded({ isCounted: true, promptBound: 400, maxCompletionTokens: 4_096, coveredTokens: 4_096 });
+      const used = ended(figures, 'settled', { promptTokens: 300, completionTokens: 250 });
+      for (let first = 0; first < callers; first += FILLED_AT_ONCE) {
+        store.transaction(() => {
+          counters.log.catchUp();
+          for (let n = first; n < Math.min(callers, first + FILLED_AT_ONCE); n += 1) {
+            const limits = limitsOfCaller(n);
+            const standings = counters.standings(limits, Date.now());
+            counters.keep(standings, transition(standings, undefined, used));
           }
-        }
-      });
+          counters.flush(Date.now());
+        });
+      }
+      quota = createSqliteQuotaStore(store, Date.now);
     },
     serverUse: async () => undefined,
     async close() {

@@ -119,6 +119,17 @@ describe('a day and a month', () => {
     limit.giveBack(firstMs, lastMs);
     expect(limit.status(firstMs).remaining).toBe(3);
   });
+
+  test('on which nothing was spent has not begun when the clock goes back before it', () => {
+    const limit = new InUse(DAY);
+    const midnightMs = Date.parse('2026-11-22T00:00:00Z');
+    for (const held of [2, -2]) limit.change(midnightMs, { spent: 0, held });
+    limit.change(midnightMs - 1, { spent: 2, held: 0 });
+    expect(limit.status(midnightMs).remaining).toBe(maximumOf(DAY));
+    limit.change(midnightMs, { spent: 1, held: 0 });
+    limit.change(midnightMs - 1, { spent: 2, held: 0 });
+    expect(limit.status(midnightMs).remaining).toBe(maximumOf(DAY) - 3);
+  });
 });
 
 describe('what is held', () => {

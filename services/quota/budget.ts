@@ -69,7 +69,6 @@ export function stateAt(rule: Rule, kept: LimitState | undefined, nowMs: number)
 export function spentOf(rule: Rule, state: LimitState): number {
   switch (state.kind) {
     case 'window':
-      return window.spentOf(state);
     case 'calendar':
       return state.spent;
     case 'bucket':

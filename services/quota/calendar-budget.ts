@@ -19,12 +19,12 @@ const DAY_MS = 86_400_000;
 /**
  * The state as it stands at `nowMs`. A clock that went back frees nothing. What was spent stays with its period while the
  * clock shows the one before, or a step back over midnight would give the new day twice; further back it counts for the
- * period that the clock shows, so that nobody is locked out for long.
+ * period that the clock shows, so that nobody is locked out for long. Where nothing was spent or is held, there is nothing to stay.
  */
 export function stateAt(rule: CalendarRule, kept: CalendarState | undefined, nowMs: number): CalendarState {
   const period = periodAt(rule, nowMs);
   if (!kept) return { kind: 'calendar', held: 0, period, spent: 0 };
-  if (kept.period === period + 1) return kept;
+  if (kept.period === period + 1 && (kept.spent > 0 || kept.held > 0)) return kept;
   return { ...kept, period, spent: period > kept.period ? 0 : kept.spent };
 }
 

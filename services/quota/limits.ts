@@ -47,12 +47,12 @@ export function createLimits(config: QuotaConfig, version = 0, set: SetLimits = 
   const { named, defaults } = configuredLimits(config);
   for (const [name, definitions] of set) {
     const slash = name.indexOf('/');
-    named.set(name, kindsOf(name.slice(0, slash) as ScopeName, name.slice(slash + 1), definitions));
+    const [scope, subject] = [name.slice(0, slash) as ScopeName, name.slice(slash + 1)];
+    named[scope].set(subject, kindsOf(scope, subject, definitions));
   }
 
   /** What names the subject itself; undefined: nothing does. */
-  const naming = (scope: ScopeName, subject: string): readonly Kind[] | undefined =>
-    named.get(subjectName(scope, subject));
+  const naming = (scope: ScopeName, subject: string): readonly Kind[] | undefined => named[scope].get(subject);
 
   return {
     version,
@@ -91,7 +91,7 @@ function ofModel(
 }
 
 function configuredLimits(config: QuotaConfig): {
-  readonly named: Map<string, readonly Kind[]>;
+  readonly named: Readonly<Record<ScopeName, Map<string, readonly Kind[]>>>;
   readonly defaults: Readonly<Record<ScopeName, readonly Kind[]>>;
 } {
   const sections: Partial<Record<ScopeName, Readonly<Record<string, LimitFields>>>> = {
@@ -102,15 +102,24 @@ function configuredLimits(config: QuotaConfig): {
     model: config.models,
     engine: config.engines,
   };
-  const named = new Map<string, readonly Kind[]>();
-  for (const [scope, section] of Object.entries(sections) as [ScopeName, Record<string, LimitFields>][]) {
-    for (const [subject, fields] of Object.entries(section)) {
-      named.set(subjectName(scope, subject), kindsOf(scope, subject, definitionsOf(fields)));
-    }
-  }
+  const namedIn = (scope: ScopeName): Map<string, readonly Kind[]> =>
+    new Map(
+      Object.entries(sections[scope] ?? {}).map(([subject, fields]) => [
+        subject,
+        kindsOf(scope, subject, definitionsOf(fields)),
+      ]),
+    );
   const ofEach = (scope: ScopeName, fields: LimitFields): readonly Kind[] => kindsOf(scope, '', definitionsOf(fields));
   return {
-    named,
+    named: {
+      tier: namedIn('tier'),
+      key: namedIn('key'),
+      user: namedIn('user'),
+      organization: namedIn('organization'),
+      model: namedIn('model'),
+      engine: namedIn('engine'),
+      client_ip: namedIn('client_ip'),
+    },
     defaults: {
       tier: NONE,
       key: NONE,

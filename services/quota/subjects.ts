@@ -48,7 +48,7 @@ export function subjectOf(scope: ScopeName, { principal, clientIp, model, engine
  * @returns undefined for loopback and for what is no address
  */
 export function addressOf(clientIp: string): string | undefined {
-  if (isIPv4(clientIp)) return LOOPBACK.check(clientIp, 'ipv4') ? undefined : clientIp;
+  if (isIPv4(clientIp)) return clientIp.startsWith('127.') ? undefined : clientIp;
   if (!isIPv6(clientIp) || LOOPBACK.check(clientIp, 'ipv6')) return undefined;
   return `${groupsOf(clientIp).slice(0, 4).join(':')}::/64`;
 }

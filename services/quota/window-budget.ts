@@ -12,60 +12,68 @@ export interface WindowRule {
   readonly steps: number;
 }
 
-/** What was taken from a window. */
+/** What was taken from a window. Only steps in which something was spent are kept: most windows of most callers have few. */
 export interface WindowState {
   readonly kind: 'window';
   readonly held: number;
   /** Number of the latest step, counted from the epoch. */
   readonly newestStep: number;
-  /** Spent per step, the latest first; one more than the rule has steps. */
-  readonly counts: readonly number[];
+  /** What still counts. */
+  readonly spent: number;
+  /** The number of a step, then what was spent in it, and so on, the oldest first. */
+  readonly steps: readonly number[];
 }
 
 /**
- * The state as it stands at `nowMs`. After a clock went back the counts stay as they are and age from there: nothing is
- * freed, nobody is locked out.
+ * The state as it stands at `nowMs`. After a clock went back what was spent ages from there: nothing is freed, nobody is
+ * locked out.
  */
 export function stateAt(rule: WindowRule, kept: WindowState | undefined, nowMs: number): WindowState {
-  const nowStep = Math.floor(nowMs / rule.stepMs);
-  if (!kept) return { kind: 'window', held: 0, newestStep: nowStep, counts: new Array<number>(rule.steps + 1).fill(0) };
-  const shift = nowStep - kept.newestStep;
-  if (shift <= 0) return { ...kept, newestStep: nowStep };
-  const counts = new Array<number>(rule.steps + 1).fill(0);
-  for (let age = shift; age <= rule.steps; age += 1) counts[age] = kept.counts[age - shift] ?? 0;
-  return { ...kept, newestStep: nowStep, counts };
+  const newestStep = Math.floor(nowMs / rule.stepMs);
+  if (!kept) return { kind: 'window', held: 0, newestStep, spent: 0, steps: NO_STEPS };
+  const { held } = kept;
+  const shift = newestStep - kept.newestStep;
+  if (shift === 0) return kept;
+  let { spent, steps } = kept;
+  if (shift < 0) {
+    steps = steps.map((value, i) => (i % 2 === 0 ? value + shift : value));
+  } else {
+    let first = 0;
+    for (; first < steps.length && (steps[first] ?? 0) < newestStep - rule.steps; first += 2)
+      spent -= steps[first + 1] ?? 0;
+    if (first > 0) steps = steps.slice(first);
+  }
+  return { kind: 'window', held, newestStep, spent, steps };
 }
 
-/** What still counts. */
-export function spentOf({ counts }: WindowState): number {
-  let total = 0;
-  for (const count of counts) total += count;
-  return total;
-}
+const NO_STEPS: readonly number[] = [];
 
 /** The state after `amount` more was spent. */
 export function spend(state: WindowState, amount: number): WindowState {
-  const counts = state.counts.slice();
-  counts[0] = (counts[0] ?? 0) + amount;
-  return { ...state, counts };
+  const { held, newestStep } = state;
+  const steps = state.steps.slice();
+  if (steps.at(-2) === newestStep) steps.push((steps.pop() ?? 0) + amount);
+  else steps.push(newestStep, amount);
+  return { kind: 'window', held, newestStep, spent: state.spent + amount, steps };
 }
 
 /** The state without `amount` of what was spent at `spentAtMs`. */
 export function giveBack(rule: WindowRule, state: WindowState, amount: number, spentAtMs: number): WindowState {
-  const age = state.newestStep - Math.floor(spentAtMs / rule.stepMs);
-  const count = state.counts[age] ?? 0;
-  if (count === 0) return state;
-  const counts = state.counts.slice();
-  counts[age] = Math.max(0, count - amount);
-  return { ...state, counts };
+  const step = Math.floor(spentAtMs / rule.stepMs);
+  const at = state.steps.findIndex((value, i) => i % 2 === 0 && value === step);
+  if (at < 0) return state;
+  const count = state.steps[at + 1] ?? 0;
+  const left = Math.max(0, count - amount);
+  const steps = left > 0 ? state.steps.with(at + 1, left) : state.steps.toSpliced(at, 2);
+  return { ...state, steps, spent: state.spent - count + left };
 }
 
 /** Until `amount` of what was spent no longer counts, the oldest first. */
 export function freeAfterMs(rule: WindowRule, state: WindowState, amount: number, nowMs: number): number {
-  let age = rule.steps + 1;
-  for (let left = amount; left > 0 && age > 0; ) {
-    age -= 1;
-    left -= state.counts[age] ?? 0;
+  let step = state.newestStep;
+  for (let [left, i] = [amount, 0]; left > 0 && i < state.steps.length; i += 2) {
+    step = state.steps[i] ?? 0;
+    left -= state.steps[i + 1] ?? 0;
   }
-  return (state.newestStep - age + rule.steps + 1) * rule.stepMs - nowMs;
+  return (step + rule.steps + 1) * rule.stepMs - nowMs;
 }

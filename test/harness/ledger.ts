@@ -25,9 +25,14 @@ async function fromSqlite(mesh: LedgerStore, keyId: string): Promise<Ledger> {
   try {
     // One look: else the tables may be written between the sums and what is held.
     database.exec('BEGIN');
+    // What the queue has is not in the ledger yet, or once too often.
     const sums = database
       .prepare(
-        'SELECT sum(requests) r, sum(prompt_tokens) p, sum(completion_tokens) c FROM quota_ledger WHERE key_id = ?',
+        `SELECT sum(requests) r, sum(prompt_tokens) p, sum(completion_tokens) c FROM (
+           SELECT key_id, requests, prompt_tokens, completion_tokens FROM quota_ledger
+           UNION ALL SELECT value ->> 2, value ->> 6, value ->> 7, value ->> 8
+           FROM quota_ledger_queue, json_each(quota_ledger_queue.entries)
+         ) WHERE key_id = ?`,
       )
       .get(keyId);
     // What the journal has is not in the tables yet: a sweep writes it within a second.

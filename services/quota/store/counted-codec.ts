@@ -5,9 +5,15 @@ import type { Counted } from './quota-store.ts';
 /** Rule kinds by a letter, then the maximum: a lease keeps its limits, and there are many leases. redis-budget.ts reads it too. */
 type Entry = readonly [counter: string, unit: Unit, kind: string, ...numbers: (number | string)[]];
 
-const written = new WeakMap<Counted, string>();
+/** The end of the text of a limit, which many counters share. */
+interface Ending {
+  readonly unit: Unit;
+  readonly text: string;
+}
 
-/** Limits as text, as a lease keeps them. The text of a limit that is used again is remembered. */
+const endings = new WeakMap<Rule, Ending>();
+
+/** Limits as text, as a lease keeps them. What counters of one rule have in common is remembered. */
 export function encodeCounted(limits: readonly Counted[]): string {
   return `[${limits.map(textOf).join()}]`;
 }
@@ -18,13 +24,13 @@ export function decodeCounted(text: string): Counted[] {
   return entries.map(([counter, unit, kind, ...fields]) => ({ counter, unit, rule: ruleOf(kind, fields) }));
 }
 
-function textOf(limit: Counted): string {
-  const known = written.get(limit);
-  if (known !== undefined) return known;
-  const entry: Entry = [limit.counter, limit.unit, ...ruleFields(limit.rule)];
-  const text = JSON.stringify(entry);
-  written.set(limit, text);
-  return text;
+function textOf({ counter, unit, rule }: Counted): string {
+  const known = endings.get(rule);
+  if (known?.unit === unit) return `[${JSON.stringify(counter)}${known.text}`;
+  const entry: Entry = [counter, unit, ...ruleFields(rule)];
+  const [, ...ending] = entry;
+  endings.set(rule, { unit, text: `,${JSON.stringify(ending).slice(1)}` });
+  return JSON.stringify(entry);
 }
 
 function ruleFields(rule: Rule): [string, ...(number | string)[]] {

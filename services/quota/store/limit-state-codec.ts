@@ -1,61 +1,91 @@
 import type { LimitState } from '../budget.ts';
 
 /**
- * A state as bytes, little-endian, as Node's platforms are: doubles, the first of which says which kind it is; of a window
- * the counts follow, 4 bytes each, without the zeros at their end.
+ * A counter as bytes, little-endian: doubles, the first of which says from when on it says nothing and the second which kind it is; of
+ * a window the steps follow, of each how many it is before the newest and what was spent in it, 4 bytes each. Version 2 of the file
+ * had the counts of all steps, the newest first.
+ *
+ * @returns bytes that are written over by the next call
  */
-export function encodeState(state: LimitState): Uint8Array {
+export function encodeCounter(state: LimitState, idleAtMs: number): Uint8Array {
   switch (state.kind) {
-    case 'window':
-      return encodeWindow(state);
+    case 'window': {
+      const { held, newestStep, steps } = state;
+      const length = WINDOW_HEADER_BYTES + 4 * steps.length;
+      if (length > scratch.length) scratch = Buffer.alloc(2 * length);
+      put(idleAtMs, WINDOW, held, newestStep);
+      for (let i = 0, at = WINDOW_HEADER_BYTES; i < steps.length; i += 2, at += 8) {
+        scratch.writeUInt32LE(newestStep - (steps[i] ?? 0), at);
+        scratch.writeUInt32LE(steps[i + 1] ?? 0, at + 4);
+      }
+      return scratch.subarray(0, length);
+    }
     case 'calendar':
-      return doubles(CALENDAR, state.held, state.period, state.spent);
+      return put(idleAtMs, CALENDAR, state.held, state.period, state.spent);
     case 'bucket':
-      return doubles(BUCKET, state.held, state.level, state.updatedAtMs);
+      return put(idleAtMs, BUCKET, state.held, state.level, state.updatedAtMs);
     case 'concurrency':
-      return doubles(CONCURRENCY, state.held);
+      return put(idleAtMs, CONCURRENCY, state.held);
   }
 }
 
-/** The reverse of encodeState. */
-export function decodeState(bytes: Uint8Array): LimitState {
-  // Numbers must lie at multiples of their size; what the driver hands out may not.
-  const { buffer, byteLength } = bytes.byteOffset === 0 ? bytes : bytes.slice();
-  const header = new Float64Array(buffer, 0, Math.min(HEADER_BYTES, byteLength) / 8);
-  const [kind, held = 0, first = 0, second = 0] = header;
+let scratch = Buffer.alloc(1_024);
+
+function put(...doubles: readonly number[]): Uint8Array {
+  for (let i = 0; i < doubles.length; i += 1) scratch.writeDoubleLE(doubles[i] ?? 0, 8 * i);
+  return scratch.subarray(0, 8 * doubles.length);
+}
+
+/** From when on a counter says nothing. */
+export function idleAtMsOf(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
+}
+
+/** The state of a counter whose bytes lie from `begin` up to `end`. */
+export function decodeCounter(bytes: Buffer, begin: number, end: number): LimitState {
+  const kind = bytes.readDoubleLE(begin + 8);
+  const held = bytes.readDoubleLE(begin + 16);
+  if (kind === CONCURRENCY) return { kind: 'concurrency', held };
+  const first = bytes.readDoubleLE(begin + 24);
   switch (kind) {
-    case WINDOW: {
-      const counts = Array.from(new Uint32Array(buffer, HEADER_BYTES, (byteLength - HEADER_BYTES) / 4));
-      while (counts.length < second) counts.push(0);
-      return { kind: 'window', held, newestStep: first, counts };
-    }
+    case WINDOW:
+      return windowOf(bytes, begin + WINDOW_HEADER_BYTES, end, held, first);
+    case WINDOW_OF_VERSION_2:
+      return oldWindowOf(bytes, begin + 40, end, held, first);
     case CALENDAR:
-      return { kind: 'calendar', held, period: first, spent: second };
+      return { kind: 'calendar', held, period: first, spent: bytes.readDoubleLE(begin + 32) };
     case BUCKET:
-      return { kind: 'bucket', held, level: first, updatedAtMs: second };
-    case CONCURRENCY:
-      return { kind: 'concurrency', held };
+      return { kind: 'bucket', held, level: first, updatedAtMs: bytes.readDoubleLE(begin + 32) };
     default:
       throw new Error(`a limit's state of unknown kind ${kind}`);
   }
 }
 
-const WINDOW = 1;
+function windowOf(bytes: Buffer, begin: number, end: number, held: number, newestStep: number): LimitState {
+  const steps: number[] = [];
+  let spent = 0;
+  for (let at = begin; at < end; at += 8) {
+    const count = bytes.readUInt32LE(at + 4);
+    steps.push(newestStep - bytes.readUInt32LE(at), count);
+    spent += count;
+  }
+  return { kind: 'window', held, newestStep, spent, steps };
+}
+
+function oldWindowOf(bytes: Buffer, begin: number, end: number, held: number, newestStep: number): LimitState {
+  const steps: number[] = [];
+  let spent = 0;
+  for (let at = end - 4; at >= begin; at -= 4) {
+    const count = bytes.readUInt32LE(at);
+    if (count > 0) steps.push(newestStep - (at - begin) / 4, count);
+    spent += count;
+  }
+  return { kind: 'window', held, newestStep, spent, steps };
+}
+
+const WINDOW_OF_VERSION_2 = 1;
 const CALENDAR = 2;
 const BUCKET = 3;
 const CONCURRENCY = 4;
-const HEADER_BYTES = 32;
-
-function encodeWindow({ held, newestStep, counts }: Extract<LimitState, { kind: 'window' }>): Uint8Array {
-  let used = counts.length;
-  while (used > 0 && counts[used - 1] === 0) used -= 1;
-  const bytes = new Uint8Array(HEADER_BYTES + 4 * used);
-  new Float64Array(bytes.buffer, 0, 4).set([WINDOW, held, newestStep, counts.length]);
-  const told = new Uint32Array(bytes.buffer, HEADER_BYTES);
-  for (let age = 0; age < used; age += 1) told[age] = counts[age] ?? 0;
-  return bytes;
-}
-
-function doubles(...numbers: number[]): Uint8Array {
-  return new Uint8Array(Float64Array.from(numbers).buffer);
-}
+const WINDOW = 5;
+const WINDOW_HEADER_BYTES = 32;

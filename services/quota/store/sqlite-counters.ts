@@ -1,85 +1,135 @@
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import type { Standing } from '../admission.ts';
 import { CLOCK_SLACK_MS, type LimitState, type Rule, stateAt, statusOf } from '../budget.ts';
-import { decodeState, encodeState } from './limit-state-codec.ts';
+import { decodeCounter, encodeCounter, idleAtMsOf } from './limit-state-codec.ts';
 import type { Counted } from './quota-store.ts';
+import { SqliteRecordLog } from './sqlite-record-log.ts';
 
 /** The counters in SQLite. What is kept is written by flush; every method is part of the caller's transaction. */
 export interface SqliteCounters {
-  /** The limits as they stand at `nowMs`. */
-  standings(limits: readonly Counted[], nowMs: number): Standing[];
+  readonly log: SqliteRecordLog;
+  /** The limits as they stand at `nowMs`; `known` are their counters as an earlier call found them. */
+  standings(limits: readonly Counted[], nowMs: number, known?: readonly Counter[]): CounterStanding[];
   /** Keeps what came of `standings`; what is the same object as before is left alone. */
-  keep(limits: readonly Counted[], standings: readonly Standing[], states: readonly LimitState[]): void;
+  keep(standings: readonly CounterStanding[], states: readonly LimitState[]): void;
   /** Writes every counter that changed, once. */
   flush(nowMs: number): void;
   /** Forgets all that is remembered of the file. */
   forget(): void;
-  /** Drops counters that say nothing any more among the next `limit` of all, and goes on from there the next time. */
+  /** Drops counters that say nothing any more among the next `limit` blocks, and goes on from there the next time. */
   dropIdle(limit: number, nowMs: number): void;
 }
 
-/** Counters that are remembered from one transaction to the next, about 700 bytes each. */
-const REMEMBERED = 50_000;
+/** How a limit stands, with the counter that says so. */
+export interface CounterStanding extends Standing {
+  readonly from: Counter;
+}
+
+/** A counter in memory. */
+export interface Counter {
+  readonly counter: string;
+  /** Undefined: nothing was taken. */
+  state: LimitState | undefined;
+  /** Whether the file has it. */
+  isKept: boolean;
+  /** By which rule it changed; undefined: it is as in the file. */
+  changedBy: Rule | undefined;
+  /** The generation that looked at it last. */
+  generation: number;
+}
+
+/** Counters that are remembered from one transaction to the next, about 700 bytes each; then as many of them that come later. */
+const REMEMBERED = 5_000;
+
+/** Versions of counters that may lie in the file besides those that count, and as many as those do. */
+const SUPERSEDED = 4_096;
+
+/** Blocks that one flush cleans at most, about twice as many as it writes. */
+const CLEANED_BLOCKS = 96;
 
 /** Prepares the statements. */
-export function createSqliteCounters({ database }: SqliteStore): SqliteCounters {
-  const select = database.prepare('SELECT state FROM quota_counters WHERE counter = ?');
-  const upsert = database.prepare(
-    `INSERT INTO quota_counters VALUES (?, ?, ?)
-     ON CONFLICT DO UPDATE SET state = excluded.state, idle_at_ms = excluded.idle_at_ms`,
-  );
-  const lastOfNext = database.prepare(
-    'SELECT counter FROM quota_counters WHERE counter > ? ORDER BY counter LIMIT 1 OFFSET ?',
-  );
-  const dropBetween = database.prepare(
-    'DELETE FROM quota_counters WHERE counter > ? AND (? IS NULL OR counter <= ?) AND idle_at_ms <= ?',
-  );
-  /** Undefined: the file has none. */
-  const remembered = new Map<string, LimitState | undefined>();
-  const changed = new Map<string, Rule>();
-  let cursor = '';
+export function createSqliteCounters(store: SqliteStore): SqliteCounters {
+  const log = new SqliteRecordLog(store, 'quota_counter_blocks');
+  let remembered = new Map<string, Counter>();
+  let earlier = new Map<string, Counter>();
+  let changed: Counter[] = [];
+  let generation = 0;
+  let cursor = 0;
 
-  function kept(counter: string): LimitState | undefined {
+  function recall(counter: string): Counter {
     const known = remembered.get(counter);
-    if (known || remembered.has(counter)) return known;
-    const row = select.get(counter);
-    const state = row?.state instanceof Uint8Array ? decodeState(row.state) : undefined;
-    remembered.set(counter, state);
-    return state;
+    if (known) return known;
+    const found = earlier.get(counter) ?? read(counter);
+    found.generation = generation;
+    remembered.set(counter, found);
+    return found;
+  }
+
+  /** What was found before, while it is still remembered. */
+  function recallKnown(known: Counter | undefined, counter: string): Counter {
+    return known && known.generation >= generation - 1 ? known : recall(counter);
+  }
+
+  function read(counter: string): Counter {
+    const state = log.get(counter, decodeCounter);
+    return { counter, state, isKept: state !== undefined, changedBy: undefined, generation };
+  }
+
+  /** Of what is in the file: whether it says anything. */
+  function isIdle(counter: string, bytes: Uint8Array, nowMs: number): boolean {
+    if (idleAtMsOf(bytes) > nowMs) return false;
+    const known = remembered.get(counter) ?? earlier.get(counter);
+    if (known) known.isKept = false;
+    return true;
   }
 
   function flush(nowMs: number): void {
-    for (const [counter, rule] of changed) {
-      const state = remembered.get(counter);
-      if (state) upsert.run(counter, encodeState(state), idleAtMs(rule, state, nowMs));
+    if (log.written > 2 * log.size + SUPERSEDED) {
+      log.walk(0, CLEANED_BLOCKS, (counter, bytes) => (isIdle(counter, bytes, nowMs) ? 'drop' : 'move'));
     }
-    changed.clear();
-    if (remembered.size > REMEMBERED) remembered.clear();
+    for (const one of changed) {
+      const { counter, state, changedBy, isKept } = one;
+      if (state && changedBy) log.put(counter, encodeCounter(state, idleAtMs(changedBy, state, nowMs)), isKept);
+      one.isKept = true;
+      one.changedBy = undefined;
+    }
+    changed = [];
+    log.flush();
+    if (remembered.size <= REMEMBERED) return;
+    earlier = remembered;
+    remembered = new Map();
+    generation += 1;
   }
 
   return {
-    standings(limits, nowMs) {
-      return limits.map(({ counter, unit, rule }) => ({ unit, rule, state: stateAt(rule, kept(counter), nowMs) }));
+    log,
+    standings(limits, nowMs, known) {
+      return limits.map(({ counter, unit, rule }, i) => {
+        const from = recallKnown(known?.[i], counter);
+        return { unit, rule, state: stateAt(rule, from.state, nowMs), from };
+      });
     },
-    keep(limits, standings, states) {
-      for (let i = 0; i < limits.length; i += 1) {
-        const [limit, state] = [limits[i], states[i]];
-        if (!limit || !state || state === standings[i]?.state) continue;
-        remembered.set(limit.counter, state);
-        changed.set(limit.counter, limit.rule);
+    keep(standings, states) {
+      for (let i = 0; i < standings.length; i += 1) {
+        const [standing, state] = [standings[i], states[i]];
+        if (!standing || !state || state === standing.state) continue;
+        const { from, rule } = standing;
+        if (!from.changedBy) changed.push(from);
+        from.changedBy = rule;
+        from.state = state;
       }
     },
     flush,
     forget() {
       remembered.clear();
-      changed.clear();
+      earlier.clear();
+      changed = [];
+      generation += 2;
     },
     dropIdle(limit, nowMs) {
       flush(nowMs);
-      const last = lastOfNext.get(cursor, limit - 1)?.counter;
-      const end = typeof last === 'string' ? last : null;
-      if (dropBetween.run(cursor, end, end, nowMs).changes !== 0) remembered.clear();
-      cursor = end ?? '';
+      cursor = log.walk(cursor, limit, (counter, bytes) => (isIdle(counter, bytes, nowMs) ? 'drop' : 'stay'));
+      log.flush();
     },
   };
 }

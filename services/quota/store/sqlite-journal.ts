@@ -42,8 +42,8 @@ export function createSqliteJournal({ database }: SqliteStore): SqliteJournal {
   let added: string[] = [];
   let length = 0;
 
-  function add(entry: readonly unknown[]): void {
-    added.push(JSON.stringify(entry));
+  function add(entry: string): void {
+    added.push(entry);
     length += 1;
   }
 
@@ -51,11 +51,13 @@ export function createSqliteJournal({ database }: SqliteStore): SqliteJournal {
     reserved(nowMs, { limits, holder, ...rest }) {
       // A caller may hand over more than a holder is, a time in a bigint among it, which JSON has not.
       const { keyId, userId, organizationId } = holder;
-      add(['reserved', nowMs, { ...rest, holder: { keyId, userId, organizationId }, limits: encodeCounted(limits) }]);
+      const fields = JSON.stringify({ ...rest, holder: { keyId, userId, organizationId } });
+      // The limits are JSON already.
+      add(`["reserved",${nowMs},${fields.slice(0, -1)},"limits":${encodeCounted(limits)}}]`);
     },
-    extended: (nowMs, id, progress, holdMs) => add(['extended', nowMs, id, progress, holdMs]),
-    settled: (nowMs, id, used) => add(['settled', nowMs, id, used]),
-    released: (nowMs, id) => add(['released', nowMs, id]),
+    extended: (nowMs, id, progress, holdMs) => add(JSON.stringify(['extended', nowMs, id, progress, holdMs])),
+    settled: (nowMs, id, used) => add(JSON.stringify(['settled', nowMs, id, used])),
+    released: (nowMs, id) => add(JSON.stringify(['released', nowMs, id])),
     length: () => length,
     append() {
       if (added.length > 0) insert.run(`[${added.join()}]`);
@@ -77,5 +79,8 @@ export function createSqliteJournal({ database }: SqliteStore): SqliteJournal {
 function withLimits(entry: JournalEntry): JournalEntry {
   if (entry[0] !== 'reserved') return entry;
   const [kind, nowMs, reservation] = entry;
-  return [kind, nowMs, { ...reservation, limits: decodeCounted(String(reservation.limits)) }];
+  // Version 2 of the file has a text there.
+  const limits: unknown = reservation.limits;
+  const text = typeof limits === 'string' ? limits : JSON.stringify(limits);
+  return [kind, nowMs, { ...reservation, limits: decodeCounted(text) }];
 }

@@ -9,10 +9,11 @@ import {
   releasing,
   settling,
 } from '../lease.ts';
+import type { KeptLease } from './kept-lease.ts';
 import type { Ended, Extended } from './quota-store.ts';
 import type { SqliteCounters } from './sqlite-counters.ts';
 import type { SqliteJournal } from './sqlite-journal.ts';
-import type { KeptLease, SqliteLeases } from './sqlite-leases.ts';
+import type { SqliteLeases } from './sqlite-leases.ts';
 import type { SqliteLedger } from './sqlite-ledger.ts';
 import type { SqliteSubjectLimits } from './sqlite-subject-limits.ts';
 
@@ -41,9 +42,9 @@ export function extend(tables: SqliteTables, id: string, progress: Progress, at:
   const lease = leases.find(id, at.nowMs);
   const refusal = extending(lease);
   if (refusal || !lease) return refusal ?? { kind: 'unknown' };
-  const standings = counters.standings(lease.limits, at.nowMs);
+  const standings = counters.standings(lease.limits, at.nowMs, lease.counters);
   const { figures, states } = extension(standings, lease, progress);
-  counters.keep(lease.limits, standings, states);
+  counters.keep(standings, states);
   const expiresAtMs = at.nowMs + at.holdMs;
   leases.keep({ ...lease, ...figures, expiresAtMs });
   journal.extended(at.nowMs, id, progress, at.holdMs);
@@ -72,8 +73,8 @@ export function release(tables: SqliteTables, id: string, nowMs: number): Ended 
   const lease = tables.leases.find(id, nowMs);
   return end(releasing(lease, nowMs), lease, nowMs, (from) => {
     const to = ended(from, 'released');
-    const standings = tables.counters.standings(from.limits, nowMs);
-    tables.counters.keep(from.limits, standings, released(standings, from, to, from.takenAtMs));
+    const standings = tables.counters.standings(from.limits, nowMs, from.counters);
+    tables.counters.keep(standings, released(standings, from, to, from.takenAtMs));
     tables.leases.keep({ ...from, ...to, endedAtMs: nowMs });
     tables.journal.released(nowMs, id);
   });
@@ -95,8 +96,8 @@ function end(ending: Ending, lease: KeptLease | undefined, nowMs: number, act: (
 /** Ends a lease as settled or expired and bills it. */
 function finish(tables: SqliteTables, from: KeptLease, to: Figures, engine: string, nowMs: number): void {
   const { counters, leases, ledger } = tables;
-  const standings = counters.standings(from.limits, nowMs);
-  counters.keep(from.limits, standings, transition(standings, from, to));
+  const standings = counters.standings(from.limits, nowMs, from.counters);
+  counters.keep(standings, transition(standings, from, to));
   leases.keep({ ...from, ...to, endedAtMs: nowMs });
   ledger.add({ day: dayOf(nowMs), ...from.holder, model: from.model, engine, ...billOf(from, to) });
 }

@@ -1,14 +1,20 @@
 import type { SQLOutputValue } from 'node:sqlite';
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import type { UsageEntry } from './quota-store.ts';
+import { createSqliteLedgerQueue } from './sqlite-ledger-queue.ts';
 
-/** The usage ledger in SQLite. What is added is written by flush; every method is part of the caller's transaction. */
+/**
+ * The usage ledger in SQLite: a table in the order in which it is read, and what is not in it yet, in the order in which it came.
+ * What is added is written by flush; every method is part of the caller's transaction.
+ */
 export interface SqliteLedger {
   add(entry: UsageEntry): void;
-  /** Writes what was added, one row once. */
+  /** Writes what was added, and moves some of what waits into the table when that is much. */
   flush(): void;
-  /** Forgets what was added and not written. */
+  /** Forgets all that is remembered of the file. */
   forget(): void;
+  /** Moves at most `rows` rows into the table; returns whether none is left of those that waited at the first call. */
+  settle(rows: number): boolean;
   /** At most `limit` rows of one day after another row of that day, in their order. */
   page(day: number, organizationId: string | undefined, after: UsageEntry | undefined, limit: number): UsageEntry[];
   /** The first day from `firstDay` to `lastDay` that has rows. */
@@ -19,8 +25,15 @@ export interface SqliteLedger {
 
 const KEY = 'day, organization_id, key_id, user_id, model, engine';
 
+/** Rows that wait until they are moved: the more, the more of them are about the same holder or lie beside each other. */
+const WAITING_ROWS = 4_096;
+
+/** Rows that a flush moves, at least as many as it adds. */
+const ROWS_AT_ONCE = 512;
+
 /** Prepares the statements. */
-export function createSqliteLedger({ database }: SqliteStore): SqliteLedger {
+export function createSqliteLedger(store: SqliteStore): SqliteLedger {
+  const { database } = store;
   const upsert = database.prepare(
     `INSERT INTO quota_ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT DO UPDATE SET requests = requests + excluded.requests,
@@ -39,21 +52,20 @@ export function createSqliteLedger({ database }: SqliteStore): SqliteLedger {
   const dropBefore = database.prepare(
     `DELETE FROM quota_ledger WHERE (${KEY}) IN (SELECT ${KEY} FROM quota_ledger WHERE day < ? LIMIT ?)`,
   );
-  const added = new Map<string, UsageEntry>();
+  const waiting = createSqliteLedgerQueue(store);
+  const settle = (rows: number): boolean => {
+    for (const row of waiting.take(rows)) upsert.run(...row);
+    return !waiting.isTaking();
+  };
 
   return {
-    add(entry) {
-      const row = JSON.stringify(rowKey(entry));
-      const before = added.get(row);
-      added.set(row, before ? sum(before, entry) : entry);
-    },
+    add: waiting.add,
     flush() {
-      for (const entry of added.values()) {
-        upsert.run(...rowKey(entry), entry.requests, entry.promptTokens, entry.completionTokens);
-      }
-      added.clear();
+      waiting.flush();
+      if (waiting.isTaking() || waiting.length() >= WAITING_ROWS) settle(ROWS_AT_ONCE);
     },
-    forget: () => added.clear(),
+    forget: waiting.forget,
+    settle,
     page(day, organizationId, after, limit) {
       // No name is less than an empty one, and no row has only empty ones: '' < any key id.
       const [, organization = '', ...rest] = after ? rowKey(after) : [day, '', '', '', '', ''];
@@ -74,15 +86,6 @@ export function createSqliteLedger({ database }: SqliteStore): SqliteLedger {
 
 function rowKey(entry: UsageEntry): [number, string, string, string, string, string] {
   return [entry.day, entry.organizationId, entry.keyId, entry.userId, entry.model, entry.engine];
-}
-
-function sum(one: UsageEntry, other: UsageEntry): UsageEntry {
-  return {
-    ...one,
-    requests: one.requests + other.requests,
-    promptTokens: one.promptTokens + other.promptTokens,
-    completionTokens: one.completionTokens + other.completionTokens,
-  };
 }
 
 function usageEntry(row: Record<string, SQLOutputValue>): UsageEntry {

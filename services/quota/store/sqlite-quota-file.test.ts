@@ -158,4 +158,62 @@ describe('the file of quota', () => {
     expect((await ledger())[1]).toMatchObject({ requests: 3, promptTokens: 34, completionTokens: 17 });
     store.database.close();
   });
+
+  test('of version 2 is migrated: what was spent and held, ended leases and the journal count on', async () => {
+    const path = join(directory, 'version-2.db');
+    const store = openSqlite(path);
+    const { database } = store;
+    migrateSqlite(store, 'quota', QUOTA_MIGRATIONS.slice(0, 2));
+    const nowMs = Date.now();
+    const step = Math.floor(nowMs / 1_000);
+    const [requests, tokens] = limitsOf(['requests', minute(100)], ['tokens', minute(3_000)]);
+    if (!requests || !tokens) throw new Error('expected two limits');
+    // A double for its kind, then what is held, the newest step, the number of steps; then 4 bytes for each of the latest.
+    const window = (held: number, ...spent: number[]): Uint8Array =>
+      Buffer.concat([
+        Buffer.from(Float64Array.of(1, held, step, 61).buffer),
+        Buffer.from(Uint32Array.from(spent).buffer),
+      ]);
+    const insert = database.prepare('INSERT INTO quota_counters VALUES (?, ?, ?)');
+    insert.run(requests.counter, window(0, 1, 0, 4), nowMs + 70_000);
+    insert.run(tokens.counter, window(30, 500), Number.MAX_SAFE_INTEGER);
+    const lease = database.prepare(
+      `INSERT INTO quota_leases VALUES (?, ?, ?, 'k', 'u', 'o', 'm', ?, 1, 10, ?, 0, 20, 20, ?, ?, ?, ?)`,
+    );
+    lease.run(
+      'held',
+      'held',
+      'held',
+      `[["${tokens.counter}","tokens","w",3000,1000,60]]`,
+      null,
+      nowMs,
+      nowMs + 60_000,
+      0,
+      nowMs + 60_000,
+    );
+    lease.run('done', 'done', 'settled', '', 7, nowMs - 10, nowMs + 60_000, nowMs - 5, nowMs + 650_000);
+    const reserved = {
+      ...{ reservationId: 'late', operationId: 'late', model: 'm', limitsVersion: 0, holdMs: 60_000, isCounted: true },
+      ...{ promptBound: 3, maxCompletionTokens: 4, coveredTokens: 4 },
+      holder: { keyId: 'k', userId: 'u', organizationId: 'o' },
+      limits: `[["${requests.counter}","requests","w",100,1000,60],["${tokens.counter}","tokens","w",3000,1000,60]]`,
+    };
+    database
+      .prepare('INSERT INTO quota_journal (entries) VALUES (?)')
+      .run(JSON.stringify([['reserved', nowMs, reserved]]));
+    const quota = createSqliteQuotaStore(store, () => nowMs);
+    const limits = [requests, tokens];
+    expect(await quota.inspect(limits, NOTHING)).toMatchObject([
+      { remaining: 100 - 6 },
+      { remaining: 3_000 - 500 - 37, held: 37 },
+    ]);
+    expect(await quota.settle('held', used(1, 2))).toMatchObject({ kind: 'done' });
+    expect(await quota.settle('late', used(1, 1))).toMatchObject({ kind: 'done' });
+    expect(await quota.settle('done', used(7, 0))).toEqual({ kind: 'done', endedAtMs: nowMs - 5 });
+    expect(await quota.inspect(limits, NOTHING)).toMatchObject([{ remaining: 94 }, { remaining: 2_495, held: 0 }]);
+    // Opened once more it is as it was.
+    const again = createSqliteQuotaStore(store, () => nowMs);
+    expect(await again.inspect(limits, NOTHING)).toMatchObject([{ remaining: 94 }, { remaining: 2_495, held: 0 }]);
+    database.close();
+  });
 });

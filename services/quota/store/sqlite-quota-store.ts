@@ -3,15 +3,22 @@ import { createGroupCommit } from '../../shared/store/group-commit.ts';
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import { migrateSqlite } from '../../shared/store/sqlite-migrations.ts';
 import { outlook } from '../admission.ts';
+import type { KeptLease } from './kept-lease.ts';
 import { DEFAULT_USAGE_RETENTION_DAYS, type HeldLease, type QuotaStore, type UsageEntry } from './quota-store.ts';
 import { dayOf, expire, extend, release, settle } from './sqlite-lease-operations.ts';
-import type { KeptLease } from './sqlite-leases.ts';
+import { adoptCounters } from './sqlite-old-counters.ts';
 import { demanded, reserve } from './sqlite-reserve.ts';
 import { QUOTA_MIGRATIONS } from './sqlite-schema.ts';
 import { createTables } from './sqlite-tables.ts';
 
 /** Rows that one step of a sweep, or of reading the ledger, looks at: some milliseconds in which nothing else runs. */
 const STEP_ROWS = 250;
+
+/** Blocks of counters that a sweep looks at, each some 40: 2 ms. They are also dropped when they are moved. */
+const COUNTER_BLOCKS = 50;
+
+/** Blocks of ended leases that a sweep drops at most, each some 30. */
+const LEASE_BLOCKS = 250;
 
 /** Steps of one sweep, which bounds it. Leases end at most at STEP_ROWS × SWEEP_STEPS per sweep before they pile up. */
 const SWEEP_STEPS = 80;
@@ -27,6 +34,7 @@ export function createSqliteQuotaStore(
   usageRetentionDays: number = DEFAULT_USAGE_RETENTION_DAYS,
 ): QuotaStore {
   migrateSqlite(store, 'quota', QUOTA_MIGRATIONS);
+  adoptCounters(store);
   const tables = createTables(store, now);
   const { counters, leases, ledger, subjects } = tables;
   const inTransaction = createGroupCommit(store, tables.owner);
@@ -46,7 +54,8 @@ export function createSqliteQuotaStore(
       else leases.drop(lease);
     }
     if (isFirst) {
-      counters.dropIdle(2 * STEP_ROWS, nowMs);
+      counters.dropIdle(COUNTER_BLOCKS, nowMs);
+      leases.dropEnded(LEASE_BLOCKS, nowMs);
       ledger.dropBefore(dayOf(nowMs) - usageRetentionDays, STEP_ROWS);
     }
     tables.write();
@@ -76,6 +85,10 @@ export function createSqliteQuotaStore(
       return { leases: page, next: found.length > limit ? positionOf(page.at(-1)) : undefined };
     },
     async *usage(firstDay, lastDay, organizationId) {
+      // The first time it may be the end of what was begun before.
+      for (let times = 0; times < 2; times += 1) {
+        while (!(await inWrittenTransaction(() => ledger.settle(STEP_ROWS)))) await setImmediate();
+      }
       for (let from = firstDay; ; from += 1) {
         const day = await inWrittenTransaction(() => ledger.nextDay(from, lastDay));
         if (day === undefined) return;

@@ -1,9 +1,10 @@
-import { admission, outlook, type Standing, transition } from '../admission.ts';
+import { admission, outlook, transition } from '../admission.ts';
 import type { LimitState } from '../budget.ts';
 import { ended, type Figures } from '../lease.ts';
+import type { KeptLease } from './kept-lease.ts';
 import type { Demand, Reservation, Reserved } from './quota-store.ts';
+import type { CounterStanding } from './sqlite-counters.ts';
 import type { SqliteTables } from './sqlite-lease-operations.ts';
-import type { KeptLease } from './sqlite-leases.ts';
 
 /** The figures of a lease that begins. */
 export function demanded({ isCounted, promptBound, maxCompletionTokens, coveredTokens }: Demand): Figures {
@@ -35,13 +36,13 @@ export function reserveAgain(tables: SqliteTables, reservation: Reservation, now
 function begin(
   { counters, leases, journal }: SqliteTables,
   reservation: Reservation,
-  standings: readonly Standing[],
+  standings: readonly CounterStanding[],
   states: readonly LimitState[],
   nowMs: number,
 ): void {
   const { reservationId, operationId, holder, model, limits, holdMs } = reservation;
-  counters.keep(limits, standings, states);
-  const identity = { reservationId, operationId, holder, model, limits };
+  counters.keep(standings, states);
+  const identity = { reservationId, operationId, holder, model, limits, counters: standings.map(({ from }) => from) };
   const times = { takenAtMs: nowMs, expiresAtMs: nowMs + holdMs, endedAtMs: 0 };
   leases.keep({ ...identity, ...demanded(reservation), ...times });
   journal.reserved(nowMs, reservation);

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { GroupOwner } from '../../shared/store/group-commit.ts';
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import { createSqliteCounters } from './sqlite-counters.ts';
@@ -21,6 +22,9 @@ export interface KeptTables extends SqliteTables {
 /** Prepares the tables. What is remembered of the file holds as long as no other connection writes to it. */
 export function createTables(store: SqliteStore, now: () => number): KeptTables {
   const dataVersion = store.database.prepare('PRAGMA data_version');
+  const lastWriter = store.database.prepare('SELECT writer FROM quota_writer');
+  const setWriter = store.database.prepare('UPDATE quota_writer SET writer = ?');
+  const self = randomInt(1, 2 ** 47);
   const tables: SqliteTables = {
     journal: createSqliteJournal(store),
     counters: createSqliteCounters(store),
@@ -29,6 +33,7 @@ export function createTables(store: SqliteStore, now: () => number): KeptTables 
     subjects: createSqliteSubjectLimits(store),
   };
   const { journal, counters, leases, ledger } = tables;
+  const logs = [counters.log, leases.log];
   let seen: unknown;
   let isForgotten = true;
 
@@ -44,27 +49,40 @@ export function createTables(store: SqliteStore, now: () => number): KeptTables 
     if (journal.length() > 0) journal.empty();
   }
 
+  /** Learns what the file says, and what others did since. */
+  function read(isOther: boolean): void {
+    forget();
+    for (const log of logs) log.catchUp();
+    const entries = journal.read();
+    for (const entry of entries) repeat(tables, entry);
+    // Two connections that take turns would else repeat ever more.
+    if (isOther) write();
+    else journal.forget(entries.length);
+    isForgotten = false;
+  }
+
   return {
     ...tables,
     write,
     owner: {
       begun() {
+        for (const log of logs) log.begin();
         const version = dataVersion.get()?.data_version;
         if (version === seen && !isForgotten) return;
-        forget();
-        const entries = journal.read();
-        for (const entry of entries) repeat(tables, entry);
-        // Two connections that take turns would else repeat ever more.
-        if (version === seen) journal.forget(entries.length);
-        else write();
+        // Most that others write to the file is not quota's.
+        const isOther = lastWriter.get()?.writer !== self;
+        if (isOther) setWriter.run(self);
+        if (isOther || isForgotten) read(isOther);
         seen = version;
-        isForgotten = false;
       },
       flush() {
         if (journal.length() < JOURNAL_ENTRIES) journal.append();
         else write();
       },
-      undone: forget,
+      undone() {
+        for (const log of logs) log.undo();
+        forget();
+      },
     },
   };
 }
