@@ -103,6 +103,11 @@ export class Relay {
     return this.#place.candidate.engine.name;
   }
 
+  /** What the prompt counts as while no engine told its length. */
+  get promptTokens(): number {
+    return this.#parts.promptTokens;
+  }
+
   /** How long it waited for places in all, in milliseconds. */
   get waitedMs(): number {
     return this.#waitedMs;

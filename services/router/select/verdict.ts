@@ -43,7 +43,10 @@ function isFull({ id, engine }: Candidate, { features, loads }: Circumstances): 
 }
 
 /** The most of an engine's context that a request may fill, in tokens. Pure. */
-export function contextTokensOf(features: RouteFeatures, engine: Pick<Engine, 'contextTokens'>): number {
+export function contextTokensOf(
+  features: Pick<RouteFeatures, 'promptTokens' | 'sampling'>,
+  engine: Pick<Engine, 'contextTokens'>,
+): number {
   const prompt = { tokens: features.promptTokens, isExact: false };
   const { promptTokens, maxCompletionTokens } = demandOf(features, engine.contextTokens, prompt);
   return promptTokens + maxCompletionTokens;
