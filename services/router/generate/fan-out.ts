@@ -117,7 +117,7 @@ export class FanOut {
   }
 
   #begin(choice: number, place: Place): void {
-    const { engines, call, request: all } = this.#parts;
+    const { call, request: all } = this.#parts;
     const flow = new FlowControl();
     this.#flows.push(flow);
     if (call.flow.paused) flow.pause();
@@ -134,7 +134,8 @@ export class FanOut {
     const promptTokens = this.#boundOf(alone);
     const contextTokens = contextTokensOf({ promptTokens, sampling: alone.sampling }, place.candidate.engine);
     const request = { ...alone, contextTokens };
-    const relay = new Relay({ request, engines, sink: this.#sinkOf(choice), call: own, promptTokens }, place);
+    const parts = { ...this.#parts, request, sink: this.#sinkOf(choice), call: own, promptTokens };
+    const relay = new Relay(parts, place);
     this.#relays.set(choice, relay);
     relay.start();
   }

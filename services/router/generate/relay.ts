@@ -49,6 +49,8 @@ export interface RelayParts {
   readonly call: GenerationCall;
   /** A bound of the prompt, for the bill of an engine that broke off before it told. */
   readonly promptTokens: number;
+  /** Called whenever it is sent to an engine, which then has its own time. */
+  readonly onSent: () => void;
 }
 
 /** Waits before a request is tried again are drawn up to this, twice as long each time, in milliseconds. */
@@ -128,7 +130,8 @@ export class Relay {
 
   /** @param before how many tokens were delivered before it */
   #run(place: Place, request: GenerateRequest, before: number): void {
-    const { engines, call } = this.#parts;
+    const { engines, call, onSent } = this.#parts;
+    onSent();
     this.#place = place;
     this.#waitedMs += place.waitedMs;
     this.#attempts += 1;

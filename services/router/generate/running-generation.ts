@@ -83,7 +83,10 @@ export class RunningGeneration implements Timed {
     const { promptTokens } = booked.lease;
     const contextTokens = promptTokens + booked.lease.maxCompletionTokens;
     const sent = { ...request, contextTokens };
-    const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens };
+    const onSent = (): void => {
+      this.progressed = true;
+    };
+    const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens, onSent };
     this.#relay = makesAllChoices(request, booked.candidate)
       ? new Relay(parts, booked)
       : new FanOut(parts, booked, principal);
