@@ -286,6 +286,17 @@ test('without another engine, or a retry left, the limit itself is told', () => 
   }
 });
 
+test('an engine is told whether another one could go on, where that makes a difference', () => {
+  const resumeOf = (request: Parameters<typeof startRelay>[0], engines = [{}, {}]): ResumePolicy | undefined =>
+    startRelay(request, { engines }).engines[0]?.request.resume;
+  const sampling = { stop: ['END'] };
+  expect(resumeOf({ sampling })).toBe(ResumePolicy.ALLOWED);
+  expect(resumeOf({ sampling }, [{}])).toBe(ResumePolicy.NEVER);
+  expect(resumeOf({ sampling, resume: ResumePolicy.NEVER })).toBe(ResumePolicy.NEVER);
+  expect(resumeOf({ sampling: { stop: ['END'], choices: 2 } })).toBe(ResumePolicy.UNSPECIFIED);
+  expect(resumeOf({})).toBe(ResumePolicy.UNSPECIFIED);
+});
+
 test('a model that is still loading is not to blame', () => {
   const engines = [{ state: EngineState.STOPPED, onDemand: true }];
   const { breakers } = startRelay();

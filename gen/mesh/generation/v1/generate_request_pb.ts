@@ -76,7 +76,8 @@ export type GenerateRequest = Message<"mesh.generation.v1.GenerateRequest"> & {
   engineOptions?: JsonObject | undefined;
 
   /**
-   * resume says what happens when the engine breaks in mid-stream.
+   * resume says what happens when the engine breaks in mid-stream. Towards inference the router sets RESUME_POLICY_ALLOWED
+   * where another engine could go on: text and count of every delta then are those of the same tokens.
    *
    * @generated from field: mesh.generation.v1.ResumePolicy resume = 8;
    */
