@@ -141,6 +141,10 @@ describe('what is between the processes breaks', () => {
       harm(ways);
       const stream = await answer.text();
       expect(isBroken(stream), stream).toBe(true);
+      // Not `engine_lost`: the engine was well.
+      expect(stream).toMatch(
+        /"The router was lost[^"]*","type":"server_error","param":null,"code":"service_unavailable"/,
+      );
       await idle();
       ways.toRouter.thaw();
       expect(await settled(ledger(), payer)).toMatchObject({ requests: 1, completionTokens: HELD_AT });
