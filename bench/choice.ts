@@ -1,6 +1,7 @@
 /**
  * What it costs to choose an engine among 1,000, from the request to its being counted in and out: CPU time of the router
- * alone, without quota and without the engine. Beside it the floor: two draws from a list.
+ * alone, without quota and without the engine. Then what the line costs while all engines are full, and the floor: two draws
+ * from a list.
  * Usage: npm run bench:choice [-- --engines 1000 --repetitions 5]
  * Exit codes: 0 every goal reached, 1 a goal was missed.
  */
@@ -11,6 +12,8 @@ import { Role } from '../gen/mesh/generation/v1/prompt_pb.ts';
 import { EngineSchema, EngineState } from '../gen/mesh/inference/v1/engine_pb.ts';
 import { RegisterRequestSchema } from '../gen/mesh/router/v1/registry_service_pb.ts';
 import { Registry } from '../services/router/fleet/registry.ts';
+import { queueConfigSchema } from '../services/router/queue/config.ts';
+import { type Place, Places } from '../services/router/queue/places.ts';
 import { Chooser } from '../services/router/select/chooser.ts';
 import { EngineLoads } from '../services/router/select/engine-loads.ts';
 import { featuresOf } from '../services/router/select/features.ts';
@@ -19,8 +22,8 @@ import { summarize } from './harness/statistics.ts';
 
 const GOAL_US = 20;
 
-/** What is told without a goal: the floor, and the rare case in which all engines must be looked at. */
-const WITHOUT_GOAL: ReadonlySet<string> = new Set(['one of all has room', 'two draws from a list']);
+/** What is told without a goal: the floor. */
+const WITHOUT_GOAL: ReadonlySet<string> = new Set(['two draws from a list']);
 
 const CHOICES = 20_000;
 const ENGINES_PER_NODE = 10;
@@ -43,7 +46,7 @@ function router(maxConcurrency: number) {
   }
   const route = registry.snapshot.route('org/model');
   if (!route) throw new Error('the model is not there');
-  return { loads, route, chooser: new Chooser({ loads, affinityBound: 2 }) };
+  return { loads, registry, route, chooser: new Chooser({ loads, affinityBound: 2 }) };
 }
 
 /** Conversation `i`, of six messages of 400 characters; the first two are those of all with the same `start`. */
@@ -68,12 +71,13 @@ const CASES: readonly { name: string; subject: () => Subject; request: (i: numbe
   { name: 'the less loaded of two', subject: () => router(0), request: (i) => conversation(i, i) },
   { name: 'the same start of a conversation', subject: () => router(0), request: (i) => conversation(i, i % 50) },
   { name: 'a session', subject: () => router(0), request: (i) => conversation(i, i, `session ${i}`) },
-  { name: 'one of all has room', subject: nearlyFull, request: (i) => conversation(i, i) },
+  { name: 'one of all has room', subject: () => full(1), request: (i) => conversation(i, i) },
 ];
 
-function nearlyFull(): Subject {
+/** All engines are full but for the first `free`. */
+function full(free: number): Subject {
   const subject = router(1);
-  for (const { id } of subject.route.candidates.slice(1)) subject.loads.acquire(id, 500);
+  for (const { id } of subject.route.candidates.slice(free)) subject.loads.acquire(id, 500);
   return subject;
 }
 
@@ -88,6 +92,61 @@ function cost({ route, chooser }: Subject, requests: readonly GenerateRequest[])
   }
   const { user, system } = process.cpuUsage(before);
   return (user + system) / requests.length;
+}
+
+/** How many stand in line. */
+const IN_LINE = 100;
+const TURNS = 2_000;
+
+/** What a test of the line asks with, all of one organisation. */
+function lineOf({ registry, chooser }: Subject): (signal: AbortSignal) => Promise<Place | undefined> {
+  const places = new Places({ registry, chooser, queue: queueConfigSchema.parse({ max_waiting: TURNS }) });
+  const request = conversation(1, 1);
+  const features = featuresOf(request);
+  const wanting = {
+    ...{ principal: { organizationId: 'o', tier: '' }, features, modelId: 'org/model', request },
+    route: () => registry.snapshot.route('org/model'),
+    excluded: () => false,
+  };
+  return (signal) => places.take({ ...wanting, signal }).catch(() => undefined);
+}
+
+/** CPU microseconds to join the line of a model whose engines are all full, and to leave it. */
+async function joinCost(subject: Subject): Promise<number> {
+  const take = lineOf(subject);
+  const staying = new AbortController();
+  const waiting = Array.from({ length: IN_LINE }, () => take(staying.signal));
+  const before = process.cpuUsage();
+  for (let i = 0; i < TURNS; i += 1) {
+    const leaving = new AbortController();
+    const left = take(leaving.signal);
+    leaving.abort();
+    await left;
+  }
+  const { user, system } = process.cpuUsage(before);
+  staying.abort();
+  await Promise.all(waiting);
+  return (user + system) / TURNS;
+}
+
+/** CPU microseconds per place that becomes free and goes to the next in line; so many stand in it all the time. */
+async function handOverCost(subject: Subject): Promise<number> {
+  const take = lineOf(subject);
+  const staying = new AbortController();
+  const { signal } = staying;
+  const first = await take(signal);
+  const line = Array.from({ length: IN_LINE }, () => take(signal));
+  let free = first?.leave;
+  const before = process.cpuUsage();
+  for (let i = 0; i < TURNS; i += 1) {
+    free?.();
+    free = (await line.shift())?.leave;
+    line.push(take(signal));
+  }
+  const { user, system } = process.cpuUsage(before);
+  staying.abort();
+  await Promise.all(line);
+  return (user + system) / TURNS;
 }
 
 function floor({ route: { ready } }: Subject): number {
@@ -111,8 +170,12 @@ for (let repetition = 0; repetition <= Number(options.repetitions); repetition +
     // The first round is the warm-up.
     if (repetition > 0) note(name, value);
   }
-  const value = floor(router(0));
-  if (repetition > 0) note('two draws from a list', value);
+  const values = {
+    'joining a line and leaving it': await joinCost(full(0)),
+    'a place goes to the next in line': await handOverCost(full(1)),
+    'two draws from a list': floor(router(0)),
+  };
+  for (const [name, value] of Object.entries(values)) if (repetition > 0) note(name, value);
 }
 
 const { cpu, node, commit, loadBefore } = describeMachine();

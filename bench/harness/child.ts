@@ -57,7 +57,7 @@ export async function stopAllChildren(): Promise<void> {
 }
 
 /** Waits until `ready` is true; throws when the process ends first or after the deadline. */
-export async function untilReady(child: Child, ready: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+export async function untilReady(child: Child, ready: () => Promise<boolean>, timeoutMs = 180_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await ready())) {
     child.assertRunning();

@@ -1,4 +1,4 @@
-import { MeshError } from '../shared/errors/mesh-error.ts';
+import { invalidField, MeshError } from '../shared/errors/mesh-error.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { CountedSink } from './counted-sink.ts';
 import { EngineGate } from './engine-gate.ts';
@@ -39,6 +39,10 @@ export class EngineCalls {
   }
 
   readonly generate: Generate = (request, call, sink) => {
+    if (request.morePrompts.length > 0) {
+      sink.fail(invalidField('more_prompts', 'an engine takes one prompt at a time; ask the router'));
+      return;
+    }
     const contextTokens = (slot: ModelSlot): number => request.contextTokens || slot.status.engine.contextTokens;
     this.#admit({
       engine: request.engine,

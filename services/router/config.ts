@@ -10,7 +10,7 @@ export const routerConfigSchema = z.strictObject({
     .strictObject({
       /** From admission to the last token. */
       total: seconds(300),
-      /** From admission to the first token. */
+      /** For each engine, from when it was asked to its first token, loading included; before that, for the wait in line. */
       first_token: seconds(120),
       /** Between two groups of tokens, while the reader reads. */
       between_tokens: seconds(60),

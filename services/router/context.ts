@@ -13,6 +13,7 @@ import { Booking } from './generate/booking.ts';
 import { Deadlines } from './generate/deadlines.ts';
 import { type AuthenticateCall, Pipeline } from './generate/pipeline.ts';
 import { countPromptWith } from './generate/prompt-count.ts';
+import type { EngineSide } from './generate/relay.ts';
 import { Reports } from './generate/reports.ts';
 import { RetryBudget } from './generate/retry-budget.ts';
 import { Settlement } from './generate/settle.ts';
@@ -72,21 +73,23 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
   const places = new Places({ registry, chooser, queue: config.queue });
   const booking = new Booking({ settlement, registry, chooser, places, countPrompt });
   const { retry, migration } = config;
+  const engines: EngineSide = {
+    generateAt: resources.generateAt,
+    booking,
+    breakers,
+    retryBudget: new RetryBudget(retry.budget_percent / 100),
+    mostTries: retry.max_attempts,
+    mostTakeovers: migration.enabled ? migration.max_attempts : 0,
+  };
+  const totalMs = config.timeout_seconds.total * 1_000;
   const pipeline = new Pipeline({
     ...resources,
     booking,
-    engines: {
-      generateAt: resources.generateAt,
-      booking,
-      breakers,
-      retryBudget: new RetryBudget(retry.budget_percent / 100),
-      mostTries: retry.max_attempts,
-      mostTakeovers: migration.enabled ? migration.max_attempts : 0,
-    },
+    engines,
     reports: new Reports(resources.quota, resources.log, holdMs),
     registry,
     deadlines: new Deadlines({
-      totalMs: config.timeout_seconds.total * 1_000,
+      totalMs,
       firstTokenMs: config.timeout_seconds.first_token * 1_000,
       betweenTokensMs: config.timeout_seconds.between_tokens * 1_000,
     }),
@@ -98,7 +101,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     registry,
     chooser,
     settlement,
-    unary: { places, registry, inferenceAt: resources.inferenceAt, totalMs: config.timeout_seconds.total * 1_000 },
+    unary: { places, registry, inferenceAt: resources.inferenceAt, engines, totalMs },
     fleet: new Fleet(registry, resources.inferenceAt),
     generate: pipeline.generate,
     now: resources.now,

@@ -45,7 +45,7 @@ describeStores('streams draw their leases down', (stores) => {
   let aheadMs: number;
   const count: CountPrompt = async () => {
     const tokens = counts.shift();
-    return tokens === undefined ? undefined : { tokens, isExact: true };
+    return tokens === undefined ? undefined : [{ tokens, isExact: true }];
   };
 
   beforeEach(async () => {
@@ -123,6 +123,37 @@ describeStores('streams draw their leases down', (stores) => {
     const finished = generation.events.flatMap((event) => (event.case === 'finished' ? [event.value] : []));
     expect(finished.map(({ choice }) => choice)).toEqual([0, 1, 2]);
     expect(finished.every(({ reason }) => reason === FinishReason.QUOTA_EXHAUSTED)).toBe(true);
+  });
+
+  test('several prompts hold the sum of their bounds and are charged the sum of what they were, once', async () => {
+    const morePrompts = [{ input: { case: 'text' as const, value: 'hi' } }];
+    const generation = door.ask({ morePrompts, sampling: { maxTokens: 40 } });
+    await dispatched(generation, 1);
+    expect(await left('budget')).toEqual([[1_000 - 2 * BOUND - 80, 2 * BOUND + 80]]);
+    for (const engine of door.atEngine) engine.tokens(30);
+    expect(generation.delivered).toBe(60);
+    for (const engine of door.atEngine) engine.finish();
+    expect(generation).toMatchObject({ outcome: 'end', delivered: 60 });
+    expect(await billed()).toEqual([{ promptTokens: 2 * PROMPT, completionTokens: 60, requests: 1 }]);
+    expect(await left('budget')).toEqual([[1_000 - 2 * PROMPT - 60, 0]]);
+  });
+
+  test('whoever leaves several prompts is charged those that were begun; their limit ends all of them', async () => {
+    const morePrompts = Array.from({ length: 2 }, () => ({ input: { case: 'text' as const, value: 'hi' } }));
+    const gone = door.ask({ morePrompts, sampling: { maxTokens: 40 } });
+    await dispatched(gone, 2);
+    door.atEngine[1]?.tokens(5);
+    gone.leave(new MeshError('CLIENT_GONE', 'gone'));
+    expect(door.atEngine.every(({ call }) => call.signal.aborted)).toBe(true);
+    expect(await billed()).toEqual([{ promptTokens: PROMPT, completionTokens: 5, requests: 1 }]);
+    const spent = door.ask({ morePrompts, sampling: { maxTokens: 2_000 } });
+    await dispatched(spent, 5);
+    for (const engine of door.atEngine.slice(3)) engine.tokens(1);
+    await stream(spent, door.atEngine[4] as AtEngine, 2_000);
+    expect(spent).toMatchObject({ outcome: 'end', delivered: 1_000 - PROMPT - 5 - 3 * PROMPT });
+    const finished = spent.events.flatMap((event) => (event.case === 'finished' ? [event.value.choice] : []));
+    expect(finished).toEqual([0, 1, 2]);
+    expect(await left('budget')).toEqual([[0, 0]]);
   });
 
   test('of a group that passes the bound as much is delivered as its text allows, and never more', async () => {

@@ -66,6 +66,28 @@ describe.each(arrangements())('the openai SDK, %s', (arrangement) => {
     expect(fromTokens.usage).toMatchObject({ prompt_tokens: 3, completion_tokens: 8 });
   });
 
+  test('completes several prompts in one request as it does each by itself, with and without stream', async () => {
+    const prompt = ['The quick', 'Once upon', 'A river'];
+    const request = { model: await model(), max_tokens: 8, temperature: 0 };
+    const alone = await Promise.all(prompt.map((one) => client.completions.create({ ...request, prompt: one })));
+    const texts = alone.map(({ choices }) => choices[0]?.text);
+    const whole = await client.completions.create({ ...request, prompt, n: 2 });
+    expect(whole.choices.map(({ index, text }) => [index, text])).toEqual(
+      Array.from({ length: 6 }, (_, choice) => [choice, texts[Math.floor(choice / 2)]]),
+    );
+    const promptTokens = alone.reduce((sum, { usage }) => sum + (usage?.prompt_tokens ?? 0), 0);
+    expect(whole.usage).toMatchObject({ prompt_tokens: promptTokens, completion_tokens: 6 * 8 });
+    const streamed: string[] = [];
+    const stream = await client.completions.create({ ...request, prompt, stream: true });
+    for await (const { choices } of stream)
+      for (const { index, text } of choices) streamed[index] = (streamed[index] ?? '') + text;
+    expect(streamed).toEqual(texts);
+    const ids = await client.completions.create({ ...request, prompt: [[40, 41, 42], [43]] });
+    expect(ids.usage).toMatchObject({ prompt_tokens: 4, completion_tokens: 16 });
+    const wrong = client.completions.create({ ...request, prompt: [[40], [4_000_000_000]] });
+    await expect(wrong).rejects.toMatchObject({ status: 400 });
+  });
+
   test('stops at a stop string, which is not part of the text', async () => {
     const request = { model: await model(), messages, max_tokens: 60, temperature: 0 };
     const text = (await client.chat.completions.create(request)).choices[0]?.message.content ?? '';

@@ -95,12 +95,38 @@ describe.each(arrangements())('engines that fail, %s', (arrangement) => {
     TEST_TIMEOUT_MS,
   );
 
+  test.each<[string, FakeScript]>([
+    ['does not answer', { headersMs: 1_000 }],
+    ['accepts the request', { firstTokenMs: 60_000 }],
+  ])(
+    'one that %s and makes no token is left at the limit of that; another one answers, charged once',
+    async (_what, script) => {
+      const payer = await newPayer(mesh, 'unlimited');
+      await scriptAll(script);
+      const answering = chat(mesh, payer);
+      const hung = await busyOf(engines);
+      if (script.headersMs) hung.child.kill('SIGSTOP');
+      try {
+        await Promise.all(
+          engines.filter((engine) => engine !== hung).map((engine) => engine.script({ tokens: TOKENS })),
+        );
+        const answer = await answering;
+        expect(answer.status).toBe(200);
+        expect(textOf(await answer.text())).toBe(tokenTexts(TOKENS));
+        expect(await settled(mesh, payer)).toMatchObject({ requests: 1, completionTokens: TOKENS });
+      } finally {
+        hung.child.kill('SIGCONT');
+      }
+    },
+    TEST_TIMEOUT_MS,
+  );
+
   test(
-    'one that hangs before its first token is left at the limit of that, and nothing is charged that was not delivered',
+    'the only one of its model hangs before its first token: 504 at the limit, and nothing is charged that was not delivered',
     async () => {
       const payer = await newPayer(mesh, 'unlimited');
       await scriptAll({ headersMs: 1_000 });
-      const answering = chat(mesh, payer);
+      const answering = chat(mesh, payer, { model: 'alone' });
       const hung = await busyOf(engines);
       hung.child.kill('SIGSTOP');
       try {
@@ -110,6 +136,7 @@ describe.each(arrangements())('engines that fail, %s', (arrangement) => {
       } finally {
         hung.child.kill('SIGCONT');
       }
+      await eventually('it is back', async () => !(await engineStates(mesh)).includes(EngineState.UNHEALTHY));
     },
     TEST_TIMEOUT_MS,
   );

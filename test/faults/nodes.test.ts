@@ -7,10 +7,12 @@ import { busyOf, chat, engineStates, isBroken, newPayer, type Payer, settled, te
 
 const TOKENS = 60;
 const HELD_AT = 10;
+const DRAIN_SECONDS = 2;
 const START_TIMEOUT_MS = 180_000;
 const TEST_TIMEOUT_MS = 120_000;
 
-// Each node runs one engine of the same model; facade and nodes reach the router, and are reached, over proxies.
+// Each node runs one engine of the same model; facade and nodes reach the router, and are reached, over proxies. The last test
+// ends a node.
 describe('what is between the processes breaks', () => {
   let mesh: FleetMesh;
   let engines: FakeEngine[];
@@ -24,7 +26,8 @@ describe('what is between the processes breaks', () => {
       inference: { models: [{ ...entry, base_url: baseUrl }] },
     }));
     const front = { name: 'front', roles: 'facade', isBehindProxies: true };
-    mesh = await startFleetMesh([front, ...nodes], {}, { router: { timeout_seconds: { between_tokens: 5 } } });
+    const sections = { router: { timeout_seconds: { between_tokens: 5 } }, server: { drain_seconds: DRAIN_SECONDS } };
+    mesh = await startFleetMesh([front, ...nodes], {}, sections);
   }, START_TIMEOUT_MS);
   afterAll(async () => {
     await mesh?.stop();
@@ -138,6 +141,10 @@ describe('what is between the processes breaks', () => {
       harm(ways);
       const stream = await answer.text();
       expect(isBroken(stream), stream).toBe(true);
+      // Not `engine_lost`: the engine was well.
+      expect(stream).toMatch(
+        /"The router was lost[^"]*","type":"server_error","param":null,"code":"service_unavailable"/,
+      );
       await idle();
       ways.toRouter.thaw();
       expect(await settled(ledger(), payer)).toMatchObject({ requests: 1, completionTokens: HELD_AT });
@@ -164,6 +171,34 @@ describe('what is between the processes breaks', () => {
       } finally {
         for (const proxy of everyProxy) proxy.delay(0);
       }
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
+    'a node is told to end: what it cannot finish in its time goes on elsewhere, charged once, and nothing new comes to it',
+    async () => {
+      const { answer, ways } = await held();
+      const at = [0, 1].find((number) => waysOf(`node${number}`) === ways) ?? expect.fail('no such node');
+      const node = mesh.processes.get(`node${at}`)?.child ?? expect.fail('no such process');
+      const ended = new Promise((resolve) => node.once('exit', (code, signal) => resolve([code, signal])));
+      const [ending, other] = [engines[at], engines[1 - at]];
+      node.kill('SIGTERM');
+      await eventually('it takes nothing new', async () => (await ready()) === 1);
+      await other?.go();
+      const comeTo = async (engine: FakeEngine | undefined): Promise<number> => {
+        const { running = 0, served = 0, aborted = 0 } = (await engine?.counts()) ?? {};
+        return running + served + aborted;
+      };
+      const before = await comeTo(ending);
+      for (let request = 0; request < 4; request += 1) {
+        expect(textOf(await (await chat(mesh, await newPayer(mesh, 'unlimited'))).text())).toBe(tokenTexts(TOKENS));
+      }
+      expect(await comeTo(ending)).toBe(before);
+      // The one that it has waits for a word that never comes.
+      await expectWhole(answer);
+      expect(await ended).toEqual([0, null]);
+      await idle();
     },
     TEST_TIMEOUT_MS,
   );

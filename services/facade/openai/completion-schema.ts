@@ -4,22 +4,32 @@ import { boundedArray, ignoredFields, samplingFields, uint32 } from './sampling-
 
 const text = z.string().min(1);
 const tokenIds = boundedArray(uint32, MAX_NUMBERS);
+const hasOne = (ids: readonly number[]): boolean => ids.length > 0;
 
-/** Whether a prompt is not a list of several prompts; anything else about it is checked after. */
-function isSinglePrompt(prompt: unknown): boolean {
-  return !Array.isArray(prompt) || prompt.length <= 1 || typeof prompt[0] === 'number';
+/** Most prompts of one request, and most choices of all of them together. */
+const MOST_PROMPTS = 128;
+
+/** A list is told by its first element, so that the complaint is about the element that differs. */
+function listOf<T extends z.ZodType>(kind: string, list: T): z.ZodPipe<z.ZodCustom<unknown, unknown>, T> {
+  const isMeant = (value: unknown): boolean => {
+    const first = Array.isArray(value) ? value[0] : undefined;
+    return (Array.isArray(first) ? 'list' : typeof first) === kind;
+  };
+  return z.custom<unknown>(isMeant).pipe(list);
 }
 
-/** One text, a list with one text, token ids, or a list with one list of token ids. */
-const prompt = z
-  .custom<unknown>(isSinglePrompt, {
-    error: 'several prompts in one request are not supported yet; send one request per prompt',
-  })
-  .pipe(
-    z.union([text, z.tuple([text]), tokenIds, z.tuple([tokenIds])], {
-      error: `expected a text that is not empty, a list with one such text, or a list of at most ${MAX_NUMBERS} token ids`,
-    }),
-  );
+/** One text or list of token ids, or several of either. */
+const prompt = z.union(
+  [
+    text,
+    listOf('string', boundedArray(text, MOST_PROMPTS)),
+    listOf('number', tokenIds),
+    listOf('list', boundedArray(tokenIds.refine(hasOne, { error: 'must not be empty' }), MOST_PROMPTS)),
+  ],
+  {
+    error: `expected a text that is not empty, a list of at most ${MAX_NUMBERS} token ids, or a list of at most ${MOST_PROMPTS} of either`,
+  },
+);
 
 /** The body of `POST /v1/completions`. Fields that it does not name go to the engine as they are. */
 export const completionBodySchema = z.looseObject({

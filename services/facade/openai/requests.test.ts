@@ -210,11 +210,16 @@ test.each([
 
 test.each([
   [{}, 'prompt'],
-  [{ prompt: ['a', 'b'] }, 'prompt'],
-  [{ prompt: [[1], [2]] }, 'prompt'],
+  [{ prompt: Array(129).fill('a') }, 'prompt'],
+  [{ prompt: ['a', [1]] }, 'prompt.1'],
+  [{ prompt: [1, [2]] }, 'prompt.1'],
+  [{ prompt: ['a', ''] }, 'prompt.1'],
+  [{ prompt: [[1], []] }, 'prompt.1'],
+  [{ prompt: Array(17).fill('a'), n: 8 }, 'n'],
+  [{ prompt: [[1], [2]], echo: true }, 'echo'],
   [{ prompt: [] }, 'prompt'],
   [{ prompt: '' }, 'prompt'],
-  [{ prompt: [[]] }, 'prompt'],
+  [{ prompt: [[]] }, 'prompt.0'],
   [{ prompt: [1], echo: true }, 'echo'],
   [{ prompt: 'a', logprobs: true }, 'logprobs'],
   [{ prompt: 'a', response_format: { type: 'json_object' } }, 'response_format'],
@@ -252,7 +257,11 @@ test.each([
   [chat, { stop: Array(17).fill('a') }, /stop: expected a string or a list of at most 16 strings/],
   [chat, { tool_choice: 'x' }, /tool_choice: expected "none", "auto", "required" or/],
   [chat, { response_format: { type: 'xml' } }, /type: expected one of text, json_object, json_schema/],
-  [completion, { prompt: null }, /prompt: expected a text that is not empty, .* or a list of at most \d+ token ids/],
+  [
+    completion,
+    { prompt: null },
+    /prompt: expected a text that is not empty, a list of at most \d+ token ids, or a list of at most \d+ of either/,
+  ],
   [completion, { prompt: 7 }, /prompt: expected a text/],
   [completion, { prompt: 'a', response_format: { type: 'text' } }, /is for \/v1\/chat\/completions only/],
 ])('%o: %j is told what is expected', (endpoint, body, text) => {
@@ -269,8 +278,16 @@ test('content parts are bounded per message and over all messages', () => {
   expect(() => chat({ messages: Array(4).fill(user1000) })).not.toThrow();
 });
 
-test('several prompts are refused with a reason that helps', () => {
-  expect(() => completion({ prompt: ['a', 'b'] })).toThrow(/one request per prompt/);
+test('several prompts are one request', () => {
+  expect(completion({ prompt: ['a', 'b', 'c'], n: 2 })).toMatchObject({
+    prompt: { text: 'a' },
+    morePrompts: [{ text: 'b' }, { text: 'c' }],
+    sampling: { choices: 2 },
+  });
+  expect(completion({ prompt: [[1, 2], [3]] })).toMatchObject({
+    prompt: { tokenIds: { ids: [1, 2] } },
+    morePrompts: [{ tokenIds: { ids: [3] } }],
+  });
 });
 
 test('a million wrong elements make one complaint, quickly', () => {

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
-import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { GenerateRequestSchema, ResumePolicy } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { FaultScript } from '../../../test/engines/kit/fault-script.ts';
 import { until } from '../../../test/engines/launched-engine.ts';
 import { RecordingSink, recordingCall } from '../../../test/engines/recording-sink.ts';
@@ -82,4 +82,32 @@ test('bytes that are no UTF-8 become replacement characters, and the rest arrive
   const sink = await engine.run({ prompt: chat() });
   expect(sink.outcome).toBe('end');
   expect(sink.text()).toBe('\ufffd after t1 t2');
+});
+
+const WORDS = ['I', ' am', ' 🙂', '', ' here', ' and', ' there', ' too'];
+
+test.each([2, 3, 5, 6, 7])(
+  'with stop texts a stream that breaks after token %i has told the text of as many tokens as it counted',
+  { timeout: TIMEOUT_MS },
+  async (token) => {
+    const engine = await startReady({ tokens: 8, texts: WORDS, everyMs: 5, cutAtToken: token });
+    for (const prompt of [text('x'), chat()]) {
+      const sampling = { stop: ['\n', 'STOP'] };
+      const sink = await engine.run({ prompt, sampling, resume: ResumePolicy.ALLOWED });
+      expect(sink.outcome).toMatchObject({ reason: 'ENGINE_LOST' });
+      const counted = sink.deltas.at(-1)?.completionTokens ?? 0;
+      expect(sink.text()).toBe(WORDS.slice(0, counted).join(''));
+      // Three characters are held back, and what is no whole token.
+      expect(counted).toBeGreaterThanOrEqual(Math.max(0, token - 4));
+    }
+  },
+);
+
+test('with stop texts nothing is missing at the end, whoever else could go on', { timeout: TIMEOUT_MS }, async () => {
+  const engine = await startReady({ tokens: 8, texts: WORDS });
+  for (const resume of [ResumePolicy.ALLOWED, ResumePolicy.NEVER]) {
+    const sink = await engine.run({ prompt: text('x'), sampling: { stop: ['STOP'] }, resume });
+    expect([sink.outcome, sink.text()]).toEqual(['end', WORDS.join('')]);
+    expect(sink.usage).toMatchObject({ completionTokens: 8 });
+  }
 });

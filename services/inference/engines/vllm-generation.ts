@@ -3,6 +3,7 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
+import { HeldText } from './held-text.ts';
 import { EVENT_STREAM, type OpenAiConnection, startedEvent } from './openai-connection.ts';
 import type { OpenAiAnswer } from './openai-errors.ts';
 import { OpenAiStream } from './openai-stream.ts';
@@ -33,8 +34,10 @@ export function generateOverVllm(
   const { engine, contextTokens } = model;
   const started = startedEvent(request, model, call);
   const decoder = (): AnswerDecoder => {
-    const stream = new OpenAiStream(started, upstream.choices, { countsEachChoice: true });
-    return upstream.cutAt.length > 0 ? new StopCutter(stream, upstream.cutAt) : stream;
+    const { choices, cutAt, heldCharacters } = upstream;
+    const stream = new OpenAiStream(started, choices, { countsEachChoice: true });
+    const whole = heldCharacters > 0 ? new HeldText(stream, heldCharacters) : stream;
+    return cutAt.length > 0 ? new StopCutter(whole, cutAt) : whole;
   };
   const errorOf = (name: string, answer: OpenAiAnswer): MeshError => errorOfVllm(contextTokens, name, answer);
   const form = { engine, contentType: EVENT_STREAM, decoder, errorOf };

@@ -1,4 +1,4 @@
-import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { type GenerateRequest, ResumePolicy } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import { unsupportedField } from './openai-errors.ts';
@@ -87,6 +87,8 @@ export interface VllmModel {
 export interface VllmRequest extends OpenAiRequest {
   /** The stop texts beyond those that vLLM takes: the answer must be cut at them here. */
   readonly cutAt: readonly string[];
+  /** How many characters its text is behind its count, where both must agree. 0: they need not, or do. */
+  readonly heldCharacters: number;
 }
 
 /**
@@ -110,7 +112,18 @@ export function vllmRequest(request: GenerateRequest, model: VllmModel): VllmReq
     continuousUsage: true,
     chatContinuation: 'flagged',
   });
-  return { ...upstream, cutAt };
+  return { ...upstream, cutAt, heldCharacters: heldCharactersOf(request, isChat && !capabilities.continuesChat) };
+}
+
+/**
+ * vLLM keeps back one character less than the longest stop text has (`stop_buffer_length` of its detokenizer). Not worth the wait
+ * unless another engine may go on; parsers of tools and reasoning change the text.
+ */
+function heldCharactersOf({ resume, sampling, tools, engineOptions }: GenerateRequest, isParsed: boolean): number {
+  const isApart = isParsed || tools.length > 0 || (sampling?.choices ?? 1) > 1 || sampling?.returnTokenIds;
+  if (resume !== ResumePolicy.ALLOWED || isApart || engineOptions?.include_stop_str_in_output === true) return 0;
+  const stops = sampling?.stop.slice(0, STOP_LIMIT) ?? [];
+  return Math.max(0, ...stops.map((stop) => [...stop].length - 1));
 }
 
 /** What vLLM clips by itself goes up to the context; more it refuses, as it does more stop texts. */

@@ -23,6 +23,7 @@ export class Attempt implements GenerationSink {
   readonly place: Place;
   readonly #parts: AttemptParts;
   readonly #abort = new AbortController();
+  #hasStarted = false;
   #isOver = false;
 
   constructor(parts: AttemptParts) {
@@ -43,6 +44,7 @@ export class Attempt implements GenerationSink {
 
   event(event: GenerationEvent): void {
     if (this.#isOver) return;
+    this.#hasStarted = true;
     if (event.event.case === 'delta') this.#parts.trial.progressed();
     this.#parts.sink.event(event);
   }
@@ -67,8 +69,10 @@ export class Attempt implements GenerationSink {
     this.#abort.abort(reason);
   }
 
-  /** The engine hangs: it is given up, whatever it does. */
+  /** The engine hangs: it is given up, whatever it does. One that was still to come is not to blame: it may be loading. */
   giveUp(error: MeshError): void {
+    const { place, trial } = this.#parts;
+    if (!this.#hasStarted && place.candidate.standing !== 'ready') trial.left();
     this.fail(error);
     this.#abort.abort(error);
   }

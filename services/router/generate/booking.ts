@@ -95,7 +95,10 @@ export class Booking {
   #take(modelId: string, engine: string, features: RouteFeatures, lease: Lease): Booked | undefined {
     const { registry, chooser, places } = this.#parts;
     if (places.isWaitedFor(modelId)) return undefined;
-    const route = registry.snapshot.route(modelId);
+    const { snapshot } = registry;
+    const named = snapshot.route(engine);
+    // What the name narrows it to, so that nobody looks at a thousand others.
+    const route = named?.id === modelId ? named : snapshot.route(modelId);
     const candidate = route && this.#choose(route, features, (other) => other.engine.name !== engine);
     return candidate && { candidate, modelId, lease, waitedMs: 0, leave: chooser.take(candidate, modelId, features) };
   }
@@ -111,7 +114,7 @@ export class Booking {
       excluded: reservation.isLimited,
     };
     for (;;) {
-      const candidate = chooser.bestToWaitFor(route, features, reservation.isLimited);
+      const candidate = chooser.oneToWaitFor(route, features, reservation.isLimited);
       if (!candidate) return undefined;
       const refusal = places.refusalOf(wanting);
       if (refusal) throw refusal;

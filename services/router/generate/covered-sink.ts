@@ -13,6 +13,8 @@ export interface Covering {
   readonly flow: GatedFlow;
   /** How many completions are made. */
   readonly choices: number;
+  /** What the prompt counts as when the generation ends now. */
+  readonly promptTokens: () => number;
   /** Asks for more tokens at once. */
   readonly urge: () => void;
   /** Ends the engine's side after the generation was ended here. */
@@ -121,7 +123,7 @@ export class CoveredSink implements GenerationSink {
 
   /** Delivers up to the bound, and ends. */
   #exhaust(reason: FinishReason): void {
-    const { sink, drawDown, choices, stop } = this.#parts;
+    const { sink, drawDown, choices, promptTokens, stop } = this.#parts;
     const [event] = this.#held ?? [];
     this.#held = undefined;
     this.#isOver = true;
@@ -135,9 +137,9 @@ export class CoveredSink implements GenerationSink {
       if (this.#finished.has(choice)) continue;
       sink.event(told({ case: 'finished', value: { $typeName: 'mesh.generation.v1.Finished', choice, reason } }));
     }
-    const { promptTokens = drawDown.reserved.promptTokens, completionTokens } = drawDown;
+    const { completionTokens } = drawDown;
     const usage = { $typeName: 'mesh.generation.v1.Usage', cachedTokens: 0, reasoningTokens: 0 } as const;
-    sink.event(told({ case: 'usage', value: { ...usage, promptTokens, completionTokens } }));
+    sink.event(told({ case: 'usage', value: { ...usage, promptTokens: promptTokens(), completionTokens } }));
     sink.end();
     stop();
   }

@@ -15,6 +15,9 @@ test.each([
   ['the caller asked for less', { timeoutMs: 10 }, 0, 10, 'total'],
   ['no first token', { hasToken: false }, 0, 100, 'first_token'],
   ['first token still has time', { hasToken: false }, 0, 99, undefined],
+  ['each engine has its own time for it', { hasToken: false }, 150, 249, undefined],
+  ['and no more', { hasToken: false }, 150, 250, 'first_token'],
+  ['a generation that waits for its reader or for quota', { hasToken: false, isPaused: true }, 0, 200, undefined],
   ['silence between tokens', {}, 100, 150, 'between_tokens'],
   ["a reader that does not read is not the engine's silence", { isPaused: true }, 100, 150, undefined],
 ])('%s', (_name, changes, lastMs, nowMs, expected) => {

@@ -3,6 +3,7 @@ import { MeshError } from '../../shared/errors/mesh-error.ts';
 /** The time limits of a generation, in milliseconds. */
 export interface TimeLimits {
   readonly totalMs: number;
+  /** For each engine that it is sent to, and for the wait for an engine. */
   readonly firstTokenMs: number;
   readonly betweenTokensMs: number;
 }
@@ -15,7 +16,7 @@ export interface Timed {
   readonly timeoutMs: number | undefined;
   /** Whether a token has been delivered. */
   readonly hasToken: boolean;
-  /** Set by every event and cleared by the watch, so that a token costs no look at the clock. */
+  /** Set by every delta and every engine that is asked, cleared by the watch, so that a token costs no look at the clock. */
   progressed: boolean;
   /** Whether the reader wants nothing; time does not count against the engine then. */
   readonly isPaused: boolean;
@@ -28,7 +29,8 @@ export interface Timed {
 /** So much later an engine's side ends by itself what ours should have ended, in milliseconds. */
 const GRACE_MS = 1_000;
 
-const BETWEEN_TOKENS = 'between_tokens';
+/** Limits of one engine: another one may go on, and has its own time. */
+const OF_AN_ENGINE: ReadonlySet<string | undefined> = new Set(['first_token', 'between_tokens']);
 
 /** How often limits are checked, in milliseconds: how late a limit may strike. */
 const CHECK_EVERY_MS = 100;
@@ -45,7 +47,7 @@ export class Deadlines {
 
   /** Watches a generation until the returned function is called. */
   watch(generation: Timed): () => void {
-    this.#lastProgressMs.set(generation, generation.startedAtMs);
+    this.#lastProgressMs.set(generation, performance.now());
     this.#timer ??= setInterval(() => this.#check(performance.now()), CHECK_EVERY_MS).unref();
     return () => {
       this.#lastProgressMs.delete(generation);
@@ -61,8 +63,7 @@ export class Deadlines {
       generation.progressed = false;
       this.#lastProgressMs.set(generation, lastProgressMs);
       const exceeded = exceededLimit(generation, this.#limits, lastProgressMs, nowMs);
-      if (exceeded?.metadata.limit === BETWEEN_TOKENS) {
-        // Another engine may go on, and has its own time.
+      if (exceeded && OF_AN_ENGINE.has(exceeded.metadata.limit)) {
         this.#lastProgressMs.set(generation, nowMs);
         generation.stalled(exceeded);
       } else if (exceeded) generation.expire(exceeded);
@@ -85,9 +86,10 @@ export function exceededLimit(
 ): MeshError | undefined {
   const ageMs = nowMs - generation.startedAtMs;
   if (ageMs >= Math.min(limits.totalMs, generation.timeoutMs ?? Number.POSITIVE_INFINITY)) return exceeded('total');
-  if (!generation.hasToken && ageMs >= limits.firstTokenMs) return exceeded('first_token');
-  const idle = generation.hasToken && !generation.isPaused && nowMs - lastProgressMs >= limits.betweenTokensMs;
-  return idle ? exceeded(BETWEEN_TOKENS) : undefined;
+  if (generation.isPaused) return undefined;
+  const silentMs = nowMs - lastProgressMs;
+  if (!generation.hasToken) return silentMs >= limits.firstTokenMs ? exceeded('first_token') : undefined;
+  return silentMs >= limits.betweenTokensMs ? exceeded('between_tokens') : undefined;
 }
 
 function exceeded(limit: string): MeshError {

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import { demandOf, LONGEST_CONTEXT_TOKENS } from './demand.ts';
+import { demandOf, demandOfAll, LONGEST_CONTEXT_TOKENS } from './demand.ts';
 
 const demand = (
   sampling: { maxTokens?: number; choices?: number },
@@ -27,4 +27,13 @@ test.each([
   ['at least one token', demand({}, 1_000, 1_000), [1_000, 1]],
 ])('%s', (_name, actual, expected) => {
   expect(actual).toEqual(expected);
+});
+
+test('several prompts ask for the sum of what each asks', () => {
+  const request = create(GenerateRequestSchema, { sampling: { maxTokens: 500, choices: 2 } });
+  const exact = { tokens: 800, isExact: true };
+  expect(demandOfAll(request, 1_000, [exact, { tokens: 9_000, isExact: false }])).toEqual({
+    promptTokens: 800 + 1_000,
+    maxCompletionTokens: 2 * 200 + 2 * 500,
+  });
 });

@@ -14,6 +14,22 @@ export interface Demand {
   readonly maxCompletionTokens: number;
 }
 
+/** What a request of several prompts asks of quota: the sum of what each asks. Pure. */
+export function demandOfAll(
+  request: Pick<GenerateRequest, 'sampling'>,
+  contextTokens: number,
+  prompts: readonly PromptLength[],
+): Demand {
+  let promptTokens = 0;
+  let maxCompletionTokens = 0;
+  for (const prompt of prompts) {
+    const demand = demandOf(request, contextTokens, prompt);
+    promptTokens += demand.promptTokens;
+    maxCompletionTokens += demand.maxCompletionTokens;
+  }
+  return { promptTokens, maxCompletionTokens };
+}
+
 /** The context of a model that does not tell its own, in tokens: as long as that of any. */
 export const LONGEST_CONTEXT_TOKENS = 1_048_576;
 

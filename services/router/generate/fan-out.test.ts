@@ -94,3 +94,95 @@ test('why a choice gets no place is told', async () => {
   await expect.poll(relayed.outcome).toBe('QUEUE_FULL');
   expect(relayed.taken()).toBe(0);
 });
+
+const promptOf = (value: string) => ({ input: { case: 'text' as const, value } });
+/** Two prompts, two choices of each. */
+const SEVERAL = {
+  echoPrompt: true,
+  morePrompts: [promptOf('And you?')],
+  sampling: { choices: 2, maxTokens: 20, seed: 5n },
+};
+
+/** The four requests of SEVERAL, at engines that would make all choices of one prompt. */
+async function ofSeveral(more = {}): Promise<Relayed> {
+  const relayed = startRelay({ ...SEVERAL, ...more });
+  await expect.poll(() => relayed.engines.length).toBe(4);
+  return relayed;
+}
+
+test('each choice of several prompts is a request of its own, with its own size', async () => {
+  const { engines } = await ofSeveral();
+  expect(engines.map(({ request }) => [request.prompt?.input.value, request.sampling?.seed])).toEqual([
+    ['Tell me.', 5n],
+    ['Tell me.', 6n],
+    ['And you?', 5n],
+    ['And you?', 6n],
+  ]);
+  for (const { request } of engines) {
+    expect(request).toMatchObject({ morePrompts: [], echoPrompt: true, contextTokens: 29 });
+    expect(request.sampling?.choices).toBeUndefined();
+  }
+});
+
+test('choices are numbered prompt by prompt, counts are sums, and each prompt is billed once', async () => {
+  const relayed = await ofSeveral();
+  for (const engine of relayed.engines) engine.start();
+  for (const engine of relayed.engines) engine.words(1);
+  const deltas = relayed.events.flatMap((event) => (event.case === 'delta' ? [event.value] : []));
+  expect(deltas.map(({ choice, completionTokens }) => [choice, completionTokens])).toEqual([
+    [0, 1],
+    [1, 2],
+    [2, 3],
+    [3, 4],
+  ]);
+  // The length of the second prompt is not known until its first choice tells it.
+  expect(deltas.map(({ promptTokens }) => promptTokens)).toEqual([0, 0, 2 * PROMPT_TOKENS, 2 * PROMPT_TOKENS]);
+  for (const engine of relayed.engines.toReversed()) engine.finish();
+  expect([0, 1, 2, 3].map((choice) => textOf(relayed, choice))).toEqual(Array(4).fill(WORDS.join('')));
+  expect(relayed.events.filter(({ case: kind }) => kind === 'started' || kind === 'usage')).toMatchObject([
+    { case: 'started' },
+    { value: { promptTokens: 2 * PROMPT_TOKENS, completionTokens: 4 * WORDS.length, cachedTokens: 2 * PROMPT_TOKENS } },
+  ]);
+  expect([relayed.outcome(), relayed.taken()]).toEqual(['end', 0]);
+});
+
+test('when it is cut, prompts count of which something was delivered', async () => {
+  const relayed = await ofSeveral();
+  expect(relayed.relay.promptTokens).toBe(0);
+  const [, , second] = relayed.engines;
+  second?.tell({ case: 'delta', value: { text: 'x', completionTokens: 1 } });
+  // By its bound, which is no more than was reserved.
+  expect(relayed.relay.promptTokens).toBe(9);
+  second?.tell({ case: 'delta', value: { text: 'x', completionTokens: 2, promptTokens: PROMPT_TOKENS } });
+  expect(relayed.relay.promptTokens).toBe(PROMPT_TOKENS);
+});
+
+test('a choice of one of several prompts goes on elsewhere', async () => {
+  const relayed = await ofSeveral({ echoPrompt: false });
+  for (const engine of relayed.engines) engine.start();
+  relayed.engines[3]?.words(3);
+  relayed.engines[3]?.sink.fail(lost);
+  await expect.poll(() => relayed.engines.length).toBe(5);
+  relayed.engines[4]?.start();
+  for (const at of [0, 1, 2, 4]) relayed.engines[at]?.finish();
+  expect([textOf(relayed, 3), relayed.outcome(), relayed.taken()]).toEqual([WORDS.join(''), 'end', 0]);
+});
+
+test('few of many choices stand in line at a time', async () => {
+  let inLine = 0;
+  const grants: (() => void)[] = [];
+  const booking = {
+    isFull: () => {},
+    hasOther: () => true,
+    another: async () => undefined,
+    oneMore: () => {
+      inLine += 1;
+      return new Promise<never>((_resolve, reject) => grants.push(() => reject(lost)));
+    },
+  };
+  const relayed = startRelay({ morePrompts: Array(40).fill(promptOf('x')) }, { booking });
+  expect([inLine, relayed.relay.stalled(lost)]).toEqual([8, true]);
+  grants[0]?.();
+  await expect.poll(relayed.outcome).toBe('ENGINE_LOST');
+  expect(inLine).toBe(8);
+});

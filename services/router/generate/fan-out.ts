@@ -5,7 +5,13 @@ import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationSink } from '../../shared/transport/generate.ts';
 import type { Place, Wanting } from '../queue/places.ts';
+import { contextTokensOf } from '../select/verdict.ts';
+import { choiceOf, choicesOf, choicesPerPrompt } from './choices.ts';
+import { promptBound } from './prompt-bound.ts';
 import { Relay, type RelayParts } from './relay.ts';
+
+/** How many choices of one request stand in line at a time: one request must not fill it. */
+const MOST_IN_LINE = 8;
 
 /** Several requests of one choice each as one generation: one start, the choices beside each other, one bill. */
 export class FanOut {
@@ -13,14 +19,25 @@ export class FanOut {
   readonly #place: Place;
   readonly #principal: Wanting['principal'];
   readonly #choices: number;
+  readonly #perPrompt: number;
   /** By choice. */
   readonly #relays = new Map<number, Relay>();
   readonly #flows: FlowControl[] = [];
   /** Tokens of each choice so far. */
   readonly #tokens: number[] = [];
+  #completionTokens = 0;
+  /** Length of each prompt, as far as engines told. */
+  readonly #prompts: number[] = [];
+  /** What the first of its choices to end was billed for each prompt. */
   readonly #bills: Usage[] = [];
+  #reasoningTokens = 0;
+  #billedTokens = 0;
+  /** How many choices have not ended. */
+  #left: number;
   /** Ends the others when one breaks. */
   readonly #abort = new AbortController();
+  /** The first choice that does not stand in line yet. */
+  #next = 1;
   /** How many choices have no place yet. */
   #waiting = 0;
   #hasStarted = false;
@@ -32,7 +49,9 @@ export class FanOut {
     this.#parts = parts;
     this.#place = place;
     this.#principal = principal;
-    this.#choices = request.sampling?.choices ?? 1;
+    this.#choices = choicesOf(request);
+    this.#perPrompt = choicesPerPrompt(request);
+    this.#left = this.#choices;
     const { signal } = call;
     signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
     call.flow.connect((paused) => {
@@ -52,10 +71,24 @@ export class FanOut {
     return this.#relays.get(0)?.waitedMs ?? 0;
   }
 
+  /** What the prompts count as when it ends now: those of which something was delivered, by their bound unless an engine told. */
+  get promptTokens(): number {
+    let tokens = 0;
+    for (let prompt = 0; prompt * this.#perPrompt < this.#choices; prompt += 1) tokens += this.#promptTokens(prompt);
+    return tokens;
+  }
+
+  #promptTokens(prompt: number): number {
+    const first = prompt * this.#perPrompt;
+    const isUsed = this.#tokens.slice(first, first + this.#perPrompt).some((tokens) => tokens > 0);
+    return this.#prompts[prompt] ?? (isUsed ? this.#boundOf(choiceOf(this.#parts.request, first)) : 0);
+  }
+
   /** Sends the first request to the engine that was booked, and the others where there is a place. */
   start(): void {
+    this.#waiting = this.#choices - 1;
     this.#begin(0, this.#place);
-    for (let choice = 1; choice < this.#choices; choice += 1) void this.#find(choice);
+    for (let line = 0; line < Math.min(MOST_IN_LINE, this.#choices - 1); line += 1) void this.#findPlaces();
   }
 
   /** No choice went on for too long: all their engines are given up. Returns whether one had a choice, or one waits its turn. */
@@ -64,31 +97,27 @@ export class FanOut {
     return [...this.#relays.values()].map((relay) => relay.stalled(error)).includes(true) || isWaiting;
   }
 
-  async #find(choice: number): Promise<void> {
-    const { engines } = this.#parts;
+  /** Waits for places of choices, one after the other. */
+  async #findPlaces(): Promise<void> {
+    const { engines, request } = this.#parts;
     const { signal } = this.#abort;
-    this.#waiting += 1;
-    try {
-      const place = await engines.booking.oneMore(this.#alone(choice), this.#place, this.#principal, signal);
-      if (signal.aborted) place.leave();
-      else this.#begin(choice, place);
-    } catch (error) {
-      this.#fail(asMeshError(error));
-    } finally {
-      this.#waiting -= 1;
+    while (this.#next < this.#choices && !signal.aborted) {
+      const choice = this.#next;
+      this.#next += 1;
+      const own = choiceOf(request, choice);
+      try {
+        const place = await engines.booking.oneMore(own, this.#place, this.#principal, signal);
+        this.#waiting -= 1;
+        if (signal.aborted) place.leave();
+        else this.#begin(choice, place);
+      } catch (error) {
+        this.#fail(asMeshError(error));
+      }
     }
   }
 
-  /** The request for one choice. */
-  #alone(choice: number): GenerateRequest {
-    const { request, promptTokens } = this.#parts;
-    const { sampling } = request;
-    const contextTokens = promptTokens + Math.ceil((request.contextTokens - promptTokens) / this.#choices);
-    return { ...request, contextTokens, ...(sampling ? { sampling: withoutChoices(sampling, choice) } : {}) };
-  }
-
   #begin(choice: number, place: Place): void {
-    const { engines, call, promptTokens } = this.#parts;
+    const { call, request: all } = this.#parts;
     const flow = new FlowControl();
     this.#flows.push(flow);
     if (call.flow.paused) flow.pause();
@@ -101,10 +130,19 @@ export class FanOut {
         return call.timeoutMs;
       },
     };
-    const request = this.#alone(choice);
-    const relay = new Relay({ request, engines, sink: this.#sinkOf(choice), call: own, promptTokens }, place);
+    const alone = choiceOf(all, choice);
+    const promptTokens = this.#boundOf(alone);
+    const contextTokens = contextTokensOf({ promptTokens, sampling: alone.sampling }, place.candidate.engine);
+    const request = { ...alone, contextTokens };
+    const parts = { ...this.#parts, request, sink: this.#sinkOf(choice), call: own, promptTokens };
+    const relay = new Relay(parts, place);
     this.#relays.set(choice, relay);
     relay.start();
+  }
+
+  /** All prompts together have no more than was reserved for them. */
+  #boundOf(alone: GenerateRequest): number {
+    return Math.min(promptBound(alone), this.#parts.promptTokens);
   }
 
   #sinkOf(choice: number): GenerationSink {
@@ -130,7 +168,7 @@ export class FanOut {
         sink.event(told({ case: 'finished', value: { ...event.value, choice } }));
         return;
       case 'usage':
-        this.#bills[choice] = event.value;
+        this.#bill(choice, event.value);
         return;
       default:
         sink.event(message);
@@ -138,23 +176,48 @@ export class FanOut {
   }
 
   #counted(choice: number, delta: Delta): Delta {
+    this.#completionTokens += delta.completionTokens - (this.#tokens[choice] ?? 0);
     this.#tokens[choice] = delta.completionTokens;
-    return { ...delta, choice, completionTokens: sum(this.#tokens) };
+    const prompt = this.#promptOf(choice);
+    if (delta.promptTokens > 0) this.#prompts[prompt] ??= delta.promptTokens;
+    return { ...delta, choice, completionTokens: this.#completionTokens, promptTokens: this.#allPrompts() };
+  }
+
+  /** 0: not all are known. */
+  #allPrompts(): number {
+    let tokens = 0;
+    for (let prompt = 0; prompt * this.#perPrompt < this.#choices; prompt += 1) {
+      const told = this.#prompts[prompt];
+      if (told === undefined) return 0;
+      tokens += told;
+    }
+    return tokens;
+  }
+
+  #promptOf(choice: number): number {
+    return Math.floor(choice / this.#perPrompt);
+  }
+
+  /** One prompt is billed once, however often it was computed. */
+  #bill(choice: number, usage: Usage): void {
+    const prompt = this.#promptOf(choice);
+    this.#bills[prompt] ??= usage;
+    this.#prompts[prompt] ??= usage.promptTokens;
+    this.#billedTokens += usage.completionTokens;
+    this.#reasoningTokens += usage.reasoningTokens;
+    this.#left -= 1;
   }
 
   #end(choice: number): void {
     this.#relays.delete(choice);
-    const bills = this.#bills.filter((bill) => bill !== undefined);
-    const [first] = bills;
-    if (bills.length < this.#choices || !first) return;
+    if (this.#left > 0) return;
     const { sink } = this.#parts;
     const value: Usage = {
       $typeName: 'mesh.generation.v1.Usage',
-      // One prompt, however often it was computed.
-      promptTokens: first.promptTokens,
-      cachedTokens: first.cachedTokens,
-      completionTokens: sum(bills.map(({ completionTokens }) => completionTokens)),
-      reasoningTokens: sum(bills.map(({ reasoningTokens }) => reasoningTokens)),
+      promptTokens: sum(this.#bills.map(({ promptTokens }) => promptTokens)),
+      cachedTokens: sum(this.#bills.map(({ cachedTokens }) => cachedTokens)),
+      completionTokens: this.#billedTokens,
+      reasoningTokens: this.#reasoningTokens,
     };
     sink.event(told({ case: 'usage', value }));
     sink.end();
@@ -168,15 +231,8 @@ export class FanOut {
   }
 }
 
-type Sampling = NonNullable<GenerateRequest['sampling']>;
-
-/** Each choice has a seed of its own: the same one would make the same answer. */
-function withoutChoices({ choices: _, seed, ...sampling }: Sampling, choice: number): Sampling {
-  return { ...sampling, ...(seed === undefined ? {} : { seed: seed + BigInt(choice) }) };
-}
-
 function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + (value ?? 0), 0);
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function told(event: GenerationEvent['event']): GenerationEvent {

@@ -76,7 +76,7 @@ export function engineSide(
 }
 
 /** What of a request the tests vary. */
-export type Asked = Pick<MessageInitShape<typeof GenerateRequestSchema>, 'sampling' | 'engine'> & {
+export type Asked = Pick<MessageInitShape<typeof GenerateRequestSchema>, 'sampling' | 'engine' | 'morePrompts'> & {
   readonly text?: string;
   readonly timeoutMs?: number;
 };

@@ -115,7 +115,14 @@ function report(state: EngineState, unloaded = false): void {
 
 /** Starts a generation through a pipeline and waits until it is with the engine or over. */
 async function generate(
-  init: { model?: string; engine?: string; continued?: string; limits?: { totalMs: number }; broken?: true } = {},
+  init: {
+    model?: string;
+    engine?: string;
+    continued?: string;
+    prompts?: number;
+    limits?: { totalMs: number };
+    broken?: true;
+  } = {},
 ): Promise<Pipeline> {
   const chooser = new Chooser({ loads, affinityBound: 2 });
   const booking = new Booking({
@@ -152,9 +159,10 @@ async function generate(
     end: () => got.push('end'),
     fail: (error) => got.push(`fail ${error.reason}`),
   };
-  const { model = 'chat', engine: pinned = '', continued } = init;
+  const { model = 'chat', engine: pinned = '', continued, prompts = 1 } = init;
   const continuation = continued === undefined ? {} : { continuation: { text: continued } };
-  const request = create(GenerateRequestSchema, { model, engine: pinned, ...continuation });
+  const morePrompts = Array.from({ length: prompts - 1 }, () => ({}));
+  const request = create(GenerateRequestSchema, { model, engine: pinned, morePrompts, ...continuation });
   pipeline.generate(request, call, sink);
   await expect.poll(() => engine !== undefined || got.length > 0).toBe(true);
   return pipeline;
@@ -263,6 +271,7 @@ test.each([
   ['an unknown model', { model: 'gpt-9' }, 'MODEL_NOT_FOUND'],
   ['a pinned engine without the scope', { engine: 'chat' }, 'SCOPE_MISSING'],
   ['an answer that a caller begins itself', { continued: 'Sure, ' }, 'INVALID_FIELD'],
+  ['more choices than one request may ask for', { prompts: 129 }, 'INVALID_FIELD'],
 ])('%s is refused before anything is reserved', async (_name, init, reason) => {
   await generate(init);
   expect(got).toEqual([`fail ${reason}`]);

@@ -8,6 +8,7 @@ import type { Registry } from '../fleet/registry.ts';
 import { admit, fallbacksOf, refuseInternal } from './admission.ts';
 import type { Booked, Booking } from './booking.ts';
 import { type Caller, Callers } from './callers.ts';
+import { refuseTooManyChoices } from './choices.ts';
 import type { Deadlines } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
 import { PendingRequest } from './pending-request.ts';
@@ -90,6 +91,7 @@ export class Pipeline {
       caller.identify(principal);
       signal.throwIfAborted();
       refuseInternal(request);
+      refuseTooManyChoices(request);
       const { snapshot } = registry;
       const route = admit(principal, request, snapshot);
       // Who names the engine means that one and no other model.

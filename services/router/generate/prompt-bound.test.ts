@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { ChatSchema, Role } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
-import { besidesBound, isTextOnly, promptBound } from './prompt-bound.ts';
+import { besidesBound, isTextOnly, promptBound, promptBounds } from './prompt-bound.ts';
 
 type Init = MessageInitShape<typeof GenerateRequestSchema>;
 const bound = (init: Init) => promptBound(create(GenerateRequestSchema, init));
@@ -67,4 +67,11 @@ test('a tokenizer can count what is text only', () => {
   expect(isText(text('a'))).toBe(true);
   expect(isText(chat({ case: 'text', value: 'a' }, { case: 'refusal', value: 'b' }))).toBe(true);
   expect(isText(chat({ case: 'text', value: 'a' }, { case: 'imageUrl', value: 'data:,' }))).toBe(false);
+});
+
+test('each of several prompts is bounded with all that is written into it', () => {
+  const text = (value: string) => ({ input: { case: 'text' as const, value } });
+  const tools = [{ name: 'f' }];
+  const request = create(GenerateRequestSchema, { prompt: text('a'), morePrompts: [text('abc')], tools });
+  expect(promptBounds(request)).toEqual([bound({ prompt: text('a'), tools }), bound({ prompt: text('abc'), tools })]);
 });

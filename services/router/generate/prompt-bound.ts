@@ -9,6 +9,7 @@
  */
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { ChatMessage, ContentPart, Prompt } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import { promptsOf } from './choices.ts';
 
 /** Begin and end marks of a prompt that is continued as it is. */
 const TEXT_TOKENS = 4;
@@ -33,9 +34,15 @@ interface Described {
   readonly parameters?: object | undefined;
 }
 
-/** An upper bound of the length of the prompt in tokens, with all that is written into it. Pure. */
+/** An upper bound of the length of the (first) prompt in tokens, with all that is written into it. Pure. */
 export function promptBound(request: GenerateRequest): number {
   return promptTextBound(request.prompt) + besidesBound(request);
+}
+
+/** The same of each prompt of the request. Pure. */
+export function promptBounds(request: GenerateRequest): number[] {
+  const besides = besidesBound(request);
+  return promptsOf(request).map((prompt) => promptTextBound(prompt) + besides);
 }
 
 /** What a request may have an engine write into the prompt besides its own text: tools, a schema, documents, a suffix. */
@@ -70,7 +77,7 @@ export function promptTextBound(prompt: Prompt | undefined): number {
 }
 
 /** Whether text is all that the prompt has, so that a tokenizer can count it. */
-export function isTextOnly({ prompt }: GenerateRequest): boolean {
+export function isTextOnly({ prompt }: Pick<GenerateRequest, 'prompt'>): boolean {
   if (prompt?.input.case !== 'chat') return true;
   return prompt.input.value.messages.every(({ parts }) =>
     parts.every(({ part }) => part.case === 'text' || part.case === 'refusal'),

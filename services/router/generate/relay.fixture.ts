@@ -70,10 +70,10 @@ export function startRelay(
   const named = inits.map((engine, at) =>
     create(EngineSchema, {
       ...ABLE,
+      state: EngineState.READY,
       ...engine,
       name: 'abcdef'[at] ?? '',
       modelId: 'm',
-      state: EngineState.READY,
     } as EngineInit),
   );
   const node = { node: 'n', epoch: 1n, address: '', engines: named, devices: [], draining: false };
@@ -124,7 +124,7 @@ export function startRelay(
     ...init,
   } as MessageInitShape<typeof GenerateRequestSchema>);
   const call: GenerationCall = { requestId: 'r', signal: controller.signal, flow: new FlowControl() };
-  const parts = { request, engines: side, sink, call, promptTokens: 9 };
+  const parts = { request, engines: side, sink, call, promptTokens: 9, onSent: () => {} };
   const place = placeOn(0);
   const relay = makesAllChoices(request, place.candidate)
     ? new Relay(parts, place)

@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { ResumePolicy } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { FinishReason } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { type LedEngine, PROMPT_TOKENS, type Relayed, startRelay, WORDS } from './relay.fixture.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -249,6 +250,58 @@ test('an engine that hangs is given up: what it says later is dropped, and anoth
   first.sink.end();
   second.finish();
   expect([relayed.text, relayed.outcome(), relayed.taken()]).toEqual([WHOLE, 'end', 0]);
+});
+
+const late = new MeshError('DEADLINE_EXCEEDED', 'Gateway timeout', { metadata: { limit: 'first_token' } });
+
+test.each([
+  ['accepted the request', true],
+  ['did not even answer', false],
+])('an engine that %s and makes no token is to blame, and another one is tried', async (_what, hasAccepted) => {
+  const { breakers } = startRelay();
+  for (let failure = 0; failure < 5; failure += 1) {
+    const relayed = startRelay({}, { breakers });
+    const first = await engine(relayed, 0);
+    if (hasAccepted) first.start();
+    expect(relayed.relay.stalled(late)).toBe(true);
+    expect(first.call.signal.aborted).toBe(true);
+    const second = await engine(relayed, 1);
+    second.start();
+    second.finish();
+    expect([relayed.text, relayed.outcome(), relayed.taken()]).toEqual([WHOLE, 'end', 0]);
+  }
+  expect([breakers.allows('n/a'), breakers.allows('n/b')]).toEqual([false, true]);
+});
+
+test('without another engine, or a retry left, the limit itself is told', () => {
+  for (const more of [{ engines: [{}] }, { retryBudget: new RetryBudget(0) }, { mostTries: 1 }]) {
+    const relayed = startRelay({}, more);
+    relayed.engines[0]?.start();
+    expect(relayed.relay.stalled(late)).toBe(true);
+    expect([relayed.outcome(), relayed.error()?.metadata.limit, relayed.taken()]).toEqual([
+      'DEADLINE_EXCEEDED',
+      'first_token',
+      0,
+    ]);
+  }
+});
+
+test('an engine is told whether another one could go on, where that makes a difference', () => {
+  const resumeOf = (request: Parameters<typeof startRelay>[0], engines = [{}, {}]): ResumePolicy | undefined =>
+    startRelay(request, { engines }).engines[0]?.request.resume;
+  const sampling = { stop: ['END'] };
+  expect(resumeOf({ sampling })).toBe(ResumePolicy.ALLOWED);
+  expect(resumeOf({ sampling }, [{}])).toBe(ResumePolicy.NEVER);
+  expect(resumeOf({ sampling, resume: ResumePolicy.NEVER })).toBe(ResumePolicy.NEVER);
+  expect(resumeOf({ sampling: { stop: ['END'], choices: 2 } })).toBe(ResumePolicy.UNSPECIFIED);
+  expect(resumeOf({})).toBe(ResumePolicy.UNSPECIFIED);
+});
+
+test('a model that is still loading is not to blame', () => {
+  const engines = [{ state: EngineState.STOPPED, onDemand: true }];
+  const { breakers } = startRelay();
+  for (let failure = 0; failure < 5; failure += 1) startRelay({}, { breakers, engines }).relay.stalled(late);
+  expect(breakers.allows('n/a')).toBe(true);
 });
 
 test('a caller who leaves while another engine is looked for is told once, and no place is kept', async () => {

@@ -1,6 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
-import { type GenerateRequest, SamplingParametersSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import {
+  type GenerateRequest,
+  ResumePolicy,
+  SamplingParametersSchema,
+} from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Breakers } from '../fleet/breaker.ts';
@@ -49,6 +53,8 @@ export interface RelayParts {
   readonly call: GenerationCall;
   /** A bound of the prompt, for the bill of an engine that broke off before it told. */
   readonly promptTokens: number;
+  /** Called whenever it is sent to an engine, which then has its own time. */
+  readonly onSent: () => void;
 }
 
 /** Waits before a request is tried again are drawn up to this, twice as long each time, in milliseconds. */
@@ -103,6 +109,11 @@ export class Relay {
     return this.#place.candidate.engine.name;
   }
 
+  /** What the prompt counts as while no engine told its length. */
+  get promptTokens(): number {
+    return this.#parts.promptTokens;
+  }
+
   /** How long it waited for places in all, in milliseconds. */
   get waitedMs(): number {
     return this.#waitedMs;
@@ -123,7 +134,8 @@ export class Relay {
 
   /** @param before how many tokens were delivered before it */
   #run(place: Place, request: GenerateRequest, before: number): void {
-    const { engines, call } = this.#parts;
+    const { engines, call, onSent } = this.#parts;
+    onSent();
     this.#place = place;
     this.#waitedMs += place.waitedMs;
     this.#attempts += 1;
@@ -136,16 +148,19 @@ export class Relay {
       sink: this.#sink,
       call: { requestId, flow, timeoutMs },
     });
-    this.#attempt.start(engines.generateAt(place.candidate.address), this.#withIds(place, request));
+    this.#attempt.start(engines.generateAt(place.candidate.address), this.#prepared(place, request));
   }
 
-  /** Asks for the ids of tokens where an engine can go on from them. */
-  #withIds({ candidate }: Place, request: GenerateRequest): GenerateRequest {
+  /** Says whether another engine could go on, and asks for the ids of tokens where it could go on from them. */
+  #prepared({ candidate }: Place, request: GenerateRequest): GenerateRequest {
     const { sampling } = request;
-    if (this.#never !== undefined || sampling?.returnTokenIds || !tellsContinuation(candidate.engine)) return request;
+    const asksIds = !sampling?.returnTokenIds && tellsContinuation(candidate.engine);
+    if (this.#never !== undefined || (!asksIds && !sampling?.stop.length)) return request;
     // Each token costs something: not while nobody is there to use them. One that comes later goes on from the text.
-    if (!this.#hasOther(this.#takesWhole)) return request;
-    return { ...request, sampling: { ...(sampling ?? create(SamplingParametersSchema)), returnTokenIds: true } };
+    if (!this.#hasOther(this.#takesWhole)) return { ...request, resume: ResumePolicy.NEVER };
+    const resumed = { ...request, resume: ResumePolicy.ALLOWED };
+    if (!asksIds) return resumed;
+    return { ...resumed, sampling: { ...(sampling ?? create(SamplingParametersSchema)), returnTokenIds: true } };
   }
 
   #aborted(): void {

@@ -5,8 +5,8 @@ import { LimitScope } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
-import { demandOf, type PromptLength } from './demand.ts';
-import { promptBound } from './prompt-bound.ts';
+import { demandOfAll, type PromptLength } from './demand.ts';
+import { promptBounds } from './prompt-bound.ts';
 import type { CountPrompt } from './prompt-count.ts';
 import { isRefusedByPrompt, namedLimit } from './refused-by.ts';
 import type { Lease, Settlement } from './settle.ts';
@@ -41,7 +41,7 @@ export class Reservation {
   readonly #request: GenerateRequest;
   readonly #route: ModelRoute;
   readonly #asking: Asking;
-  #prompt: PromptLength;
+  #prompts: readonly PromptLength[];
   /** Whether a tokenizer was asked; once is enough. */
   #isCounted = false;
 
@@ -50,7 +50,7 @@ export class Reservation {
     this.#request = request;
     this.#route = route;
     this.#asking = asking;
-    this.#prompt = { tokens: promptBound(request), isExact: false };
+    this.#prompts = promptBounds(request).map((tokens) => ({ tokens, isExact: false }));
   }
 
   /** Whether the limits of an engine refused. They are by name, which nodes may share. */
@@ -82,7 +82,7 @@ export class Reservation {
       if (this.#isCounted || !isRefusedByPrompt(known)) throw known;
       const counted = await this.#parts.countPrompt(this.#request, this.#route.candidates, this.#asking.signal);
       if (counted === undefined) throw known;
-      this.#prompt = counted;
+      this.#prompts = counted;
       this.#isCounted = true;
       return await this.#ask(candidate);
     }
@@ -100,7 +100,7 @@ export class Reservation {
       modelNames: [...this.#route.names],
       engine: engine.name,
       requestAlreadyCounted,
-      ...demandOf(this.#request, engine.contextTokens, this.#prompt),
+      ...demandOfAll(this.#request, engine.contextTokens, this.#prompts),
     });
   }
 }

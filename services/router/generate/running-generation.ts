@@ -12,7 +12,7 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Booked } from './booking.ts';
-import { makesAllChoices } from './choices.ts';
+import { choicesOf, makesAllChoices } from './choices.ts';
 import { CoveredSink } from './covered-sink.ts';
 import type { Timed } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
@@ -72,7 +72,8 @@ export class RunningGeneration implements Timed {
       },
       drawDown,
       flow: this.#flow,
-      choices: request.sampling?.choices ?? 1,
+      choices: choicesOf(request),
+      promptTokens: () => drawDown.promptTokens ?? this.#relay.promptTokens,
       urge: () => reports.urge(),
       stop: () => this.expire(new MeshError('TOKEN_BUDGET_SPENT', 'No more tokens could be had.')),
     });
@@ -82,7 +83,10 @@ export class RunningGeneration implements Timed {
     const { promptTokens } = booked.lease;
     const contextTokens = promptTokens + booked.lease.maxCompletionTokens;
     const sent = { ...request, contextTokens };
-    const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens };
+    const onSent = (): void => {
+      this.progressed = true;
+    };
+    const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens, onSent };
     this.#relay = makesAllChoices(request, booked.candidate)
       ? new Relay(parts, booked)
       : new FanOut(parts, booked, principal);
@@ -188,8 +192,8 @@ export class RunningGeneration implements Timed {
 
   /** The prompt of tokens that were delivered is charged by its bound where the engine was cut off before it told. */
   #consumption(): { promptTokens: number; completionTokens: number } {
-    const { promptTokens, completionTokens, reserved } = this.#drawDown;
-    return { promptTokens: promptTokens ?? (completionTokens > 0 ? reserved.promptTokens : 0), completionTokens };
+    const { promptTokens, completionTokens } = this.#drawDown;
+    return { promptTokens: promptTokens ?? (completionTokens > 0 ? this.#relay.promptTokens : 0), completionTokens };
   }
 
   /** The engine says which model runs; who asked, since when and how full the limits are is the router's to say. */

@@ -140,19 +140,58 @@ test('one request and its prompt are reserved, what the engine counted is charge
   await expectTold('reserve', 'settle 7 e');
 });
 
-test('when an engine cannot, another one is asked, once, for the same lease', async () => {
-  const lost = new MeshError('ENGINE_LOST', 'gone');
-  node('a', failing('a', lost));
-  node('b', failing('b', lost));
-  node('c', failing('c', lost));
+const lost = new MeshError('ENGINE_LOST', 'gone');
+
+test('when an engine cannot, others are asked, for the same lease', async () => {
+  for (const name of ['a', 'b', 'c', 'd']) node(name, failing(name, lost));
   expect(await reasonOf(client.embed({ model: 'm', inputs: texts('x') }))).toBe('ENGINE_LOST');
-  expect(new Set(asked).size).toBe(2);
-  expect(asked).toHaveLength(2);
+  expect([asked.length, new Set(asked).size]).toEqual([3, 3]);
   await expectTold('reserve', 'release');
   told = [];
-  for (const name of ['a', 'b', 'c']) if (name !== asked[0]?.split('/')[0]) nodes[name] = answering(name);
+  for (const name of ['a', 'b', 'c']) nodes[name] = answering(name);
+  await client.embed({ model: 'm', inputs: texts('x') });
+  await expectTold('reserve', 'settle 7 e');
+});
+
+test('an engine whose own errors go on is left alone; answers make up for errors', async () => {
+  node('a', failing('a', new MeshError('ENGINE_FAILED', 'oops', { metadata: { status: '500' } })));
+  const outcomes: string[] = [];
+  for (let i = 0; i < 6; i += 1) outcomes.push(await reasonOf(client.embed({ model: 'm', inputs: texts('x') })));
+  expect(outcomes).toEqual([...Array(5).fill('ENGINE_FAILED'), 'NO_HEALTHY_ENGINE']);
+  expect(asked).toHaveLength(5);
+  node('b', answering('b'));
   for (let i = 0; i < 10; i += 1) await client.embed({ model: 'm', inputs: texts('x') });
-  await expectTold(...Array.from({ length: 10 }, () => ['reserve', 'settle 7 e']).flat());
+  expect(asked.slice(5)).toEqual(Array(10).fill('b/e'));
+});
+
+test.each([
+  ['what a caller asked wrongly', new MeshError('INVALID_FIELD', 'no')],
+  ['a refusal', new MeshError('ENGINE_FAILED', 'no', { metadata: { status: '404' } })],
+  ['being busy', new MeshError('ENGINE_BUSY', 'busy')],
+])('%s does not count against an engine', async (_what, error) => {
+  node('a', failing('a', error));
+  for (let i = 0; i < 8; i += 1) await reasonOf(client.embed({ model: 'm', inputs: texts('x') }));
+  expect(asked).toHaveLength(8);
+});
+
+test('an engine that was left alone is back when it makes vectors', async () => {
+  node('a', failing('a', lost));
+  for (let i = 0; i < 5; i += 1) await reasonOf(client.embed({ model: 'm', inputs: texts('x') }));
+  nodes.a = answering('a');
+  const isBack = () =>
+    client.embed({ model: 'm', inputs: texts('x') }).then(
+      () => true,
+      () => false,
+    );
+  await expect.poll(isBack, { timeout: 20_000 }).toBe(true);
+  expect(await isBack()).toBe(true);
+});
+
+test('retries add no more than their share of the load', async () => {
+  for (let at = 0; at < 40; at += 1) node(`n${at}`, failing(`n${at}`, lost));
+  for (let i = 0; i < 20; i += 1) await reasonOf(client.embed({ model: 'm', inputs: texts('x') }));
+  // Each may try two more; there are ten at the start, and a tenth for each request.
+  expect(asked.length).toBeLessThanOrEqual(20 + 10 + 2);
 });
 
 test('what another engine would refuse too is not tried there', async () => {

@@ -309,5 +309,5 @@ test('a refusal does not look at all who wait when the first of them wants every
   expect(places.waiting).toBe(50);
   looks.count = 0;
   expect(places.refusalOf(wanting())?.reason).toBe('QUEUE_FULL');
-  expect(looks.count).toBe(1);
+  expect(looks.count).toBeLessThanOrEqual(1);
 });

@@ -6,6 +6,7 @@ import { modelNotLoaded, noHealthyEngine } from '../generate/admission.ts';
 import type { Chooser } from '../select/chooser.ts';
 import type { RouteFeatures } from '../select/features.ts';
 import { areUnloaded } from '../select/select.ts';
+import { isPinnedElsewhere } from '../select/verdict.ts';
 import { BusyEngines } from './busy-engines.ts';
 import type { QueueConfig } from './config.ts';
 import { FairLine, type InLine } from './fair-line.ts';
@@ -84,23 +85,12 @@ export class Places {
 
   /** What `take` would refuse with at once. */
   refusalOf(wanting: Wanting): MeshError | undefined {
-    const found = this.#find(wanting, new Set());
+    const found = this.#find(wanting, nobodys);
     if (found instanceof MeshError) return found;
     const line = this.#lines.get(wanting.modelId);
     if (found && !line) return undefined;
     if ((line ?? this.#newLine()).leaversFor(this.#standing(wanting))) return undefined;
-    return this.#find(wanting, this.#wantedByAll(line ?? [], wanting)) ? undefined : queueFull(wanting.modelId);
-  }
-
-  /** The engines that those in line wait for. Stops at all there are: a flood that is refused must cost little. */
-  #wantedByAll(line: Iterable<Waiter>, { route }: Wanting): ReadonlySet<string> {
-    const all = route()?.candidates.length ?? 0;
-    const wanted = new Set<string>();
-    for (const waiter of line) {
-      for (const id of this.#wanted(waiter.wanting)) wanted.add(id);
-      if (wanted.size >= all) break;
-    }
-    return wanted;
+    return this.#find(wanting, wantedBy(line ?? [])) ? undefined : queueFull(wanting.modelId);
   }
 
   /**
@@ -112,7 +102,7 @@ export class Places {
   async take(wanting: Wanting): Promise<Place> {
     wanting.signal.throwIfAborted();
     const { modelId } = wanting;
-    const found = this.#find(wanting, new Set());
+    const found = this.#find(wanting, nobodys);
     if (found instanceof MeshError) throw found;
     if (found && !this.#lines.has(modelId)) return this.#place(found, wanting, 0);
     return await this.#wait(wanting);
@@ -179,12 +169,13 @@ export class Places {
   /** Gives free places to those whose turn it is. Nobody gets one that somebody before him might have. */
   #serve(modelId: string, line: FairLine<Waiter>): void {
     const passed = new Set<Waiter>();
-    const taken = new Set<string>();
-    const all = this.#parts.registry.snapshot.route(modelId)?.candidates.length ?? 0;
+    const isTaken = wantedBy(passed);
     const nowMs = performance.now();
-    for (let next = line.next(nowMs, passed); next; next = line.next(nowMs, passed)) {
+    while (this.#hasPlace(modelId, isTaken)) {
+      const next = line.next(nowMs, passed);
+      if (!next) break;
       const { wanting } = next;
-      const found = this.#find(wanting, taken);
+      const found = this.#find(wanting, isTaken);
       if (found instanceof MeshError) {
         this.#dismiss(next, line, found);
       } else if (found) {
@@ -192,22 +183,40 @@ export class Places {
         next.granted(this.#place(found, wanting, nowMs - next.sinceMs));
       } else {
         passed.add(next);
-        for (const id of this.#wanted(wanting)) taken.add(id);
-        if (taken.size >= all) break;
       }
     }
+    this.#dropIfEmpty(modelId, line);
+  }
+
+  /** Whether an engine may have room that nobody before wants. */
+  #hasPlace(modelId: string, isTaken: (candidate: Candidate) => boolean): boolean {
+    const route = this.#parts.registry.snapshot.route(modelId);
+    const isOpen = (candidate: Candidate): boolean => !this.#busy.has(candidate.id) && !isTaken(candidate);
+    const { free } = this.#parts.chooser;
+    return route !== undefined && (free(route.ready).some(isOpen) || free(route.coming).some(isOpen));
+  }
+
+  /** Those for whom no engine is left need not wait. */
+  #dismissHopeless(line: FairLine<Waiter>): void {
+    for (const waiter of [...line]) {
+      const best = this.#best(waiter.wanting);
+      if (best instanceof MeshError) this.#dismiss(waiter, line, best);
+    }
+  }
+
+  #dropIfEmpty(modelId: string, line: FairLine<Waiter>): void {
     if (line.size === 0 && this.#lines.get(modelId) === line) this.#lines.delete(modelId);
   }
 
   /** The engine for a request; undefined: it has to wait; an error: there is none to wait for. */
-  #find(wanting: Wanting, taken: ReadonlySet<string>): Candidate | MeshError | undefined {
+  #find(wanting: Wanting, isWanted: (candidate: Candidate) => boolean): Candidate | MeshError | undefined {
     const { features, preferred, excluded = () => false } = wanting;
     const { chooser } = this.#parts;
     const best = this.#best(wanting);
     if (best instanceof MeshError) return best;
     const route = wanting.route();
     if (!route) return noHealthyEngine(wanting.modelId);
-    const isTaken = ({ id }: Candidate): boolean => taken.has(id) || this.#busy.has(id);
+    const isTaken = (candidate: Candidate): boolean => isWanted(candidate) || this.#busy.has(candidate.id);
     if (preferred !== undefined) {
       const isOther = (candidate: Candidate): boolean => candidate.engine.name !== preferred || excluded(candidate);
       const choice = chooser.choose(route, features, isOther, isTaken);
@@ -216,22 +225,13 @@ export class Places {
     return chooser.choose(route, features, excluded, isTaken)?.candidate;
   }
 
-  /** The engine with the least to do, full or not; an error: none takes requests. */
+  /** An engine that takes requests, full or not; an error: none does. */
   #best({ route: find, features, modelId, excluded }: Wanting): Candidate | MeshError {
     const route = find();
-    const best = route && this.#parts.chooser.bestToWaitFor(route, features, excluded);
+    const best = route && this.#parts.chooser.oneToWaitFor(route, features, excluded);
     if (best) return best;
     const isUnloaded = route !== undefined && areUnloaded(route.candidates, features.pinned);
     return isUnloaded ? modelNotLoaded(modelId) : noHealthyEngine(modelId);
-  }
-
-  /** The engines that a request waits for. */
-  #wanted({ route, features, excluded = () => false }: Wanting): string[] {
-    const { pinned } = features;
-    const candidates = route()?.candidates ?? [];
-    const isMeant = (candidate: Candidate): boolean =>
-      !excluded(candidate) && (pinned === '' || candidate.engine.name === pinned || candidate.id === pinned);
-    return candidates.filter(isMeant).map(({ id }) => id);
   }
 
   #place(candidate: Candidate, { modelId, features }: Wanting, waitedMs: number): Place {
@@ -241,7 +241,7 @@ export class Places {
   #dismiss(waiter: Waiter, line: FairLine<Waiter>, error: MeshError): void {
     const { modelId } = waiter.wanting;
     line.remove(waiter, false);
-    if (line.size === 0 && this.#lines.get(modelId) === line) this.#lines.delete(modelId);
+    this.#dropIfEmpty(modelId, line);
     waiter.failed(error);
   }
 
@@ -267,6 +267,7 @@ export class Places {
     this.#isFollowing = true;
     void this.#parts.registry.changes
       .until(() => {
+        for (const line of this.#lines.values()) this.#dismissHopeless(line);
         this.look();
         return this.#lines.size === 0;
       })
@@ -276,6 +277,20 @@ export class Places {
         this.#follow();
       });
   }
+}
+
+const nobodys = (): boolean => false;
+
+/** Which engines those in line wait for. */
+function wantedBy(waiters: Iterable<Waiter>): (candidate: Candidate) => boolean {
+  return (candidate) => {
+    for (const { wanting } of waiters) if (isWantedBy(candidate, wanting)) return true;
+    return false;
+  };
+}
+
+function isWantedBy(candidate: Candidate, { route, features: { pinned }, excluded = nobodys }: Wanting): boolean {
+  return route()?.byId.has(candidate.id) === true && !isPinnedElsewhere(candidate, pinned) && !excluded(candidate);
 }
 
 function queueFull(model: string): MeshError {

@@ -112,7 +112,7 @@ test('an engine that fails again and again is not chosen, nor waited for, until 
   const candidate = one.candidates[0] ?? expect.fail();
   for (let i = 0; i < 5; i += 1) breakers.enter(candidate.id).failed();
   expect(chooser.choose(one, text('x'))).toBeUndefined();
-  expect(chooser.bestToWaitFor(one, text('x'))).toBeUndefined();
+  expect(chooser.oneToWaitFor(one, text('x'))).toBeUndefined();
   expect(explain([one], text('x'), chooser)[0]?.why).toContain('failed several times');
   nowMs = 1_000;
   expect(chooser.choose(one, text('x'))?.candidate).toBe(candidate);

@@ -2,6 +2,8 @@ import type { Breakers } from '../fleet/breaker.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import type { EngineLoads } from './engine-loads.ts';
 import type { RouteFeatures } from './features.ts';
+import { FreeEngines } from './free-engines.ts';
+import { powerOfTwo } from './power-of-two.ts';
 import { PrefixBook } from './prefix-book.ts';
 import { type Choice, select } from './select.ts';
 import { contextTokensOf, refusalOf, scoreOf } from './verdict.ts';
@@ -21,6 +23,8 @@ export interface ChooserParts {
 export class Chooser {
   readonly #parts: ChooserParts;
   readonly #prefixes = new PrefixBook();
+  /** By list of a snapshot. */
+  readonly #free = new WeakMap<readonly Candidate[], FreeEngines>();
 
   /** Whether an engine failed again and again and gets nothing for now. */
   readonly failing = ({ id }: Candidate): boolean => this.#parts.breakers?.allows(id) === false;
@@ -38,26 +42,36 @@ export class Chooser {
   ): Choice | undefined {
     const { loads, affinityBound, random = Math.random } = this.#parts;
     const affine = affinityBound > 0 ? this.#prefixes.find(route.id, features.prefix) : undefined;
-    return select(route, { features, loads, excluded, failing: this.failing, taken, affine, affinityBound, random });
+    const { failing, free } = this;
+    return select(route, { features, loads, excluded, failing, taken, affine, affinityBound, free, random });
   }
 
+  /** Those of a list of a snapshot that are not full for every request. */
+  readonly free = (engines: readonly Candidate[]): readonly Candidate[] => {
+    const known = this.#free.get(engines);
+    if (known) return known.free;
+    const made = new FreeEngines(engines, this.#parts.loads);
+    this.#free.set(engines, made);
+    return made.free;
+  };
+
   /**
-   * The engine that a request would best wait for, whether it is full or not. Undefined: none of the model takes requests like
-   * it. Looks at all of them.
+   * An engine that a request may wait for, whether it is full or not: the less loaded of two. Undefined: none of the model takes
+   * requests like it.
    */
-  bestToWaitFor(
+  oneToWaitFor(
     { ready, coming }: ModelRoute,
     features: RouteFeatures,
     excluded: (candidate: Candidate) => boolean = () => false,
   ): Candidate | undefined {
-    const circumstances = { features, loads: this.#parts.loads, excluded, failing: this.failing };
+    const { loads, random = Math.random } = this.#parts;
+    const circumstances = { features, loads, excluded, failing: this.failing };
     const takes = (candidate: Candidate): boolean => {
       const refusal = refusalOf(candidate, circumstances);
       return refusal === undefined || refusal === 'full';
     };
-    const able = ready.some(takes) ? ready.filter(takes) : coming.filter(takes);
-    const [first] = able.toSorted((one, other) => scoreOf(one, circumstances) - scoreOf(other, circumstances));
-    return first;
+    const score = (candidate: Candidate): number => scoreOf(candidate, circumstances);
+    return powerOfTwo(ready, takes, score, random) ?? powerOfTwo(coming, takes, score, random);
   }
 
   /** A request goes to an engine of this model. Returns what counts it out; calling that again does nothing. */

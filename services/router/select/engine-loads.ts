@@ -31,12 +31,18 @@ const IDLE: LoadNow = { requests: 0, tokens: 0, others: 0, othersRunning: 0, con
 /** Tokens of a request until some were seen. */
 const FIRST_TYPICAL_TOKENS = 1_024;
 
+/** How many of the last changes are remembered. */
+const REMEMBERED_CHANGES = 1_024;
+
 /** How much the last request counts in what is typical. */
 const TYPICAL_WEIGHT = 1 / 64;
 
 /** The load of all engines: what this router dispatched, counted out once on every way out, and what nodes report. */
 export class EngineLoads {
   readonly #entries = new Map<string, Entry>();
+  /** The ids of the last changes, each at its number modulo the length. */
+  readonly #changed: string[] = [];
+  #changes = 0;
   #typicalTokens = FIRST_TYPICAL_TOKENS;
   /** Called whenever there may be room where there was none. */
   onRoom: () => void = () => {};
@@ -44,6 +50,18 @@ export class EngineLoads {
   /** The load of the engine with this candidate id. */
   of(id: string): LoadNow {
     return this.#entries.get(id) ?? IDLE;
+  }
+
+  /** How many changes of loads there were. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** The engines whose load changed since there were so many changes. Undefined: too many to tell. */
+  changedSince(changes: number): Iterable<string> | undefined {
+    const count = this.#changes - changes;
+    if (count > REMEMBERED_CHANGES) return undefined;
+    return Array.from({ length: count }, (_, at) => this.#changed[(changes + at) % REMEMBERED_CHANGES] ?? '');
   }
 
   /** Tokens of a request of the last time; what a request counts of which only the number is known. */
@@ -61,6 +79,7 @@ export class EngineLoads {
     entry.requests += 1;
     entry.tokens += tokens;
     entry.contextTokens += contextTokens;
+    this.#note(id);
     this.#typicalTokens += (tokens - this.#typicalTokens) * TYPICAL_WEIGHT;
     let held = true;
     return () => {
@@ -69,6 +88,7 @@ export class EngineLoads {
       entry.requests -= 1;
       entry.tokens -= tokens;
       entry.contextTokens -= contextTokens;
+      this.#note(id);
       this.#drop(id, entry);
       this.onRoom();
     };
@@ -84,6 +104,7 @@ export class EngineLoads {
     const { othersRunning } = entry;
     entry.othersRunning = Math.max(0, running - entry.requests);
     entry.kvCacheUsed = kvCacheUsed;
+    if (entry.othersRunning !== othersRunning) this.#note(id);
     if (entry.othersRunning < othersRunning) this.onRoom();
   }
 
@@ -91,8 +112,14 @@ export class EngineLoads {
   forget(id: string): void {
     const entry = this.#entries.get(id);
     if (!entry) return;
+    this.#note(id);
     Object.assign(entry, { others: 0, othersRunning: 0, kvCacheUsed: 0, isReported: false });
     this.#drop(id, entry);
+  }
+
+  #note(id: string): void {
+    this.#changed[this.#changes % REMEMBERED_CHANGES] = id;
+    this.#changes += 1;
   }
 
   #entry(id: string): Entry {

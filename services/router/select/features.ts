@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { firstSent } from '../generate/choices.ts';
 import { promptBound } from '../generate/prompt-bound.ts';
 import { prefixHashes } from './prompt-prefix.ts';
 
@@ -22,8 +23,9 @@ export interface RouteFeatures {
 /** What a completion weighs that the request does not bound, in tokens. */
 const UNBOUNDED_COMPLETION_TOKENS = 2_048;
 
-/** Looks at a request once, however often an engine is chosen for it. Pure. */
-export function featuresOf(request: GenerateRequest): RouteFeatures {
+/** Looks at a request once, however often an engine is chosen for it; of several prompts at what is sent first. Pure. */
+export function featuresOf(asked: GenerateRequest): RouteFeatures {
+  const request = firstSent(asked);
   const { engine, session, sampling } = request;
   const promptTokens = promptBound(request);
   const completionTokens = (sampling?.maxTokens ?? UNBOUNDED_COMPLETION_TOKENS) * (sampling?.choices ?? 1);

@@ -9,6 +9,8 @@ export interface SelectInput extends Circumstances {
   readonly affine: string | undefined;
   /** How many times the score of the best drawn that candidate may have. 0: it counts as any other. */
   readonly affinityBound: number;
+  /** Those of a list that may have room, without looking at each. Unset: any may. */
+  readonly free?: (engines: readonly Candidate[]) => readonly Candidate[];
   /** Random numbers from 0 up to 1. */
   readonly random: () => number;
 }
@@ -21,14 +23,15 @@ export interface Choice {
 
 /**
  * Picks the engine for one request, or undefined when none can take it: one that is ready, else one that comes on demand.
- * Pure; its time does not grow with the number of engines unless most of them are full.
+ * Pure; its time does not grow with the number of engines unless most of those that have room cannot take it.
  */
 export function select(route: ModelRoute, input: SelectInput): Choice | undefined {
   return choose(route.ready, route, input) ?? choose(route.coming, route, input);
 }
 
-function choose(from: readonly Candidate[], { byId }: ModelRoute, input: SelectInput): Choice | undefined {
-  if (from.length === 0) return undefined;
+function choose(all: readonly Candidate[], { byId }: ModelRoute, input: SelectInput): Choice | undefined {
+  if (all.length === 0) return undefined;
+  const from = input.free?.(all) ?? all;
   const passes = (candidate: Candidate): boolean => refusalOf(candidate, input) === undefined;
   const { session } = input.features;
   if (session !== undefined) {

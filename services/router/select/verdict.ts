@@ -1,7 +1,7 @@
 import { type Engine, EngineStateSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { Candidate } from '../fleet/snapshot.ts';
 import { demandOf } from '../generate/demand.ts';
-import type { EngineLoads } from './engine-loads.ts';
+import type { EngineLoads, LoadNow } from './engine-loads.ts';
 import type { RouteFeatures } from './features.ts';
 
 /** What decides whether an engine can take a request now. */
@@ -33,6 +33,13 @@ export function refusalOf(candidate: Candidate, circumstances: Circumstances): R
   return taken?.(candidate) || isFull(candidate, circumstances) ? 'full' : undefined;
 }
 
+/** Whether an engine is full whatever a request asks for; it may be full for one although it is not for all. Pure. */
+export function isFullForAll({ engine }: Candidate, { requests, othersRunning, contextTokens }: LoadNow): boolean {
+  const { maxConcurrency, maxConcurrentContextTokens: most } = engine;
+  if (maxConcurrency > 0 && requests + othersRunning >= maxConcurrency) return true;
+  return most > 0 && requests > 0 && contextTokens >= most;
+}
+
 /** Others' requests count as last reported. A request that is larger than the limit of its context runs alone. */
 function isFull({ id, engine }: Candidate, { features, loads }: Circumstances): boolean {
   const { maxConcurrency, maxConcurrentContextTokens: most } = engine;
@@ -43,7 +50,10 @@ function isFull({ id, engine }: Candidate, { features, loads }: Circumstances): 
 }
 
 /** The most of an engine's context that a request may fill, in tokens. Pure. */
-export function contextTokensOf(features: RouteFeatures, engine: Pick<Engine, 'contextTokens'>): number {
+export function contextTokensOf(
+  features: Pick<RouteFeatures, 'promptTokens' | 'sampling'>,
+  engine: Pick<Engine, 'contextTokens'>,
+): number {
   const prompt = { tokens: features.promptTokens, isExact: false };
   const { promptTokens, maxCompletionTokens } = demandOf(features, engine.contextTokens, prompt);
   return promptTokens + maxCompletionTokens;

@@ -4,13 +4,15 @@ import { SamplingParametersSchema } from '../../../gen/mesh/generation/v1/genera
 import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
-import type { Reason } from '../../shared/errors/reasons.ts';
 import { principalOf } from '../../shared/interceptors/principal.ts';
 import { REQUEST_ID_HEADER, requestIdOf } from '../../shared/transport/mesh-headers.ts';
+import type { Trial } from '../fleet/breaker.ts';
 import type { NodeClient } from '../fleet/fleet.ts';
 import type { Registry } from '../fleet/registry.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import { noHealthyEngine } from '../generate/admission.ts';
+import { faultOf } from '../generate/engine-fault.ts';
+import type { EngineSide } from '../generate/relay.ts';
 import type { Place, Places, Wanting } from '../queue/places.ts';
 
 /** What a call needs of an engine besides that it takes requests. */
@@ -36,24 +38,15 @@ export interface OnEngineParts {
   readonly registry: Pick<Registry, 'snapshot'>;
   /** The methods of the node at an address; "" is this process. */
   readonly inferenceAt: (address: string) => NodeClient;
+  /** What is known of failing engines, and how often a call may be tried. */
+  readonly engines: Pick<EngineSide, 'breakers' | 'retryBudget' | 'mostTries'>;
   /** The longest that one may take, in milliseconds. */
   readonly totalMs: number;
 }
 
-/** How many engines are asked at most. */
-const MOST_ATTEMPTS = 2;
-
-/** What another engine may do better. Asking again changes nothing: such calls have no effect. */
-const ELSEWHERE: ReadonlySet<Reason> = new Set([
-  'PEER_UNAVAILABLE',
-  'NO_HEALTHY_ENGINE',
-  'ENGINE_LOST',
-  'ENGINE_BUSY',
-  'SHUTTING_DOWN',
-]);
-
 /**
- * Runs a call on an engine of a model, and on another one when that cannot.
+ * Runs a call on an engine of a model, and on another one when that cannot: asking again changes nothing, for such calls have
+ * no effect. What takes places teaches what is known of failing engines.
  *
  * @throws MeshError UNSUPPORTED_FIELD when no engine of the model has the ability; NO_HEALTHY_ENGINE, MODEL_NOT_LOADED,
  * QUEUE_FULL, DEADLINE_EXCEEDED; what the engine answers.
@@ -64,12 +57,14 @@ export async function onEngine<Answer>(
   task: EngineTask<Answer>,
 ): Promise<{ readonly answer: Answer; readonly candidate: Candidate }> {
   const { route, ability, onChosen, ask } = task;
-  const { inferenceAt, totalMs } = parts;
+  const { inferenceAt, engines, totalMs } = parts;
+  const { breakers, retryBudget, mostTries } = engines;
   const lacks = ({ engine }: Candidate): boolean => engine.capabilities?.[ability] !== true;
   if (route.candidates.every(lacks)) throw unsupported(route.id, ability);
   const tried = new Set<string>();
   let failure: MeshError | undefined;
-  while (tried.size < MOST_ATTEMPTS) {
+  retryBudget.earn();
+  while (tried.size === 0 || (tried.size < mostTries && retryBudget.spend())) {
     let place: Place;
     try {
       place = await placeFor(parts, call, task, (candidate) => lacks(candidate) || tried.has(candidate.id));
@@ -84,16 +79,31 @@ export async function onEngine<Answer>(
       throw error;
     }
     tried.add(candidate.id);
+    const trial = task.takesPlace ? breakers.enter(candidate.id) : undefined;
     try {
-      return { answer: await ask(inferenceAt(candidate.address), candidate, optionsOf(call, totalMs)), candidate };
+      const answer = await ask(inferenceAt(candidate.address), candidate, optionsOf(call, totalMs));
+      trial?.progressed();
+      trial?.succeeded();
+      return { answer, candidate };
     } catch (error) {
       failure = asMeshError(error);
-      if (call.signal.aborted || !ELSEWHERE.has(failure.reason)) throw failure;
+      if (!isTriedElsewhere(trial, failure, call)) throw failure;
     } finally {
+      trial?.left();
       place.leave();
     }
   }
   throw failure ?? noHealthyEngine(route.id);
+}
+
+/** Notes what a failure says of its engine. Returns whether another one might do better. */
+function isTriedElsewhere(trial: Trial | undefined, failure: MeshError, call: HandlerContext): boolean {
+  const isLate = failure.reason === 'DEADLINE_EXCEEDED';
+  // Whoever left, or gave little time, says nothing about the engine.
+  if (call.signal.aborted || (isLate && call.timeoutMs() !== undefined)) return false;
+  const fault = faultOf(failure);
+  if (fault === 'broken') trial?.failed();
+  return fault !== 'final' && !isLate;
 }
 
 /** @throws MeshError as Places.take, and DEADLINE_EXCEEDED. */

@@ -50,13 +50,15 @@ async function answer(server: VllmServer, contextTokens: number, exchange: FakeE
   state.promptTokens += PROMPT_TOKENS;
   response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
   let texts: string[] = [];
+  const shown = shownText(body);
   await streamTokens(response, { ...script, tokens: total }, state, {
     total,
     token: (at, text) => {
       texts.push(text);
       const role = at === 0 ? choices.map((index) => roleChunk(server, exchange, index)) : [];
       if ((at + 1) % perChunk !== 0 && at + 1 < total) return Buffer.concat(role);
-      const tokens = { texts, first: at + 1 - texts.length, end: at + 1 === total ? reason : undefined };
+      const end = at + 1 === total ? reason : undefined;
+      const tokens = { texts, shown: shown(texts.join(''), end !== undefined), first: at + 1 - texts.length, end };
       texts = [];
       return Buffer.concat([...role, ...choices.map((index) => tokenChunk(server, exchange, index, tokens))]);
     },
@@ -90,6 +92,19 @@ function endOf(
   return { total, reason: { finish_reason: total === limit ? 'length' : 'stop' } };
 }
 
+/** Stop texts keep the end of the text back until more or nothing follows: one character less than the longest has. */
+function shownText({ stop, include_stop_str_in_output: isShown }: Body): (text: string, isEnd: boolean) => string {
+  const stops = Array.isArray(stop) && !isShown ? stop.map(String) : [];
+  const heldCharacters = Math.max(0, ...stops.map((one) => [...one].length - 1));
+  let held: string[] = [];
+  return (text, isEnd) => {
+    held.push(...text);
+    const told = held.slice(0, isEnd ? held.length : Math.max(0, held.length - heldCharacters));
+    held = held.slice(told.length);
+    return told.join('');
+  };
+}
+
 function roleChunk(server: VllmServer, exchange: FakeExchange, index: number): Buffer {
   if (exchange.path !== '/v1/chat/completions') return Buffer.alloc(0);
   const choice = { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null };
@@ -98,6 +113,8 @@ function roleChunk(server: VllmServer, exchange: FakeExchange, index: number): B
 
 interface ChunkTokens {
   readonly texts: readonly string[];
+  /** What of the text so far is told with them. */
+  readonly shown: string;
   /** The place of the first one in its choice. */
   readonly first: number;
   /** With the last token: how the choice ends. */
@@ -107,7 +124,7 @@ interface ChunkTokens {
 function tokenChunk(server: VllmServer, exchange: FakeExchange, index: number, tokens: ChunkTokens): Buffer {
   const { body, path } = exchange;
   const { texts, first, end } = tokens;
-  const text = texts.join('');
+  const text = tokens.shown;
   const thinks = Boolean((body.chat_template_kwargs as Body | undefined)?.enable_thinking);
   const delta = calls(body)
     ? { tool_calls: [openAiToolCall(body, first, text)] }

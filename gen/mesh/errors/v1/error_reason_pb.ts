@@ -223,8 +223,8 @@ export const ErrorReason = {
   STORE_UNAVAILABLE: 24,
 
   /**
-   * ERROR_REASON_PEER_UNAVAILABLE: another process of the mesh does not answer. UNAVAILABLE.
-   * Example: { "metadata": { "peer": "quota" } }
+   * ERROR_REASON_PEER_UNAVAILABLE: another process of the mesh does not answer, or was lost in the middle of a stream: `peer` is
+   * "router" then, and what was delivered is charged. UNAVAILABLE. Example: { "metadata": { "peer": "quota" } }
    *
    * @generated from enum value: ERROR_REASON_PEER_UNAVAILABLE = 25;
    */

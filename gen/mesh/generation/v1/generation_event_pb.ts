@@ -151,7 +151,7 @@ export const StartedSchema: GenMessage<Started> = /*@__PURE__*/
  */
 export type Delta = Message<"mesh.generation.v1.Delta"> & {
   /**
-   * choice is the index of the completion, from 0.
+   * choice is the index of the completion, from 0; of several prompts, those of the first one first.
    *
    * @generated from field: uint32 choice = 1;
    */
@@ -201,7 +201,7 @@ export type Delta = Message<"mesh.generation.v1.Delta"> & {
   completionTokens: number;
 
   /**
-   * prompt_tokens is the length of the prompt, template included. 0: the engine tells only at the end.
+   * prompt_tokens is the length of the prompt, template included; of several the sum, once all are known. 0: not known yet.
    *
    * @generated from field: uint32 prompt_tokens = 8;
    */
@@ -383,7 +383,7 @@ export const FinishedSchema: GenMessage<Finished> = /*@__PURE__*/
  */
 export type Usage = Message<"mesh.generation.v1.Usage"> & {
   /**
-   * prompt_tokens is the length of the prompt, template included.
+   * prompt_tokens is the length of the prompt, template included; of several prompts the sum.
    *
    * @generated from field: uint32 prompt_tokens = 1;
    */

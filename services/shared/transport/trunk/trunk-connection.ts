@@ -1,9 +1,11 @@
 import type { GenerateRequest } from '../../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { TrunkCommand, TrunkEvents } from '../../../../gen/mesh/generation/v1/trunk_pb.ts';
+import { RouterService } from '../../../../gen/mesh/router/v1/router_service_pb.ts';
 import type { MeshError } from '../../errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../generate.ts';
 import { type EncodedCommand, encodeCommand } from './command-codec.ts';
 import { openChannel, type TrunkChannel, type TrunkTarget } from './trunk-channel.ts';
+import { nodeLost, routerLost } from './trunk-failure.ts';
 import { TrunkGeneration } from './trunk-generation.ts';
 import { CREDIT_BYTES, MESSAGE_BYTES } from './trunk-limits.ts';
 import { TurnBatch } from './turn-batch.ts';
@@ -26,11 +28,13 @@ export class TrunkConnection {
   readonly #listener: ConnectionListener;
   readonly #channel: TrunkChannel;
   readonly #commands = new TurnBatch<EncodedCommand>((commands) => this.#send(commands));
+  readonly #brokenOff: (cause: MeshError) => MeshError;
   #lastId = 0;
   #isRetired = false;
 
   constructor(target: TrunkTarget, listener: ConnectionListener) {
     this.#listener = listener;
+    this.#brokenOff = target.method.parent === RouterService ? routerLost : nodeLost;
     this.#channel = openChannel(target, {
       onOpen: () => listener.onOpen(),
       onEvents: (events) => this.#take(events),
@@ -62,6 +66,7 @@ export class TrunkConnection {
     const generation = new TrunkGeneration(call, sink, {
       command: (command: TrunkCommand['command']) => this.#commands.add(encodeCommand(generationId, command)),
       onOver: () => this.#forget(generationId),
+      brokenOff: this.#brokenOff,
     });
     this.#running.set(generationId, generation);
     this.#commands.add(start);

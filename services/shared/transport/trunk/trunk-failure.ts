@@ -17,6 +17,18 @@ export function trunkFailure(status: unknown): MeshError {
   return new MeshError('PEER_UNAVAILABLE', 'A part of the mesh does not answer. Try again shortly.', { cause: status });
 }
 
+/** A node takes the streams of its engines with it. */
+export function nodeLost(cause: MeshError): MeshError {
+  return new MeshError('ENGINE_LOST', 'The stream broke off before its end.', { cause });
+}
+
+/** The engine may be well: whoever asked the router lost it, or the way to it. */
+export function routerLost(cause: MeshError): MeshError {
+  const message =
+    'The router was lost in the middle of the stream. What was delivered is charged. Send the request again.';
+  return new MeshError('PEER_UNAVAILABLE', message, { metadata: { peer: 'router' }, retryAfterMs: 1_000, cause });
+}
+
 function isStatus(value: unknown): value is StatusObject {
   return typeof value === 'object' && value !== null && 'code' in value && 'metadata' in value;
 }

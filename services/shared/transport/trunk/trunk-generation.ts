@@ -1,6 +1,6 @@
 import type { TrunkCommand, TrunkEvent } from '../../../../gen/mesh/generation/v1/trunk_pb.ts';
 import { asMeshError } from '../../errors/connect-error.ts';
-import { MeshError } from '../../errors/mesh-error.ts';
+import type { MeshError } from '../../errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../generate.ts';
 import { armDeadline } from './deadline.ts';
 import { eventBytes } from './event-bytes.ts';
@@ -13,6 +13,8 @@ export interface Asking {
   readonly command: (command: TrunkCommand['command']) => void;
   /** Called once, when nothing of it is heard any more. */
   readonly onOver: () => void;
+  /** What it means that the trunk broke in the middle of a stream. */
+  readonly brokenOff: (cause: MeshError) => MeshError;
 }
 
 /** One generation on the side that asks: gives its events to the sink, and credit back while the reader takes them. */
@@ -56,12 +58,10 @@ export class TrunkGeneration {
     }
   }
 
-  /** The trunk is over. A peer that vanishes takes the engine's stream with it; before the first event it merely did not answer. */
+  /** The trunk is over. Before the first event the peer merely did not answer. */
   lose(error: MeshError): void {
     const isBroken = error.reason === 'PEER_UNAVAILABLE' && this.#hasEvents;
-    this.#fail(
-      isBroken ? new MeshError('ENGINE_LOST', 'The stream broke off before its end.', { cause: error }) : error,
-    );
+    this.#fail(isBroken ? this.#asking.brokenOff(error) : error);
   }
 
   readonly #onAbort = (): void => this.#leave(asMeshError(this.#call.signal.reason));
