@@ -1,0 +1,10 @@
+import type { Failure } from './task.ts';
+
+/** Somebody cancelled it. */
+export const CANCELLED: Failure = { type: 'Cancelled', message: 'The task was cancelled.' };
+
+/** Its worker was not heard of any more. */
+export const WORKER_LOST: Failure = {
+  type: 'WorkerLost',
+  message: 'The process that ran the task was lost, at every attempt. Submit it again.',
+};
