@@ -8,6 +8,7 @@ import { facadeConfigSchema } from './facade/config.ts';
 import { parseFlags } from './flags.ts';
 import { isForeignConfig } from './foreign-config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
+import { SHIPPED_NAME } from './inference/shipped-model.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
 import { readPeerAddresses } from './peer-addresses.ts';
@@ -21,13 +22,10 @@ import { logLevelName } from './shared/observability/logger.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
-/** The engine's name of the model that `--model` names, and of the one that ships. */
-export const SHIPPED_NAME = 'default';
-
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
 const NOT_YET = [
   ...['MESH_TLS_CERT', 'MESH_TLS_KEY', 'MESH_LOG_DIR', 'METRICS_PORT'],
-  ...['MAX_NEW_TOKENS', 'TEMPERATURE', 'TASK_TIME_LIMIT'],
+  ...['MAX_NEW_TOKENS', 'TEMPERATURE'],
 ];
 
 /** The section `server` of the configuration file: what belongs to the process and not to one service. */
@@ -148,6 +146,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   );
   source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, flagValue);
   source.override(['server', 'require_https'], { REQUIRE_HTTPS: env.REQUIRE_HTTPS }, flagValue);
+  source.override(['tasks', 'time_limit_seconds'], { TASK_TIME_LIMIT: env.TASK_TIME_LIMIT }, Number);
   addEnvironmentModels(source, env);
 
   const sections = validate(fileSchema, source);
@@ -230,7 +229,7 @@ const NEEDS: Readonly<Record<Role, readonly Role[]>> = {
   quota: ['auth'],
   router: ['auth', 'quota'],
   inference: ['auth', 'router'],
-  tasks: ['auth'],
+  tasks: ['auth', 'quota', 'router'],
   facade: ['auth', 'quota', 'router', 'tasks'],
 };
 

@@ -8,3 +8,9 @@ export const WORKER_LOST: Failure = {
   type: 'WorkerLost',
   message: 'The process that ran the task was lost, at every attempt. Submit it again.',
 };
+
+/** One run took longer than it may. */
+export const TIME_LIMIT_EXCEEDED: Failure = {
+  type: 'TaskTimeLimitExceeded',
+  message: 'The task ran longer than its time limit. Ask for fewer tokens.',
+};

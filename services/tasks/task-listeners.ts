@@ -1,11 +1,19 @@
-/** Told what may have happened to a task; undefined: to any. */
-export type TaskListener = (taskId: string | undefined) => void;
+/** Something that happened to a task. */
+export interface TaskNews {
+  /** Undefined: telling was broken, so it may have been anything. */
+  readonly taskId: string | undefined;
+  /** Whether it waits for a worker now. */
+  readonly isQueued: boolean;
+}
+
+/** Is told what happened. */
+export type TaskListener = (news: TaskNews) => void;
 
 /** Those who wait for something to happen to tasks. */
 export interface TaskListeners {
   /** Returns what ends it. */
   add(listener: TaskListener): () => void;
-  tell(taskId: string | undefined): void;
+  tell(news: TaskNews): void;
   clear(): void;
 }
 
@@ -17,8 +25,8 @@ export function createTaskListeners(): TaskListeners {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    tell(taskId) {
-      for (const listener of listeners) listener(taskId);
+    tell(news) {
+      for (const listener of listeners) listener(news);
     },
     clear: () => listeners.clear(),
   };

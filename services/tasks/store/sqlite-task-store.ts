@@ -24,9 +24,10 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
   const table = createSqliteTaskTable(store);
   const queue = createSqliteQueue(store, ageingMs);
   const listeners = createTaskListeners();
-  let changed = new Set<string>();
+  /** Tasks that the transaction changed, and whether they wait now. */
+  let changed = new Map<string, boolean>();
   const forgetChanges = (): void => {
-    changed = new Set();
+    changed = new Map();
   };
   const inTransaction = createGroupCommit(store, {
     begun: forgetChanges,
@@ -35,8 +36,8 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
     undone: forgetChanges,
   });
 
-  function tell(taskIds: ReadonlySet<string>): void {
-    for (const taskId of taskIds) listeners.tell(taskId);
+  function tell(news: ReadonlyMap<string, boolean>): void {
+    for (const [taskId, isQueued] of news) listeners.tell({ taskId, isQueued });
   }
 
   function read(row: TaskRow): Task {
@@ -67,7 +68,7 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
     if (row.state === 'queued') queue.left(row);
     table.end(row.seq, outcome, { attempt, nowMs, expiresAtMs: nowMs + resultTtlMs });
     table.addEvent(row.seq, 'ended', '');
-    changed.add(row.task_id);
+    changed.set(row.task_id, false);
   }
 
   /** `by` is the attempt that asks for it; 0: nobody who could repeat it. */
@@ -79,7 +80,7 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
     table.wait(row.seq, consumed, delayMs > 0 ? now() + delayMs : null);
     if (delayMs <= 0) queue.joined(row);
     table.addEvent(row.seq, 'queued', '');
-    changed.add(row.task_id);
+    changed.set(row.task_id, true);
   }
 
   function giveOut(leaseMs: number): ClaimedTask | undefined {
@@ -93,7 +94,7 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
     table.begin(row.seq, nowMs, nowMs + leaseMs);
     const attempt = row.attempt + 1;
     table.addEvent(row.seq, 'processing', attempt);
-    changed.add(row.task_id);
+    changed.set(row.task_id, false);
     return { taskId: row.task_id, attempt, work };
   }
 
@@ -116,7 +117,7 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
         const seq = table.insert(submission, tag, now());
         queue.joined({ seq, priority, tag });
         table.addEvent(seq, 'queued', '');
-        changed.add(taskId);
+        changed.set(taskId, true);
         return { kind: 'accepted', task: readSeq(seq) };
       }),
     findByKey: (owner, key, fingerprint) => inTransaction(() => known(owner, key, fingerprint)),
@@ -159,7 +160,7 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
         if (sequence > row.deltas) throw new Error(`delta ${sequence} of ${claim.taskId} after ${row.deltas}`);
         if (sequence < row.deltas) return true;
         table.addDelta(row.seq, text);
-        changed.add(row.task_id);
+        changed.set(row.task_id, false);
         return true;
       }),
     finish: (claim, outcome) =>

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Task } from '../task.ts';
+import type { TaskNews } from '../task-listeners.ts';
 import { AGEING_MS, because, describeTaskStores, done, LEASE_MS, TTL_MS } from './task-store.fixture.ts';
 
 describeTaskStores('tasks', (on) => {
@@ -289,21 +290,24 @@ describeTaskStores('tasks', (on) => {
     expect(await on.submit({ idempotencyKey: 'k' })).toMatchObject({ state: 'queued' });
   });
 
-  test('who watches is told of every change', async () => {
-    const told: (string | undefined)[] = [];
-    const stop = on.tasks.watch((taskId) => told.push(taskId));
+  test('who watches is told of every change, and what waits', async () => {
+    const told: TaskNews[] = [];
+    const stop = on.tasks.watch((news) => told.push(news));
+    const seen = (taskId: string, isQueued: boolean): Promise<void> =>
+      expect.poll(() => told.splice(0).some((news) => news.taskId === taskId && news.isQueued === isQueued)).toBe(true);
     const { taskId } = await on.submit();
-    const seen = (): boolean => told.splice(0).some((id) => id === taskId || id === undefined);
-    await expect.poll(seen).toBe(true);
+    await seen(taskId, true);
     const claimed = await on.next();
-    await expect.poll(seen).toBe(true);
+    await seen(taskId, false);
     await on.tasks.append(claimed, 0, 'x');
-    await expect.poll(seen).toBe(true);
-    await on.tasks.finish(claimed, done());
-    await expect.poll(seen).toBe(true);
+    await seen(taskId, false);
+    await on.tasks.putBack(claimed, because());
+    await seen(taskId, true);
+    await on.tasks.finish(await on.next(), done());
+    await seen(taskId, false);
     stop();
     await on.submit();
-    expect(told).toEqual([]);
+    expect(told.filter((news) => news.taskId !== taskId)).toEqual([]);
   });
 
   test('a process that starts anew finds everything', async () => {

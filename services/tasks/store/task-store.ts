@@ -1,4 +1,5 @@
 import type { Outcome, Task } from '../task.ts';
+import type { TaskListener } from '../task-listeners.ts';
 
 /** A task to be accepted. */
 export interface Submission {
@@ -105,10 +106,10 @@ export interface TaskStore {
   /** Puts back what lost its worker, as consumed; forgets what is past its time. A bounded number at a time. */
   sweep(): Promise<void>;
   /**
-   * Calls back when something may have happened: to a task (its id), or to any (undefined: also when telling was broken). Returns
-   * what ends it. Whoever must not miss anything looks by itself once a second too.
+   * Calls back when something has happened to a task, in this process or another. Returns what ends it. News may be lost: whoever
+   * must not miss anything looks by itself once a second too.
    */
-  watch(listener: (taskId: string | undefined) => void): () => void;
+  watch(listener: TaskListener): () => void;
   /** Ends watches. */
   close(): void;
 }
