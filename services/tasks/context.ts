@@ -49,7 +49,7 @@ export interface TasksContext {
  * @throws ConfigError when the store was written by a newer version.
  */
 export function createTasksContext(config: TasksConfig, resources: TasksResources): TasksContext {
-  const { quota, router, now } = resources;
+  const { quota, router, now, log } = resources;
   const store = createTaskStore(resources.store, {
     resultTtlMs: config.result_ttl_hours * 3_600_000,
     maxAttempts: config.max_attempts,
@@ -57,7 +57,7 @@ export function createTasksContext(config: TasksConfig, resources: TasksResource
     now: resources.store.kind === 'sqlite' ? now : undefined,
   });
   const waiters = new TaskWaiters(store);
-  const stopSweeping = sweepRegularly(store, resources.log);
+  const stopSweeping = sweepRegularly(store, log);
   const leaseMs = config.lease_seconds * 1_000;
   const worker = createWorker({ ...resources, store, leaseMs, concurrency: config.concurrency });
   const models = new KnownModels(router);
@@ -65,7 +65,7 @@ export function createTasksContext(config: TasksConfig, resources: TasksResource
   let isClosed = false;
   return {
     store,
-    submissions: { store, quota, models, priorities: config.tier_priorities, timeLimitMs, now },
+    submissions: { store, quota, models, priorities: config.tier_priorities, timeLimitMs, now, log },
     waiters,
     isClosed: () => isClosed,
     start: () => worker.start(),

@@ -1,9 +1,12 @@
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
 import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import type { LimitState } from '../../gen/mesh/quota/v1/limit_pb.ts';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { asMeshError } from '../shared/errors/connect-error.ts';
+import type { MeshError } from '../shared/errors/mesh-error.ts';
+import type { Reason } from '../shared/errors/reasons.ts';
 
 /** The part of a submission that limits on requests see. */
 export interface CountedRequest {
@@ -39,7 +42,11 @@ const TELLS = 3;
  *
  * @throws MeshError RATE_LIMIT_EXCEEDED, TOKEN_BUDGET_SPENT or STORE_UNAVAILABLE.
  */
-export async function countRequest(quota: Client<typeof QuotaService>, request: CountedRequest): Promise<Counted> {
+export async function countRequest(
+  quota: Client<typeof QuotaService>,
+  request: CountedRequest,
+  log: Logger,
+): Promise<Counted> {
   const { id: reservationId, principal, clientIp = '', model, modelNames } = request;
   const demand = { promptTokens: 0, maxCompletionTokens: 0, holdFor: durationFromMs(HOLD_MS) };
   const whose = { principal, clientIp, model, modelNames: [...modelNames] };
@@ -55,21 +62,25 @@ export async function countRequest(quota: Client<typeof QuotaService>, request: 
   const nothing = { promptTokens: 0, completionTokens: 0, engine: '' };
   return {
     limits,
-    keep: () => tell(() => quota.settle({ reservationId, operationId, ...nothing }, CALL_OPTIONS)),
-    undo: () => tell(() => quota.release({ reservationId, operationId }, CALL_OPTIONS)),
+    keep: () => tell(() => quota.settle({ reservationId, operationId, ...nothing }, CALL_OPTIONS), log),
+    undo: () => tell(() => quota.release({ reservationId, operationId }, CALL_OPTIONS), log),
   };
 }
 
 /** What quota does not hear in the end it settles by itself, when the lease is over: as counted. */
-async function tell(end: () => Promise<unknown>): Promise<void> {
+async function tell(end: () => Promise<unknown>, log: Logger): Promise<void> {
+  let failure: MeshError | undefined;
   for (let i = 0; i < TELLS; i += 1) {
     try {
       await end();
       return;
     } catch (error) {
-      if (!UNKNOWN.has(asMeshError(error).reason)) return;
+      failure = asMeshError(error);
+      if (!UNKNOWN.has(failure.reason)) break;
     }
   }
+  // An earlier call of the same submission ended it.
+  if (failure?.reason !== 'RESERVATION_ENDED') log.warn({ err: failure }, 'quota was not told of a submission');
 }
 
-const UNKNOWN: ReadonlySet<string> = new Set(['STORE_UNAVAILABLE', 'PEER_UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+const UNKNOWN: ReadonlySet<Reason> = new Set(['STORE_UNAVAILABLE', 'PEER_UNAVAILABLE', 'DEADLINE_EXCEEDED']);

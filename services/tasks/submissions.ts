@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Client } from '@connectrpc/connect';
+import type { Logger } from 'pino';
 import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { LimitState } from '../../gen/mesh/quota/v1/limit_pb.ts';
@@ -24,6 +25,7 @@ export interface SubmissionParts {
   readonly timeLimitMs: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  readonly log: Logger;
 }
 
 /** What is submitted, and by whom. */
@@ -62,7 +64,7 @@ export async function submitTask(parts: SubmissionParts, task: NewTask): Promise
   const model = await models.find(request.model, principal);
   const id = idempotencyKey === '' ? `task-${taskId}` : `task-${digestOf(owner, idempotencyKey, fingerprint)}`;
   const named = { model: model?.id ?? '', modelNames: model?.names ?? [] };
-  const counted = await countRequest(quota, { id, principal, clientIp, ...named });
+  const counted = await countRequest(quota, { id, principal, clientIp, ...named }, parts.log);
   // A failure leaves open whether it was accepted: it stays counted, and a repetition with the same key counts nothing.
   const submitted = await store.submit(submission);
   if (submitted.kind === 'conflict') await counted.undo();
