@@ -1,4 +1,4 @@
-import { beforeEach } from 'vitest';
+import { afterEach, beforeEach } from 'vitest';
 import { describeStores, type TestStores } from '../../../test/harness/stores.ts';
 import type { Store } from '../../shared/store/store.ts';
 import type { Outcome, Task } from '../task.ts';
@@ -11,6 +11,8 @@ export interface TasksUnderTest {
   /** Milliseconds since the epoch. */
   nowMs: number;
   tasks: TaskStore;
+  /** What the test opened; closed after it. */
+  readonly opened: TaskStore[];
   /** The tasks of another connection to the same state, or as a process sees them that starts anew. */
   another(options?: Partial<TaskStoreOptions>, store?: Store): Promise<TaskStore>;
   /** A submission of its own id, organisation `acme`, priority 0 and cost 10. */
@@ -51,6 +53,9 @@ export const because = (changes: Partial<PutBack> = {}): PutBack => ({
 export function describeTaskStores(name: string, suite: (on: TasksUnderTest) => void): void {
   describeStores(name, (stores) => {
     const on = tasksUnderTest(stores);
+    afterEach(() => {
+      for (const store of on.opened.splice(0)) store.close();
+    });
     beforeEach(async () => {
       // Redis drops keys by its own clock, so the tests' clock starts there.
       on.nowMs = Date.now();
@@ -63,10 +68,12 @@ export function describeTaskStores(name: string, suite: (on: TasksUnderTest) => 
 function tasksUnderTest(stores: TestStores): TasksUnderTest {
   let ids = 0;
   const on: TasksUnderTest = {
-    ...{ stores, nowMs: 0, tasks: undefined as unknown as TaskStore },
+    ...{ stores, nowMs: 0, tasks: undefined as unknown as TaskStore, opened: [] },
     async another(options = {}, store) {
       const given = { resultTtlMs: TTL_MS, maxAttempts: 3, ageingMs: AGEING_MS, now: () => on.nowMs, ...options };
-      return createTaskStore(store ?? (await stores.open()), given);
+      const tasks = createTaskStore(store ?? (await stores.open()), given);
+      on.opened.push(tasks);
+      return tasks;
     },
     submission(changes = {}) {
       ids += 1;

@@ -294,7 +294,13 @@ describeTaskStores('tasks', (on) => {
     const told: TaskNews[] = [];
     const stop = on.tasks.watch((news) => told.push(news));
     const seen = (taskId: string, isQueued: boolean): Promise<void> =>
-      expect.poll(() => told.splice(0).some((news) => news.taskId === taskId && news.isQueued === isQueued)).toBe(true);
+      expect
+        .poll(() => told.splice(0).some((news) => news.taskId === taskId && news.isQueued === isQueued), {
+          timeout: 10_000,
+        })
+        .toBe(true);
+    // The shared store tells it when it can be heard.
+    if (on.stores.kind === 'redis') await expect.poll(() => told.length, { timeout: 10_000 }).toBe(1);
     const { taskId } = await on.submit();
     await seen(taskId, true);
     const claimed = await on.next();

@@ -1,4 +1,5 @@
 import type { Store } from '../../shared/store/store.ts';
+import { createRedisTaskStore } from './redis-task-store.ts';
 import { createSqliteTaskStore } from './sqlite-task-store.ts';
 import type { TaskStore, TaskStoreOptions } from './task-store.ts';
 
@@ -8,6 +9,5 @@ import type { TaskStore, TaskStoreOptions } from './task-store.ts';
  * @throws ConfigError when the store was written by a newer version.
  */
 export function createTaskStore(store: Store, options: TaskStoreOptions): TaskStore {
-  if (store.kind === 'sqlite') return createSqliteTaskStore(store, options);
-  throw new Error('tasks are not kept in Redis yet');
+  return store.kind === 'sqlite' ? createSqliteTaskStore(store, options) : createRedisTaskStore(store, options);
 }
