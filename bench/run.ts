@@ -21,9 +21,10 @@ import { mesh, meshSplit } from './peers/mesh.ts';
 import { nginx } from './peers/nginx.ts';
 import { nodeProxy } from './peers/node-proxy.ts';
 import type { Peer, RunningPeer } from './peers/peer.ts';
+import { portkey } from './peers/portkey.ts';
 
-const PEERS: readonly Peer[] = [direct, nginx, nodeProxy, mesh, meshSplit];
-const WORKLOADS = ['unary-c32', 'ttft-c1', 'paced-c32', 'paced-c256', 'lock-c256'];
+const PEERS: readonly Peer[] = [direct, nginx, nodeProxy, portkey, mesh, meshSplit];
+const WORKLOADS = ['unary-c32', 'ttft-c1', 'paced-c32', 'paced-c256', 'lock-c256', 'idle-c2000'];
 /** Engine and load client share one CPU, the gateways have the other to themselves. */
 const LOAD_CORE = 0;
 const GATEWAY_CORE = 1;
@@ -51,7 +52,7 @@ async function main(): Promise<number> {
     return found;
   });
   const workloads = options.workloads.split(',').filter(Boolean).map(readWorkload);
-  const missing = missingRequirements({ nginx: peers.includes(nginx) });
+  const missing = missingRequirements({ nginx: peers.includes(nginx), portkey: peers.includes(portkey) });
   if (missing.length > 0) {
     console.error(`The benchmark needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
     return 78;

@@ -8,21 +8,33 @@ function isInstalled(program: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
 }
 
-/** Tests of the shared store need a real Redis server. Without one they say so and are skipped; in CI they fail. */
-function provideRedis(): void {
-  if (isInstalled('redis-server')) return;
+/** A program that some tests need. Without it they say so and are skipped; in CI they fail. */
+interface NeededProgram {
+  readonly program: string;
+  /** Its package for Homebrew; unset: there is none that ends up on the path. */
+  readonly brewPackage?: string;
+  readonly tests: string;
+}
+
+/** Both have the names of their Debian packages. */
+const NEEDED: readonly NeededProgram[] = [
+  { program: 'redis-server', brewPackage: 'redis', tests: 'the tests of the shared store' },
+  { program: 'chromium', tests: 'the tests in a browser' },
+];
+
+function provide({ program, brewPackage, tests }: NeededProgram): void {
+  if (isInstalled(program)) return;
   const isRoot = process.getuid?.() === 0;
   if (isRoot && isInstalled('apt-get')) {
-    console.log('npm test: installing redis-server');
-    spawnSync('sh', ['-c', 'apt-get update -q && apt-get install -yq --no-install-recommends redis-server'], {
+    console.log(`npm test: installing ${program}`);
+    spawnSync('sh', ['-c', `apt-get update -q && apt-get install -yq --no-install-recommends ${program}`], {
       stdio: 'inherit',
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     });
-  } else if (!isRoot && isInstalled('brew')) {
-    spawnSync('brew', ['install', 'redis'], { stdio: 'inherit' });
+  } else if (!isRoot && brewPackage !== undefined && isInstalled('brew')) {
+    spawnSync('brew', ['install', brewPackage], { stdio: 'inherit' });
   }
-  if (!isInstalled('redis-server'))
-    console.log('npm test: no redis-server; install it to run the tests of the shared store');
+  if (!isInstalled(program)) console.log(`npm test: no ${program}; install it to run ${tests}`);
 }
 
 function run(script: string, args: string[]): void {
@@ -30,7 +42,7 @@ function run(script: string, args: string[]): void {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-provideRedis();
+for (const needed of NEEDED) provide(needed);
 const selection = process.argv.slice(2);
 if (selection.length === 0) run('bin/check.ts', []);
 run('node_modules/vitest/vitest.mjs', ['run', ...selection]);

@@ -11,7 +11,7 @@ import { authorizationTable } from './auth/authorization-table.ts';
 import { type AuthContext, createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
 import { requireOwnPasswords } from './auth/default-passwords.ts';
 import { authRoutes } from './auth/routes.ts';
-import { type Config, isLoopbackHost } from './config.ts';
+import type { Config } from './config.ts';
 import { createFacadeContext, type FacadeContext } from './facade/context.ts';
 import type { InferenceConfig } from './inference/config.ts';
 import { createInferenceContext, type InferenceContext } from './inference/context.ts';
@@ -22,6 +22,7 @@ import { withDefaultModel } from './inference/shipped-model.ts';
 import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import { withLocalModels } from './inference/weights/local-models.ts';
 import type { Terminal } from './inference/weights/progress.ts';
+import { listenerSettings } from './listener-settings.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -42,6 +43,7 @@ import { closeStore, openStore, pingStore, type Store } from './shared/store/sto
 import type { Generate } from './shared/transport/generate.ts';
 import { listenedRoutes, SERVICES_OF_ROLE } from './shared/transport/listened-routes.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
+import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { createPeers, type Peers } from './shared/transport/peers.ts';
 import { createProof, type Proof } from './shared/transport/proof.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
@@ -329,17 +331,13 @@ async function addListener(
   const isPublic = config.roles.has('facade');
   const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
   const listener: Listener = await startListener({
-    host: config.server.host,
+    ...listenerSettings(config.server, isPublic, resources.log),
     port: config.port,
     routes: listenedRoutes({ ...parts, roles: config.roles, table: authorizationTable }),
     authorizer,
     health,
     log: resources.log,
     fallback: facade?.handle,
-    corsOrigins: config.server.cors_origins,
-    trustedProxies: config.server.trusted_proxies,
-    httpsRule: isPublic ? httpsRuleOf(config.server) : undefined,
-    isForPeers: !isPublic,
     meshTls: proof.meshTls,
     idleWriteMs: config.router.idle_write_seconds * 1_000,
   });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { loadConfig } from './config.ts';
+import { httpsRuleOf } from './shared/interceptors/https-rule.ts';
 
 describe('server.mesh_tls', () => {
   const directory = mkdtempSync(join(tmpdir(), 'mesh-config-'));
@@ -37,6 +38,47 @@ describe('server.mesh_tls', () => {
       /^MESH_PEER_AUTH: must be https:\/\/host:port, since server.mesh_tls is set$/,
     );
     expect(peer('https://auth:7001')).not.toThrow();
+  });
+});
+
+describe('server, what concerns the port', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'mesh-config-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  function load(server: object, env: Record<string, string> = {}) {
+    writeFileSync(join(directory, 'mesh.yaml'), JSON.stringify({ server }));
+    return loadConfig([], env, directory);
+  }
+
+  test('a certificate comes from the environment before the file, from the working directory', () => {
+    const inFile = { tls: { cert: 'file.crt', key: 'file.key' } };
+    expect(load(inFile).server.tls?.cert).toBe(join(directory, 'file.crt'));
+    expect(load(inFile, { MESH_TLS_CERT: 'env.crt', MESH_TLS_KEY: '/run/env.key' }).server.tls).toEqual({
+      cert: join(directory, 'env.crt'),
+      key: '/run/env.key',
+    });
+    for (const env of [{ MESH_TLS_CERT: 'x' }, { MESH_TLS_KEY: 'x' }]) {
+      expect(() => load(inFile, env)).toThrow(/^MESH_TLS_CERT, MESH_TLS_KEY: set both, or neither$/);
+    }
+  });
+
+  test('with a certificate callers elsewhere need HTTPS, unless the file says otherwise', () => {
+    const tls = { cert: 'own.crt', key: 'own.key' };
+    const isRequired = (server: object) => httpsRuleOf(load(server).server) !== undefined;
+    expect(isRequired({})).toBe(false);
+    expect(isRequired({ tls })).toBe(true);
+    expect(isRequired({ tls, require_https: false })).toBe(false);
+    expect(isRequired({ require_https: true })).toBe(true);
+  });
+
+  test.each([
+    [{ tls: { cert: 'own.crt' } }, 'server.tls.key'],
+    [{ tls: { cert: 'own.crt', key: 'own.key', ca: 'x' } }, 'ca'],
+    [{ allowed_hosts: ['chat.example.com:8000'] }, 'server.allowed_hosts.0'],
+    [{ allowed_hosts: ['https://chat.example.com'] }, 'server.allowed_hosts.0'],
+    [{ max_connections: 0 }, 'server.max_connections'],
+  ])('%j is refused by name', (server, name) => {
+    expect(() => load(server)).toThrow(name);
   });
 });
 
@@ -75,6 +117,8 @@ describe('several routers and fallbacks', () => {
     expect(withFallbacks({ chat: ['gpt'] }, { aliases: { gpt: 'small' } })).not.toThrow();
     expect(withFallbacks({ chat: ['smal'] })).toThrow(/router.fallbacks.chat: no configured model serves 'smal'/);
     expect(withFallbacks({ chta: ['small'] })).toThrow(/router.fallbacks.chta: no configured model serves 'chta'/);
+    expect(withFallbacks({}, { text2sql: 'smal' })).toThrow(/router.text2sql: no configured model serves 'smal'/);
+    expect(withFallbacks({}, { text2sql: 'gpt', aliases: { gpt: 'small' } })).not.toThrow();
     expect(withFallbacks({ chat: [] })).toThrow(/router.fallbacks.chat/);
     expect(withFallbacks({}, { weights: { chat: 2, 'host-1/small': 0.5 } })).not.toThrow();
     expect(withFallbacks({}, { weights: { 'host-1/smal': 2 } })).toThrow(/router.weights.host-1\/smal: .* 'smal'/);

@@ -15,59 +15,16 @@ import { readPeerAddresses } from './peer-addresses.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
 import { routerConfigSchema } from './router/config.ts';
-import { isAddressRange } from './shared/interceptors/client-ip.ts';
+import { requireCertificatePair, serverConfigSchema, withAbsolutePaths } from './server-config.ts';
 import { ConfigError, parseConfigFile, type Source, validate } from './shared/lifecycle/config-source.ts';
 import { flagValue } from './shared/lifecycle/flag-value.ts';
 import { logLevelName } from './shared/observability/logger.ts';
+import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = [
-  ...['MESH_TLS_CERT', 'MESH_TLS_KEY', 'MESH_LOG_DIR', 'METRICS_PORT'],
-  ...['MAX_NEW_TOKENS', 'TEMPERATURE'],
-];
-
-/** The section `server` of the configuration file: what belongs to the process and not to one service. */
-const serverConfigSchema = z.strictObject({
-  /** Bind address. */
-  host: z.string().min(1).default('127.0.0.1'),
-  /** The one port of the process. 0 picks a free one and prints it. Unset: 8000, or the port of the first role. */
-  port: z.int().min(0).max(65_535).optional(),
-  /** Where routers reach this process when they run elsewhere, e.g. "http://10.0.0.7:7004". Unset: from host and port. */
-  advertise_url: z.url({ protocol: /^https?$/ }).optional(),
-  /** Store, keys, sockets. */
-  data_dir: z.string().min(1).default('.mesh'),
-  /** Which services this process runs. */
-  roles: z
-    .union([z.literal('all'), z.array(z.enum(ROLES)).min(1)], `expected "all" or a list of ${ROLES.join(', ')}`)
-    .default('all'),
-  /** Shared secret between processes without mutual TLS. Unset: a file in the data directory that local processes share. */
-  mesh_token: z.string().min(32).optional(),
-  /** Mutual TLS between processes: PEM files, relative to the working directory. With it the token proves nothing. */
-  mesh_tls: z
-    .strictObject({
-      cert: z.string().min(1),
-      key: z.string().min(1),
-      ca: z.string().min(1),
-      /** What stands behind the role in the names of certificates, e.g. "auth.mesh". */
-      domain: z
-        .string()
-        .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i, 'expected a domain name')
-        .default('mesh'),
-    })
-    .optional(),
-  /** Addresses and CIDR ranges of proxies besides loopback whose X-Forwarded-For is believed. */
-  trusted_proxies: z.array(z.string().refine(isAddressRange, 'expected an IP address or a CIDR range')).default([]),
-  /** Whether callers elsewhere must come over HTTPS; a trusted proxy says so by X-Forwarded-Proto. For the public port. */
-  require_https: z.boolean().default(false),
-  /** Browser origins that may call. */
-  cors_origins: z.array(z.string().min(1)).default(['*']),
-  /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */
-  store_timeout_ms: z.int().min(10).max(60_000).default(200),
-  /** How long running streams get after SIGTERM, in seconds. */
-  drain_seconds: z.number().min(0).max(86_400).default(30),
-});
+const NOT_YET = ['MESH_LOG_DIR', 'METRICS_PORT', 'MAX_NEW_TOKENS', 'TEMPERATURE'];
 
 /** The section `observability`. */
 const observabilityConfigSchema = z.strictObject({
@@ -130,6 +87,7 @@ const ROLE_PORTS: Readonly<Record<Role, number>> = {
 export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, workingDirectory: string): Config {
   const notYet = NOT_YET.find((name) => env[name]);
   if (notYet) throw new ConfigError(`${notYet}: is not available yet in this version; unset it`);
+  requireCertificatePair(env);
   const flags = parseFlags(argv);
   const fileName =
     flags.config ?? env.MESH_CONFIG ?? (existsSync(resolve(workingDirectory, 'mesh.yaml')) ? 'mesh.yaml' : undefined);
@@ -139,6 +97,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   source.override(['server', 'data_dir'], { '--data-dir': flags['data-dir'], MESH_DATA_DIR: env.MESH_DATA_DIR });
   source.override(['server', 'roles'], { '--roles': flags.roles, MESH_ROLES: env.MESH_ROLES }, parseRoles);
   source.override(['server', 'mesh_token'], { MESH_TOKEN: env.MESH_TOKEN });
+  source.override(['server', 'tls'], { MESH_TLS_CERT: env.MESH_TLS_CERT }, (cert) => ({ cert, key: env.MESH_TLS_KEY }));
   source.override(
     ['observability', 'log_level'],
     { '--log-level': flags['log-level'], LOG_LEVEL: env.LOG_LEVEL },
@@ -182,13 +141,6 @@ export function checkSections(text: string, { server, quota }: Config): { host: 
   if (text === '') return { host: server.host, tiers: tierNames(quota) };
   const sections = validate(fileSchema, parseConfigFile('the imported settings', text));
   return { host: sections.server.host, tiers: tierNames(sections.quota) };
-}
-
-function withAbsolutePaths(server: Config['server'], workingDirectory: string): Config['server'] {
-  const absolute = (path: string): string => resolve(workingDirectory, path);
-  const { data_dir: dataDir, mesh_tls: tls } = server;
-  const files = tls && { ...tls, cert: absolute(tls.cert), key: absolute(tls.key), ca: absolute(tls.ca) };
-  return { ...server, data_dir: absolute(dataDir), mesh_tls: files };
 }
 
 function readSource(fileName: string | undefined, workingDirectory: string): Source {
@@ -239,11 +191,6 @@ function requirePossible(config: Config): void {
   requireStore(config);
   requireAddress(config);
   requireStrongKeys(config);
-}
-
-/** Whether a bind address is one that only this machine reaches. */
-export function isLoopbackHost(host: string): boolean {
-  return /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
 }
 
 function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): void {
@@ -315,7 +262,7 @@ function requireModels(config: Config, source: Source): void {
   if (model !== undefined && model !== 'none') requireModelForm(model);
   const known = knownModels(config);
   if (!known || config.inference.models.length === 0) return;
-  const { default_model: defaultModel, aliases, fallbacks, weights } = config.router;
+  const { aliases, fallbacks, weights } = config.router;
   const named = Object.entries(aliases).map(([alias, target]) => ({ path: ['router', 'aliases', alias], target }));
   for (const [model, targets] of Object.entries(fallbacks)) {
     for (const target of [model, ...targets]) named.push({ path: ['router', 'fallbacks', model], target });
@@ -325,7 +272,10 @@ function requireModels(config: Config, source: Source): void {
     const target = known.has(key) ? key : key.slice(key.indexOf('/') + 1);
     named.push({ path: ['router', 'weights', key], target });
   }
-  if (defaultModel !== undefined) named.push({ path: ['router', 'default_model'], target: defaultModel });
+  for (const field of ['default_model', 'text2sql'] as const) {
+    const target = config.router[field];
+    if (target !== undefined) named.push({ path: ['router', field], target });
+  }
   for (const { path, target } of named) {
     if (known.has(target)) continue;
     if (path[1] !== 'aliases' && Object.hasOwn(aliases, target)) continue;

@@ -66,15 +66,19 @@ export function joinSections(a: Fields, b: Fields, path = ''): Fields {
 }
 
 function readChatServer(values: Fields, file: string): ForeignConfig {
-  const { api_keys: keys = [], users = {}, model_name: model, ...rest } = values;
+  const { api_keys: keys = [], users = {}, model_name: model, max_tokens, temperature, ...rest } = values;
   if (!isTexts(keys)) throw new ConfigError(`${file}: api_keys: expected a list of keys`);
   if (!isFields(users) || !isTexts(Object.values(users))) {
     throw new ConfigError(`${file}: users: expected a bcrypt hash for each name`);
   }
+  const chat = defined({ max_tokens, temperature });
   return {
     keys: keys.map((key) => ({ key, userId: '', tier: 'standard' })),
     users: Object.entries(users).map(([name, hash]) => ({ name, passwordHash: String(hash) })),
-    sections: typeof model === 'string' ? { inference: { models: [modelFields('vllm', model)] } } : {},
+    sections: {
+      ...(typeof model === 'string' ? { inference: { models: [modelFields('vllm', model)] } } : {}),
+      ...(Object.keys(chat).length > 0 ? { facade: { chat } } : {}),
+    },
     notes: [
       ...(typeof model === 'string'
         ? [`${file}: model_name: written as a model of engine vllm; change it where another ran it`]

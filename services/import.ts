@@ -5,11 +5,12 @@ import { stringify } from 'yaml';
 import { requireImportable } from './auth/account-import.ts';
 import { createAuthContext } from './auth/context.ts';
 import { requireOwnPasswords } from './auth/default-passwords.ts';
-import { type Config, checkSections, isLoopbackHost } from './config.ts';
+import { type Config, checkSections } from './config.ts';
 import { type ForeignConfig, joinSections, readForeignConfig } from './foreign-config.ts';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
 import { readSecret } from './shared/lifecycle/secret-file.ts';
 import { closeStore, openStore } from './shared/store/store.ts';
+import { isLoopbackHost } from './shared/transport/loopback.ts';
 
 /** Where the settings go. */
 const TARGET = 'mesh.yaml';

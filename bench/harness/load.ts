@@ -33,6 +33,8 @@ export interface LoadTarget {
   readonly port: number;
   /** Sent as `Authorization: Bearer`. */
   readonly token: string;
+  /** What else it wants to be told. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Runs the load client once, bound to `core`; rejects when `signal` aborts. The key travels in a file in `scratch` that only the owner can read. */
@@ -45,7 +47,8 @@ export async function runLoad(
   const body = join(scratch, `${workload.name}.body.json`);
   const headers = join(scratch, `${target.port}.headers`);
   writeFileSync(body, JSON.stringify(workload.body));
-  writeFileSync(headers, `authorization: Bearer ${target.token}\n`, { mode: 0o600 });
+  const lines = Object.entries({ authorization: `Bearer ${target.token}`, ...target.headers });
+  writeFileSync(headers, lines.map(([name, value]) => `${name}: ${value}\n`).join(''), { mode: 0o600 });
   const options = {
     port: target.port,
     concurrency: workload.concurrency,

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { isPortkeyInstalled } from '../peers/portkey.ts';
 
 const benchDirectory = join(import.meta.dirname, '..');
 const buildDirectory = join(benchDirectory, 'build');
@@ -14,13 +15,16 @@ export interface NativePrograms {
 }
 
 /** What the machine lacks for the benchmark, each with what to do about it; empty when nothing. */
-export function missingRequirements(needs: { nginx: boolean }): string[] {
+export function missingRequirements(needs: { nginx?: boolean; portkey?: boolean }): string[] {
   const missing: string[] = [];
   if (process.platform !== 'linux') return ['Linux (CPU is bound with taskset and read from /proc)'];
   if (availableParallelism() < 2) missing.push('two CPUs (engine and load client on one, gateways on the other)');
   if (!isInstalled('taskset')) missing.push('taskset: apt-get install util-linux');
   if (!isInstalled('g++')) missing.push('g++: apt-get install g++');
   if (needs.nginx && !isInstalled('nginx')) missing.push('nginx: apt-get install nginx');
+  if (needs.portkey && !isPortkeyInstalled()) {
+    missing.push('Portkey: npm ci --prefix bench/peers/portkey --ignore-scripts');
+  }
   return missing;
 }
 

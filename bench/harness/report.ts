@@ -3,8 +3,9 @@ import type { StartupFigures } from './startup.ts';
 import { type Summary, summarize } from './statistics.ts';
 import type { Workload } from './workloads.ts';
 
-/** The peer that CPU ratios refer to, and the one that added time to first token refers to. */
+/** The peers that CPU ratios refer to, and the one that added time to first token refers to. */
 const CPU_BASE = 'nginx';
+const OTHER_GATEWAY = 'portkey';
 const LATENCY_BASE = 'direct';
 /** The peers whose difference is the trunk. */
 const WHOLE = 'mesh';
@@ -43,8 +44,8 @@ function against(basePeer: string, compare: (run: Measurement, base: Measurement
   };
 }
 
-const ratio = (figure: (run: Measurement) => number) =>
-  ofTree(against(CPU_BASE, (run, base) => figure(run) / figure(base)));
+const ratio = (figure: (run: Measurement) => number, basePeer: string = CPU_BASE) =>
+  ofTree(against(basePeer, (run, base) => figure(run) / figure(base)));
 
 /** What the mesh in two processes costs more than in one, in units of the base. */
 const addedByTrunk = (row: Row): string => {
@@ -58,6 +59,10 @@ const addedByTrunk = (row: Row): string => {
 
 const errors: Column = ['errors', (row) => String(row.runs.reduce((sum, run) => sum + run.load.errors, 0))];
 const peak: Column = ['peak MiB', ofTree((row) => mib(summarize(row.runs.map((run) => run.peakRssBytes)).median))];
+const mainPeak: Column = [
+  'peak MiB, main process',
+  ofTree((row) => mib(summarize(row.runs.map((run) => run.mainPeakRssBytes)).median)),
+];
 const loadCore: Column = ['load core %', (row) => median(row, (run) => 100 * run.loadCoreShare)];
 
 const COLUMNS: Record<Workload['kind'], readonly Column[]> = {
@@ -67,6 +72,7 @@ const COLUMNS: Record<Workload['kind'], readonly Column[]> = {
     ['p99 ms', (row) => median(row, (run) => run.load.latencyP99Us / 1e3)],
     ['CPU µs/request', spread(perRequestUs)],
     [`× ${CPU_BASE}`, ratio(perRequestUs)],
+    [`× ${OTHER_GATEWAY}`, ratio(perRequestUs, OTHER_GATEWAY)],
     loadCore,
     peak,
     errors,
@@ -85,6 +91,7 @@ const COLUMNS: Record<Workload['kind'], readonly Column[]> = {
     ['tokens/s', (row) => median(row, (run) => run.load.tokensPerSecond)],
     ['CPU µs/token', spread(perTokenUs)],
     [`× ${CPU_BASE}`, ratio(perTokenUs)],
+    [`× ${OTHER_GATEWAY}`, ratio(perTokenUs, OTHER_GATEWAY)],
     [`trunk adds, × ${CPU_BASE}`, addedByTrunk],
     ['first token p50 ms', (row) => median(row, (run) => run.load.firstTokenP50Us / 1e3)],
     ['p99 ms', (row) => median(row, (run) => run.load.firstTokenP99Us / 1e3)],
@@ -92,6 +99,13 @@ const COLUMNS: Record<Workload['kind'], readonly Column[]> = {
     ['p99 ms', (row) => median(row, (run) => run.load.transitP99Us / 1e3)],
     loadCore,
     peak,
+    errors,
+  ],
+  idle: [
+    ['streams', (row) => median(row, (run) => run.load.requests)],
+    mainPeak,
+    peak,
+    ['CPU µs/request', spread(perRequestUs)],
     errors,
   ],
 };

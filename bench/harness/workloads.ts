@@ -5,8 +5,8 @@ import { z } from 'zod';
 const directory = join(import.meta.dirname, '..', 'workloads');
 
 const workloadSchema = z.strictObject({
-  /** Which table it goes to: `unary` costs per request, `first-token` latency, `stream` costs per token. */
-  kind: z.enum(['unary', 'first-token', 'stream']),
+  /** Which table it goes to: `unary` costs per request, `first-token` latency, `stream` costs per token, `idle` memory. */
+  kind: z.enum(['unary', 'first-token', 'stream', 'idle']),
   description: z.string(),
   concurrency: z.int().positive(),
   /** How long new requests are sent. */

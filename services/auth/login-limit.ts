@@ -1,4 +1,4 @@
-import { networkOf } from './ip-ranges.ts';
+import { networkOf } from '../shared/interceptors/network.ts';
 import { createPendingAttempts, type Decide } from './pending-attempts.ts';
 
 /**

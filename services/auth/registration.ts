@@ -1,9 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { type Principal, PrincipalSchema, Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import { networkOf } from '../shared/interceptors/network.ts';
 import { hasScope } from '../shared/interceptors/principal.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
-import { networkOf } from './ip-ranges.ts';
 import { DEFAULT_ORGANIZATION, DEFAULT_TIER, type KeyDraft, requireScope } from './key-policy.ts';
 import type { KeyService } from './key-service.ts';
 import type { KeyRecord } from './store/key-store.ts';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plainChatMaxTokens, plainChatTemperature } from './compat/plain-chat-request.ts';
 
 /** The section `facade` of the configuration. */
 export const facadeConfigSchema = z.strictObject({
@@ -18,6 +19,13 @@ export const facadeConfigSchema = z.strictObject({
    * streaming answer leaves.
    */
   keep_alive_seconds: z.number().positive().max(3600).default(15),
+  /** What `POST /chat` generates with where a body does not say. */
+  chat: z
+    .strictObject({
+      max_tokens: plainChatMaxTokens.default(1000),
+      temperature: plainChatTemperature.default(0.7),
+    })
+    .prefault({}),
 });
 
 /** See facadeConfigSchema. */

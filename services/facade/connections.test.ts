@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
+import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { CHAT, event, jsonEvents, KEY, startFacade, type TestFacade, until } from './test-facade.ts';
 
@@ -16,8 +17,10 @@ test.each([
   ['before the first token of a stream', true, false],
   ['in mid-stream', true, true],
   ['on a call without a stream', false, true],
-])('a client that leaves %s aborts the generation', async (_when, stream, withDelta) => {
+])('a client that leaves %s aborts the generation and is logged as 499', async (_when, stream, withDelta) => {
+  const lines: string[] = [];
   facade = await startFacade({
+    resources: { log: pino({ level: 'info' }, { write: (line) => lines.push(line) }) },
     script: ({ sink }) => {
       if (withDelta) sink.event(event('delta', { text: 'a' }));
     },
@@ -35,6 +38,8 @@ test.each([
   await gone;
   await until(() => facade.generations[0]?.abortedWith !== undefined, 'the generation was aborted');
   expect(facade.generations[0]?.abortedWith?.reason).toBe('CLIENT_GONE');
+  await until(() => lines.length > 0, 'it was logged');
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ status: 499, route: '/v1/chat/completions' }]);
   // Whoever still sends finds nobody, and nothing breaks.
   facade.generations[0]?.sink.event(event('delta', { text: 'late' }));
   expect((await facade.call('/healthz')).status).toBe(200);

@@ -86,6 +86,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
     exchanges,
     clientIp,
     keepAliveMs: config.keep_alive_seconds * 1000,
+    chatDefaults: config.chat,
     fleetView,
     tellsLogprobs: createTellsLogprobs(fleetView, createModelView(resources.router, now)),
   });

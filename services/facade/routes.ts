@@ -1,31 +1,39 @@
 import type { FastifyInstance } from 'fastify';
-import { type JwksRouteContext, jwksRoute } from './auth/jwks.ts';
-import { type LoginRouteContext, loginRoute } from './auth/login.ts';
-import { type GenerateRouteContext, generateRoute } from './compat/generate.ts';
-import { type GenerateApiKeyContext, generateApiKeyRoute } from './compat/generate-api-key.ts';
-import { type LoadRouteContext, loadModelRoute } from './compat/load-model.ts';
-import { type EngineStatusContext, engineStatusRoute } from './compat/status.ts';
-import { type UnloadRouteContext, unloadModelRoute } from './compat/unload-model.ts';
+import { type JwksRouteContext, jwksEndpoint } from './auth/jwks.ts';
+import { type LoginRouteContext, loginEndpoint } from './auth/login.ts';
+import { type GenerateRouteContext, generateEndpoint } from './compat/generate.ts';
+import { type GenerateApiKeyContext, generateApiKeyEndpoint } from './compat/generate-api-key.ts';
+import { type LoadRouteContext, loadModelEndpoint } from './compat/load-model.ts';
+import { type PlainChatContext, plainChatEndpoint } from './compat/plain-chat.ts';
+import { type EngineStatusContext, engineStatusEndpoint } from './compat/status.ts';
+import { textToSqlEndpoint } from './compat/text2sql.ts';
+import { type UnloadRouteContext, unloadModelEndpoint } from './compat/unload-model.ts';
+import { apiInfoEndpoint } from './docs/api-info.ts';
+import { assetEndpoint } from './docs/assets.ts';
+import { indexEndpoint } from './docs/index-endpoint.ts';
+import { type DocumentationContext, openApiEndpoint } from './docs/openapi-endpoint.ts';
+import { redocEndpoint, swaggerEndpoint } from './docs/pages.ts';
+import { type Endpoint, registerEndpoint } from './http/endpoint.ts';
+import { chatEndpoint } from './openai/chat-endpoint.ts';
+import { completionEndpoint } from './openai/completion-endpoint.ts';
+import { type EmbeddingsRouteContext, embeddingsEndpoint } from './openai/embeddings.ts';
+import type { GenerationRouteContext } from './openai/generation-route.ts';
+import { getModelEndpoint, listModelsEndpoint, type ModelRouteContext } from './openai/models.ts';
+import { responsesEndpoint } from './responses/responses-endpoint.ts';
 import {
-  chatDialect,
-  completionDialect,
-  type GenerationRouteContext,
-  generationRoute,
-} from './openai/generation-route.ts';
-import { getModelRoute, listModelsRoute, type ModelRouteContext } from './openai/models.ts';
-import {
-  healthRoute,
-  indexRoute,
-  livenessRoute,
-  readinessRoute,
+  healthEndpoint,
+  livenessEndpoint,
+  readinessEndpoint,
   type StatusRouteContext,
 } from './status/status-routes.ts';
 
 /** What the routes of the facade need. */
 export type FacadeRouteContext = GenerationRouteContext &
+  EmbeddingsRouteContext &
   ModelRouteContext &
   StatusRouteContext &
   GenerateRouteContext &
+  PlainChatContext &
   LoadRouteContext &
   UnloadRouteContext &
   GenerateApiKeyContext &
@@ -33,38 +41,36 @@ export type FacadeRouteContext = GenerationRouteContext &
   JwksRouteContext &
   EngineStatusContext;
 
-const open = { config: { access: 'open' } } as const;
-const caller = { config: { access: 'caller' } } as const;
-const knownOrAnonymous = { config: { access: 'known-or-anonymous' } } as const;
-const work = { config: { access: 'caller', startsWork: true } } as const;
+/** Every route of the facade, in the order of the documentation. */
+export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & DocumentationContext>[] = [
+  chatEndpoint,
+  completionEndpoint,
+  embeddingsEndpoint,
+  responsesEndpoint,
+  listModelsEndpoint,
+  getModelEndpoint,
+  plainChatEndpoint,
+  textToSqlEndpoint,
+  generateEndpoint,
+  loadModelEndpoint,
+  unloadModelEndpoint,
+  engineStatusEndpoint,
+  generateApiKeyEndpoint,
+  loginEndpoint,
+  jwksEndpoint,
+  healthEndpoint,
+  livenessEndpoint,
+  readinessEndpoint,
+  indexEndpoint,
+  apiInfoEndpoint,
+  openApiEndpoint,
+  swaggerEndpoint,
+  redocEndpoint,
+  assetEndpoint,
+];
 
 /** Adds every route to the application. */
 export function facadeRoutes(app: FastifyInstance, context: FacadeRouteContext): void {
-  const endpoints: string[] = [];
-  app.addHook('onRoute', ({ method, url }) => {
-    if (method !== 'HEAD') endpoints.push(`${method} ${url.replace('*', '{id}')}`);
-  });
-
-  app.post('/v1/chat/completions', work, generationRoute(chatDialect, context));
-  app.post('/v1/completions', work, generationRoute(completionDialect, context));
-  app.get('/v1/models', caller, listModelsRoute(context));
-  app.get('/v1/models/*', caller, getModelRoute(context));
-
-  app.post('/generate', work, generateRoute(context));
-  app.post('/generate_apikey', knownOrAnonymous, generateApiKeyRoute(context));
-  app.post('/load_model', work, loadModelRoute(context));
-  app.post('/unload_model', caller, unloadModelRoute(context));
-  app.get('/status', caller, engineStatusRoute(context));
-
-  app.post('/auth/login', open, loginRoute(context));
-  app.get('/.well-known/jwks.json', open, jwksRoute(context));
-
-  app.get(
-    '/',
-    open,
-    indexRoute(context.version, () => endpoints),
-  );
-  app.get('/health', open, healthRoute(context));
-  app.get('/healthz', open, livenessRoute);
-  app.get('/readyz', open, readinessRoute(context));
+  const complete = { ...context, endpoints: ENDPOINTS };
+  for (const endpoint of ENDPOINTS) registerEndpoint(app, endpoint, complete);
 }

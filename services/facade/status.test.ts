@@ -88,6 +88,12 @@ test.each([
     503,
     { status: 'unhealthy', model_loaded: false, available_models: [] },
   ],
+  [
+    'a vLLM server serves that runs elsewhere',
+    { fleet: fleet(engine, { ...vllm, name: 'vllm', kind: 'openai', state: EngineState.READY }) },
+    200,
+    { vllm_status: 'connected' },
+  ],
   ['vLLM serves', { fleet: fleet(engine, { ...vllm, state: EngineState.READY }) }, 200, { vllm_status: 'connected' }],
   [
     'the default model loads',

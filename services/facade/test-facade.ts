@@ -74,6 +74,8 @@ export interface TestOptions {
   readonly models?: MessageInitShape<typeof ModelSchema>[];
   /** Plays the nodes' InferenceService. */
   readonly inference?: Partial<ServiceImpl<typeof InferenceService>>;
+  /** Plays RouterService.Embed. */
+  readonly embed?: ServiceImpl<typeof RouterService>['embed'];
   /** Plays AuthService. */
   readonly auth?: Partial<ServiceImpl<typeof AuthService>>;
   readonly protocol?: 'http1' | 'h2c';
@@ -176,7 +178,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   };
 }
 
-function scriptedClients({ fleet, models, inference, auth }: TestOptions) {
+function scriptedClients({ fleet, models, inference, auth, embed }: TestOptions) {
   // A call without a credential is the facade's own.
   const known = ({ requestHeader }: HandlerContext): void => {
     if ((requestHeader.get('authorization') ?? `Bearer ${KEY}`) !== `Bearer ${KEY}`) {
@@ -189,6 +191,7 @@ function scriptedClients({ fleet, models, inference, auth }: TestOptions) {
         known(context);
         return { models: models ?? [{ id: 'org/tiny-1', names: ['tiny'], contextTokens: 2048 }] };
       },
+      ...(embed ? { embed } : {}),
     });
     service(QuotaService, {
       getLimits: (_request, context) => {

@@ -56,6 +56,8 @@ export const routerConfigSchema = z.strictObject({
   prefix_affinity_bound: z.number().min(0).max(1_000).default(2),
   /** Configured name or model id for requests without a model. Unset: the first configured model. */
   default_model: z.string().min(1).optional(),
+  /** The same for questions that are answered in SQL, as of `POST /text2sql`. Unset: the default model. */
+  text2sql: z.string().min(1).optional(),
 });
 
 /** The validated section `router`. */

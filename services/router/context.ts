@@ -61,9 +61,9 @@ const DRAIN_POLL_MS = 20;
 
 /** Builds the router. */
 export function createRouterContext(config: RouterConfig, resources: RouterResources): RouterContext {
-  const { aliases, fallbacks, weights, default_model: defaultModel } = config;
+  const { aliases, fallbacks, weights, default_model: defaultModel, text2sql: textToSql } = config;
   const loads = new EngineLoads();
-  const registry = new Registry({ aliases, fallbacks, weights, defaultModel }, loads);
+  const registry = new Registry({ aliases, fallbacks, weights, defaultModel, textToSql }, loads);
   const breakers = new Breakers({ now: () => performance.now(), onChange: () => registry.changes.notify() });
   const chooser = new Chooser({ loads, breakers, affinityBound: config.prefix_affinity_bound });
   const holdMs = config.lease_seconds * 1_000;

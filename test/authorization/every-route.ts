@@ -25,7 +25,7 @@ export interface RouteUse {
   readonly body?: object;
 }
 
-const { generate, listModels } = RouterService.method;
+const { embed, generate, listModels } = RouterService.method;
 const { getLimits } = QuotaService.method;
 
 /** One entry per route; a route without one fails the test. */
@@ -35,6 +35,13 @@ export const USES: Readonly<Record<string, RouteUse>> = {
     body: { model: MODEL, messages: [{ role: 'user', content: 'hi' }], max_tokens: 2 },
   },
   'POST /v1/completions': { decidedBy: [generate], body: { model: MODEL, prompt: 'hi', max_tokens: 2 } },
+  'POST /v1/responses': { decidedBy: [generate], body: { model: MODEL, input: 'hi', max_output_tokens: 2 } },
+  'POST /v1/embeddings': { decidedBy: [embed], body: { model: MODEL, input: 'hi' } },
+  'POST /chat': { decidedBy: [generate], body: { message: 'hi', max_tokens: 2 } },
+  'POST /text2sql': {
+    decidedBy: [generate],
+    body: { model: MODEL, messages: [{ role: 'user', content: 'hi' }], max_tokens: 2 },
+  },
   'POST /generate': {
     decidedBy: [generate],
     body: { model_name: MODEL, prompt: 'hi', parameters: { max_new_tokens: 2 } },
@@ -51,6 +58,11 @@ export const USES: Readonly<Record<string, RouteUse>> = {
   'GET /health': { decidedBy: [] },
   'GET /healthz': { decidedBy: [] },
   'GET /readyz': { decidedBy: [] },
+  'GET /api-info': { decidedBy: [] },
+  'GET /openapi.json': { decidedBy: [] },
+  'GET /docs': { decidedBy: [] },
+  'GET /redoc': { decidedBy: [] },
+  'GET /docs/assets/:name': { decidedBy: [], path: '/docs/assets/page.css' },
 };
 
 /** Methods whose handler decides, because the body takes part: what it asks of whoever calls as the matrix does. */
@@ -69,7 +81,7 @@ export function scopesAsked(method: DescMethod): Scope[] {
 
 /** Whether what lies behind a route looks at the models that a caller may use, and refuses others. */
 export function asksForModel({ decidedBy }: RouteUse): boolean {
-  return decidedBy.includes(generate);
+  return decidedBy.includes(generate) || decidedBy.includes(embed);
 }
 
 /** Every route that the facade registers, HEAD included. */

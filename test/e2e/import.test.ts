@@ -31,7 +31,14 @@ function run(...args: string[]) {
 
 const written = () => parse(readFileSync(join(directory, 'mesh.yaml'), 'utf8'));
 
-const A = { api_keys: [KEY], users: { ann: BCRYPT }, model_name: 'org/tiny', max_tokens: 1000, temperature: 0.7 };
+const A = {
+  api_keys: [KEY],
+  users: { ann: BCRYPT },
+  model_name: 'org/tiny',
+  max_tokens: 500,
+  temperature: 0.2,
+  debug: true,
+};
 const B = `API_KEYS=${KEY},${KEY}2\nMODEL_BACKEND=ollama\nOLLAMA_MODEL=qwen3:8b\nTASK_TIME_LIMIT=60\n`;
 const D = `server: { host: 127.0.0.1, port: 8080, workers: 4 }
 vllm: { base_url: "http://127.0.0.1:8001", default_model: org/tiny }
@@ -44,8 +51,11 @@ test.each<[string, string, unknown, RegExp, object | undefined]>([
     'config.json of a chat server',
     'config.json',
     A,
-    /1 keys and 1 users[\s\S]*not taken over: max_tokens, temperature/,
-    { inference: { models: [{ name: 'tiny', engine: 'vllm', model: 'org/tiny' }] } },
+    /1 keys and 1 users[\s\S]*not taken over: debug/,
+    {
+      inference: { models: [{ name: 'tiny', engine: 'vllm', model: 'org/tiny' }] },
+      facade: { chat: { max_tokens: 500, temperature: 0.2 } },
+    },
   ],
   [
     '.env of a task queue',

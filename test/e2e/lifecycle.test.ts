@@ -95,7 +95,14 @@ describe('a start that cannot work says why', () => {
     ['a role whose peers are nowhere', ['--port', '0', '--roles', 'facade'], {}, /MESH_PEER_AUTH/],
     ['a model file that does not exist', ['--model', '/no/such.gguf'], {}, /--model.*no such file/],
     ['a switch that is neither on nor off', [], { MESH_ALLOW_WEAK_KEYS: 'yes' }, /MESH_ALLOW_WEAK_KEYS/],
-    ['a setting that is not there yet', [], { MESH_TLS_CERT: 'cert.pem' }, /MESH_TLS_CERT.*not available yet/],
+    ['a setting that is not there yet', [], { METRICS_PORT: '9090' }, /METRICS_PORT.*not available yet/],
+    ['a certificate without its key', [], { MESH_TLS_CERT: 'cert.pem' }, /MESH_TLS_CERT, MESH_TLS_KEY: set both/],
+    [
+      'a certificate that is not there',
+      ['--port', '0', '--model', 'none'],
+      { MESH_TLS_CERT: 'cert.pem', MESH_TLS_KEY: 'key.pem' },
+      /server\.tls\.cert: .*cert\.pem cannot be read/,
+    ],
     ['a role that does not exist', ['--roles', 'auth,nope'], {}, /--roles.*auth, quota/],
     [
       'an inference process that routers could not find',

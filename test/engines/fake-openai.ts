@@ -33,6 +33,8 @@ export interface FakeScript {
   readonly perChunk?: number;
   /** Send `token_ids` even if not asked. */
   readonly tokenIds?: boolean;
+  /** Refuse prompt (5) and `max_tokens` that are more together, in the words of vLLM. */
+  readonly contextTokens?: number;
   /** Answer with this status and body instead. */
   readonly status?: number;
   readonly body?: unknown;
@@ -146,6 +148,11 @@ async function generate(
     response.writeHead(fake.status, { 'content-type': 'application/json' });
     while (!response.destroyed) await write({}, response, Buffer.from(String(fake.body)));
     return;
+  }
+  const wanted = Number(body.max_tokens ?? 0);
+  if (fake.contextTokens !== undefined && 5 + wanted > fake.contextTokens) {
+    const message = `'max_tokens' or 'max_completion_tokens' is too large: ${wanted}. This model's maximum context length is ${fake.contextTokens} tokens and your request has 5 input tokens (${wanted} > ${fake.contextTokens} - 5).`;
+    return json(response, 400, { error: { message, type: 'BadRequestError', param: null, code: 400 } });
   }
   if (fake.status) return json(response, fake.status, fake.body ?? {}, fake.headers);
   if (fake.nonStream) return json(response, 200, { choices: [{ index: 0, message: { content: 'whole' } }] });

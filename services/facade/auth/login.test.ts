@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { toConnectError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { CLIENT_IP_HEADER } from '../../shared/transport/mesh-headers.ts';
-import { startFacade, type TestFacade, type TestOptions } from '../test-facade.ts';
+import { KEY, startFacade, type TestFacade, type TestOptions } from '../test-facade.ts';
 
 let facade: TestFacade;
 afterEach(() => facade.close());
@@ -17,7 +17,7 @@ function auth(error?: ConnectError): NonNullable<TestOptions['auth']> {
       const authorization = requestHeader.get('authorization');
       asked.push({ username, password, authorization, clientIp: requestHeader.get(CLIENT_IP_HEADER) });
       if (error) throw error;
-      return { accessToken: 'a.b.c', expiresIn: { seconds: 86_400n, nanos: 0 }, refreshToken: 'rt_x' };
+      return { accessToken: KEY, expiresIn: { seconds: 86_400n, nanos: 0 }, refreshToken: 'rt_x' };
     },
     getJwks: () => ({ jwks: '{"keys":[]}' }),
   };
@@ -35,8 +35,9 @@ test('a login answers with the token, which nobody on the way keeps', async () =
   facade = await startFacade({ auth: auth() });
   const response = await login({ username: 'ann', password: 'correct horse', extra: 1 });
   expect(response.status).toBe(200);
-  expect(await response.json()).toEqual({ access_token: 'a.b.c', token_type: 'bearer', expires_in: 86_400 });
+  expect(await response.json()).toEqual({ access_token: KEY, token_type: 'bearer', expires_in: 86_400 });
   expect(response.headers.get('cache-control')).toBe('no-store');
+  expect(response.headers.get('x-ratelimit-limit-minute')).toBe('30');
   expect(response.headers.get('content-type')).toContain('application/json');
   expect(asked).toEqual([{ username: 'ann', password: 'correct horse', authorization: null, clientIp: '127.0.0.1' }]);
 });

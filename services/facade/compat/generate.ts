@@ -2,11 +2,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import type { Generate } from '../../shared/transport/generate.ts';
-import { withRoutingHeaders } from '../http/routing-headers.ts';
+import type { Endpoint } from '../http/endpoint.ts';
+import { routingHeaders, withRoutingHeaders } from '../http/routing-headers.ts';
 import { validBody } from '../http/validate.ts';
 import { Exchange, type ExchangeResources } from '../openai/exchange.ts';
 import { unaryAnswer } from '../openai/unary-answer.ts';
-import { synchronousAnswer } from './synchronous-answer.ts';
+import { SYNCHRONOUS_EXAMPLE, synchronousAnswer, synchronousAnswerSchema } from './synchronous-answer.ts';
 import { inRouteWords, synchronousBodySchema, synchronousRequest } from './synchronous-request.ts';
 import type { TellsLogprobs } from './tells-logprobs.ts';
 
@@ -16,8 +17,33 @@ export interface GenerateRouteContext extends ExchangeResources {
   readonly tellsLogprobs: TellsLogprobs;
 }
 
-/** Makes the handler of `POST /generate`. A body with `model_name` or `parameters` is answered when it is generated. */
-export function generateRoute(context: GenerateRouteContext): (request: FastifyRequest, reply: FastifyReply) => void {
+/** `POST /generate`. */
+export const generateEndpoint: Endpoint<GenerateRouteContext> = {
+  method: 'POST',
+  path: '/generate',
+  access: 'caller',
+  startsWork: true,
+  tag: 'Other APIs',
+  summary: 'Generate text from one prompt',
+  description: 'A body with `model_name` or `parameters` is answered when it is generated.',
+  headers: routingHeaders,
+  body: {
+    name: 'GenerateRequest',
+    schema: synchronousBodySchema,
+    examples: { synchronous: { prompt: 'The capital of France is', parameters: { max_new_tokens: 16 } } },
+  },
+  answers: {
+    200: {
+      description: 'What was generated.',
+      json: { name: 'Generated', schema: synchronousAnswerSchema, example: SYNCHRONOUS_EXAMPLE },
+    },
+  },
+  errors: { 404: 'There is no such model.' },
+  handler: generateRoute,
+};
+
+/** A body with `model_name` or `parameters` is answered when it is generated. */
+function generateRoute(context: GenerateRouteContext): (request: FastifyRequest, reply: FastifyReply) => void {
   return (request, reply) => {
     if (!isSynchronous(request.body)) {
       throw invalidField(
@@ -41,7 +67,7 @@ async function answer(context: GenerateRouteContext, request: FastifyRequest, re
   const body = validBody(synchronousBodySchema, request.body);
   const exchange = new Exchange(request, reply, context);
   const logprobs = await context.tellsLogprobs(body.model_name ?? '');
-  const collecting = unaryAnswer(exchange, (_model, collected) =>
+  const collecting = unaryAnswer(exchange, (_started, collected) =>
     synchronousAnswer(collected, (performance.now() - startedAtMs) / 1000),
   );
   const sink = { ...collecting, fail: (error: unknown) => collecting.fail(inRouteWords(asMeshError(error))) };

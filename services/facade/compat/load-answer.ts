@@ -71,12 +71,14 @@ export function streamLoadAnswer(exchange: Exchange, keepAliveMs: number): LoadA
     },
     fail(error) {
       if (!exchange.end()) return;
-      if (stream.open && !exchange.clientGone) {
-        stream.finish(`data: ${errorBody(problemOf(error), request.url)}\n\n`);
+      if (!stream.open) {
+        stream.stop();
+        reply.send(error);
         return;
       }
-      stream.stop();
-      if (!stream.open) reply.send(error);
+      exchange.logFailure(error);
+      if (exchange.clientGone) stream.stop();
+      else stream.finish(`data: ${errorBody(problemOf(error), request.url)}\n\n`);
     },
   };
 }

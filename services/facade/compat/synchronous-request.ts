@@ -8,16 +8,20 @@ const UINT32_MAX = 4_294_967_295;
 
 /** The body of the synchronous `POST /generate`. What it does not name is ignored, null is as absent. */
 export const synchronousBodySchema = z.looseObject({
-  /** Unset: the default model. */
-  model_name: z.string().max(512).nullish(),
-  prompt: z.string().min(1, 'must not be empty'),
+  model_name: z.string().max(512).nullish().describe('Default: the default model.'),
+  prompt: z.string().min(1, 'must not be empty').describe('Goes to the model as it is, without a chat template.'),
   parameters: z
     .looseObject({
-      temperature: z.number().min(0).max(2).nullish(),
-      max_new_tokens: z.int().min(1).nullish(),
-      top_p: z.number().min(0).max(1).nullish(),
-      num_return_sequences: z.int().min(1).max(8).nullish(),
-      stop_sequences: boundedArray(z.string().min(1).max(512), 16).nullish(),
+      temperature: z.number().min(0).max(2).nullish().describe('0: always the likeliest token. Default: 0.7.'),
+      max_new_tokens: z.int().min(1).nullish().describe('Most tokens of an answer. Default: 200.'),
+      top_p: z
+        .number()
+        .min(0)
+        .max(1)
+        .nullish()
+        .describe('Only the likeliest tokens that together have this probability. Default: 0.9.'),
+      num_return_sequences: z.int().min(1).max(8).nullish().describe('How many answers. Default: 1.'),
+      stop_sequences: boundedArray(z.string().min(1).max(512), 16).nullish().describe('Texts that end the answer.'),
     })
     .nullish(),
 });

@@ -6,6 +6,7 @@ import { HTTPS_ONLY, type HttpsRule } from '../../shared/interceptors/https-rule
 import { nodeHeaderLookup, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import { type AllowedMethods, createAllowedMethods } from './allowed-methods.ts';
 import { type BodyLimits, readJsonBody } from './body.ts';
+import { compressAnswer, isCompressible } from './compression.ts';
 import { credentialOfRequest } from './credentials.ts';
 import { HttpError } from './http-error.ts';
 import type { SendError } from './send-error.ts';
@@ -60,6 +61,10 @@ export function createApp(options: AppOptions): FastifyInstance {
       () => done(refusalOf(request, options)),
       (error: unknown) => done(error instanceof Error ? error : new Error('not admitted', { cause: error })),
     );
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (!isCompressible(request, reply, payload)) return done(null, payload);
+    compressAnswer(request, reply, payload).then((sent) => done(null, sent), done);
   });
   return app;
 }

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { letBodyCome } from '../../shared/transport/expectation.ts';
 import { HttpError } from './http-error.ts';
 import { parseJson } from './json.ts';
 
@@ -21,6 +22,7 @@ export function readJsonBody(stream: Readable, headers: IncomingHttpHeaders, lim
     done(refusal);
     return;
   }
+  letBodyCome(stream);
   let chunks: Buffer[] = [];
   let length = 0;
   const settle = (error: Error | null): void => {

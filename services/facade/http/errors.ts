@@ -34,7 +34,8 @@ export function problemOf(error: unknown): Problem {
 }
 
 /** The body of an error answer. Under the OpenAI-shaped routes `error` is an object, elsewhere a short string. */
-export function errorBody(problem: Problem, path: string): string {
+export function errorBody(told: Problem, path: string): string {
+  const problem = inWordsOf(path, told);
   if (isOpenAiShaped(path)) return JSON.stringify({ detail: problem.message, error: openAiError(problem) });
   // What clients of the task queue compare with.
   const error = problem.status === 429 ? 'Rate limit exceeded' : (STATUS_CODES[problem.status] ?? 'Error');
@@ -44,6 +45,13 @@ export function errorBody(problem: Problem, path: string): string {
 /** The event that ends a stream which broke after its head had left. */
 export function errorFrame(error: MeshError): string {
   return `data: ${JSON.stringify({ error: openAiError(meshProblem(error)) })}\n\n`;
+}
+
+/** Clients of `/chat` know an engine's failure by how its text begins; the body has one message. */
+function inWordsOf(path: string, problem: Problem): Problem {
+  if (!/^\/chat(?:[/?]|$)/.test(path)) return problem;
+  const message = problem.status < 500 ? problem.message : `Error generating response: ${problem.message}`;
+  return { ...problem, message, param: problem.param === 'messages' ? 'message' : problem.param };
 }
 
 /** Whether clients of a route read OpenAI's error object. */

@@ -4,6 +4,7 @@ import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { errorBody, type Problem, problemOf } from './errors.ts';
 import { JSON_TYPE } from './json-type.ts';
 import type { LimitBook } from './limit-book.ts';
+import { logProblem } from './problem-log.ts';
 import { rateLimitHeaders } from './rate-limit-headers.ts';
 
 /** Answers a request with an error. */
@@ -16,7 +17,7 @@ export type SendError = (error: unknown, request: FastifyRequest, reply: Fastify
 export function createSendError(limitBook: LimitBook, log: Logger): SendError {
   return (error, request, reply) => {
     const problem = problemOf(error);
-    logProblem(log, problem, error, request);
+    logProblem(log, error, request);
     if (reply.raw.destroyed) {
       reply.hijack();
       return;
@@ -51,15 +52,4 @@ function send(
     .header('x-request-id', request.id)
     .type(JSON_TYPE)
     .send(errorBody(problem, request.url));
-}
-
-function logProblem(log: Logger, problem: Problem, error: unknown, request: FastifyRequest): void {
-  const facts = {
-    requestId: request.id,
-    method: request.method,
-    route: request.routeOptions.url,
-    status: problem.status,
-  };
-  if (problem.status >= 500) log.error({ ...facts, err: error }, 'request failed');
-  else log.debug({ ...facts, code: problem.code, param: problem.param }, 'request refused');
 }

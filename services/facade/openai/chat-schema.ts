@@ -59,15 +59,19 @@ export const chatBodySchema = z
   .looseObject({
     ...samplingFields,
     ...ignoredFields,
-    messages,
-    max_completion_tokens: z.int().min(1).nullish(),
-    logprobs: z.boolean().nullish(),
-    top_logprobs: z.int().min(0).max(20).nullish(),
-    reasoning_effort: z.string().max(32).nullish(),
-    response_format: responseFormat.nullish(),
-    tools: boundedArray(tool, 128).nullish(),
-    tool_choice: toolChoice.nullish(),
-    chat_template_kwargs: jsonObject.nullish(),
+    messages: messages.meta({ description: 'The conversation so far.', minItems: 1 }),
+    max_completion_tokens: z.int().min(1).nullish().describe('A newer name of `max_tokens`; it has precedence.'),
+    logprobs: z.boolean().nullish().describe('Adds the log-probability of each token.'),
+    top_logprobs: z.int().min(0).max(20).nullish().describe('Adds so many alternatives per token; needs `logprobs`.'),
+    reasoning_effort: z
+      .string()
+      .max(32)
+      .nullish()
+      .describe('How much a model thinks before it answers, in its own words.'),
+    response_format: responseFormat.nullish().describe('Holds the answer to JSON, or to the JSON of a schema.'),
+    tools: boundedArray(tool, 128).nullish().describe('Functions that the model may call.'),
+    tool_choice: toolChoice.nullish().describe('Which of them it may or must call.'),
+    chat_template_kwargs: jsonObject.nullish().describe("Variables for the model's chat template."),
   })
   .refine((body) => !body.top_logprobs || body.logprobs === true, {
     error: 'needs logprobs: true',

@@ -25,11 +25,10 @@ const prompt = z
 export const completionBodySchema = z.looseObject({
   ...samplingFields,
   ...ignoredFields,
-  prompt,
-  echo: z.boolean().nullish(),
-  /** How many alternatives per token. */
-  logprobs: z.int().min(0).max(20).nullish(),
-  best_of: z.int().min(1).nullish(),
+  prompt: prompt.describe('One text, or the ids of its tokens; also as the only element of a list.'),
+  echo: z.boolean().nullish().describe('Puts the prompt before the answer, where the engine can.'),
+  logprobs: z.int().min(0).max(20).nullish().describe('Adds log-probabilities, with so many alternatives per token.'),
+  best_of: z.int().min(1).nullish().describe('Goes to the engine, unless it says the same as `n`.'),
   response_format: z.null('is for /v1/chat/completions only').optional(),
 });
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
 import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
@@ -8,6 +9,7 @@ import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall } from '../../shared/transport/generate.ts';
 import { isStalled } from '../../shared/transport/write-stall.ts';
 import type { LimitBook } from '../http/limit-book.ts';
+import { logProblem } from '../http/problem-log.ts';
 
 /** What every exchange shares. */
 export interface ExchangeResources {
@@ -15,6 +17,7 @@ export interface ExchangeResources {
   readonly clientIp: (request: AddressedRequest) => string | undefined;
   /** The exchanges that are open, so that closing the facade can end them. */
   readonly exchanges: Set<Exchange>;
+  readonly log: Logger;
 }
 
 /** One generation on behalf of one HTTP request, from its admission to the end of its answer. */
@@ -24,6 +27,7 @@ export class Exchange {
   readonly call: GenerationCall;
   readonly #open: Set<Exchange>;
   readonly #limitBook: LimitBook;
+  readonly #log: Logger;
   readonly #controller = new AbortController();
   readonly #onClose: () => void;
   #limits: readonly LimitState[] | undefined;
@@ -33,6 +37,7 @@ export class Exchange {
   constructor(request: FastifyRequest, reply: FastifyReply, resources: ExchangeResources) {
     this.#open = resources.exchanges;
     this.#limitBook = resources.limitBook;
+    this.#log = resources.log;
     this.request = request;
     this.reply = reply;
     this.call = {
@@ -70,6 +75,11 @@ export class Exchange {
     if (this.#limits) return;
     const limits = await this.#limitBook.of(this.request).catch(() => undefined);
     this.#limits ??= limits;
+  }
+
+  /** Notes a failure of an answer whose head has left. */
+  logFailure(error: unknown): void {
+    logProblem(this.#log, error, this.request);
   }
 
   /** Aborts the generation down to the engine; the callee then calls `fail`. */

@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http';
-import type { Resumed } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import type { Resumed, Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationSink } from '../../shared/transport/generate.ts';
 import { errorFrame } from '../http/errors.ts';
@@ -8,13 +8,25 @@ import { createSseStream, DONE_FRAME } from '../http/sse.ts';
 import type { EventFrames } from './chat-chunk.ts';
 import type { Exchange } from './exchange.ts';
 
+/** How a route writes its event stream. */
+export interface StreamForm {
+  /** Makes the translation of one stream; given what the router told at the start, unset where it told nothing. */
+  readonly framesOf: (started: Started | undefined) => EventFrames;
+  /** What ends a stream that is complete. Unset: `[DONE]`. */
+  readonly lastFrames?: () => string;
+  /** What ends a stream that broke after its head had left. Unset: OpenAI's error object, and no `[DONE]`. */
+  readonly errorFrames?: (error: MeshError) => string;
+  /** Headers of its answers besides those of every one. */
+  readonly headers?: OutgoingHttpHeaders;
+}
+
 /**
  * Answers an exchange with an event stream. Until the head has left a failure has its own status; after that it is an
- * error event, and no `[DONE]` follows. `framesOf` is given the model as the answer names it.
+ * event that says so.
  */
 export function streamAnswer(
   exchange: Exchange,
-  framesOf: (model: string) => EventFrames,
+  { framesOf, lastFrames = () => DONE_FRAME, errorFrames = errorFrame, headers }: StreamForm,
   keepAliveMs: number,
 ): GenerationSink {
   const { reply, call } = exchange;
@@ -24,7 +36,7 @@ export function streamAnswer(
     flow: call.flow,
     head: () => {
       reply.hijack();
-      return headOf(exchange);
+      return { ...headOf(exchange), ...headers };
     },
     onSilentStart: (open) => void exchange.lookUpLimits().then(open),
   });
@@ -32,25 +44,30 @@ export function streamAnswer(
     event: (event) => {
       if (event.event.case === 'started') {
         exchange.started(event.event.value);
-        frames = framesOf(event.event.value.model);
+        frames = framesOf(event.event.value);
         return;
       }
       if (event.event.case === 'resumed') {
         stream.send(resumedComment(event.event.value));
         return;
       }
-      frames ??= framesOf('');
+      frames ??= framesOf(undefined);
       const text = frames(event);
       if (text !== '') stream.send(text);
     },
     end: () => {
-      if (exchange.end()) stream.finish(DONE_FRAME);
+      if (exchange.end()) stream.finish(lastFrames());
     },
     fail: (error: MeshError) => {
       if (!exchange.end()) return;
-      if (stream.open && !exchange.clientGone) return stream.finish(errorFrame(error));
-      stream.stop();
-      if (!stream.open) reply.send(error);
+      if (!stream.open) {
+        stream.stop();
+        reply.send(error);
+        return;
+      }
+      exchange.logFailure(error);
+      if (exchange.clientGone) stream.stop();
+      else stream.finish(errorFrames(error));
     },
   };
 }

@@ -94,8 +94,9 @@ function modelOf(engine: Engine): string {
   return engine.modelId || engine.name;
 }
 
+/** A vLLM server that somebody else runs is known by the name that `VLLM_BASE_URL` and an import give it. */
 function vllmStatus(engines: readonly Engine[]): HealthBody['vllm_status'] {
-  const vllm = engines.filter((engine) => engine.kind === 'vllm');
+  const vllm = engines.filter(({ kind, name }) => kind === 'vllm' || name === 'vllm');
   if (vllm.length === 0) return 'not_configured';
   return vllm.some(isReady) ? 'connected' : 'disconnected';
 }

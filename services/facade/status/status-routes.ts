@@ -1,7 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Endpoint } from '../http/endpoint.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
 import type { FleetView } from './fleet-view.ts';
 import { type HealthFacts, healthBody, unreadiness } from './health.ts';
+import { healthAnswers } from './health-schema.ts';
 
 /** What the status routes need. */
 export interface StatusRouteContext {
@@ -11,36 +14,69 @@ export interface StatusRouteContext {
   readonly version: string;
 }
 
+/** `GET /health`. */
+export const healthEndpoint: Endpoint<StatusRouteContext> = {
+  method: 'GET',
+  path: '/health',
+  access: 'open',
+  tag: 'Status',
+  summary: 'What the mesh can serve',
+  description: 'The union of what the monitors of several systems read.',
+  answers: healthAnswers,
+  handler: healthRoute,
+};
+
+const readySchema = z.object({ status: z.literal('ready') });
+const notReadySchema = z.object({
+  status: z.literal('not ready'),
+  reason: z.enum(['draining', 'store', 'registry', 'model']),
+});
+const aliveSchema = z.object({ status: z.literal('ok') });
+
+/** `GET /readyz`. */
+export const readinessEndpoint: Endpoint<StatusRouteContext> = {
+  method: 'GET',
+  path: '/readyz',
+  access: 'open',
+  tag: 'Status',
+  summary: 'Readiness, for orchestrators',
+  description: 'Ready: the store answers and every required model has an engine that is ready.',
+  answers: {
+    200: { description: 'Ready.', json: { name: 'Ready', schema: readySchema, example: { status: 'ready' } } },
+    503: {
+      description: 'Not ready, and why.',
+      json: { name: 'NotReady', schema: notReadySchema, example: { status: 'not ready', reason: 'model' } },
+    },
+  },
+  handler: readinessRoute,
+};
+
+/** `GET /healthz`. */
+export const livenessEndpoint: Endpoint<unknown> = {
+  method: 'GET',
+  path: '/healthz',
+  access: 'open',
+  tag: 'Status',
+  summary: 'Liveness, for orchestrators',
+  description: 'Whoever can answer is alive.',
+  answers: { 200: { description: 'Alive.', json: { name: 'Alive', schema: aliveSchema, example: { status: 'ok' } } } },
+  handler: () => async (_request, reply) => sendJson(reply, 200, { status: 'ok' }),
+};
+
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
-/** Makes the handler of `GET /health`. */
-export function healthRoute(context: StatusRouteContext): Handler {
+function healthRoute(context: StatusRouteContext): Handler {
   return async (_request, reply) => {
     const body = healthBody(await factsOf(context));
     return sendJson(reply, body.status === 'unhealthy' ? 503 : 200, body);
   };
 }
 
-/** Makes the handler of `GET /readyz`. */
-export function readinessRoute(context: StatusRouteContext): Handler {
+function readinessRoute(context: StatusRouteContext): Handler {
   return async (_request, reply) => {
     const reason = unreadiness(await factsOf(context));
     return reason ? sendJson(reply, 503, { status: 'not ready', reason }) : sendJson(reply, 200, { status: 'ready' });
   };
-}
-
-/** The handler of `GET /healthz`: whoever can answer is alive. */
-export const livenessRoute: Handler = async (_request, reply) => sendJson(reply, 200, { status: 'ok' });
-
-/** Makes the handler of `GET /`. */
-export function indexRoute(version: string, endpoints: () => readonly string[]): Handler {
-  return async (_request, reply) =>
-    sendJson(reply, 200, {
-      name: 'inference-mesh',
-      version,
-      health: '/health',
-      endpoints: endpoints(),
-    });
 }
 
 async function factsOf(context: StatusRouteContext): Promise<HealthFacts> {

@@ -11,6 +11,7 @@ import { isCount, OpenAiBill } from './openai-bill.ts';
 import type { OpenAiChoice, OpenAiChunk, OpenAiToolCall } from './openai-chunk.ts';
 import { engineFailed, engineLost, errorInStream } from './openai-errors.ts';
 import { appendLogprobs } from './openai-logprobs.ts';
+import { RepeatedChunk } from './repeated-chunk.ts';
 import { SseDecoder } from './sse-decoder.ts';
 import { parseEngineJson } from './told-error.ts';
 
@@ -46,6 +47,7 @@ export class OpenAiStream implements AnswerDecoder {
   /** The choices that have finished. */
   readonly #finished = new Set<number>();
   readonly #bill: OpenAiBill;
+  readonly #repeated = new RepeatedChunk();
   #complete = false;
 
   constructor(started: Started, choices: number, form: OpenAiStreamForm = {}) {
@@ -74,8 +76,10 @@ export class OpenAiStream implements AnswerDecoder {
    */
   push(chunk: Buffer): void {
     if (this.#complete) return;
+    const start = this.#decoder.isBetweenEvents ? this.#repeated.take(chunk, this.#onText) : 0;
+    if (start === chunk.length) return;
     try {
-      this.#decoder.push(chunk);
+      this.#decoder.push(start === 0 ? chunk : chunk.subarray(start));
     } catch (error) {
       throw error instanceof MeshError ? error : engineFailed(this.#engine, error);
     }
@@ -95,6 +99,11 @@ export class OpenAiStream implements AnswerDecoder {
     return this.#groups.take();
   }
 
+  readonly #onText = (text: string): void => {
+    this.#groups.open(0).text += text;
+    this.#bill.onTokens(0, 1, undefined);
+  };
+
   #onData(data: string): void {
     if (this.#complete) return;
     if (data === '[DONE]') {
@@ -113,6 +122,8 @@ export class OpenAiStream implements AnswerDecoder {
       const choice = choices[index];
       if (choice) this.#onChoice(choice, counted, choices.length === 1 ? soFar : undefined);
     }
+    const text = this.#choices === 1 ? onlyText(chunk) : undefined;
+    if (text !== undefined) this.#repeated.learn(data, text, onlyText);
   }
 
   #onChoice(choice: OpenAiChoice, counted: boolean, soFar: number | undefined): void {
@@ -163,6 +174,17 @@ export class OpenAiStream implements AnswerDecoder {
     this.#complete = true;
     this.#groups.push({ case: 'usage', value: this.#bill.usage });
   }
+}
+
+/** The text of a chunk that says nothing else. Undefined: it says more, or has no text. */
+function onlyText({ choices, usage, timings }: OpenAiChunk): string | undefined {
+  const choice = choices?.[0];
+  if (!choice || choices?.length !== 1 || usage || timings) return undefined;
+  const { delta, finish_reason, token_ids: ids, logprobs } = choice;
+  const saysMore = delta?.reasoning_content || delta?.reasoning || delta?.tool_calls?.length || ids?.length || logprobs;
+  if (saysMore || typeof finish_reason === 'string') return undefined;
+  const text = delta?.content ?? choice.text;
+  return typeof text === 'string' && text !== '' ? text : undefined;
 }
 
 function appendToolCalls(calls: readonly OpenAiToolCall[], delta: Delta): void {

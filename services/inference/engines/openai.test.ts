@@ -41,3 +41,31 @@ test('a probe tells the model and its context', async () => {
   await expect(unnamed.probe(AbortSignal.timeout(1_000))).rejects.toThrow();
   await unnamed.close();
 });
+
+test('max_tokens is clipped to the context that the server tells', async () => {
+  const unnamed = openai.connect({ model: undefined });
+  await unnamed.probe(AbortSignal.timeout(5_000));
+  for (const [maxTokens, given] of [
+    [1_000_000, 4096],
+    [7, 7],
+  ]) {
+    const sink = new RecordingSink();
+    unnamed.generate(chatRequest({ maxTokens }), recordingCall(), sink);
+    expect(await sink.over).toBe('end');
+    expect((await openai.fake.counts()).last?.body.max_tokens).toBe(given);
+  }
+  await unnamed.close();
+});
+
+test('a server that refuses what does not fit beside the prompt is asked for what does, once', async () => {
+  const ended = await openai.run({ contextTokens: 100 }, chatRequest({ maxTokens: 2048 }));
+  expect(await ended.over).toBe('end');
+  expect((await openai.fake.counts()).last?.body.max_tokens).toBe(95);
+  // A prompt that does not fit by itself.
+  expect((await openai.failure({ contextTokens: 5 }, chatRequest({ maxTokens: 2048 }))).reason).toBe(
+    'CONTEXT_LENGTH_EXCEEDED',
+  );
+  const message = "This model's maximum context length is 100 tokens. However, your prompt contains 12 tokens.";
+  const refusing = { status: 400, body: { error: { message } } };
+  expect((await openai.failure(refusing, chatRequest({ maxTokens: 2048 }))).reason).toBe('CONTEXT_LENGTH_EXCEEDED');
+});

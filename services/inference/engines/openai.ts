@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type EngineCapabilities, EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { ConfigError } from '../../shared/lifecycle/config-source.ts';
+import { sendWithinContext } from './context-clipping.ts';
 import { embedOverOpenAi } from './embeddings.ts';
 import type { EngineAdapter, EngineConnection, EngineProbe, EngineSetting } from './engine.ts';
 import { OpenAiConnection } from './openai-connection.ts';
@@ -65,9 +66,13 @@ function connect(entry: OpenAiEntry, setting: EngineSetting): EngineConnection {
     },
   );
   let listedModelId = '';
+  let contextTokens = entry.max_model_len;
   const modelId = (): string => entry.model ?? (listedModelId || entry.name);
   return {
-    generate: (request, call, sink) => connection.generate(request, modelId(), call, sink),
+    generate: (request, call, sink) =>
+      sendWithinContext(request, contextTokens, sink, (clipped, to) =>
+        connection.generate(clipped, modelId(), call, to),
+      ),
     embed: (inputs, dimensions, signal) =>
       embedOverOpenAi(connection, { engine: entry.name, modelId: modelId() })(inputs, dimensions, signal),
     tokenize: () => Promise.reject(unsupportedField(entry.name, 'tokenize')),
@@ -78,6 +83,7 @@ function connect(entry: OpenAiEntry, setting: EngineSetting): EngineConnection {
       if (answer.status !== 200) throw engineFailed(entry.name, new Error(`/models: status ${answer.status}`));
       const probe = readModels(parseEngineJson(answer.body), entry.model);
       listedModelId = probe.modelId ?? '';
+      contextTokens = entry.max_model_len ?? probe.contextTokens;
       return probe;
     },
     close: () => connection.close(),

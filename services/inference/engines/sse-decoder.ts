@@ -1,7 +1,7 @@
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 const SPACE = 32;
-const DATA_FIELD = Buffer.from('data:');
+const DATA_FIELD = 'data:';
 
 /** The stream holds one event larger than the limit. */
 export class FrameTooLargeError extends Error {
@@ -9,9 +9,8 @@ export class FrameTooLargeError extends Error {
 }
 
 /**
- * Turns the bytes of an SSE stream into the data of its events. Lines are cut on bytes and decoded whole, so a character
- * whose bytes arrive in two chunks stays whole. Lines end with LF or CRLF; comments and fields other than `data` are
- * skipped.
+ * Turns the bytes of an SSE stream into the data of its events. Only whole lines are decoded, so a character whose bytes
+ * arrive in two chunks stays whole. Lines end with LF or CRLF; comments and fields other than `data` are skipped.
  */
 export class SseDecoder {
   readonly #onData: (data: string) => void;
@@ -27,41 +26,51 @@ export class SseDecoder {
     this.#limitBytes = limitBytes;
   }
 
+  /** Whether the next byte begins an event. */
+  get isBetweenEvents(): boolean {
+    return this.#partialBytes === 0 && this.#data === undefined;
+  }
+
   /**
    * Takes the next bytes and hands out the events that they complete.
    *
    * @throws FrameTooLargeError; whatever `onData` throws.
    */
   push(chunk: Buffer): void {
-    let start = 0;
-    for (;;) {
-      const end = chunk.indexOf(LINE_FEED, start);
-      if (end === -1) break;
-      if (this.#partialBytes === 0) this.#line(chunk, start, end);
-      else this.#joinedLine(chunk.subarray(start, end));
-      start = end + 1;
-    }
-    if (start < chunk.length) this.#keep(chunk.subarray(start));
+    const { length } = chunk;
+    // A chunk mostly is one event.
+    const end = chunk[length - 1] === LINE_FEED ? length : chunk.lastIndexOf(LINE_FEED) + 1;
+    // All lines at once: each call into the decoder costs as much as the bytes of a token.
+    if (end > 0) this.#lines(this.#whole(end === length ? chunk : chunk.subarray(0, end)).toString());
+    if (end < length) this.#keep(chunk.subarray(end));
   }
 
-  #joinedLine(rest: Buffer): void {
-    const line = Buffer.concat([...this.#partial, rest]);
+  #whole(rest: Buffer): Buffer {
+    if (this.#partialBytes === 0) return rest;
+    const whole = Buffer.concat([...this.#partial, rest]);
     this.#partial = [];
     this.#partialBytes = 0;
-    this.#line(line, 0, line.length);
+    return whole;
   }
 
-  #line(bytes: Buffer, start: number, lineEnd: number): void {
-    const end = lineEnd > start && bytes[lineEnd - 1] === CARRIAGE_RETURN ? lineEnd - 1 : lineEnd;
-    if (end === start) {
-      const data = this.#data;
-      this.#data = undefined;
-      if (data !== undefined) this.#onData(data);
-      return;
+  #lines(text: string): void {
+    for (let start = 0; start < text.length; ) {
+      const lineEnd = text.indexOf('\n', start);
+      const end = text.charCodeAt(lineEnd - 1) === CARRIAGE_RETURN && lineEnd > start ? lineEnd - 1 : lineEnd;
+      if (end === start) this.#event();
+      else if (text.startsWith(DATA_FIELD, start)) this.#field(text, start + DATA_FIELD.length, end);
+      start = lineEnd + 1;
     }
-    if (!isDataLine(bytes, start, end)) return;
-    const valueAt = start + DATA_FIELD.length;
-    const value = bytes.toString('utf8', bytes[valueAt] === SPACE ? valueAt + 1 : valueAt, end);
+  }
+
+  #event(): void {
+    const data = this.#data;
+    this.#data = undefined;
+    if (data !== undefined) this.#onData(data);
+  }
+
+  #field(text: string, start: number, end: number): void {
+    const value = text.slice(text.charCodeAt(start) === SPACE ? start + 1 : start, end);
     this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`;
     if (this.#data.length > this.#limitBytes) throw new FrameTooLargeError('SSE event too large');
   }
@@ -72,12 +81,4 @@ export class SseDecoder {
     if (this.#partialBytes > this.#limitBytes) throw new FrameTooLargeError('SSE line too large');
     this.#partial.push(Buffer.from(rest));
   }
-}
-
-function isDataLine(bytes: Buffer, start: number, end: number): boolean {
-  if (end - start < DATA_FIELD.length) return false;
-  for (let index = 0; index < DATA_FIELD.length; index++) {
-    if (bytes[start + index] !== DATA_FIELD[index]) return false;
-  }
-  return true;
 }

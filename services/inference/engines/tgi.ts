@@ -8,6 +8,7 @@ import { EngineCapabilitiesSchema } from '../../../gen/mesh/inference/v1/engine_
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
+import { sendWithinContext } from './context-clipping.ts';
 import type { DeviceDemand, EngineAdapter, EngineConnection, EnginePlace, EngineSetting } from './engine.ts';
 import { EVENT_STREAM, OpenAiConnection, startedEvent } from './openai-connection.ts';
 import { deviceDemand, newEngineKey } from './process-launch.ts';
@@ -82,7 +83,10 @@ function connect(entry: TgiEntry, setting: EngineSetting, place: EnginePlace): E
   const tokenize = (prompt: Prompt, signal: AbortSignal) => tgiTokens(entry.name, connection, prompt, signal);
   return {
     launch: tgiLaunch(entry, { ...place, shardSocketPath, apiKey }),
-    generate: (request, call, sink) => generate(entry, connection, tokenize, { request, call, sink }),
+    generate: (asked, call, taker) =>
+      sendWithinContext(asked, entry.max_model_len, taker, (request, sink) =>
+        generate(entry, connection, tokenize, { request, call, sink }),
+      ),
     tokenize,
     probe: (signal) => probeTgi(connection, signal),
     async close() {

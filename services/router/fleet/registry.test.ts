@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { beforeEach, expect, test } from 'vitest';
+import { ModelRole } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { EngineSchema, EngineState } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import { type RegisterRequest, RegisterRequestSchema } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
 import { EngineLoads } from '../select/engine-loads.ts';
@@ -34,6 +35,23 @@ test('a model answers to its name, its id and its aliases; the default comes fir
   expect(models.map((model) => model.id)).toEqual(['org/chat', 'org/sql']);
   for (const name of ['', 'chat', 'org/chat', 'gpt-4o-mini']) expect(route(name)?.id).toBe('org/chat');
   expect(route('gpt-9')).toBeUndefined();
+});
+
+test('without a model, a question for SQL goes to the model of that role, and to the default one where there is none', () => {
+  const engines = [
+    { name: 'chat', modelId: 'org/chat' },
+    { name: 'sql', modelId: 'org/sql' },
+  ];
+  for (const [textToSql, expected] of [
+    ['sql', 'org/sql'],
+    [undefined, 'org/chat'],
+  ]) {
+    const some = new Registry({ aliases: {}, defaultModel: 'chat', textToSql }, new EngineLoads());
+    some.report(report('a', 1n, engines), at(0));
+    expect(some.snapshot.route('', ModelRole.TEXT_TO_SQL)?.id).toBe(expected);
+    expect(some.snapshot.route('', ModelRole.UNSPECIFIED)?.id).toBe('org/chat');
+    expect(some.snapshot.route('chat', ModelRole.TEXT_TO_SQL)?.id).toBe('org/chat');
+  }
 });
 
 test('a configured name means its engines only, the model id all that serve it', () => {

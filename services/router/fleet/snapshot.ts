@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { ModelRole } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Engine } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { Node } from '../../../gen/mesh/router/v1/registry_service_pb.ts';
 import { type Standing, standingOf } from './standing.ts';
@@ -46,8 +47,8 @@ export interface Snapshot {
   readonly models: readonly ModelRoute[];
   /** Whether any node has reported: until then nothing can be said about names. */
   readonly hasNodes: boolean;
-  /** What a request's `model` leads to: a configured name, an alias, a model id, or "" for the default. */
-  route(model: string): ModelRoute | undefined;
+  /** What a request's `model` leads to: a configured name, an alias, a model id, or "" for the default of a role. */
+  route(model: string, role?: ModelRole): ModelRoute | undefined;
 }
 
 /** What the configuration says about names. */
@@ -60,6 +61,8 @@ export interface Naming {
   readonly aliases: Readonly<Record<string, string>>;
   /** Configured name or model id. Unset: the first model that a node reported. */
   readonly defaultModel?: string | undefined;
+  /** The same for questions that are answered in SQL. Unset: the default model. */
+  readonly textToSql?: string | undefined;
 }
 
 /** Builds the snapshot of `nodes`. Engines with the same model id serve the same model, whatever their names. */
@@ -86,11 +89,15 @@ export function createSnapshot(nodes: readonly Node[], naming: Naming): Snapshot
     routes.set(id, route);
   }
   const defaultRoute = naming.defaultModel === undefined ? models[0] : routes.get(naming.defaultModel);
+  const sqlRoute = naming.textToSql === undefined ? defaultRoute : routes.get(naming.textToSql);
   const ordered = models.toSorted((a, b) => Number(b.id === defaultRoute?.id) - Number(a.id === defaultRoute?.id));
   return {
     models: ordered,
     hasNodes: nodes.length > 0,
-    route: (model) => (model === '' ? defaultRoute : routes.get(model)),
+    route: (model, role) => {
+      if (model !== '') return routes.get(model);
+      return role === ModelRole.TEXT_TO_SQL ? sqlRoute : defaultRoute;
+    },
   };
 }
 

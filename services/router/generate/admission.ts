@@ -12,15 +12,16 @@ import type { ModelRoute, Snapshot } from '../fleet/snapshot.ts';
  */
 export function admit(
   principal: Principal,
-  request: Pick<GenerateRequest, 'model' | 'engine'>,
+  request: Pick<GenerateRequest, 'model' | 'engine'> & Partial<Pick<GenerateRequest, 'modelRole'>>,
   snapshot: Snapshot,
 ): ModelRoute {
   requireScope(principal, Scope.GENERATE, 'generate');
   if (request.engine !== '') requireScope(principal, Scope.ADMIN, 'admin');
-  const route = snapshot.route(request.model);
+  const route = snapshot.route(request.model, request.modelRole);
   // A model that is not granted is told apart from one that does not exist only to those who may see it.
   if (route && !isGranted(principal, route)) {
-    throw new MeshError('MODEL_NOT_GRANTED', `This key may not use the model '${request.model}'.`, {
+    const which = request.model === '' ? 'the default model' : `the model '${request.model}'`;
+    throw new MeshError('MODEL_NOT_GRANTED', `This key may not use ${which}.`, {
       metadata: { model: request.model },
     });
   }

@@ -51,7 +51,7 @@ beforeEach(() => {
       reserve: (request) => {
         reserved = request;
         told.push('reserve');
-        return {};
+        return { limits: [{ remaining: 29n }] };
       },
       settle: ({ promptTokens, engine }) => {
         told.push(`settle ${promptTokens} ${engine}`);
@@ -129,8 +129,12 @@ async function expectTold(...expected: string[]): Promise<void> {
 
 test('one request and its prompt are reserved, what the engine counted is charged', async () => {
   node('a', answering('a'), { contextTokens: 100 });
-  const { embeddings, promptTokens } = await client.embed({ model: 'm', inputs: texts('abc', 'x'.repeat(1_000)) });
+  const { embeddings, promptTokens, limits } = await client.embed({
+    model: 'm',
+    inputs: texts('abc', 'x'.repeat(1_000)),
+  });
   expect([embeddings.length, promptTokens, asked]).toEqual([2, 7, ['a/e']]);
+  expect(limits).toMatchObject([{ remaining: 29n }]);
   // The second text is longer than the context that it must fit into.
   expect(reserved).toMatchObject({ model: 'm', engine: 'e', promptTokens: 107, maxCompletionTokens: 0 });
   await expectTold('reserve', 'settle 7 e');

@@ -33,7 +33,7 @@ export function embed(context: RouterContext): MethodImpl<typeof RouterService.m
         ask: (client, { engine: { name } }, options) => client.embed({ ...request, model: name }, options),
       });
       lease?.settle({ promptTokens: answer.promptTokens, completionTokens: 0, engine: candidate.engine.name });
-      return answer;
+      return { ...answer, limits: [...(lease?.limits ?? [])] };
     } finally {
       // Without effect on what was settled. Who leaves while the engine computes has used it: the request stays counted.
       if (call.signal.aborted) lease?.settle({ promptTokens: 0, completionTokens: 0, engine });

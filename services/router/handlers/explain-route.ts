@@ -12,7 +12,7 @@ import { featuresOf } from '../select/features.ts';
 export function explainRoute(context: RouterContext): MethodImpl<typeof RouterService.method.explainRoute> {
   return ({ request = create(GenerateRequestSchema) }, call) => {
     const { snapshot } = context.registry;
-    const route = snapshot.route(request.model);
+    const route = snapshot.route(request.model, request.modelRole);
     if (!route) throw modelNotFound(request.model);
     const fallbacks = request.engine === '' ? fallbacksOf(principalOf(call), route, snapshot) : [];
     const candidates = explain([route, ...fallbacks], featuresOf(request), context.chooser);

@@ -28,10 +28,11 @@ export function createHttpsRule(trustedProxies: readonly string[]): HttpsRule {
   };
 }
 
-/** The rule that a section `server` asks for. */
+/** The rule that a section `server` asks for; with a certificate it is there unless the section says otherwise. */
 export function httpsRuleOf(server: {
-  readonly require_https: boolean;
+  readonly require_https?: boolean | undefined;
+  readonly tls?: object | undefined;
   readonly trusted_proxies: readonly string[];
 }): HttpsRule | undefined {
-  return server.require_https ? createHttpsRule(server.trusted_proxies) : undefined;
+  return (server.require_https ?? server.tls !== undefined) ? createHttpsRule(server.trusted_proxies) : undefined;
 }

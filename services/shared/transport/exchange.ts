@@ -9,8 +9,11 @@ export type NodeRequest = IncomingMessage | Http2ServerRequest;
 /** The response to it. */
 export type NodeResponse = ServerResponse<IncomingMessage> | Http2ServerResponse;
 
+/** Answers requests of both protocols. */
+export type RequestHandler = (request: NodeRequest, response: NodeResponse) => void;
+
 /** Answers everything that is no RPC. The request id stands in the request's and the response's headers. */
-export type FallbackHandler = (request: NodeRequest, response: NodeResponse) => void;
+export type FallbackHandler = RequestHandler;
 
 /** One request and its response on a listener, from its headers to the end of its response. */
 export interface Exchange {
@@ -38,5 +41,10 @@ export function sendError(response: NodeResponse, status: number, text: string):
   if (response.headersSent) return;
   response.statusCode = status;
   response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify({ detail: text, error: text, status_code: status }));
+  response.end(errorBody(status, text));
+}
+
+/** The body of such an error. */
+export function errorBody(status: number, text: string): string {
+  return JSON.stringify({ detail: text, error: text, status_code: status });
 }

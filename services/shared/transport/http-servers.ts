@@ -1,15 +1,16 @@
-import http from 'node:http';
 import http2, { type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import type { NodeRequest, NodeResponse } from './exchange.ts';
-import { FIRST_BYTES_TIMEOUT_MS, HTTP1_LIMITS, HTTP2_LIMITS, HTTP2_PEER_LIMITS, MAX_HEADERS } from './limits.ts';
+import type { RequestHandler } from './exchange.ts';
+import { createFloodGuard } from './flood-guard.ts';
+import { createHttp1Server } from './http1-server.ts';
+import { FIRST_BYTES_TIMEOUT_MS, HTTP2_LIMITS, HTTP2_PEER_LIMITS, MAX_HEADERS } from './limits.ts';
 import type { MeshTls } from './mesh-tls.ts';
 import { type ProtocolServers, routeByPreface } from './preface.ts';
-import { createTlsServer } from './tls-server.ts';
-
-/** Answers requests of both protocols. */
-export type RequestHandler = (request: NodeRequest, response: NodeResponse) => void;
+import type { PublicTls } from './public-tls.ts';
+import { createPublicTlsServer } from './public-tls-server.ts';
+import { routeByServerName } from './server-name.ts';
+import { createTlsServer, type TlsServer } from './tls-server.ts';
 
 /** What the servers of a port are made of. */
 export interface HttpServersOptions {
@@ -19,6 +20,8 @@ export interface HttpServersOptions {
   readonly isForPeers: boolean;
   /** How processes of the mesh prove themselves here. With it a port that only they use takes nothing but TLS. */
   readonly meshTls: MeshTls | undefined;
+  /** What callers are shown over TLS. Unset: only processes of the mesh speak it. */
+  readonly publicTls: PublicTls | undefined;
 }
 
 /** The servers behind one port, with all their connections. */
@@ -42,13 +45,17 @@ export interface HttpServers {
  */
 export function createHttpServers(
   handler: RequestHandler,
-  { bodyTimeoutMs, isForPeers, meshTls }: HttpServersOptions,
+  { bodyTimeoutMs, isForPeers, meshTls, publicTls }: HttpServersOptions,
   log: Logger,
   onLeave: () => void,
 ): HttpServers {
-  const http1 = createHttp1Server(handler, bodyTimeoutMs);
+  const http1 = createHttp1Server(handler, bodyTimeoutMs, log);
   const sessions = new Set<ServerHttp2Session>();
+  const onFlood = (address: string) => log.warn({ address }, 'ended a connection of HTTP/2 that did nothing but cost');
+  const floods = createFloodGuard(onFlood, () => performance.now());
   const http2Server = createHttp2Server(handler, isForPeers);
+  // One connection of a process of the mesh carries all that its callers do and leave.
+  if (!isForPeers) http2Server.on('session', floods.watch);
   watchHttp2(http2Server, log, sessions, onLeave);
   const sockets = new Set<Socket>();
   const plain = {
@@ -59,17 +66,26 @@ export function createHttpServers(
       http2Server.emit('connection', socket);
     },
   };
-  const servers = meshTls ? { ...plain, ...createTlsServers(meshTls) } : plain;
+  const peers = meshTls && createPeerServer(meshTls);
+  const callers = publicTls && createPublicTlsServer(publicTls, log, plain);
+  const servers: ProtocolServers =
+    isForPeers && peers
+      ? { tls: peers.take, http1: peers.refusePlain, http2: peers.refusePlain }
+      : {
+          ...plain,
+          tls: peers && callers ? routeByServerName(peers.domain, peers.take, callers) : (peers?.take ?? callers),
+        };
 
-  function createTlsServers(meshTls: MeshTls): Partial<ProtocolServers> {
+  function createPeerServer(tls: MeshTls): TlsServer & Pick<MeshTls, 'domain'> {
     const peerServer = createHttp2Server(handler, true);
     watchHttp2(peerServer, log, sessions, onLeave);
-    const { take, refusePlain } = createTlsServer(meshTls, log, (socket) => peerServer.emit('connection', socket));
-    return isForPeers ? { tls: take, http1: refusePlain, http2: refusePlain } : { tls: take };
+    const accept = (socket: Socket) => peerServer.emit('connection', socket);
+    return { ...createTlsServer(tls, log, accept), domain: tls.domain };
   }
 
   return {
     accept(socket) {
+      if (floods.refuses(socket.remoteAddress)) return void socket.destroy();
       sockets.add(socket);
       socket.on('close', () => {
         sockets.delete(socket);
@@ -98,16 +114,8 @@ export function createHttpServers(
 
 function createHttp2Server(handler: RequestHandler, isForPeers: boolean): Http2Server {
   const limits = isForPeers ? HTTP2_PEER_LIMITS : HTTP2_LIMITS;
-  return http2.createServer({ ...limits, maxHeaderListPairs: MAX_HEADERS }, handler);
-}
-
-function createHttp1Server(handler: RequestHandler, requestTimeout: number): http.Server {
-  const headersTimeout = Math.min(HTTP1_LIMITS.headersTimeout, requestTimeout);
-  const server = http.createServer({ ...HTTP1_LIMITS, headersTimeout, requestTimeout }, handler);
-  server.maxHeadersCount = MAX_HEADERS;
-  // Node starts the checks of its two timeouts when a server listens; this one never does by itself.
-  server.emit('listening');
-  return server;
+  const server = http2.createServer({ ...limits, maxHeaderListPairs: MAX_HEADERS }, handler);
+  return server.on('checkContinue', handler).on('checkExpectation', handler);
 }
 
 /** Keeps the sessions in `sessions`; the failure of one, or of a stream, harms nothing else. */

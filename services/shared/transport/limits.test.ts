@@ -11,7 +11,13 @@ const CONSTRUCTORS: readonly { call: RegExp; files: Record<string, string> }[] =
   { call: /\bnew Http2SessionManager\(/, files: { 'remote-transport.ts': 'HTTP2_CLIENT_LIMITS' } },
   { call: /\bnew Client\(/, files: { 'trunk/trunk-channel.ts': "'grpc.max_receive_message_length': READ_MAX_BYTES" } },
   { call: /\bhttp2\.createServer\(/, files: { 'http-servers.ts': '{ ...limits,' } },
-  { call: /\btls\.createServer\(/, files: { 'tls-server.ts': 'handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS' } },
+  {
+    call: /\btls\.createServer\(/,
+    files: {
+      'public-tls-server.ts': 'handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS',
+      'tls-server.ts': 'handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS',
+    },
+  },
   { call: /\btls\.connect\(/, files: { 'tls-client.ts': '...TLS_PROTOCOL' } },
   // Ready-made ones take no limits from us, or none at all.
   { call: /\bconnectNodeAdapter\(/, files: {} },

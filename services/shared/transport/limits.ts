@@ -79,5 +79,14 @@ export const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
 /** What processes of the mesh speak with each other over TLS, as Node names it: nobody else does, so only the newest. */
 export const TLS_PROTOCOL = { minVersion: 'TLSv1.3', ALPNProtocols: ['h2'] } satisfies TlsOptions;
 
+/**
+ * What callers may speak on the public port over TLS, as Node names it. Of TLS 1.2 the ciphers are Node's own choice, of which
+ * those with forward secrecy come first.
+ */
+export const PUBLIC_TLS_PROTOCOL = {
+  minVersion: 'TLSv1.2',
+  ALPNProtocols: ['h2', 'http/1.1'],
+} satisfies TlsOptions;
+
 /** The time for a request's body, in milliseconds; what is later is answered with 408. */
 export const BODY_TIMEOUT_MS = 30_000;

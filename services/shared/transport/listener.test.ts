@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import net from 'node:net';
 import { Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -145,4 +147,31 @@ test('a method without an entry in the authorization table stops the start', asy
   const { createAuthorizer } = await import('../interceptors/authorize.ts');
   const authorizer = createAuthorizer({ table: new Map(), meshToken: undefined, authenticate: () => Promise.reject() });
   await expect(startTestListener({ authorizer })).rejects.toThrow('mesh.router.v1.RouterService/Generate');
+});
+
+test('connections over the limit are closed at once, and there is room again when one has gone', async () => {
+  const { listener } = await startTestListener({
+    maxConnections: 2,
+    fallback: (_request, response) => void response.end('served'),
+  });
+  const connect = async () => {
+    const socket = net.connect(listener.port, '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    return socket;
+  };
+  const served = async (socket: net.Socket) => {
+    let received = '';
+    socket.on('data', (chunk) => {
+      received += chunk;
+    });
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    await new Promise((resolve) => socket.once('close', resolve));
+    return received.includes('served');
+  };
+  const [first, second] = [await connect(), await connect()];
+  expect(await served(await connect())).toBe(false);
+  expect(await served(first)).toBe(true);
+  await eventually(async () => served(await connect()), 'there is room');
+  second.destroy();
+  await listener.close();
 });

@@ -19,10 +19,13 @@ import { validateInterceptor, warmValidator } from '../interceptors/validate.ts'
 import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
 import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
+import { createHostRule } from './host-rule.ts';
 import { createHttpServers } from './http-servers.ts';
 import { BODY_TIMEOUT_MS } from './limits.ts';
+import { isLoopbackHost } from './loopback.ts';
 import { nodeHeaderLookup } from './mesh-headers.ts';
 import type { MeshTls } from './mesh-tls.ts';
+import type { PublicTls } from './public-tls.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
@@ -53,17 +56,23 @@ export interface ListenerOptions {
   readonly isForPeers?: boolean;
   /** How processes of the mesh prove themselves here. With it a port that only they use takes nothing but TLS. */
   readonly meshTls?: MeshTls | undefined;
+  /** What callers are shown over TLS, HTTP/2 or HTTP/1.1 by ALPN; closed with the listener. Unset: they have no TLS. */
+  readonly publicTls?: PublicTls | undefined;
+  /** Names by which callers may address the port; see createHostRule. */
+  readonly allowedHosts?: readonly string[] | undefined;
+  /** Connections at a time; more are closed at once. Default: as many as the system lets be. */
+  readonly maxConnections?: number;
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
   readonly idleWriteMs?: number;
   /** The time for a request's body, in milliseconds; default 30,000. */
   readonly bodyTimeoutMs?: number;
 }
 
-/** One port that answers HTTP/1.1, HTTP/2 without TLS, gRPC, gRPC-Web and Connect. */
+/** One port that answers HTTP/1.1, HTTP/2, gRPC, gRPC-Web and Connect, without TLS and with it. */
 export interface Listener {
   readonly host: string;
   readonly port: number;
-  /** E.g. "http://127.0.0.1:8000"; with https where nothing but TLS is taken. */
+  /** E.g. "http://127.0.0.1:8000"; with https where callers have TLS, or nothing else is taken. */
   readonly url: string;
   /** Whether new work is refused. */
   readonly draining: boolean;
@@ -118,6 +127,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     cors: createCors(options.corsOrigins ?? ['*']),
     clientIp: createClientIp(options.trustedProxies ?? []),
     isPlainRefused: plainRefusal(options),
+    hostRule: createHostRule(isLoopbackHost(host), options.allowedHosts),
     stalls,
     bodyTimeoutMs,
     exchanges: state.exchanges,
@@ -125,15 +135,17 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     isDraining: () => state.draining,
     log: options.log,
   });
-  const { isForPeers = false, meshTls, log } = options;
-  const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers, meshTls }, log, changes.notify);
+  const { isForPeers = false, meshTls, publicTls, log } = options;
+  const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers, meshTls, publicTls }, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
+  if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
   const port = await listen(server, host, options.port).catch((error: unknown) => {
     servers.destroy();
     throw error;
   });
   // E.g. no file descriptor left for a new connection; those that are open go on.
   server.on('error', (error) => options.log.error({ err: error }, 'could not accept a connection'));
+  server.on('drop', () => options.log.debug('closed a connection: there are max_connections'));
   const timer = setInterval(check, Math.min(CHECK_INTERVAL_MS, idleWriteMs / 4));
 
   function check(): void {
@@ -150,6 +162,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     // A session that is closing ends by itself once its last frames are sent.
     await changes.until(() => state.exchanges.size === 0 && servers.sessionCount === 0, CLOSE_GRACE_MS);
     clearInterval(timer);
+    options.publicTls?.close();
     servers.destroy();
     await closed;
   }
@@ -160,7 +173,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   return {
     host,
     port,
-    url: `${isForPeers && meshTls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `${publicTls || (isForPeers && meshTls) ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
     get draining() {
       return state.draining;
     },

@@ -142,6 +142,16 @@ test('a cancelled call aborts its handler', async () => {
   expect(contexts.at(-1)?.signal.aborted).toBe(true);
 });
 
+test('what a handler left running hears that its call is over, whenever it looks', async () => {
+  await client.tokenize(text('m'));
+  expect(contexts.at(-1)?.signal.aborted).toBe(true);
+  const before = contexts.length;
+  expect(
+    await reasonOf(client.tokenize(text('m'), { signal: AbortSignal.abort(new MeshError('CLIENT_GONE', '')) })),
+  ).toBe('CLIENT_GONE');
+  expect(contexts).toHaveLength(before);
+});
+
 test('a stream that is left aborts its handler', async () => {
   const before = finalized;
   for await (const _ of client.generate(text('forever'))) break;

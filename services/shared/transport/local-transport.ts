@@ -11,7 +11,6 @@ import {
   ConnectError,
   type ContextValues,
   createContextValues,
-  type HandlerContext,
   type Interceptor,
   type MethodImplSpec,
   type StreamRequest,
@@ -24,20 +23,19 @@ import {
   createMethodUrl,
   invokeUnaryImplementation,
   runStreamingCall,
-  runUnaryCall,
   transformInvokeImplementation,
 } from '@connectrpc/connect/protocol';
 import type { Logger } from 'pino';
 import { methodName } from '../interceptors/access.ts';
 import type { Authorizer } from '../interceptors/authorize.ts';
-import { clientIpKey } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper, type ErrorMapper } from '../interceptors/errors.ts';
-import { LOCAL_PROTOCOL } from '../interceptors/on-behalf-of-gate.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { validateInterceptor } from '../interceptors/validate.ts';
+import { LocalContext, LocalResponse } from './local-context.ts';
 import { createLocalRouter } from './local-router.ts';
 import { localStream } from './local-stream.ts';
-import { CLIENT_IP_HEADER, FORWARDED_HEADER, ON_BEHALF_OF_HEADER } from './mesh-headers.ts';
+import { type HeaderInit, LOCAL_URL, runLocalUnary } from './local-unary.ts';
+import { FORWARDED_HEADER, ON_BEHALF_OF_HEADER } from './mesh-headers.ts';
 import type { Routes } from './routes.ts';
 
 /** What a local transport is made of. */
@@ -73,13 +71,10 @@ export function createLocalTransport(routes: readonly Routes[], options: LocalTr
       message: MessageInitShape<I>,
       contextValues?: ContextValues,
     ): Promise<UnaryResponse<I, O>> {
-      return runUnaryCall<I, O>({
-        req: { ...request(method, header, contextValues), method, stream: false, message },
-        next: async (req) => callUnary(services.find(method), req, timeoutMs, server),
-        interceptors: clientInterceptors,
-        ...(timeoutMs === undefined ? {} : { timeoutMs }),
-        ...(signal ? { signal } : {}),
-      });
+      const call = { method, message, header, contextValues, signal, timeoutMs, interceptors: clientInterceptors };
+      return runLocalUnary(call, async (req, headers) =>
+        callUnary(services.find(method), req, headers, timeoutMs, server),
+      );
     },
     stream<I extends DescMessage, O extends DescMessage>(
       method: DescMethodStreaming<I, O>,
@@ -90,7 +85,16 @@ export function createLocalTransport(routes: readonly Routes[], options: LocalTr
       contextValues?: ContextValues,
     ): Promise<StreamResponse<I, O>> {
       return runStreamingCall<I, O>({
-        req: { ...request(method, header, contextValues), method, stream: true, message },
+        req: {
+          stream: true,
+          method,
+          service: method.parent,
+          requestMethod: 'POST',
+          url: createMethodUrl(LOCAL_URL, method),
+          header: new Headers(header),
+          contextValues: contextValues ?? createContextValues(),
+          message,
+        },
         next: async (req) => callStream(services.find(method), req, timeoutMs, server),
         interceptors: clientInterceptors,
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
@@ -99,8 +103,6 @@ export function createLocalTransport(routes: readonly Routes[], options: LocalTr
     },
   };
 }
-
-type HeaderInit = ConstructorParameters<typeof Headers>[0];
 
 const FOR_CALLERS = ['authorization', 'x-api-key', FORWARDED_HEADER, ON_BEHALF_OF_HEADER];
 
@@ -111,51 +113,39 @@ interface LocalServer {
   readonly mapError: ErrorMapper;
 }
 
-function request(
-  method: DescMethodUnary | DescMethodStreaming,
-  header: HeaderInit | undefined,
-  contextValues: ContextValues | undefined,
-) {
-  return {
-    service: method.parent,
-    requestMethod: 'POST',
-    url: createMethodUrl('local://mesh', method),
-    header: new Headers(header),
-    contextValues: contextValues ?? createContextValues(),
-  };
-}
-
 async function callUnary<I extends DescMessage, O extends DescMessage>(
   spec: MethodImplSpec,
   req: UnaryRequest<I, O>,
+  header: Headers | undefined,
   timeoutMs: number | undefined,
   server: LocalServer,
 ): Promise<UnaryResponse<I, O>> {
   if (spec.kind !== 'unary') throw new ConnectError(`${methodName(spec.method)} is a stream`, Code.Internal);
-  const context = contextOf(req, timeoutMs);
-  const answered = invokeUnary(spec, context, req.message, server);
-  // A handler that does not look at its signal must not keep the caller waiting.
-  const output = await orAborted(answered, req.signal);
-  return {
-    stream: false,
-    service: req.service,
-    method: req.method,
-    message: output as MessageShape<O>,
-    header: context.responseHeader,
-    trailer: context.responseTrailer,
-  };
+  const context = new LocalContext(req, header, timeoutMs);
+  const invoke = header && isForCaller(header) ? invokeForCaller : invokeAsPeer;
+  const message = (await invoke(spec, context, req.message, server)) as MessageShape<O>;
+  return new LocalResponse(req, message, context);
 }
 
-async function invokeUnary(
-  spec: MethodImplSpec & { kind: 'unary' },
-  context: HandlerContext,
-  input: MessageShape<DescMessage>,
+type UnarySpec = MethodImplSpec & { kind: 'unary' };
+type AnyMessage = MessageShape<DescMessage>;
+
+async function invokeForCaller(
+  spec: UnarySpec,
+  context: LocalContext,
+  input: AnyMessage,
   server: LocalServer,
-): Promise<MessageShape<DescMessage>> {
-  if (isForCaller(context.requestHeader)) {
-    await server.authorizer.gate(context);
-    return invokeUnaryImplementation(spec, context, input, server.interceptors);
-  }
+): Promise<AnyMessage> {
+  await server.authorizer.gate(context);
+  return invokeUnaryImplementation(spec, context.whole(), input, server.interceptors);
+}
+
+async function invokeAsPeer(
+  spec: UnarySpec,
+  context: LocalContext,
+  input: AnyMessage,
+  server: LocalServer,
+): Promise<AnyMessage> {
   context.values.set(principalKey, PEER_PRINCIPAL);
   try {
     return create(spec.method.output, await spec.impl(input, context));
@@ -170,8 +160,8 @@ async function callStream<I extends DescMessage, O extends DescMessage>(
   timeoutMs: number | undefined,
   server: LocalServer,
 ): Promise<StreamResponse<I, O>> {
-  const context = contextOf(req, timeoutMs);
-  const forCaller = isForCaller(context.requestHeader);
+  const context = new LocalContext(req, req.header, timeoutMs).whole();
+  const forCaller = isForCaller(req.header);
   if (forCaller) await server.authorizer.gate(context);
   else context.values.set(principalKey, PEER_PRINCIPAL);
   // Also without a caller the error interceptor is needed, so that a stream's failure is one of ours.
@@ -187,38 +177,7 @@ async function callStream<I extends DescMessage, O extends DescMessage>(
   };
 }
 
-/** Rejects as soon as the signal aborts; the call's runner turns the reason into the error. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject);
-  });
-}
-
 /** A call with a caller's credential, on behalf of an anonymous one, or of one whom a process of the mesh vouches for. */
 function isForCaller(header: Headers): boolean {
   return FOR_CALLERS.some((name) => header.has(name));
-}
-
-/** What the handler sees. The caller's own context values stay with the caller, so that they cannot name a principal. */
-function contextOf(req: UnaryRequest | StreamRequest, timeoutMs: number | undefined): HandlerContext {
-  const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
-  const values = createContextValues();
-  const clientIp = req.header.get(CLIENT_IP_HEADER);
-  if (clientIp) values.set(clientIpKey, clientIp);
-  return {
-    method: req.method,
-    service: req.service,
-    signal: req.signal,
-    timeoutMs: () => (deadline === undefined ? undefined : deadline - Date.now()),
-    requestMethod: req.requestMethod,
-    requestHeader: req.header,
-    responseHeader: new Headers(),
-    responseTrailer: new Headers(),
-    protocolName: LOCAL_PROTOCOL,
-    values,
-    url: req.url,
-  };
 }

@@ -12,9 +12,11 @@ import {
   type FallbackHandler,
   type NodeRequest,
   type NodeResponse,
+  type RequestHandler,
   sendError,
 } from './exchange.ts';
-import type { RequestHandler } from './http-servers.ts';
+import { noteExpectation } from './expectation.ts';
+import type { HostRule } from './host-rule.ts';
 import { nodeHeaderLookup, REQUEST_ID_HEADER, requestIdOf } from './mesh-headers.ts';
 import type { RpcHandler } from './rpc-handler.ts';
 import { certifiedRolesOf } from './tls-server.ts';
@@ -28,6 +30,8 @@ export interface RequestHandlerOptions {
   readonly clientIp: ReturnType<typeof createClientIp>;
   /** Whether an RPC is refused because it came over HTTP; the fallback decides for itself. */
   readonly isPlainRefused: HttpsRule;
+  /** What speaks against how a request addresses this server. */
+  readonly hostRule: HostRule;
   readonly stalls: WriteStallWatch;
   /** The time for a request's body, in milliseconds. */
   readonly bodyTimeoutMs: number;
@@ -77,6 +81,9 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
     request.headers[REQUEST_ID_HEADER] = requestId;
     response.setHeader(REQUEST_ID_HEADER, requestId);
     if (options.isDraining() && !('stream' in response)) response.setHeader('connection', 'close');
+    const problem = options.hostRule(request);
+    if (problem) return sendError(response, problem.status, problem.text);
+    if (!noteExpectation(request, response)) return sendError(response, 417, 'Expect: only 100-continue can be met.');
     if (!options.cors(request, response)) return;
     if (rpc.methodOf(request.url)) {
       if (options.isPlainRefused(request)) return sendError(response, 403, HTTPS_ONLY);

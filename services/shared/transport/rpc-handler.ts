@@ -17,7 +17,8 @@ import type { Logger } from 'pino';
 import { ErrorInfoSchema, QuotaFailureSchema, RetryInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { LimitReportSchema } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { methodName } from '../interceptors/access.ts';
-import { type Exchange, sendError } from './exchange.ts';
+import { type Exchange, type NodeRequest, sendError } from './exchange.ts';
+import { letBodyCome } from './expectation.ts';
 import { SERVER_LIMITS } from './limits.ts';
 import type { Routes } from './routes.ts';
 import { isTrunk } from './trunk/trunk-method.ts';
@@ -73,8 +74,7 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
       if (!handler) return sendError(response, 404, 'Not found');
       let call: Parameters<typeof handler>[0];
       try {
-        // The body by itself: when a call is refused half-way, the rest of it is discarded instead of cut off.
-        const body = request.iterator({ destroyOnReturn: false });
+        const body = bodyOf(request);
         const universal = universalRequestFromNodeRequest(request, response, undefined, values);
         // Between our own processes the network is fast and the processor is not; grpc-js offers compression unasked.
         if (isTrunk(handler.method)) universal.header.delete('grpc-accept-encoding');
@@ -92,6 +92,17 @@ export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
         });
     },
   };
+}
+
+/** The body by itself: when a call is refused half-way, the rest of it is discarded instead of cut off. */
+function bodyOf(request: NodeRequest): AsyncIterable<Uint8Array> {
+  return request.headers.expect === undefined ? request.iterator({ destroyOnReturn: false }) : expectedBody(request);
+}
+
+/** It is read only when its caller may call, and asked for no sooner. */
+async function* expectedBody(request: NodeRequest): AsyncIterable<Uint8Array> {
+  letBodyCome(request);
+  yield* request.iterator({ destroyOnReturn: false });
 }
 
 /** A signal that aborts with `left`, which says that the client has gone, and by the exchange's `abort`. */

@@ -1,0 +1,15 @@
+import type { FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { problemOf } from './errors.ts';
+
+/**
+ * Notes why a request was not answered as it asked: what is our fault as an error, a client that left as 499, which it would
+ * not read, anything else for those who look closer.
+ */
+export function logProblem(log: Logger, error: unknown, request: FastifyRequest): void {
+  const { status, code, param } = problemOf(error);
+  const facts = { requestId: request.id, method: request.method, route: request.routeOptions.url, status };
+  if (status >= 500) log.error({ ...facts, err: error }, 'request failed');
+  else if (status === 499) log.info({ ...facts, code }, 'client left');
+  else log.debug({ ...facts, code, param }, 'request refused');
+}

@@ -1,0 +1,39 @@
+import type { Logger } from 'pino';
+import type { ServerConfig } from './server-config.ts';
+import { httpsRuleOf } from './shared/interceptors/https-rule.ts';
+import type { ListenerOptions } from './shared/transport/listener.ts';
+import { openPublicTls } from './shared/transport/public-tls.ts';
+
+/** What of the section `server` a listener is made with. */
+type ListenerSettings = Pick<
+  ListenerOptions,
+  | 'host'
+  | 'maxConnections'
+  | 'corsOrigins'
+  | 'trustedProxies'
+  | 'allowedHosts'
+  | 'httpsRule'
+  | 'publicTls'
+  | 'isForPeers'
+>;
+
+/**
+ * Tells a listener what the section `server` says.
+ *
+ * @param isPublic whether callers use the port, besides processes of the mesh
+ * @throws ConfigError for a certificate or a key that cannot be used
+ */
+export function listenerSettings(server: ServerConfig, isPublic: boolean, log: Logger): ListenerSettings {
+  return {
+    host: server.host,
+    maxConnections: server.max_connections,
+    corsOrigins: server.cors_origins,
+    trustedProxies: server.trusted_proxies,
+    allowedHosts: server.allowed_hosts,
+    isForPeers: !isPublic,
+    ...(isPublic && {
+      httpsRule: httpsRuleOf(server),
+      publicTls: server.tls && openPublicTls(server.tls, log),
+    }),
+  };
+}

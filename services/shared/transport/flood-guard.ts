@@ -1,0 +1,84 @@
+import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import { LRUCache } from 'lru-cache';
+import { networkOf } from '../interceptors/network.ts';
+
+/** A stream that its client resets within this time of opening it has done nothing but cost, in milliseconds. */
+const PREMATURE_MS = 1_000;
+
+/** Streams that a connection may give up so soon before they are compared with all of it. */
+const MAX_PREMATURE = 200;
+
+/** How often an address that flooded may connect, in milliseconds. */
+const RECONNECT_MS = 1_000;
+
+/** How long an address that flooded is remembered after its last connection, in milliseconds. */
+const REMEMBERED_MS = 60_000;
+
+/** How many such addresses are remembered; the oldest is forgotten first. */
+const MAX_REMEMBERED = 4_096;
+
+/** Codes of failures that a client makes of its own will, and that cost until they are noticed. */
+const ABUSE = new Set(['ERR_HTTP2_ERROR', 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES']);
+
+/** Keeps one client from taking the process for itself with the frames of HTTP/2. */
+export interface FloodGuard {
+  /** Whether a new connection of the address is refused. An IPv6 address counts by its /64. */
+  refuses(address: string | undefined): boolean;
+  /** Ends the session when it floods; then its address may connect once a second only. */
+  watch(session: ServerHttp2Session): void;
+}
+
+/**
+ * Makes a guard. A proxy for many has few connections, so that it can go on with one a second.
+ *
+ * @param onFlood is told of an address once for every connection that was ended
+ * @param nowMs a clock that only goes forward, in milliseconds
+ */
+export function createFloodGuard(onFlood: (address: string) => void, nowMs: () => number): FloodGuard {
+  /** Network → when it may connect next. */
+  const allowedAtMs = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+
+  function report(address: string | undefined): void {
+    if (address === undefined) return;
+    allowedAtMs.set(networkOf(address), nowMs() + RECONNECT_MS);
+    onFlood(address);
+  }
+
+  return {
+    refuses(address) {
+      if (allowedAtMs.size === 0 || address === undefined) return false;
+      const network = networkOf(address);
+      const allowedAt = allowedAtMs.get(network);
+      if (allowedAt === undefined) return false;
+      const now = nowMs();
+      if (now < allowedAt) return true;
+      if (now - allowedAt > REMEMBERED_MS) allowedAtMs.delete(network);
+      else allowedAtMs.set(network, now + RECONNECT_MS);
+      return false;
+    },
+    watch(session) {
+      // It is gone when the session has ended.
+      const { remoteAddress } = session.socket;
+      let streams = 0;
+      let premature = 0;
+
+      function onClose(stream: ServerHttp2Stream, openedAtMs: number): void {
+        if (stream.rstCode === constants.NGHTTP2_NO_ERROR || nowMs() - openedAtMs >= PREMATURE_MS) return;
+        premature += 1;
+        // Half of all, so that a client that also does something with its streams may change its mind about many.
+        if (premature <= MAX_PREMATURE || premature * 2 <= streams || session.destroyed) return;
+        session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        report(remoteAddress);
+      }
+
+      session.on('stream', (stream) => {
+        streams += 1;
+        const openedAtMs = nowMs();
+        stream.on('close', () => onClose(stream, openedAtMs));
+      });
+      session.on('error', (error: Error & { code?: string }) => {
+        if (ABUSE.has(error.code ?? '')) report(remoteAddress);
+      });
+    },
+  };
+}
