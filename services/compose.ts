@@ -7,6 +7,7 @@ import { InferenceService } from '../gen/mesh/inference/v1/inference_service_pb.
 import { QuotaService } from '../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
 import { RouterService } from '../gen/mesh/router/v1/router_service_pb.ts';
+import { TasksService } from '../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { authorizationTable } from './auth/authorization-table.ts';
 import { type AuthContext, createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
 import { requireOwnPasswords } from './auth/default-passwords.ts';
@@ -369,6 +370,7 @@ async function addFacade(
     registry: peers.client('router', RegistryService),
     inference: peers.client('router', InferenceService),
     auth: peers.client('auth', AuthService),
+    tasks: peers.client('tasks', TasksService),
     quota: peers.client('quota', QuotaService),
     isDraining,
     health: async () => ({

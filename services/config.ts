@@ -24,7 +24,7 @@ import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = ['MESH_LOG_DIR', 'METRICS_PORT', 'MAX_NEW_TOKENS', 'TEMPERATURE'];
+const NOT_YET = ['MESH_LOG_DIR', 'METRICS_PORT'];
 
 /** The section `observability`. */
 const observabilityConfigSchema = z.strictObject({
@@ -106,6 +106,8 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, flagValue);
   source.override(['server', 'require_https'], { REQUIRE_HTTPS: env.REQUIRE_HTTPS }, flagValue);
   source.override(['tasks', 'time_limit_seconds'], { TASK_TIME_LIMIT: env.TASK_TIME_LIMIT }, Number);
+  source.override(['facade', 'queue_max_tokens'], { MAX_NEW_TOKENS: env.MAX_NEW_TOKENS }, Number);
+  source.override(['facade', 'queue_temperature'], { TEMPERATURE: env.TEMPERATURE }, Number);
   addEnvironmentModels(source, env);
 
   const sections = validate(fileSchema, source);

@@ -26,6 +26,8 @@ import {
   readinessEndpoint,
   type StatusRouteContext,
 } from './status/status-routes.ts';
+import { cancelTaskEndpoint, taskResultEndpoint, taskStatusEndpoint } from './tasks/task-status.ts';
+import { taskStreamEndpoint } from './tasks/task-stream.ts';
 
 /** What the routes of the facade need. */
 export type FacadeRouteContext = GenerationRouteContext &
@@ -52,6 +54,10 @@ export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & DocumentationCont
   plainChatEndpoint,
   textToSqlEndpoint,
   generateEndpoint,
+  taskStatusEndpoint,
+  taskResultEndpoint,
+  taskStreamEndpoint,
+  cancelTaskEndpoint,
   loadModelEndpoint,
   unloadModelEndpoint,
   engineStatusEndpoint,
