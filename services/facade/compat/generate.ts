@@ -10,7 +10,7 @@ import { unaryAnswer } from '../openai/unary-answer.ts';
 import { queueBodySchema } from '../tasks/queue-request.ts';
 import { submitTask } from '../tasks/submit-task.ts';
 import { acceptedSchema } from '../tasks/task-answer.ts';
-import type { TaskRouteContext } from '../tasks/task-context.ts';
+import { EXAMPLE_TASK_ID, type TaskRouteContext } from '../tasks/task-context.ts';
 import { SYNCHRONOUS_EXAMPLE, synchronousAnswer, synchronousAnswerSchema } from './synchronous-answer.ts';
 import { inRouteWords, synchronousBodySchema, synchronousRequest } from './synchronous-request.ts';
 import type { TellsLogprobs } from './tells-logprobs.ts';
@@ -23,7 +23,7 @@ export interface GenerateRouteContext extends TaskRouteContext {
 
 const ACCEPTED_EXAMPLE = {
   status: 'queued',
-  task_id: '0c9f3f5b1c2d4e5f8a9b0c1d2e3f4a5b',
+  task_id: EXAMPLE_TASK_ID,
   message: 'Your request is being processed. Use the task_id to check status.',
 };
 

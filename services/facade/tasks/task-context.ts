@@ -13,8 +13,16 @@ export interface TaskRouteContext extends ExchangeResources {
   readonly keepAliveMs: number;
 }
 
+/** What examples call a task. */
+export const EXAMPLE_TASK_ID = '0c9f3f5b1c2d4e5f8a9b0c1d2e3f4a5b';
+
 /** The member of the path. */
-export const taskParams = z.object({ task_id: z.string().describe('As `POST /generate` told it.') });
+export const taskParams = z.object({
+  task_id: z
+    .string()
+    .describe('As `POST /generate` told it.')
+    .meta({ examples: [EXAMPLE_TASK_ID] }),
+});
 
 /**
  * The task that a path names.

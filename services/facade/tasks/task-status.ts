@@ -6,15 +6,18 @@ import type { Endpoint } from '../http/endpoint.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
 import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
 import { completedSchema, errorSchema, resultBody, statusBody, statusSchema } from './task-answer.ts';
-import { type TaskRouteContext, taskIdOf, taskParams } from './task-context.ts';
+import { EXAMPLE_TASK_ID, type TaskRouteContext, taskIdOf, taskParams } from './task-context.ts';
 
-const TASK_ID = '0c9f3f5b1c2d4e5f8a9b0c1d2e3f4a5b';
-
-const waiting = { status: 'queued', task_id: TASK_ID, message: 'Your request is waiting in the queue.', position: 3 };
+const waiting = {
+  status: 'queued',
+  task_id: EXAMPLE_TASK_ID,
+  message: 'Your request is waiting in the queue.',
+  position: 3,
+};
 
 const completed = {
   status: 'completed',
-  task_id: TASK_ID,
+  task_id: EXAMPLE_TASK_ID,
   result: 'Paris.',
   metrics: {
     ...{ queue_wait_time: 0.012, processing_time: 0.4, total_time: 0.412 },
@@ -81,7 +84,7 @@ export const cancelTaskEndpoint: Endpoint<TaskRouteContext> = {
         schema: statusSchema,
         example: {
           status: 'failed',
-          task_id: TASK_ID,
+          task_id: EXAMPLE_TASK_ID,
           message: 'Your request has failed. /result/{task_id} says why.',
         },
       },

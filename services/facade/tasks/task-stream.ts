@@ -9,10 +9,10 @@ import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
 import { createSseStream, type SseStream } from '../http/sse.ts';
 import { Exchange } from '../openai/exchange.ts';
 import { completedSchema, errorSchema, eventBody, statusSchema } from './task-answer.ts';
-import { type TaskRouteContext, taskIdOf, taskParams } from './task-context.ts';
+import { EXAMPLE_TASK_ID, type TaskRouteContext, taskIdOf, taskParams } from './task-context.ts';
 
 const EXAMPLE = [
-  { status: 'processing', task_id: '0c9f3f5b1c2d4e5f8a9b0c1d2e3f4a5b', message: 'Your request is being processed.' },
+  { status: 'processing', task_id: EXAMPLE_TASK_ID, message: 'Your request is being processed.' },
   { status: 'processing', delta: 'Paris.' },
 ]
   .map((body, i) => `id: ${i + 2}\ndata: ${JSON.stringify(body)}\n\n`)
