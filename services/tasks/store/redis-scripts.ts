@@ -165,7 +165,10 @@ local function head()
     local id = string.sub(first[1], 16)
     local waited = now - call('HGET', task(id), 'submitted')
     local level, tag = priority + math.max(0, math.floor(waited / ageing)), tonumber(first[2])
-    if not best or level > best.level or (level == best.level and tag < best.tag) then
+    local is_level = best and level == best.level
+    -- Of equal ones that with the higher priority: the server names priorities in no order.
+    local is_equal = is_level and tag == best.tag and tonumber(priority) > tonumber(best.priority)
+    if not best or level > best.level or (is_level and tag < best.tag) or is_equal then
       best = { id = id, member = first[1], priority = priority, level = level, tag = tag }
     end
   end
