@@ -6,6 +6,7 @@ import type { Store } from '../shared/store/store.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { TasksConfig } from './config.ts';
 import { KnownModels } from './known-models.ts';
+import { warnOfForgetting } from './store/redis-durability.ts';
 import type { TaskStore } from './store/task-store.ts';
 import { createTaskStore } from './store/task-stores.ts';
 import type { SubmissionParts } from './submissions.ts';
@@ -56,6 +57,7 @@ export function createTasksContext(config: TasksConfig, resources: TasksResource
     ageingMs: config.ageing_seconds * 1_000,
     now: resources.store.kind === 'sqlite' ? now : undefined,
   });
+  if (resources.store.kind === 'redis') void warnOfForgetting(resources.store, log);
   const waiters = new TaskWaiters(store);
   const stopSweeping = sweepRegularly(store, log);
   const leaseMs = config.lease_seconds * 1_000;
