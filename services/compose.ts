@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import { AuthService } from '../gen/mesh/auth/v1/auth_service_pb.ts';
@@ -8,20 +7,20 @@ import { InferenceService } from '../gen/mesh/inference/v1/inference_service_pb.
 import { QuotaService } from '../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RegistryService } from '../gen/mesh/router/v1/registry_service_pb.ts';
 import { RouterService } from '../gen/mesh/router/v1/router_service_pb.ts';
+import { TasksService } from '../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { authorizationTable } from './auth/authorization-table.ts';
 import { type AuthContext, createAuthContext, ensureAdminKey, requireStrongKeys } from './auth/context.ts';
 import { requireOwnPasswords } from './auth/default-passwords.ts';
 import { authRoutes } from './auth/routes.ts';
-import { type Config, SHIPPED_NAME } from './config.ts';
+import type { Config } from './config.ts';
 import type { FacadeContext } from './facade/context.ts';
 import type { InferenceConfig } from './inference/config.ts';
 import type { InferenceContext } from './inference/context.ts';
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
-import { modelEntrySchema } from './inference/engines/model-entry.ts';
 import type { RouterToTell } from './inference/resources.ts';
 import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import type { Terminal } from './inference/weights/progress.ts';
-import { listenerSettings } from './listener-settings.ts';
+import { advertisedUrl, listenerSettings } from './listener-settings.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -49,6 +48,7 @@ import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import { createRemoteRouters } from './shared/transport/remote-routers.ts';
 import type { Role } from './shared/transport/roles.ts';
 import type { Routes } from './shared/transport/routes.ts';
+import { createTasksContext, type TasksContext } from './tasks/context.ts';
 import { tasksRoutes } from './tasks/routes.ts';
 
 /** What a process gives its services. */
@@ -91,8 +91,8 @@ interface Parts {
   readonly local: Map<Role, Routes[]>;
 }
 
-/** The model of a start that names none; models/demo/README.md says what it is. */
-const SHIPPED_MODEL = fileURLToPath(new URL('../models/demo/mesh-demo.gguf', import.meta.url));
+/** Who keeps things in the store. */
+const KEEPERS = ['auth', 'quota', 'tasks'] as const;
 
 /** How often the store is asked whether it answers, in milliseconds. */
 const STORE_CHECK_MS = 1_000;
@@ -124,18 +124,23 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   const inferenceConfig = roles.has('inference') ? await configureInference(config, resources) : undefined;
   const parts = createParts(config, resources, closer);
 
-  const store = roles.has('auth') || roles.has('quota') ? await addStore(parts) : undefined;
+  const store = KEEPERS.some((role) => roles.has(role)) ? await addStore(parts) : undefined;
   const adminKeyPath = store && roles.has('auth') ? await addAuth(parts, store) : undefined;
   if (store && roles.has('quota')) addQuota(parts, store);
   const inference = inferenceConfig ? await addInference(parts, inferenceConfig) : undefined;
   const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
-  if (roles.has('tasks')) parts.local.set('tasks', [tasksRoutes()]);
+  const tasks = store && roles.has('tasks') ? addTasks(parts, store, router) : undefined;
   const listener = await addListener(parts, store, router);
   addRevocationWatch(parts, listener, router);
   if (inference) {
     // Closed before the port: who watches the engines sees them stop.
     closer.add('engines', () => inference.close(), STOP_LIMIT_MS);
     inference.start();
+  }
+  if (tasks) {
+    // Before the port too: who watches a task is told to look elsewhere.
+    closer.add('tasks', () => tasks.close());
+    tasks.start();
   }
 
   return {
@@ -145,10 +150,10 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
     },
     async stop() {
       const limitMs = config.server.drain_seconds * 1_000;
-      const services = [...roles].flatMap((role) => SERVICES_OF_ROLE[role].map((desc) => desc.typeName));
-      for (const service of ['', ...services]) parts.health.set(service, false);
+      const services = [...roles].flatMap((role) => SERVICES_OF_ROLE[role]);
+      for (const name of ['', ...services.map(({ typeName }) => typeName)]) parts.health.set(name, false);
       inference?.drain();
-      await Promise.all([listener.drain(limitMs), router?.drain(limitMs)]);
+      await Promise.all([listener.drain(limitMs), router?.drain(limitMs), tasks?.drain(limitMs)]);
       await listener.endWork();
       // Others still settle what they ran: whoever keeps the books leaves last.
       if (store && !router) await listener.peersGone(limitMs);
@@ -187,7 +192,7 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
   closer.add('certificates', () => proof.meshTls?.close());
   const table = authorizationTable;
   const authorizer = createAuthorizer({ table, authenticate, onBehalfOf, meshToken: proof.meshToken });
-  const peers = createPeers({ ...proof, local, remote: config.peers, authorizer });
+  const peers = createPeers({ ...proof, local, remote: config.peers, authorizer, vouching });
   closer.add('peers', () => peers.close());
   return { config, resources, closer, health: createHealth(), proof, principals, authorizer, peers, vouching, local };
 }
@@ -199,7 +204,7 @@ async function addStore({ config, resources, closer, health }: Parts): Promise<S
   closer.add('store', () => closeStore(store));
   const check = async (): Promise<void> => {
     const answers = await pingStore(store);
-    for (const role of ['auth', 'quota'] as const) {
+    for (const role of KEEPERS) {
       if (config.roles.has(role)) for (const service of SERVICES_OF_ROLE[role]) health.set(service.typeName, answers);
     }
   };
@@ -270,7 +275,7 @@ async function addInference(parts: Parts, inferenceConfig: InferenceConfig): Pro
 function routersToTell({ config, closer, peers, proof }: Parts): RouterToTell[] {
   const remote = createRemoteRouters(proof);
   closer.add('registrations', () => remote.close());
-  const address = advertisedUrl(config);
+  const address = advertisedUrl(config.server, config.port);
   const isHere = config.roles.has('router');
   const here = { name: 'here', registry: peers.client('router', RegistryService), address: '' };
   const others = config.routers
@@ -305,6 +310,19 @@ function addRouter(
   return context;
 }
 
+function addTasks(parts: Parts, store: Store, router: RouterContext | undefined): TasksContext {
+  const { config, resources, peers, local } = parts;
+  const context = createTasksContext(config.tasks, {
+    ...resources,
+    store,
+    quota: peers.client('quota', QuotaService),
+    router: peers.client('router', RouterService),
+    generate: router?.generate ?? peers.routerGenerate,
+  });
+  local.set('tasks', [tasksRoutes(context)]);
+  return context;
+}
+
 async function addListener(
   parts: Parts,
   store: Store | undefined,
@@ -329,12 +347,6 @@ async function addListener(
   return listener;
 }
 
-/** Who keeps things in the store. */
-const KEEPERS = [
-  ['auth', AuthService],
-  ['quota', QuotaService],
-] as const;
-
 async function addFacade(
   { config, resources, closer, principals, peers }: Parts,
   store: Store | undefined,
@@ -343,7 +355,7 @@ async function addFacade(
 ): Promise<FacadeContext> {
   const storeKind = config.redisUrl === undefined ? 'sqlite' : 'redis';
   const answers: (() => Promise<boolean>)[] = store ? [() => pingStore(store)] : [];
-  for (const [role, service] of KEEPERS) {
+  for (const [role, service] of [['auth', AuthService] as const, ['quota', QuotaService] as const]) {
     // Those that keep things elsewhere are asked: without them nobody can be served.
     const health = peers.client(role, Health);
     if (!config.roles.has(role)) answers.push(() => isServing(health, service.typeName));
@@ -359,6 +371,7 @@ async function addFacade(
     registry: peers.client('router', RegistryService),
     inference: peers.client('router', InferenceService),
     auth: peers.client('auth', AuthService),
+    tasks: peers.client('tasks', TasksService),
     quota: peers.client('quota', QuotaService),
     isDraining,
     health: async () => ({
@@ -371,25 +384,12 @@ async function addFacade(
 }
 
 async function configureInference(config: Config, resources: MeshResources): Promise<InferenceConfig> {
+  const { withDefaultModel } = await import('./inference/shipped-model.ts');
   const { withLocalModels } = await import('./inference/weights/local-models.ts');
-  return await withLocalModels(withDefaultModel(config), {
+  return await withLocalModels(withDefaultModel(config.inference, config.model), {
     ...resources,
     dataDir: config.server.data_dir,
     signal: resources.stop,
     originOf: ({ name, model }) => (model === config.model ? '--model' : `inference.models '${name}':`),
   });
-}
-
-/** A process without configured models serves the one that ships, unless told otherwise. */
-function withDefaultModel(config: Config): InferenceConfig {
-  const { models } = config.inference;
-  if (config.model === 'none' || (config.model === undefined && models.length > 0)) return config.inference;
-  const model = config.model ?? SHIPPED_MODEL;
-  const entry = modelEntrySchema.parse({ name: SHIPPED_NAME, engine: 'llama.cpp', model, required: true });
-  return { ...config.inference, models: [entry, ...models] };
-}
-
-function advertisedUrl(config: Config): string {
-  const { host, advertise_url: given, mesh_tls: tls } = config.server;
-  return given ?? `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${config.port}`;
 }

@@ -8,6 +8,7 @@ import { facadeConfigSchema } from './facade/config.ts';
 import { parseFlags } from './flags.ts';
 import { isForeignConfig } from './foreign-config.ts';
 import { inferenceConfigSchema } from './inference/config.ts';
+import { SHIPPED_NAME } from './inference/shipped-model.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
 import { readPeerAddresses } from './peer-addresses.ts';
@@ -22,11 +23,8 @@ import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
-/** The engine's name of the model that `--model` names, and of the one that ships. */
-export const SHIPPED_NAME = 'default';
-
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = [...['MESH_LOG_DIR', 'METRICS_PORT'], ...['MAX_NEW_TOKENS', 'TEMPERATURE', 'TASK_TIME_LIMIT']];
+const NOT_YET = ['MESH_LOG_DIR', 'METRICS_PORT'];
 
 /** The section `observability`. */
 const observabilityConfigSchema = z.strictObject({
@@ -107,6 +105,9 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   );
   source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, flagValue);
   source.override(['server', 'require_https'], { REQUIRE_HTTPS: env.REQUIRE_HTTPS }, flagValue);
+  source.override(['tasks', 'time_limit_seconds'], { TASK_TIME_LIMIT: env.TASK_TIME_LIMIT }, Number);
+  source.override(['facade', 'queue_max_tokens'], { MAX_NEW_TOKENS: env.MAX_NEW_TOKENS }, Number);
+  source.override(['facade', 'queue_temperature'], { TEMPERATURE: env.TEMPERATURE }, Number);
   addEnvironmentModels(source, env);
 
   const sections = validate(fileSchema, source);
@@ -182,7 +183,7 @@ const NEEDS: Readonly<Record<Role, readonly Role[]>> = {
   quota: ['auth'],
   router: ['auth', 'quota'],
   inference: ['auth', 'router'],
-  tasks: ['auth'],
+  tasks: ['auth', 'quota', 'router'],
   facade: ['auth', 'quota', 'router', 'tasks'],
 };
 

@@ -37,3 +37,8 @@ export function listenerSettings(server: ServerConfig, isPublic: boolean, log: L
     }),
   };
 }
+
+/** Where other processes reach this one: as configured, else from what it binds. `port` is the one that it listens on. */
+export function advertisedUrl({ host, advertise_url: given, mesh_tls: tls }: ServerConfig, port: number): string {
+  return given ?? `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

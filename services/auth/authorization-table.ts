@@ -16,9 +16,11 @@ const OPEN: Access = { kind: 'open' };
 /** Every process verifies the callers of its own port. */
 const VERIFIERS = peers(...ROLES);
 const FOR_ROUTERS = peers('router');
+/** Those that hold tokens, and those that count the submission of a task. */
+const FOR_ADMISSION = peers('router', 'tasks');
 const FOR_NODES = peers('inference');
-/** The trunk of a facade that runs apart. */
-const FOR_FACADES = peers('facade');
+/** The trunk of a facade, and of tasks, that run apart. */
+const FOR_FRONT_DOOR = peers('facade', 'tasks');
 const FRONT_DOOR: Access = { kind: 'front-door' };
 const GENERATE = needs(Scope.GENERATE);
 const MODELS_READ = needs(Scope.MODELS_READ);
@@ -54,10 +56,10 @@ export const authorizationTable: AuthorizationTable = new Map([
     watchRevocations: VERIFIERS,
   }),
   ...entries(QuotaService, {
-    reserve: FOR_ROUTERS,
+    reserve: FOR_ADMISSION,
     extend: FOR_ROUTERS,
-    settle: FOR_ROUTERS,
-    release: FOR_ROUTERS,
+    settle: FOR_ADMISSION,
+    release: FOR_ADMISSION,
     // One's own; the handlers ask for `admin` for another's.
     getLimits: GENERATE,
     getUsage: USAGE_READ,
@@ -67,11 +69,11 @@ export const authorizationTable: AuthorizationTable = new Map([
   }),
   ...entries(RouterService, {
     generate: FRONT_DOOR,
-    attach: FOR_FACADES,
+    attach: FOR_FRONT_DOOR,
     embed: GENERATE,
     tokenize: GENERATE,
     // The facade tells how the mesh is, to those who may not know which models there are.
-    listModels: { ...GENERATE, peers: ['facade'] },
+    listModels: { ...GENERATE, peers: ['facade', 'tasks'] },
     explainRoute: MODELS_READ,
   }),
   ...entries(RegistryService, {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { plainChatMaxTokens, plainChatTemperature } from './compat/plain-chat-request.ts';
+import { queueMaxTokens, queueTemperature } from './tasks/queue-request.ts';
 
 /** The section `facade` of the configuration. */
 export const facadeConfigSchema = z.strictObject({
@@ -26,6 +27,10 @@ export const facadeConfigSchema = z.strictObject({
       temperature: plainChatTemperature.default(0.7),
     })
     .prefault({}),
+  /** The most tokens of a queued `POST /generate` whose body does not say; environment: MAX_NEW_TOKENS. */
+  queue_max_tokens: queueMaxTokens.default(512),
+  /** The temperature of a queued `POST /generate` whose body does not say; environment: TEMPERATURE. */
+  queue_temperature: queueTemperature.default(0.7),
 });
 
 /** See facadeConfigSchema. */

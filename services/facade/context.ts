@@ -7,6 +7,7 @@ import type { InferenceService } from '../../gen/mesh/inference/v1/inference_ser
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import type { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
+import type { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
@@ -37,6 +38,8 @@ export interface FacadeResources {
   readonly inference: Client<typeof InferenceService>;
   /** Called on behalf of the caller, with the caller's credential where there is one. */
   readonly auth: Client<typeof AuthService>;
+  /** Called on behalf of the caller, with the caller's credential. */
+  readonly tasks: Client<typeof TasksService>;
   /** Called on behalf of the caller, with the caller's credential. */
   readonly quota: Client<typeof QuotaService>;
   /** The state of the store. */
@@ -87,6 +90,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
     clientIp,
     keepAliveMs: config.keep_alive_seconds * 1000,
     chatDefaults: config.chat,
+    queueDefaults: { maxTokens: config.queue_max_tokens, temperature: config.queue_temperature },
     fleetView,
     tellsLogprobs: createTellsLogprobs(fleetView, createModelView(resources.router, now)),
   });

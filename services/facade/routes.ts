@@ -27,6 +27,8 @@ import {
   readinessEndpoint,
   type StatusRouteContext,
 } from './status/status-routes.ts';
+import { cancelTaskEndpoint, taskResultEndpoint, taskStatusEndpoint } from './tasks/task-status.ts';
+import { taskStreamEndpoint } from './tasks/task-stream.ts';
 
 /** What the routes of the facade need. */
 export type FacadeRouteContext = GenerationRouteContext &
@@ -54,6 +56,10 @@ export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & DocumentationCont
   plainChatEndpoint,
   textToSqlEndpoint,
   generateEndpoint,
+  taskStatusEndpoint,
+  taskResultEndpoint,
+  taskStreamEndpoint,
+  cancelTaskEndpoint,
   loadModelEndpoint,
   unloadModelEndpoint,
   engineStatusEndpoint,

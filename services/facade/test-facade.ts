@@ -20,6 +20,7 @@ import { LimitScope, type LimitStateSchema, LimitUnit, LimitWindow } from '../..
 import { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { type ListNodesResponseSchema, RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import { type ModelSchema, RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
+import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { toConnectError } from '../shared/errors/connect-error.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createMeshClient } from '../shared/transport/client.ts';
@@ -81,6 +82,8 @@ export interface TestOptions {
   readonly embed?: ServiceImpl<typeof RouterService>['embed'];
   /** Plays AuthService. */
   readonly auth?: Partial<ServiceImpl<typeof AuthService>>;
+  /** Plays TasksService. */
+  readonly tasks?: Partial<ServiceImpl<typeof TasksService>>;
   readonly protocol?: 'http1' | 'h2c';
 }
 
@@ -181,7 +184,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   };
 }
 
-function scriptedClients({ fleet, models, inference, auth, embed }: TestOptions) {
+function scriptedClients({ fleet, models, inference, auth, tasks, embed }: TestOptions) {
   // A call without a credential is the facade's own.
   const known = ({ requestHeader }: HandlerContext): void => {
     if ((requestHeader.get('authorization') ?? `Bearer ${KEY}`) !== `Bearer ${KEY}`) {
@@ -217,6 +220,10 @@ function scriptedClients({ fleet, models, inference, auth, embed }: TestOptions)
     auth: createMeshClient(
       AuthService,
       createRouterTransport(({ service }) => service(AuthService, auth ?? {})),
+    ),
+    tasks: createMeshClient(
+      TasksService,
+      createRouterTransport(({ service }) => service(TasksService, tasks ?? {})),
     ),
     router: createClient(RouterService, transport),
     quota: createClient(QuotaService, transport),

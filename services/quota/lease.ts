@@ -126,7 +126,8 @@ export function extending(
 export function billOf(from: Figures, to: Figures): Consumption & { readonly requests: number } {
   const isLate = from.state === 'expired';
   return {
-    requests: isLate ? 0 : 1,
+    // What was counted before, when it was submitted, is in the ledger since then.
+    requests: isLate || !to.isCounted ? 0 : 1,
     promptTokens: (to.promptTokens ?? 0) - (isLate ? (from.promptTokens ?? 0) : 0),
     completionTokens: to.completionTokens - (isLate ? from.completionTokens : 0),
   };

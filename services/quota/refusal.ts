@@ -34,7 +34,7 @@ export function refusal(limits: readonly AppliedLimit[], statuses: readonly Limi
   if (!first) throw new Error('no limit refuses');
   const never = limits[waits.indexOf(NEVER_MS)];
   return new MeshError((never ?? isBudget(first)) ? 'TOKEN_BUDGET_SPENT' : 'RATE_LIMIT_EXCEEDED', text(first, never), {
-    metadata: { limit: (never ?? first).limit.id },
+    metadata: { limit: (never ?? first).limit.id, ...(never ? { never: 'true' } : {}) },
     retryAfterMs: longestWaitMs(statuses),
     limits: limits.flatMap(({ limit }, i) => (statuses[i] ? [limitState(limit, statuses[i])] : [])),
   });

@@ -1,9 +1,21 @@
 import type { ConnectRouter } from '@connectrpc/connect';
 import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
+import type { TasksContext } from './context.ts';
+import { cancel } from './handlers/cancel.ts';
+import { get } from './handlers/get.ts';
+import { list } from './handlers/list.ts';
+import { submit } from './handlers/submit.ts';
+import { watch } from './handlers/watch.ts';
 
-/** The service of the tasks role. Its methods are part of the contract but answer UNIMPLEMENTED in this version. */
-export function tasksRoutes(): (router: ConnectRouter) => void {
+/** The service of tasks. */
+export function tasksRoutes(context: TasksContext): (router: ConnectRouter) => void {
   return (router) => {
-    router.service(TasksService, {});
+    router.service(TasksService, {
+      submit: submit(context),
+      get: get(context),
+      watch: watch(context),
+      cancel: cancel(context),
+      list: list(context),
+    });
   };
 }

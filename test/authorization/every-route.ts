@@ -5,6 +5,7 @@ import { Scope } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
+import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { authorizationTable } from '../../services/auth/authorization-table.ts';
 import { type FacadeRouteContext, facadeRoutes } from '../../services/facade/routes.ts';
 import { methodName } from '../../services/shared/interceptors/access.ts';
@@ -27,6 +28,7 @@ export interface RouteUse {
 
 const { embed, generate, listModels } = RouterService.method;
 const { getLimits } = QuotaService.method;
+const { cancel, get, watch } = TasksService.method;
 
 /** One entry per route; a route without one fails the test. */
 export const USES: Readonly<Record<string, RouteUse>> = {
@@ -50,6 +52,10 @@ export const USES: Readonly<Record<string, RouteUse>> = {
     decidedBy: [generate],
     body: { model_name: MODEL, prompt: 'hi', parameters: { max_new_tokens: 2 } },
   },
+  'GET /status/:task_id': { decidedBy: [get, getLimits], path: '/status/nothing' },
+  'GET /result/:task_id': { decidedBy: [get, getLimits], path: '/result/nothing' },
+  'GET /stream/:task_id': { decidedBy: [watch, getLimits], path: '/stream/nothing' },
+  'DELETE /tasks/:task_id': { decidedBy: [cancel, getLimits], path: '/tasks/nothing' },
   'GET /v1/models': { decidedBy: [listModels, getLimits] },
   'GET /v1/models/*': { decidedBy: [listModels, getLimits], path: '/v1/models/nobody/knows' },
   'GET /status': { decidedBy: [listModels, getLimits] },

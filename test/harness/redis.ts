@@ -24,6 +24,18 @@ export async function startRedis(password = ''): Promise<{ url: string; server: 
   return { url: `redis://${password ? `:${password}@` : ''}127.0.0.1:${port}`, server };
 }
 
+/** Starts one that keeps what it accepted in `directory`, each write at once: a later one there, on the same port, goes on. */
+export async function startDurableRedis(
+  directory: string,
+  port?: number,
+): Promise<{ url: string; server: RunningProgram }> {
+  const chosen = port ?? (await freePort());
+  const keep = ['--dir', directory, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
+  const server = startProgram('redis-server', ['--port', String(chosen), '--bind', '127.0.0.1', ...keep], {});
+  await eventually('redis answers', () => ping(chosen));
+  return { url: `redis://127.0.0.1:${chosen}`, server };
+}
+
 function ping(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));

@@ -1,21 +1,31 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
-import { invalidField } from '../../shared/errors/mesh-error.ts';
 import type { Generate } from '../../shared/transport/generate.ts';
 import type { Endpoint } from '../http/endpoint.ts';
 import { routingHeaders, withRoutingHeaders } from '../http/routing-headers.ts';
 import { validBody } from '../http/validate.ts';
-import { Exchange, type ExchangeResources } from '../openai/exchange.ts';
+import { Exchange } from '../openai/exchange.ts';
 import { unaryAnswer } from '../openai/unary-answer.ts';
+import { queueBodySchema } from '../tasks/queue-request.ts';
+import { submitTask } from '../tasks/submit-task.ts';
+import { acceptedSchema } from '../tasks/task-answer.ts';
+import { EXAMPLE_TASK_ID, type TaskRouteContext } from '../tasks/task-context.ts';
 import { SYNCHRONOUS_EXAMPLE, synchronousAnswer, synchronousAnswerSchema } from './synchronous-answer.ts';
 import { inRouteWords, synchronousBodySchema, synchronousRequest } from './synchronous-request.ts';
 import type { TellsLogprobs } from './tells-logprobs.ts';
 
 /** What the route needs. */
-export interface GenerateRouteContext extends ExchangeResources {
+export interface GenerateRouteContext extends TaskRouteContext {
   readonly generate: Generate;
   readonly tellsLogprobs: TellsLogprobs;
 }
+
+const ACCEPTED_EXAMPLE = {
+  status: 'queued',
+  task_id: EXAMPLE_TASK_ID,
+  message: 'Your request is being processed. Use the task_id to check status.',
+};
 
 /** `POST /generate`. */
 export const generateEndpoint: Endpoint<GenerateRouteContext> = {
@@ -24,18 +34,29 @@ export const generateEndpoint: Endpoint<GenerateRouteContext> = {
   access: 'caller',
   startsWork: true,
   tag: 'Other APIs',
-  summary: 'Generate text from one prompt',
-  description: 'A body with `model_name` or `parameters` is answered when it is generated.',
-  headers: routingHeaders,
+  summary: 'Generate text from one prompt, now or later',
+  description:
+    'A body with `model_name` or `parameters` is answered when it is generated. Any other is a task: it is answered with 202 once ' +
+    'nothing can lose it, and `/status`, `/result` and `/stream` tell of it. The same `Idempotency-Key` is the same task.',
+  headers: routingHeaders.extend({
+    'idempotency-key': z.string().min(1).max(256).optional().describe('Makes a second submission the same task.'),
+  }),
   body: {
     name: 'GenerateRequest',
-    schema: synchronousBodySchema,
-    examples: { synchronous: { prompt: 'The capital of France is', parameters: { max_new_tokens: 16 } } },
+    schema: z.union([synchronousBodySchema, queueBodySchema]),
+    examples: {
+      synchronous: { prompt: 'The capital of France is', parameters: { max_new_tokens: 16 } },
+      task: { prompt: 'The capital of France is', max_tokens: 16 },
+    },
   },
   answers: {
     200: {
       description: 'What was generated.',
       json: { name: 'Generated', schema: synchronousAnswerSchema, example: SYNCHRONOUS_EXAMPLE },
+    },
+    202: {
+      description: 'The task was accepted.',
+      json: { name: 'AcceptedTask', schema: acceptedSchema, example: ACCEPTED_EXAMPLE },
     },
   },
   errors: { 404: 'There is no such model.' },
@@ -43,15 +64,11 @@ export const generateEndpoint: Endpoint<GenerateRouteContext> = {
 };
 
 /** A body with `model_name` or `parameters` is answered when it is generated. */
-function generateRoute(context: GenerateRouteContext): (request: FastifyRequest, reply: FastifyReply) => void {
+function generateRoute(context: GenerateRouteContext): (request: FastifyRequest, reply: FastifyReply) => unknown {
   return (request, reply) => {
-    if (!isSynchronous(request.body)) {
-      throw invalidField(
-        'model_name',
-        'this field, or `parameters`, is required: queued generations are not there yet',
-      );
-    }
+    if (!isSynchronous(request.body)) return submitTask(context, request, reply);
     void answer(context, request, reply).catch((error: unknown) => reply.send(error));
+    return undefined;
   };
 }
 

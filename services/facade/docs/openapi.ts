@@ -7,6 +7,7 @@ import { HEADERS, operationOf, SECURITY_SCHEMES } from './operation.ts';
 const TAGS: Readonly<Record<Tag, string>> = {
   OpenAI: "OpenAI's API; its SDKs work with the base URL of this server and `/v1`.",
   'Other APIs': 'What other systems called their routes, with the same fields and defaults.',
+  Tasks: 'Generations that outlive the connection of whoever asked for them.',
   'Models at run time': 'Loading and unloading models, and which are loaded.',
   'Keys and logins': 'How to come by a credential.',
   Status: 'For monitors and orchestrators.',

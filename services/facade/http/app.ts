@@ -71,7 +71,8 @@ export function createApp(options: AppOptions): FastifyInstance {
 
 /** Finds out who calls. Costs no turn of the event loop while the credential is known. */
 async function admit(request: FastifyRequest, { authenticate, clientIp }: AppOptions): Promise<void> {
-  const credential = credentialOfRequest(request.raw);
+  const { keyInUrl = false } = request.routeOptions.config;
+  const credential = credentialOfRequest(request.raw, keyInUrl);
   if (credential === undefined && request.routeOptions.config.access === 'known-or-anonymous') return;
   if (credential === undefined) throw new MeshError('CREDENTIAL_MISSING', 'Invalid API key');
   request.credential = credential;
@@ -85,7 +86,7 @@ async function admit(request: FastifyRequest, { authenticate, clientIp }: AppOpt
 /** Where nothing is guarded, an unclear credential is as good as none; a clear one only adds the rate-limit headers. */
 function credentialIfClear({ raw }: FastifyRequest): string {
   try {
-    return credentialOfRequest(raw) ?? '';
+    return credentialOfRequest(raw, false) ?? '';
   } catch {
     // What is wrong with it would hide that there is no such route.
     return '';

@@ -2,7 +2,14 @@ import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyReques
 import type { z } from 'zod';
 
 /** The groups of endpoints in the documentation, in its order. */
-export type Tag = 'OpenAI' | 'Other APIs' | 'Models at run time' | 'Keys and logins' | 'Status' | 'Documentation';
+export type Tag =
+  | 'OpenAI'
+  | 'Other APIs'
+  | 'Tasks'
+  | 'Models at run time'
+  | 'Keys and logins'
+  | 'Status'
+  | 'Documentation';
 
 /** What a body is sent as, by example. */
 export interface JsonBody {
@@ -41,6 +48,8 @@ export interface EndpointDescription {
   readonly access: NonNullable<FastifyContextConfig['access']>;
   /** Whether it starts work, which a draining process refuses. */
   readonly startsWork?: true;
+  /** Whether the key may be in the URL, as `?api_key=`: for readers that cannot set headers. */
+  readonly keyInUrl?: true;
   readonly tag: Tag;
   /** A few words without a full stop. */
   readonly summary: string;
@@ -69,7 +78,7 @@ export interface Endpoint<Context> extends EndpointDescription {
 
 /** Adds an endpoint to the application. Its declaration costs nothing per request. */
 export function registerEndpoint<Context>(app: FastifyInstance, endpoint: Endpoint<Context>, context: Context): void {
-  const { method, access, startsWork = false } = endpoint;
+  const { method, access, startsWork = false, keyInUrl = false } = endpoint;
   const url = endpoint.path.replace(/\{\+\w+\}$/, '*').replace(/\{(\w+)\}/g, ':$1');
-  app.route({ method, url, config: { access, startsWork }, handler: endpoint.handler(context) });
+  app.route({ method, url, config: { access, startsWork, keyInUrl }, handler: endpoint.handler(context) });
 }

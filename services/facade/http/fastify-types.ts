@@ -6,6 +6,8 @@ declare module 'fastify' {
     access?: 'open' | 'caller' | 'known-or-anonymous';
     /** Whether the route starts work, which a draining process refuses. */
     startsWork?: boolean;
+    /** Whether the key may be in the URL. */
+    keyInUrl?: boolean;
   }
   interface FastifyRequest {
     /** The caller's API key or token; empty on open routes and for anonymous callers. */

@@ -118,6 +118,10 @@ describeQuotaStores('quota: admission', (on) => {
     expect((await on.quota.reserve({ ...counted, reservationId: 'x', operationId: 'x' })).kind).toBe('refused');
     await on.quota.release(counted.reservationId);
     expect((await on.room(limits)).remaining).toEqual([0, 30]);
+    const again = on.reservation({ limits, isCounted: false });
+    await on.quota.reserve(again);
+    await on.quota.settle(again.reservationId, used(4, 2));
+    expect(await on.ledger()).toEqual([['e1', 0, 4, 2]]);
   });
 
   test('takes whoever is a holder and more, as a principal whose credential ends is', async () => {

@@ -78,7 +78,7 @@ local function save_ended(id, f, from)
 end
 
 local function bill(from, to, engine, now)
-  local requests, prompt, completion = 1, to.prompt or 0, to.completion
+  local requests, prompt, completion = from.counted and 1 or 0, to.prompt or 0, to.completion
   if from.state == 'e' then
     requests, prompt, completion = 0, prompt - (from.prompt or 0), completion - from.completion
   end

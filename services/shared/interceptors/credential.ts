@@ -17,20 +17,30 @@ const KEY_PARAMETERS: ReadonlySet<string> = new Set(['apikey', 'xapikey', 'acces
 export function credentialOf(headers: HeaderLookup): string | undefined {
   const bearer = bearerToken(onlyValue(headers.get('authorization')));
   const apiKey = onlyValue(headers.get('x-api-key'));
-  if (bearer !== undefined && apiKey !== undefined && bearer !== apiKey) throw credentialConflict();
-  return bearer ?? apiKey;
+  return sameCredential(bearer, apiKey);
+}
+
+/**
+ * What two places say that may hold a credential.
+ *
+ * @throws MeshError CREDENTIAL_CONFLICT when they hold different ones.
+ */
+export function sameCredential(one: string | undefined, other: string | undefined): string | undefined {
+  if (one !== undefined && other !== undefined && one !== other) throw credentialConflict();
+  return one ?? other;
 }
 
 /**
  * Refuses a URL that carries a key: it would stand in the logs of every proxy, and a caller who is told learns that it does.
  *
+ * @param except the one name that is taken there, as it must be written
  * @throws MeshError INVALID_FIELD.
  */
-export function requireNoKeyInUrl(url: string | undefined): void {
+export function requireNoKeyInUrl(url: string | undefined, except?: string): void {
   const query = url?.indexOf('?') ?? -1;
   if (url === undefined || query < 0) return;
   for (const name of new URLSearchParams(url.slice(query)).keys()) {
-    if (!KEY_PARAMETERS.has(name.toLowerCase().replaceAll(/[-_]/g, ''))) continue;
+    if (name === except || !KEY_PARAMETERS.has(name.toLowerCase().replaceAll(/[-_]/g, ''))) continue;
     // Not as it was written: that is a caller's text.
     throw invalidField('api_key', 'a key must not be in the URL; send it as Authorization: Bearer or X-API-Key');
   }

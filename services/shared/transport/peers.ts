@@ -5,6 +5,7 @@ import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts'
 import { asMeshError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import type { Authorizer } from '../interceptors/authorize.ts';
+import type { Vouching } from '../interceptors/on-behalf-of.ts';
 import { createMeshClient } from './client.ts';
 import type { Generate } from './generate.ts';
 import { createLocalTransport } from './local-transport.ts';
@@ -25,6 +26,8 @@ export interface PeersOptions {
   /** How this process and the others prove themselves. Unset: by the token. */
   readonly meshTls?: MeshTls | undefined;
   readonly authorizer: Authorizer;
+  /** Signs for callers whose credential this process does not hold. Unset: it acts for nobody. */
+  readonly vouching?: Pick<Vouching, 'sign'> | undefined;
   readonly log: Logger;
   /** Client interceptors, e.g. for traces. */
   readonly interceptors?: Interceptor[];
@@ -81,7 +84,7 @@ export function createPeers(options: PeersOptions): Peers {
   function routerTrunk(): TrunkClient {
     if (trunk) return trunk;
     const url = addressOf('router');
-    trunk = createTrunkClient({ url, method: RouterService.method.attach, ...proofFor('router') });
+    trunk = createTrunkClient({ url, method: RouterService.method.attach, ...proofFor('router') }, options.vouching);
     remotes.push(trunk);
     return trunk;
   }

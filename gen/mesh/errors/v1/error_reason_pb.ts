@@ -168,8 +168,9 @@ export const ErrorReason = {
   RATE_LIMIT_EXCEEDED: 17,
 
   /**
-   * ERROR_REASON_TOKEN_BUDGET_SPENT: a budget of a day or a month is spent. RESOURCE_EXHAUSTED with QuotaFailure and
-   * RetryInfo. Example: { "metadata": { "limit": "organization:acme:tokens:day" } }
+   * ERROR_REASON_TOKEN_BUDGET_SPENT: a budget of a day or a month is spent, or, with `never`, more is asked for than a limit ever
+   * allows. RESOURCE_EXHAUSTED with QuotaFailure and RetryInfo.
+   * Example: { "metadata": { "limit": "organization:acme:tokens:day", "never": "true" } }
    *
    * @generated from enum value: ERROR_REASON_TOKEN_BUDGET_SPENT = 18;
    */

@@ -599,7 +599,7 @@ export type UsageRow = Message<"mesh.quota.v1.UsageRow"> & {
   day: string;
 
   /**
-   * requests counts settled requests.
+   * requests counts settled requests; a task counts when it is submitted.
    *
    * @generated from field: uint64 requests = 6;
    */

@@ -13,13 +13,15 @@ import type { GenerateRequest } from "../../generation/v1/generate_request_pb.ts
 import { file_mesh_generation_v1_generate_request } from "../../generation/v1/generate_request_pb.ts";
 import type { Usage } from "../../generation/v1/generation_event_pb.ts";
 import { file_mesh_generation_v1_generation_event } from "../../generation/v1/generation_event_pb.ts";
+import type { LimitState } from "../../quota/v1/limit_pb.ts";
+import { file_mesh_quota_v1_limit } from "../../quota/v1/limit_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file mesh/tasks/v1/tasks_service.proto.
  */
 export const file_mesh_tasks_v1_tasks_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFtZXNoL3Rhc2tzL3YxL3Rhc2tzX3NlcnZpY2UucHJvdG8SDW1lc2gudGFza3MudjEirAMKBFRhc2sSDwoHdGFza19pZBgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLm1lc2gudGFza3MudjEuVGFza1N0YXRlEhAKCHBvc2l0aW9uGAMgASgNEg8KB2F0dGVtcHQYBCABKA0SMAoMc3VibWl0dGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoGcmVzdWx0GAggASgJSACIAQESKAoFdXNhZ2UYCSABKAsyGS5tZXNoLmdlbmVyYXRpb24udjEuVXNhZ2USKwoHZmFpbHVyZRgKIAEoCzIaLm1lc2gudGFza3MudjEuVGFza0ZhaWx1cmUSEAoIZW5kX3VzZXIYCyABKAkSLgoKZXhwaXJlc19hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCQoHX3Jlc3VsdCIsCgtUYXNrRmFpbHVyZRIMCgR0eXBlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkinwEKDVN1Ym1pdFJlcXVlc3QSPAoHcmVxdWVzdBgBIAEoCzIjLm1lc2guZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3RCBrpIA8gBARIhCg9pZGVtcG90ZW5jeV9rZXkYAiABKAlCCLpIBXIDGIACEi0KCnRpbWVfbGltaXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iMwoOU3VibWl0UmVzcG9uc2USIQoEdGFzaxgBIAEoCzITLm1lc2gudGFza3MudjEuVGFzayImCgpHZXRSZXF1ZXN0EhgKB3Rhc2tfaWQYASABKAlCB7pIBHICEAEiMAoLR2V0UmVzcG9uc2USIQoEdGFzaxgBIAEoCzITLm1lc2gudGFza3MudjEuVGFzayJACgxXYXRjaFJlcXVlc3QSGAoHdGFza19pZBgBIAEoCUIHukgEcgIQARIWCg5hZnRlcl9ldmVudF9pZBgCIAEoBCJgCg1XYXRjaFJlc3BvbnNlEhAKCGV2ZW50X2lkGAEgASgEEiMKBHRhc2sYAiABKAsyEy5tZXNoLnRhc2tzLnYxLlRhc2tIABIPCgVkZWx0YRgDIAEoCUgAQgcKBWV2ZW50IikKDUNhbmNlbFJlcXVlc3QSGAoHdGFza19pZBgBIAEoCUIHukgEcgIQASIzCg5DYW5jZWxSZXNwb25zZRIhCgR0YXNrGAEgASgLMhMubWVzaC50YXNrcy52MS5UYXNrIj4KC0xpc3RSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMY6AcSEgoKcGFnZV90b2tlbhgCIAEoCSJLCgxMaXN0UmVzcG9uc2USIgoFdGFza3MYASADKAsyEy5tZXNoLnRhc2tzLnYxLlRhc2sSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKooBCglUYXNrU3RhdGUSGgoWVEFTS19TVEFURV9VTlNQRUNJRklFRBAAEhUKEVRBU0tfU1RBVEVfUVVFVUVEEAESGQoVVEFTS19TVEFURV9QUk9DRVNTSU5HEAISGAoUVEFTS19TVEFURV9DT01QTEVURUQQAxIVChFUQVNLX1NUQVRFX0ZBSUxFRBAEMuECCgxUYXNrc1NlcnZpY2USRQoGU3VibWl0EhwubWVzaC50YXNrcy52MS5TdWJtaXRSZXF1ZXN0Gh0ubWVzaC50YXNrcy52MS5TdWJtaXRSZXNwb25zZRI8CgNHZXQSGS5tZXNoLnRhc2tzLnYxLkdldFJlcXVlc3QaGi5tZXNoLnRhc2tzLnYxLkdldFJlc3BvbnNlEkQKBVdhdGNoEhsubWVzaC50YXNrcy52MS5XYXRjaFJlcXVlc3QaHC5tZXNoLnRhc2tzLnYxLldhdGNoUmVzcG9uc2UwARJFCgZDYW5jZWwSHC5tZXNoLnRhc2tzLnYxLkNhbmNlbFJlcXVlc3QaHS5tZXNoLnRhc2tzLnYxLkNhbmNlbFJlc3BvbnNlEj8KBExpc3QSGi5tZXNoLnRhc2tzLnYxLkxpc3RSZXF1ZXN0GhsubWVzaC50YXNrcy52MS5MaXN0UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_generation_v1_generate_request, file_mesh_generation_v1_generation_event]);
+  fileDesc("CiFtZXNoL3Rhc2tzL3YxL3Rhc2tzX3NlcnZpY2UucHJvdG8SDW1lc2gudGFza3MudjEirAMKBFRhc2sSDwoHdGFza19pZBgBIAEoCRInCgVzdGF0ZRgCIAEoDjIYLm1lc2gudGFza3MudjEuVGFza1N0YXRlEhAKCHBvc2l0aW9uGAMgASgNEg8KB2F0dGVtcHQYBCABKA0SMAoMc3VibWl0dGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpzdGFydGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoGcmVzdWx0GAggASgJSACIAQESKAoFdXNhZ2UYCSABKAsyGS5tZXNoLmdlbmVyYXRpb24udjEuVXNhZ2USKwoHZmFpbHVyZRgKIAEoCzIaLm1lc2gudGFza3MudjEuVGFza0ZhaWx1cmUSEAoIZW5kX3VzZXIYCyABKAkSLgoKZXhwaXJlc19hdBgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCQoHX3Jlc3VsdCIsCgtUYXNrRmFpbHVyZRIMCgR0eXBlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkinwEKDVN1Ym1pdFJlcXVlc3QSPAoHcmVxdWVzdBgBIAEoCzIjLm1lc2guZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3RCBrpIA8gBARIhCg9pZGVtcG90ZW5jeV9rZXkYAiABKAlCCLpIBXIDGIACEi0KCnRpbWVfbGltaXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iXgoOU3VibWl0UmVzcG9uc2USIQoEdGFzaxgBIAEoCzITLm1lc2gudGFza3MudjEuVGFzaxIpCgZsaW1pdHMYAiADKAsyGS5tZXNoLnF1b3RhLnYxLkxpbWl0U3RhdGUiJgoKR2V0UmVxdWVzdBIYCgd0YXNrX2lkGAEgASgJQge6SARyAhABIjAKC0dldFJlc3BvbnNlEiEKBHRhc2sYASABKAsyEy5tZXNoLnRhc2tzLnYxLlRhc2siQAoMV2F0Y2hSZXF1ZXN0EhgKB3Rhc2tfaWQYASABKAlCB7pIBHICEAESFgoOYWZ0ZXJfZXZlbnRfaWQYAiABKAQiYAoNV2F0Y2hSZXNwb25zZRIQCghldmVudF9pZBgBIAEoBBIjCgR0YXNrGAIgASgLMhMubWVzaC50YXNrcy52MS5UYXNrSAASDwoFZGVsdGEYAyABKAlIAEIHCgVldmVudCIpCg1DYW5jZWxSZXF1ZXN0EhgKB3Rhc2tfaWQYASABKAlCB7pIBHICEAEiMwoOQ2FuY2VsUmVzcG9uc2USIQoEdGFzaxgBIAEoCzITLm1lc2gudGFza3MudjEuVGFzayI+CgtMaXN0UmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhIKCnBhZ2VfdG9rZW4YAiABKAkiSwoMTGlzdFJlc3BvbnNlEiIKBXRhc2tzGAEgAygLMhMubWVzaC50YXNrcy52MS5UYXNrEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSqKAQoJVGFza1N0YXRlEhoKFlRBU0tfU1RBVEVfVU5TUEVDSUZJRUQQABIVChFUQVNLX1NUQVRFX1FVRVVFRBABEhkKFVRBU0tfU1RBVEVfUFJPQ0VTU0lORxACEhgKFFRBU0tfU1RBVEVfQ09NUExFVEVEEAMSFQoRVEFTS19TVEFURV9GQUlMRUQQBDLwAgoMVGFza3NTZXJ2aWNlEkUKBlN1Ym1pdBIcLm1lc2gudGFza3MudjEuU3VibWl0UmVxdWVzdBodLm1lc2gudGFza3MudjEuU3VibWl0UmVzcG9uc2USQQoDR2V0EhkubWVzaC50YXNrcy52MS5HZXRSZXF1ZXN0GhoubWVzaC50YXNrcy52MS5HZXRSZXNwb25zZSIDkAIBEkkKBVdhdGNoEhsubWVzaC50YXNrcy52MS5XYXRjaFJlcXVlc3QaHC5tZXNoLnRhc2tzLnYxLldhdGNoUmVzcG9uc2UiA5ACATABEkUKBkNhbmNlbBIcLm1lc2gudGFza3MudjEuQ2FuY2VsUmVxdWVzdBodLm1lc2gudGFza3MudjEuQ2FuY2VsUmVzcG9uc2USRAoETGlzdBIaLm1lc2gudGFza3MudjEuTGlzdFJlcXVlc3QaGy5tZXNoLnRhc2tzLnYxLkxpc3RSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_generation_v1_generate_request, file_mesh_generation_v1_generation_event, file_mesh_quota_v1_limit]);
 
 /**
  * Task is a generation and what became of it.
@@ -49,7 +51,7 @@ export type Task = Message<"mesh.tasks.v1.Task"> & {
   position: number;
 
   /**
-   * attempt counts the runs so far.
+   * attempt counts the runs so far, those that were put back before a token came included.
    *
    * @generated from field: uint32 attempt = 4;
    */
@@ -126,7 +128,8 @@ export const TaskSchema: GenMessage<Task> = /*@__PURE__*/
  */
 export type TaskFailure = Message<"mesh.tasks.v1.TaskFailure"> & {
   /**
-   * type is a stable word, e.g. "Cancelled" or "TaskTimeLimitExceeded".
+   * type is a stable word: "Cancelled", "TaskTimeLimitExceeded", "WorkerLost" (every attempt lost its worker), else the reason of the
+   * error that ended it, e.g. "ModelNotFound" for MODEL_NOT_FOUND.
    *
    * @generated from field: string type = 1;
    */
@@ -194,6 +197,13 @@ export type SubmitResponse = Message<"mesh.tasks.v1.SubmitResponse"> & {
    * @generated from field: mesh.tasks.v1.Task task = 1;
    */
   task?: Task | undefined;
+
+  /**
+   * limits is the state of every limit that applies to the caller, this request counted.
+   *
+   * @generated from field: repeated mesh.quota.v1.LimitState limits = 2;
+   */
+  limits: LimitState[];
 };
 
 /**
@@ -293,7 +303,8 @@ export type WatchResponse = Message<"mesh.tasks.v1.WatchResponse"> & {
    */
   event: {
     /**
-     * task is its state after a change; the last event is one of COMPLETED or FAILED.
+     * task is its state after a change. PROCESSING begins the result anew: what a run before it made does not count. The last
+     * event is one of COMPLETED or FAILED.
      *
      * @generated from field: mesh.tasks.v1.Task task = 2;
      */
@@ -479,10 +490,11 @@ export const TaskStateSchema: GenEnum<TaskState> = /*@__PURE__*/
 export const TasksService: GenService<{
   /**
    * Submit accepts a task; once answered it is durable. Counts as one request; its tokens are reserved when it runs.
-   * Needs scope `generate`.
+   * A repetition with the same idempotency key is answered with the first one's task and counts nothing. Needs scope `generate`.
    *
    * Errors:
    *   INVALID_ARGUMENT / INVALID_FIELD – correct the request.
+   *   INVALID_ARGUMENT / UNSUPPORTED_FIELD – several choices, or prompts, make no one result – submit a task for each.
    *   ALREADY_EXISTS / ALREADY_EXISTS – the idempotency key was used with another request.
    *   RESOURCE_EXHAUSTED / RATE_LIMIT_EXCEEDED – wait RetryInfo.retry_delay.
    *   UNAVAILABLE / STORE_UNAVAILABLE – outcome unknown – submit again with the same idempotency key.

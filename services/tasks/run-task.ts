@@ -1,0 +1,137 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { GenerationEvent, Usage } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
+import { asMeshError } from '../shared/errors/connect-error.ts';
+import { MeshError } from '../shared/errors/mesh-error.ts';
+import { FlowControl } from '../shared/transport/flow-control.ts';
+import type { Generate } from '../shared/transport/generate.ts';
+import { attemptEnd } from './attempt-end.ts';
+import { DeltaWriter } from './delta-writer.ts';
+import type { ClaimedTask, TaskStore } from './store/task-store.ts';
+import type { TokenUsage } from './task.ts';
+import { decodeWork, type Work } from './work.ts';
+
+/** What a run needs. */
+export interface RunParts {
+  readonly store: TaskStore;
+  /** The router's front door. */
+  readonly generate: Generate;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** A task that runs. */
+export interface RunningTask {
+  readonly claim: ClaimedTask;
+  /** Resolves when what became of it is kept, or is another's to decide. Never rejects. */
+  readonly over: Promise<void>;
+  /** Its claim is lost: the engine is aborted, what it made is charged. */
+  lose(): void;
+  /** Ends it because this process ends; it goes back into the queue. */
+  shutDown(): void;
+}
+
+/** The wait before a store that did not answer is told an end again, in milliseconds. */
+const RETRY_MS = 250;
+
+/** For how long it is told, in milliseconds; by then the claim has long been lost. */
+const TELL_FOR_MS = 120_000;
+
+/** How a generation ended; no error: as it should. */
+interface Ended {
+  readonly error: MeshError | undefined;
+  readonly isLate: boolean;
+}
+
+/** Runs a claimed task through the front door, in the name of its submitter. */
+export function runTask(parts: RunParts, claim: ClaimedTask): RunningTask {
+  const { store, log } = parts;
+  const aborter = new AbortController();
+  const flow = new FlowControl();
+  const writer = new DeltaWriter(store, claim, flow, (cause) => {
+    if (cause !== undefined) log.error({ err: cause, taskId: claim.taskId }, 'events of a task cannot be written');
+    aborter.abort(new MeshError('CLIENT_GONE', 'The task was cancelled, or is run by another process.'));
+  });
+  return {
+    claim,
+    over: run(parts, claim, { aborter, flow, writer }).catch((error: unknown) => {
+      // Its lease runs out, and another attempt begins.
+      log.error({ err: error, taskId: claim.taskId }, 'the end of a task could not be kept');
+    }),
+    lose: () => writer.lose(),
+    shutDown: () => aborter.abort(new MeshError('SHUTTING_DOWN', 'The process that ran the task is shutting down.')),
+  };
+}
+
+interface Controls {
+  readonly aborter: AbortController;
+  readonly flow: FlowControl;
+  readonly writer: DeltaWriter;
+}
+
+async function run(parts: RunParts, claim: ClaimedTask, controls: Controls): Promise<void> {
+  const { store, now } = parts;
+  const { writer } = controls;
+  const work = decodeWork(claim.work);
+  const texts: string[] = [];
+  let usage: TokenUsage | undefined;
+  const { error, isLate } = await generated(parts, claim, work, controls, ({ event }) => {
+    if (event.case === 'delta' && event.value.text !== '') {
+      texts.push(event.value.text);
+      writer.add(event.value.text);
+    } else if (event.case === 'usage') usage = usageOf(event.value);
+  });
+  if (!(await writer.idle())) return;
+  if (!error) {
+    const outcome = { state: 'completed', result: texts.join(''), usage: usage ?? NOTHING } as const;
+    return await kept(() => store.finish(claim, outcome));
+  }
+  const ageMs = now() - work.submittedAtMs;
+  const end = attemptEnd({ error, attempt: claim.attempt, hasText: texts.length > 0, isLate, ageMs, usage });
+  await kept(() => (end.kind === 'finish' ? store.finish(claim, end.outcome) : store.putBack(claim, end.reason)));
+}
+
+/** One generation, to its end; `onEvent` gets every event. */
+function generated(
+  { generate }: RunParts,
+  { taskId, attempt }: ClaimedTask,
+  { request, principal, clientIp, timeLimitMs }: Work,
+  { aborter, flow }: Controls,
+  onEvent: (event: GenerationEvent) => void,
+): Promise<Ended> {
+  return new Promise((resolve) => {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      aborter.abort(new MeshError('DEADLINE_EXCEEDED', 'The time limit of the task is over.'));
+    }, timeLimitMs);
+    const end = (error?: MeshError): void => {
+      clearTimeout(timer);
+      resolve({ error, isLate });
+    };
+    const onBehalfOf = { principal, requestAlreadyCounted: true };
+    const call = { requestId: `task_${taskId}_${attempt}`, signal: aborter.signal, flow, onBehalfOf, clientIp };
+    generate(request, call, { event: onEvent, end, fail: end });
+  });
+}
+
+/** Tells the store until it answers. What it refuses another attempt, or a cancellation, has decided. */
+async function kept(tell: () => Promise<boolean>): Promise<void> {
+  const untilMs = performance.now() + TELL_FOR_MS;
+  for (;;) {
+    try {
+      await tell();
+      return;
+    } catch (error) {
+      if (asMeshError(error).reason !== 'STORE_UNAVAILABLE' || performance.now() > untilMs) throw error;
+      await delay(RETRY_MS);
+    }
+  }
+}
+
+const NOTHING: TokenUsage = { promptTokens: 0, completionTokens: 0 };
+
+function usageOf({ promptTokens, completionTokens }: Usage): TokenUsage {
+  return { promptTokens, completionTokens };
+}

@@ -1,0 +1,112 @@
+import { asMeshError } from '../shared/errors/connect-error.ts';
+import { createChanges } from '../shared/transport/changes.ts';
+import { type RunningTask, type RunParts, runTask } from './run-task.ts';
+
+/** What a worker needs. */
+export interface WorkerParts extends RunParts {
+  /** How many tasks run at once. */
+  readonly concurrency: number;
+  /** How long it may be silent before its tasks are another's, in milliseconds. */
+  readonly leaseMs: number;
+}
+
+/** What runs tasks in this process. */
+export interface Worker {
+  /** Begins to take tasks. */
+  start(): void;
+  /** Takes no more, waits for what runs, at most `limitMs`, then puts the rest back. */
+  drain(limitMs: number): Promise<void>;
+}
+
+/** How often it looks for tasks by itself, in milliseconds: news may be lost. */
+const LOOK_EVERY_MS = 1_000;
+
+/** How often it asks whether its tasks are still its own, in milliseconds: so soon a cancelled task is off its engine. */
+const RENEW_EVERY_MS = 400;
+
+/** How long putting back may take at the end, in milliseconds. */
+const PUT_BACK_MS = 5_000;
+
+/** Makes the worker of this process. */
+export function createWorker(parts: WorkerParts): Worker {
+  const { store, log, concurrency, leaseMs } = parts;
+  const running = new Map<string, RunningTask>();
+  const changes = createChanges();
+  let isTaking = false;
+  let isLooking = false;
+  /** Whether something may wait that the look under way does not see. */
+  let hasNews = false;
+
+  function take(): void {
+    hasNews = true;
+    if (isLooking || !isTaking || running.size >= concurrency) return;
+    isLooking = true;
+    void look().finally(() => {
+      isLooking = false;
+      if (hasNews) take();
+    });
+  }
+
+  async function look(): Promise<void> {
+    hasNews = false;
+    const most = concurrency - running.size;
+    try {
+      const claimed = await store.claim(most, leaseMs);
+      for (const claim of claimed) begin(runTask(parts, claim));
+      // There may be more than were asked for.
+      if (claimed.length === most) hasNews = running.size < concurrency;
+    } catch (error) {
+      log.warn({ err: error }, 'no tasks can be taken');
+    }
+  }
+
+  function begin(task: RunningTask): void {
+    const key = `${task.claim.taskId}/${task.claim.attempt}`;
+    running.set(key, task);
+    void task.over.then(() => {
+      running.delete(key);
+      changes.notify();
+      take();
+    });
+  }
+
+  let isRenewing = false;
+  async function renew(): Promise<void> {
+    if (isRenewing || running.size === 0) return;
+    isRenewing = true;
+    try {
+      const lost = await store.renew(
+        [...running.values()].map(({ claim }) => claim),
+        leaseMs,
+      );
+      for (const { taskId, attempt } of lost) running.get(`${taskId}/${attempt}`)?.lose();
+    } catch (error) {
+      const { reason } = asMeshError(error);
+      log.warn({ reason }, 'the leases of tasks could not be renewed');
+    } finally {
+      isRenewing = false;
+    }
+  }
+
+  const timers: NodeJS.Timeout[] = [];
+  let stopWatching: () => void = () => {};
+
+  return {
+    start() {
+      isTaking = true;
+      stopWatching = store.watch(({ taskId, isQueued }) => {
+        if (isQueued || taskId === undefined) take();
+      });
+      timers.push(setInterval(take, LOOK_EVERY_MS).unref(), setInterval(() => void renew(), RENEW_EVERY_MS).unref());
+      take();
+    },
+    async drain(limitMs) {
+      isTaking = false;
+      stopWatching();
+      await changes.until(() => running.size === 0 && !isLooking, limitMs);
+      for (const task of running.values()) task.shutDown();
+      await changes.until(() => running.size === 0, PUT_BACK_MS);
+      for (const timer of timers) clearInterval(timer);
+    },
+  };
+}
