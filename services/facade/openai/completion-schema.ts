@@ -15,7 +15,8 @@ function listOf<T extends z.ZodType>(kind: string, list: T): z.ZodPipe<z.ZodCust
     const first = Array.isArray(value) ? value[0] : undefined;
     return (Array.isArray(first) ? 'list' : typeof first) === kind;
   };
-  return z.custom<unknown>(isMeant).pipe(list);
+  // An empty list has no first element; the document says so in its own words.
+  return z.custom<unknown>(isMeant).pipe(list.meta({ minItems: 1 }));
 }
 
 /** One text or list of token ids, or several of either. */
@@ -35,7 +36,7 @@ const prompt = z.union(
 export const completionBodySchema = z.looseObject({
   ...samplingFields,
   ...ignoredFields,
-  prompt: prompt.describe('One text, or the ids of its tokens; also as the only element of a list.'),
+  prompt: prompt.describe(`One text, or the ids of its tokens; or a list of up to ${MOST_PROMPTS} of either.`),
   echo: z.boolean().nullish().describe('Puts the prompt before the answer, where the engine can.'),
   logprobs: z.int().min(0).max(20).nullish().describe('Adds log-probabilities, with so many alternatives per token.'),
   best_of: z.int().min(1).nullish().describe('Goes to the engine, unless it says the same as `n`.'),

@@ -85,7 +85,8 @@ describe.runIf(process.platform === 'linux')('a client that opens and resets str
     }
     const elapsedS = (performance.now() - startedAt) / 1_000;
     expect(connections).toBeGreaterThan(letIn);
-    expect(letIn).toBeLessThanOrEqual(2 + elapsedS);
+    // Some of them Node itself ends as broken, of which an address may make five.
+    expect(letIn).toBeLessThanOrEqual(2 + 5 + elapsedS);
     // Of 20,000 streams a connection what one read has, and no more.
     expect(reached - before).toBeLessThan(letIn * 2_000);
     expect(await isServed()).toBe(true);
@@ -110,7 +111,8 @@ describe.runIf(process.platform === 'linux')('a client that opens and resets str
   ])('so is one that floods with %s', async (name, first, repeated) => {
     const localAddress = `127.0.1.${name.length}`;
     const bytes = Buffer.concat([first, ...Array<Buffer>(50_000).fill(repeated)]);
-    expect(framesIn(await send(bytes, localAddress))).toContain(SETTINGS);
+    // One such connection is no flood: others behind the same address would pay for it.
+    for (let i = 0; i < 5; i += 1) expect(framesIn(await send(bytes, localAddress))).toContain(SETTINGS);
     await eventually(async () => (await send(bytes, localAddress)).length === 0, 'it is refused', PATIENCE_MS);
     expect(await isServed()).toBe(true);
   });

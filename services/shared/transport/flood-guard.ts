@@ -8,6 +8,9 @@ const PREMATURE_MS = 1_000;
 /** Streams that a connection may give up so soon before they are compared with all of it. */
 const MAX_PREMATURE = 200;
 
+/** Connections of broken frames that an address may make before it counts as one that floods: a port scanner makes some too. */
+const MAX_BROKEN = 5;
+
 /** How often an address that flooded may connect, in milliseconds. */
 const RECONNECT_MS = 1_000;
 
@@ -37,11 +40,23 @@ export interface FloodGuard {
 export function createFloodGuard(onFlood: (address: string) => void, nowMs: () => number): FloodGuard {
   /** Network → when it may connect next. */
   const allowedAtMs = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+  /** Network → its connections of broken frames within REMEMBERED_MS of one another. */
+  const broken = new LRUCache<string, { readonly count: number; readonly atMs: number }>({ max: MAX_REMEMBERED });
 
   function report(address: string | undefined): void {
     if (address === undefined) return;
     allowedAtMs.set(networkOf(address), nowMs() + RECONNECT_MS);
     onFlood(address);
+  }
+
+  function reportBroken(address: string | undefined): void {
+    if (address === undefined) return;
+    const network = networkOf(address);
+    const known = broken.get(network);
+    const atMs = nowMs();
+    const count = known && atMs - known.atMs < REMEMBERED_MS ? known.count + 1 : 1;
+    broken.set(network, { count, atMs });
+    if (count > MAX_BROKEN) report(address);
   }
 
   return {
@@ -77,7 +92,7 @@ export function createFloodGuard(onFlood: (address: string) => void, nowMs: () =
         stream.on('close', () => onClose(stream, openedAtMs));
       });
       session.on('error', (error: Error & { code?: string }) => {
-        if (ABUSE.has(error.code ?? '')) report(remoteAddress);
+        if (ABUSE.has(error.code ?? '')) reportBroken(remoteAddress);
       });
     },
   };
