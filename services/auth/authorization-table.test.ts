@@ -48,7 +48,11 @@ test('what a certificate lets a process do for itself', () => {
   expect(Object.fromEntries(rights)).toEqual({
     auth: verifies,
     quota: verifies,
-    tasks: verifies,
+    tasks: [
+      ...verifies,
+      ...['Reserve', 'Settle', 'Release'].map((method) => `QuotaService/${method}`),
+      ...['Attach', 'ListModels'].map((method) => `RouterService/${method}`),
+    ],
     inference: [...verifies, 'RegistryService/Register'],
     facade: expect.arrayContaining([
       ...verifies,
