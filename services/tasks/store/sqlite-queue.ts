@@ -4,6 +4,7 @@ import { nextHead, tagOf } from '../queue-order.ts';
 /** Where a task stands in the queue. */
 export interface Place {
   readonly seq: number;
+  readonly organization: string;
   readonly priority: number;
   readonly tag: number;
 }
@@ -17,7 +18,7 @@ export interface SqliteQueue {
   /** One waits no more. */
   left(place: Place): void;
   /** It was its turn. */
-  served(place: Place & { readonly organization: string }): void;
+  served(place: Place): void;
   /** Whose turn it is; undefined: nobody waits. */
   next(nowMs: number): number | undefined;
   /** How many go before, and itself. */
@@ -35,9 +36,15 @@ export function createSqliteQueue({ database }: SqliteStore, ageingMs: number): 
      ON CONFLICT DO UPDATE SET served_tag = max(served_tag, excluded.served_tag)`,
   );
   const lastTag = database.prepare('SELECT last_tag FROM tasks_shares WHERE priority = ? AND organization = ?');
-  const share = database.prepare('REPLACE INTO tasks_shares VALUES (?, ?, ?)');
+  const share = database.prepare(
+    `INSERT INTO tasks_shares VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+     SET last_tag = max(last_tag, excluded.last_tag), waiting = waiting + excluded.waiting`,
+  );
+  const leaveShare = database.prepare(
+    'UPDATE tasks_shares SET waiting = waiting - 1 WHERE priority = ? AND organization = ?',
+  );
   const forgetShare = database.prepare(
-    'DELETE FROM tasks_shares WHERE priority = ? AND organization = ? AND last_tag <= ?',
+    'DELETE FROM tasks_shares WHERE priority = ? AND organization = ? AND waiting <= 0',
   );
   const join = database.prepare(
     'INSERT INTO tasks_stretches VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET waiting = waiting + 1',
@@ -68,19 +75,21 @@ export function createSqliteQueue({ database }: SqliteStore, ageingMs: number): 
         lastTag: last === undefined ? undefined : Number(last),
       };
       const tag = tagOf(line, cost);
-      share.run(priority, organization, tag);
+      share.run(priority, organization, tag, 0);
       return tag;
     },
-    joined: (place) => void join.run(place.priority, stretchOf(place)),
+    joined(place) {
+      join.run(place.priority, stretchOf(place));
+      share.run(place.priority, place.organization, 0, 1);
+    },
     left(place) {
+      leaveShare.run(place.priority, place.organization);
+      // Who has nothing waiting any more begins anew at the turn that was served last.
+      forgetShare.run(place.priority, place.organization);
       leave.run(place.priority, stretchOf(place));
       forgetStretch.run(place.priority, stretchOf(place));
     },
-    served({ priority, tag, organization }) {
-      serve.run(priority, tag);
-      // Nobody of it is behind: it would begin anew at the same place.
-      forgetShare.run(priority, organization, tag);
-    },
+    served: ({ priority, tag }) => void serve.run(priority, tag),
     next(nowMs) {
       const heads: { seq: number; priority: number; tag: number; submittedAtMs: number }[] = [];
       for (let below = Number.MAX_SAFE_INTEGER; ; ) {

@@ -56,12 +56,13 @@ export const TASKS_MIGRATIONS: readonly string[] = [
      PRIMARY KEY (seq, event_id)
    ) WITHOUT ROWID;
 
-   -- How far each priority has come, and the last tag of each organisation that has not been overtaken by it.
+   -- How far each priority has come; the last tag of each organisation with tasks in its queue, and how many those are.
    CREATE TABLE tasks_lines (priority INTEGER PRIMARY KEY, served_tag INTEGER NOT NULL);
    CREATE TABLE tasks_shares (
      priority INTEGER NOT NULL,
      organization TEXT NOT NULL,
      last_tag INTEGER NOT NULL,
+     waiting INTEGER NOT NULL,
      PRIMARY KEY (priority, organization)
    ) WITHOUT ROWID;
 
