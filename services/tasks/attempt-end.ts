@@ -97,5 +97,5 @@ function putBack({ error }: FailedAttempt, how: Omit<PutBack, 'failure'>): Attem
 
 function delayMs({ error, attempt }: FailedAttempt): number {
   const backoffMs = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 20));
-  return Math.max(backoffMs, Math.min(error.retryAfterMs ?? 0, LONGEST_TOLD_MS));
+  return Math.max(backoffMs, Math.min(Math.ceil(error.retryAfterMs ?? 0), LONGEST_TOLD_MS));
 }

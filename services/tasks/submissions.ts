@@ -61,7 +61,7 @@ export async function submitTask(parts: SubmissionParts, task: NewTask): Promise
     const before = await store.findByKey(owner, idempotencyKey, fingerprint);
     if (before) return { task: taskOf(before), limits: [] };
   }
-  const model = await models.find(request.model, principal);
+  const model = await models.find(request, principal);
   const id = idempotencyKey === '' ? `task-${taskId}` : `task-${digestOf(owner, idempotencyKey, fingerprint)}`;
   const named = { model: model?.id ?? '', modelNames: model?.names ?? [] };
   const counted = await countRequest(quota, { id, principal, clientIp, ...named }, parts.log);
