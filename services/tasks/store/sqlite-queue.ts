@@ -1,12 +1,10 @@
 import type { SqliteStore } from '../../shared/store/sqlite.ts';
 import { nextHead, tagOf } from '../queue-order.ts';
+import { createSqliteStretches, type Place } from './sqlite-stretches.ts';
 
-/** Where a task stands in the queue. */
-export interface Place {
-  readonly seq: number;
+/** Whose task stands where. */
+export interface Turn extends Place {
   readonly organization: string;
-  readonly priority: number;
-  readonly tag: number;
 }
 
 /** The order of turns in SQLite; the states of the tasks are its owner's. Every method is part of the caller's transaction. */
@@ -14,9 +12,9 @@ export interface SqliteQueue {
   /** The tag of a new task, which its organisation pays for. */
   enter(organization: string, priority: number, cost: number): number;
   /** One more waits. */
-  joined(place: Place): void;
+  joined(turn: Turn): void;
   /** One waits no more. */
-  left(place: Place): void;
+  left(turn: Turn): void;
   /** It was its turn. */
   served(place: Place): void;
   /** Whose turn it is; undefined: nobody waits. */
@@ -25,11 +23,10 @@ export interface SqliteQueue {
   position(place: Place): number;
 }
 
-/** Tokens in one stretch of tags: of usual tasks about a hundred. */
-const STRETCH_TOKENS = 65_536;
-
 /** Prepares the statements. */
-export function createSqliteQueue({ database }: SqliteStore, ageingMs: number): SqliteQueue {
+export function createSqliteQueue(store: SqliteStore, ageingMs: number): SqliteQueue {
+  const { database } = store;
+  const stretches = createSqliteStretches(store);
   const servedTag = database.prepare('SELECT served_tag FROM tasks_lines WHERE priority = ?');
   const serve = database.prepare(
     `INSERT INTO tasks_lines VALUES (?1, ?2)
@@ -46,26 +43,10 @@ export function createSqliteQueue({ database }: SqliteStore, ageingMs: number): 
   const forgetShare = database.prepare(
     'DELETE FROM tasks_shares WHERE priority = ? AND organization = ? AND waiting <= 0',
   );
-  const join = database.prepare(
-    'INSERT INTO tasks_stretches VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET waiting = waiting + 1',
-  );
-  const leave = database.prepare('UPDATE tasks_stretches SET waiting = waiting - 1 WHERE priority = ? AND stretch = ?');
-  const forgetStretch = database.prepare(
-    'DELETE FROM tasks_stretches WHERE priority = ? AND stretch = ? AND waiting <= 0',
-  );
   const highest = database.prepare(`SELECT max(priority) AS priority FROM tasks_tasks
     WHERE state = 'queued' AND priority < ?`);
   const head = database.prepare(`SELECT seq, priority, tag, submitted_at_ms AS submittedAtMs FROM tasks_tasks
     WHERE state = 'queued' AND priority = ? ORDER BY tag, seq LIMIT 1`);
-  const higher = database.prepare('SELECT sum(waiting) AS waiting FROM tasks_stretches WHERE priority > ?');
-  const earlier = database.prepare(
-    'SELECT sum(waiting) AS waiting FROM tasks_stretches WHERE priority = ? AND stretch < ?',
-  );
-  const besides = database.prepare(`SELECT count(*) AS waiting FROM tasks_tasks
-    WHERE state = 'queued' AND priority = ?1 AND tag >= ?2 AND (tag, seq) < (?3, ?4)`);
-
-  const stretchOf = ({ tag }: Place): number => Math.floor(tag / STRETCH_TOKENS);
-  const numberOf = (row: Record<string, unknown> | undefined): number => Number(row?.waiting ?? 0);
 
   return {
     enter(organization, priority, cost) {
@@ -78,16 +59,15 @@ export function createSqliteQueue({ database }: SqliteStore, ageingMs: number): 
       share.run(priority, organization, tag, 0);
       return tag;
     },
-    joined(place) {
-      join.run(place.priority, stretchOf(place));
-      share.run(place.priority, place.organization, 0, 1);
+    joined(turn) {
+      stretches.add(turn);
+      share.run(turn.priority, turn.organization, 0, 1);
     },
-    left(place) {
-      leaveShare.run(place.priority, place.organization);
+    left(turn) {
+      stretches.remove(turn);
+      leaveShare.run(turn.priority, turn.organization);
       // Who has nothing waiting any more begins anew at the turn that was served last.
-      forgetShare.run(place.priority, place.organization);
-      leave.run(place.priority, stretchOf(place));
-      forgetStretch.run(place.priority, stretchOf(place));
+      forgetShare.run(turn.priority, turn.organization);
     },
     served: ({ priority, tag }) => void serve.run(priority, tag),
     next(nowMs) {
@@ -100,11 +80,6 @@ export function createSqliteQueue({ database }: SqliteStore, ageingMs: number): 
       }
       return nextHead(heads, nowMs, ageingMs)?.seq;
     },
-    position(place) {
-      const { priority, tag, seq } = place;
-      const stretch = stretchOf(place);
-      const before = numberOf(higher.get(priority)) + numberOf(earlier.get(priority, stretch));
-      return 1 + before + numberOf(besides.get(priority, stretch * STRETCH_TOKENS, tag, seq));
-    },
+    position: (place) => 1 + stretches.above(place.priority) + stretches.before(place),
   };
 }

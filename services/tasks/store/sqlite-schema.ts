@@ -66,11 +66,13 @@ export const TASKS_MIGRATIONS: readonly string[] = [
      PRIMARY KEY (priority, organization)
    ) WITHOUT ROWID;
 
-   -- How many wait in each stretch of tags, so that a position is found without counting all of them.
+   -- How many wait in each stretch of the order, per level; see sqlite-stretches.ts. A stretch reaches to the next one.
    CREATE TABLE tasks_stretches (
+     level INTEGER NOT NULL,
      priority INTEGER NOT NULL,
-     stretch INTEGER NOT NULL,
+     first_tag INTEGER NOT NULL,
+     first_seq INTEGER NOT NULL,
      waiting INTEGER NOT NULL,
-     PRIMARY KEY (priority, stretch)
+     PRIMARY KEY (level, priority, first_tag, first_seq)
    ) WITHOUT ROWID;`,
 ];
