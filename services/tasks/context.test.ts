@@ -1,15 +1,15 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { closeSqlite, openSqlite } from '../shared/store/sqlite.ts';
 import { tasksConfigSchema } from './config.ts';
 import { createTasksContext, type TasksResources } from './context.ts';
+import { openSqliteFile } from './store/sqlite-file.fixture.ts';
 import { done } from './store/task-store.fixture.ts';
 import { taskMessage } from './task-message.ts';
 
 test('times of any configured length are told in whole milliseconds', async () => {
   const config = tasksConfigSchema.parse({ result_ttl_hours: 0.333_333_3, time_limit_seconds: 0.123_456_7 });
-  const store = openSqlite(':memory:');
-  const resources = { store, log: pino({ level: 'silent' }), now: Date.now } as unknown as TasksResources;
+  const file = openSqliteFile();
+  const resources = { store: file.store, log: pino({ level: 'silent' }), now: Date.now } as unknown as TasksResources;
   const context = createTasksContext(config, resources);
   try {
     expect(Number.isInteger(context.submissions.timeLimitMs)).toBe(true);
@@ -21,6 +21,6 @@ test('times of any configured length are told in whole milliseconds', async () =
     expect(Number.isInteger(taskMessage(task).expiresAt?.nanos)).toBe(true);
   } finally {
     await context.close();
-    closeSqlite(store);
+    file.remove();
   }
 });

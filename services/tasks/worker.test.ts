@@ -7,8 +7,8 @@ import { GenerateRequestSchema } from '../../gen/mesh/generation/v1/generate_req
 import { GenerationEventSchema } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { eventually } from '../../test/harness/processes.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
-import { closeSqlite, openSqlite, type SqliteStore } from '../shared/store/sqlite.ts';
 import type { Generate } from '../shared/transport/generate.ts';
+import { openSqliteFile, type SqliteFile } from './store/sqlite-file.fixture.ts';
 import { createSqliteTaskStore } from './store/sqlite-task-store.ts';
 import type { TaskStore } from './store/task-store.ts';
 import { encodeWork } from './work.ts';
@@ -18,18 +18,18 @@ import { createWorker, type Worker } from './worker.ts';
 const PATIENCE_MS = 60_000;
 
 describe('a worker', { timeout: PATIENCE_MS }, () => {
-  let file: SqliteStore;
+  let file: SqliteFile;
   let store: TaskStore;
   let worker: Worker | undefined;
 
   beforeEach(() => {
-    file = openSqlite(':memory:');
-    store = createSqliteTaskStore(file, { resultTtlMs: 3_600_000, maxAttempts: 3, ageingMs: 60_000 });
+    file = openSqliteFile();
+    store = createSqliteTaskStore(file.store, { resultTtlMs: 3_600_000, maxAttempts: 3, ageingMs: 60_000 });
   });
   afterEach(async () => {
     await worker?.drain(0);
     worker = undefined;
-    closeSqlite(file);
+    file.remove();
   });
 
   function start(generate: Generate, given: TaskStore = store, concurrency = 4): Worker {

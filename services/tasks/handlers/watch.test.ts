@@ -8,25 +8,25 @@ import {
   type WatchResponse,
 } from '../../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { principalKey } from '../../shared/interceptors/principal.ts';
-import { closeSqlite, openSqlite, type SqliteStore } from '../../shared/store/sqlite.ts';
 import type { TasksContext } from '../context.ts';
+import { openSqliteFile, type SqliteFile } from '../store/sqlite-file.fixture.ts';
 import { createSqliteTaskStore } from '../store/sqlite-task-store.ts';
 import { done, LEASE_MS } from '../store/task-store.fixture.ts';
 import type { ClaimedTask, TaskStore } from '../store/task-store.ts';
 import { TaskWaiters } from '../task-waiters.ts';
 import { watch } from './watch.ts';
 
-let file: SqliteStore;
+let file: SqliteFile;
 let store: TaskStore;
 let claimed: ClaimedTask;
 beforeEach(async () => {
-  file = openSqlite(':memory:');
-  store = createSqliteTaskStore(file, { resultTtlMs: 3_600_000, maxAttempts: 3, ageingMs: 60_000 });
+  file = openSqliteFile();
+  store = createSqliteTaskStore(file.store, { resultTtlMs: 3_600_000, maxAttempts: 3, ageingMs: 60_000 });
   const place = { owner: 'key:ann', organization: 'acme', priority: 0, cost: 10, idempotencyKey: '', fingerprint: '' };
   await store.submit({ ...place, taskId: 'a', work: new Uint8Array(), endUser: '' });
   [claimed] = (await store.claim(1, LEASE_MS)) as [ClaimedTask];
 });
-afterEach(() => closeSqlite(file));
+afterEach(() => file.remove());
 
 /** What a watch of the store tells. */
 async function told(given: TaskStore, afterEventId: bigint): Promise<WatchResponse[]> {
