@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import './fastify-types.ts';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
@@ -36,7 +37,11 @@ export function createApp(options: AppOptions): FastifyInstance {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 2048 },
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (request, payload, done) => readJsonBody(payload, request.headers, body, done));
+  app.addContentTypeParser('*', (request, payload, done) => {
+    // Clients name the type of a body that they do not send, too.
+    if (request.method === 'DELETE' && isEmpty(request.headers)) done(null, undefined);
+    else readJsonBody(payload, request.headers, body, done);
+  });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.decorateRequest('credential', '');
   const allowed = createAllowedMethods();
@@ -109,4 +114,8 @@ function unknownRoute(request: FastifyRequest, allowed: AllowedMethods): Error {
   return new HttpError(405, 'method_not_allowed', `This route does not take ${request.method}. Allowed: ${methods}.`, {
     headers: { allow: methods },
   });
+}
+
+function isEmpty(headers: IncomingHttpHeaders): boolean {
+  return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
 }
