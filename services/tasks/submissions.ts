@@ -68,7 +68,8 @@ export async function submitTask(parts: SubmissionParts, task: NewTask): Promise
   // A failure leaves open whether it was accepted: it stays counted, and a repetition with the same key counts nothing.
   const submitted = await store.submit(submission);
   if (submitted.kind === 'conflict') await counted.undo();
-  else await counted.keep();
+  // The task is accepted, whatever quota hears: what it is not told it settles by itself.
+  else void counted.keep();
   return { task: taskOf(submitted), limits: counted.limits };
 }
 
