@@ -11,6 +11,8 @@ export interface TaskPlan {
   readonly idempotencyKey: string;
   readonly prompt: string;
   readonly maxTokens: number;
+  /** The same for every repetition: over another one the request is another. */
+  readonly protocol: 'rest' | 'grpc';
 }
 
 /** How long a call may take, in milliseconds: a gateway may stand still. */
@@ -36,7 +38,7 @@ export class TaskClient {
   /** Returns the id of the task; undefined: it was refused. */
   async submit(plan: TaskPlan): Promise<string | undefined> {
     for (;;) {
-      const answer = await (this.#random() < 0.5 ? this.#submitRest(plan) : this.#submitGrpc(plan));
+      const answer = await (plan.protocol === 'rest' ? this.#submitRest(plan) : this.#submitGrpc(plan));
       if (answer !== 'unknown') return answer === 'refused' ? undefined : answer.taskId;
       await delay(AGAIN_MS);
     }

@@ -43,7 +43,8 @@ export async function runTaskLoad({ urls, keys, tasks, atOnce, random }: TaskLoa
       const isCancelled = random() < CANCELLED;
       const isRead = random() < 0.5;
       const ways = Array.from({ length: random() < DOUBLED ? 2 : 1 }, () => new TaskClient({ urls, key, random }));
-      const plan = { idempotencyKey, prompt: JSON.stringify(engine), maxTokens: made + 1 };
+      const protocol = random() < 0.5 ? ('rest' as const) : ('grpc' as const);
+      const plan = { protocol, idempotencyKey, prompt: JSON.stringify(engine), maxTokens: made + 1 };
       const answers = await Promise.all(ways.map((way) => way.submit(plan)));
       const taskIds = answers.filter((id) => id !== undefined);
       load.submissions.push({ idempotencyKey, keyId: key.keyId, taskIds, isCancelled });

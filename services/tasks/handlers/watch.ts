@@ -23,10 +23,11 @@ export function watch(context: TasksContext): MethodImpl<typeof TasksService.met
   return async function* ({ taskId, afterEventId }, call) {
     await visibleTask(store, taskId, call);
     let after = Number(afterEventId);
+    let hasEnded = false;
     for (;;) {
       call.signal.throwIfAborted();
       if (context.isClosed()) throw shuttingDown();
-      const events = await nextEvents(context, taskId, after, call.signal);
+      const events = await nextEvents(context, taskId, after, hasEnded, call.signal);
       if (!events) throw unknownTask();
       for (const event of events) {
         yield await told(context, taskId, event, call);
@@ -34,24 +35,27 @@ export function watch(context: TasksContext): MethodImpl<typeof TasksService.met
         if (event.kind === 'ended') return;
       }
       if (events.length > 0) continue;
-      const { state } = await visibleTask(store, taskId, call);
       // The caller has the last one already, or claims to have one that will never be.
-      if (state === 'completed' || state === 'failed') return;
+      if (hasEnded) return;
+      const { state } = await visibleTask(store, taskId, call);
+      // It may have ended since the look: then its last event is there by now.
+      hasEnded = state === 'completed' || state === 'failed';
     }
   };
 }
 
-/** The events after one; where there are none yet, those that the next news bring, which may be none. */
+/** The events after one; where there are none yet and more may come, those that the next news bring, which may be none. */
 async function nextEvents(
   { store, waiters }: TasksContext,
   taskId: string,
   after: number,
+  hasEnded: boolean,
   signal: AbortSignal,
 ): Promise<readonly TaskEvent[] | undefined> {
   const { news, leave } = waiters.next(taskId, signal);
   try {
     const events = await store.events(taskId, after, PAGE_EVENTS, PAGE_BYTES);
-    if (events?.length !== 0) return events;
+    if (events?.length !== 0 || hasEnded) return events;
     await news;
     return await store.events(taskId, after, PAGE_EVENTS, PAGE_BYTES);
   } finally {
