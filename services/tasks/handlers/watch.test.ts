@@ -29,8 +29,11 @@ beforeEach(async () => {
 afterEach(() => file.remove());
 
 /** What a watch of the store tells. */
-async function told(given: TaskStore, afterEventId: bigint): Promise<WatchResponse[]> {
-  const waiters = new TaskWaiters(given);
+async function told(
+  given: TaskStore,
+  afterEventId: bigint,
+  waiters: Pick<TaskWaiters, 'next' | 'close'> = new TaskWaiters(given),
+): Promise<WatchResponse[]> {
   const context = { store: given, waiters, isClosed: () => false } as unknown as TasksContext;
   const values = createContextValues();
   values.set(principalKey, create(PrincipalSchema, { kind: CredentialKind.API_KEY, keyId: 'ann' }));
@@ -64,11 +67,8 @@ test('a task that ends between the looks of a watch is told to its end', async (
 
 test('who has the last event is told at once that there is no more, who claims more too', async () => {
   await store.finish(claimed, done());
-  for (const after of [3n, 4n, 2n ** 64n - 1n]) {
-    const startedAtMs = performance.now();
-    expect(await told(store, after)).toEqual([]);
-    expect(performance.now() - startedAtMs).toBeLessThan(900);
-  }
+  const noNews = { next: () => ({ news: new Promise<void>(() => {}), leave: () => {} }), close: () => {} };
+  for (const after of [3n, 4n, 2n ** 64n - 1n]) expect(await told(store, after, noNews)).toEqual([]);
 });
 
 test('a watch that waits looks once a second, and once only', async () => {
