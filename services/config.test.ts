@@ -130,6 +130,9 @@ describe('several routers and fallbacks', () => {
     expect(withPriorities({ premium: 2, standard: 1 })).not.toThrow();
     expect(withPriorities({ premum: 2 })).toThrow(/router.queue.tier_priorities.premum: no tier 'premum'/);
     expect(withPriorities({ premium: -1 })).toThrow(/router.queue.tier_priorities.premium/);
+    const ofTasks = (tier_priorities: object) => () => load({ tasks: { tier_priorities } });
+    expect(ofTasks({ premium: 2, free: -1 })).not.toThrow();
+    expect(ofTasks({ premum: 2 })).toThrow(/tasks.tier_priorities.premum: no tier 'premum'/);
     expect(() => load({ router: { queue: { max_wating: 1 } } })).toThrow(/max_wating/);
   });
 });

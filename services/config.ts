@@ -334,8 +334,10 @@ function isKnownLater(model: string | undefined): boolean {
 
 function requireTiers(config: Config, source: Source): void {
   const known = tierNames(config.quota);
-  const queued = Object.keys(config.router.queue.tier_priorities);
-  const priorities = queued.map((tier) => ({ path: `router.queue.tier_priorities.${tier}`, tier }));
+  const priorities = Object.entries({
+    'router.queue.tier_priorities': config.router.queue.tier_priorities,
+    'tasks.tier_priorities': config.tasks.tier_priorities,
+  }).flatMap(([path, tiers]) => Object.keys(tiers).map((tier) => ({ path: `${path}.${tier}`, tier })));
   for (const { path, tier } of [...namedTiers(config.auth), ...priorities]) {
     if (known.has(tier)) continue;
     throw new ConfigError(

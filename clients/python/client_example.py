@@ -138,10 +138,11 @@ def _error_of(response):
 def _events(response):
     """Yields (id, body) of each event."""
     event_id = "0"
-    for line in response.iter_lines(decode_unicode=True):
-        if line.startswith("id: "):
-            event_id = line[4:]
-        elif line.startswith("data: "):
+    # As bytes: of text U+2028 and others would end a line as well.
+    for line in response.iter_lines():
+        if line.startswith(b"id: "):
+            event_id = line[4:].decode()
+        elif line.startswith(b"data: "):
             yield event_id, json.loads(line[6:])
 
 

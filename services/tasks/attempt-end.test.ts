@@ -4,16 +4,22 @@ import type { Reason } from '../shared/errors/reasons.ts';
 import { attemptEnd, type FailedAttempt } from './attempt-end.ts';
 
 const failed = (reason: Reason, changes: Partial<FailedAttempt> = {}): FailedAttempt => ({
-  ...{ error: new MeshError(reason, 'why'), attempt: 1, hasText: false, isLate: false, ageMs: 0, usage: undefined },
+  ...{ error: new MeshError(reason, 'why'), attempt: 1, hasTokens: false, isLate: false, isStopping: false },
+  ...{ ageMs: 0, usage: undefined },
   ...changes,
 });
 
-test.each<Reason>(['RATE_LIMIT_EXCEEDED', 'QUEUE_FULL', 'NO_HEALTHY_ENGINE', 'MODEL_NOT_FOUND', 'STORE_UNAVAILABLE'])(
-  '%s before the first token uses up no attempt',
-  (reason) => {
-    expect(attemptEnd(failed(reason))).toMatchObject({ kind: 'put-back', reason: { consumed: false } });
-  },
-);
+test.each<Reason>([
+  'RATE_LIMIT_EXCEEDED',
+  'QUEUE_FULL',
+  'NO_HEALTHY_ENGINE',
+  'MODEL_NOT_FOUND',
+  'STORE_UNAVAILABLE',
+  'PEER_ONLY',
+  'CONFLICT',
+])('%s before the first token uses up no attempt', (reason) => {
+  expect(attemptEnd(failed(reason))).toMatchObject({ kind: 'put-back', reason: { consumed: false } });
+});
 
 test.each<Reason>(['ENGINE_LOST', 'ENGINE_FAILED', 'INTERNAL', 'DEADLINE_EXCEEDED'])(
   '%s uses up an attempt',
@@ -22,13 +28,19 @@ test.each<Reason>(['ENGINE_LOST', 'ENGINE_FAILED', 'INTERNAL', 'DEADLINE_EXCEEDE
   },
 );
 
-test('what breaks after text had come uses up an attempt, whatever it is', () => {
-  expect(attemptEnd(failed('PEER_UNAVAILABLE', { hasText: true }))).toMatchObject({ reason: { consumed: true } });
+test('what breaks after tokens had come uses up an attempt, whatever it is', () => {
+  expect(attemptEnd(failed('PEER_UNAVAILABLE', { hasTokens: true }))).toMatchObject({ reason: { consumed: true } });
 });
 
 test('a process that shuts down uses up none, also in mid-text, and delays nothing', () => {
-  const end = attemptEnd(failed('SHUTTING_DOWN', { hasText: true, isLate: true }));
+  const end = attemptEnd(failed('SHUTTING_DOWN', { hasTokens: true, isLate: true, isStopping: true }));
   expect(end).toMatchObject({ kind: 'put-back', reason: { consumed: false, delayMs: 0 } });
+});
+
+test('while another process shuts down it is not tried again at once', () => {
+  const error = new MeshError('SHUTTING_DOWN', 'why', { retryAfterMs: 1_000 });
+  const end = attemptEnd(failed('SHUTTING_DOWN', { error, hasTokens: true }));
+  expect(end).toMatchObject({ kind: 'put-back', reason: { consumed: false, delayMs: 1_000 } });
 });
 
 test.each<Reason>(['INVALID_FIELD', 'CONTEXT_LENGTH_EXCEEDED', 'CREDENTIAL_INVALID', 'MODEL_NOT_GRANTED'])(

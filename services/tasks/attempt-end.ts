@@ -14,10 +14,12 @@ export interface FailedAttempt {
   readonly error: MeshError;
   /** Which run it was, from 1. */
   readonly attempt: number;
-  /** Whether text had come. */
-  readonly hasText: boolean;
+  /** Whether tokens had come. */
+  readonly hasTokens: boolean;
   /** Whether the time limit of the run was over. */
   readonly isLate: boolean;
+  /** Whether it was ended because this process ends. */
+  readonly isStopping: boolean;
   /** How long ago the task was submitted, in milliseconds. */
   readonly ageMs: number;
   readonly usage: TokenUsage | undefined;
@@ -45,23 +47,35 @@ const LATER: ReadonlySet<Reason> = new Set([
   'MODEL_NOT_FOUND',
   'STORE_UNAVAILABLE',
   'PEER_UNAVAILABLE',
+  // The hosts' clocks differ, or their tokens: it says nothing of the submitter.
+  'PEER_ONLY',
+  // The limits changed faster than quota could read them.
+  'CONFLICT',
 ]);
 
 /** What another run may do better. */
 const AGAIN: ReadonlySet<Reason> = new Set([
   ...LATER,
-  ...(['ENGINE_LOST', 'ENGINE_FAILED', 'DEADLINE_EXCEEDED', 'INTERNAL', 'CLIENT_STALLED', 'CLIENT_GONE'] as const),
+  ...([
+    'SHUTTING_DOWN',
+    'ENGINE_LOST',
+    'ENGINE_FAILED',
+    'DEADLINE_EXCEEDED',
+    'INTERNAL',
+    'CLIENT_STALLED',
+    'CLIENT_GONE',
+  ] as const),
 ]);
 
 /** Decides what becomes of a task whose run failed. Pure. */
 export function attemptEnd(failed: FailedAttempt): AttemptEnd {
-  const { error, hasText, isLate, ageMs, usage } = failed;
+  const { error, hasTokens, isLate, isStopping, ageMs, usage } = failed;
   const { reason, metadata } = error;
-  // The process ends, and with it whatever it runs.
-  if (reason === 'SHUTTING_DOWN') return putBack(failed, { delayMs: 0, consumed: false });
+  if (isStopping) return putBack(failed, { delayMs: 0, consumed: false });
   if (isLate) return finish(TIME_LIMIT_EXCEEDED, usage);
   if (!AGAIN.has(reason) || metadata.never === 'true') return finish(failureOf(error), usage);
-  const isLater = LATER.has(reason) && !hasText;
+  // Another process ends, a router or an engine's: whatever it had made, the task is not to blame.
+  const isLater = reason === 'SHUTTING_DOWN' || (LATER.has(reason) && !hasTokens);
   if (!isLater) return putBack(failed, { delayMs: delayMs(failed), consumed: true });
   if (ageMs > PATIENCE_MS) return finish(failureOf(error), usage);
   return putBack(failed, { delayMs: delayMs(failed), consumed: false });
@@ -83,5 +97,5 @@ function putBack({ error }: FailedAttempt, how: Omit<PutBack, 'failure'>): Attem
 
 function delayMs({ error, attempt }: FailedAttempt): number {
   const backoffMs = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 20));
-  return Math.max(backoffMs, Math.min(error.retryAfterMs ?? 0, LONGEST_TOLD_MS));
+  return Math.max(backoffMs, Math.min(Math.ceil(error.retryAfterMs ?? 0), LONGEST_TOLD_MS));
 }

@@ -52,18 +52,19 @@ export interface TasksContext {
 export function createTasksContext(config: TasksConfig, resources: TasksResources): TasksContext {
   const { quota, router, now, log } = resources;
   const store = createTaskStore(resources.store, {
-    resultTtlMs: config.result_ttl_hours * 3_600_000,
+    // What is kept and told are whole milliseconds.
+    resultTtlMs: Math.ceil(config.result_ttl_hours * 3_600_000),
     maxAttempts: config.max_attempts,
-    ageingMs: config.ageing_seconds * 1_000,
+    ageingMs: Math.ceil(config.ageing_seconds * 1_000),
     now: resources.store.kind === 'sqlite' ? now : undefined,
   });
   if (resources.store.kind === 'redis') void warnOfForgetting(resources.store, log);
   const waiters = new TaskWaiters(store);
   const stopSweeping = sweepRegularly(store, log);
-  const leaseMs = config.lease_seconds * 1_000;
+  const leaseMs = Math.ceil(config.lease_seconds * 1_000);
   const worker = createWorker({ ...resources, store, leaseMs, concurrency: config.concurrency });
   const models = new KnownModels(router);
-  const timeLimitMs = config.time_limit_seconds * 1_000;
+  const timeLimitMs = Math.ceil(config.time_limit_seconds * 1_000);
   let isClosed = false;
   return {
     store,

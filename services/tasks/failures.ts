@@ -14,3 +14,6 @@ export const TIME_LIMIT_EXCEEDED: Failure = {
   type: 'TaskTimeLimitExceeded',
   message: 'The task ran longer than its time limit. Ask for fewer tokens.',
 };
+
+/** What was kept of it is not what a worker of this version can run. */
+export const UNREADABLE: Failure = { type: 'Internal', message: 'The task cannot be read. Submit it again.' };

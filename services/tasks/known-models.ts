@@ -1,5 +1,6 @@
 import type { Client } from '@connectrpc/connect';
 import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
+import { type GenerateRequest, ModelRole } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Model, RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 
@@ -26,21 +27,28 @@ export class KnownModels {
    *
    * @throws MeshError MODEL_NOT_FOUND or MODEL_NOT_GRANTED.
    */
-  async find(name: string, { models: granted }: Principal): Promise<NamedModel | undefined> {
+  async find(
+    { model: name, modelRole }: Pick<GenerateRequest, 'model' | 'modelRole'>,
+    { models: granted }: Principal,
+  ): Promise<NamedModel | undefined> {
+    // Which one stands for a role the router does not list.
+    if (name === '' && modelRole !== ModelRole.UNSPECIFIED) return undefined;
     const models = await this.#models();
     if (!models || models.length === 0) return undefined;
     const model = models.find(({ id, names, isDefault }) =>
       name === '' ? isDefault : id === name || names.includes(name),
     );
     if (!model) {
-      throw new MeshError('MODEL_NOT_FOUND', `There is no model '${name}'. GET /v1/models lists them.`, {
+      const which = name === '' ? 'default model' : `model '${name}'`;
+      throw new MeshError('MODEL_NOT_FOUND', `There is no ${which}. GET /v1/models lists what there is.`, {
         metadata: { model: name },
       });
     }
     const isGranted =
       granted.length === 0 || granted.includes('*') || [model.id, ...model.names].some((one) => granted.includes(one));
     if (!isGranted) {
-      throw new MeshError('MODEL_NOT_GRANTED', `This credential may not use the model '${name}'.`, {
+      const which = name === '' ? 'the default model' : `the model '${name}'`;
+      throw new MeshError('MODEL_NOT_GRANTED', `This credential may not use ${which}.`, {
         metadata: { model: name },
       });
     }

@@ -7,6 +7,7 @@ import { FlowControl } from '../shared/transport/flow-control.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { attemptEnd } from './attempt-end.ts';
 import { DeltaWriter } from './delta-writer.ts';
+import { UNREADABLE } from './failures.ts';
 import type { ClaimedTask, TaskStore } from './store/task-store.ts';
 import type { TokenUsage } from './task.ts';
 import { decodeWork, type Work } from './work.ts';
@@ -24,8 +25,8 @@ export interface RunParts {
 /** A task that runs. */
 export interface RunningTask {
   readonly claim: ClaimedTask;
-  /** Resolves when what became of it is kept, or is another's to decide. Never rejects. */
-  readonly over: Promise<void>;
+  /** Resolves when what became of it is kept, or is another's to decide; 'refused': nothing could run it now. Never rejects. */
+  readonly over: Promise<'over' | 'refused'>;
   /** Its claim is lost: the engine is aborted, what it made is charged. */
   lose(): void;
   /** Ends it because this process ends; it goes back into the queue. */
@@ -53,14 +54,16 @@ export function runTask(parts: RunParts, claim: ClaimedTask): RunningTask {
     if (cause !== undefined) log.error({ err: cause, taskId: claim.taskId }, 'events of a task cannot be written');
     aborter.abort(new MeshError('CLIENT_GONE', 'The task was cancelled, or is run by another process.'));
   });
+  const stopping = new MeshError('SHUTTING_DOWN', 'The process that ran the task is shutting down.');
   return {
     claim,
-    over: run(parts, claim, { aborter, flow, writer }).catch((error: unknown) => {
+    over: run(parts, claim, { aborter, flow, writer, stopping }).catch((error: unknown) => {
       // Its lease runs out, and another attempt begins.
       log.error({ err: error, taskId: claim.taskId }, 'the end of a task could not be kept');
+      return 'over' as const;
     }),
     lose: () => writer.lose(),
-    shutDown: () => aborter.abort(new MeshError('SHUTTING_DOWN', 'The process that ran the task is shutting down.')),
+    shutDown: () => aborter.abort(stopping),
   };
 }
 
@@ -68,28 +71,48 @@ interface Controls {
   readonly aborter: AbortController;
   readonly flow: FlowControl;
   readonly writer: DeltaWriter;
+  /** What ends it when this process ends. */
+  readonly stopping: MeshError;
 }
 
-async function run(parts: RunParts, claim: ClaimedTask, controls: Controls): Promise<void> {
-  const { store, now } = parts;
-  const { writer } = controls;
-  const work = decodeWork(claim.work);
+async function run(parts: RunParts, claim: ClaimedTask, controls: Controls): Promise<'over' | 'refused'> {
+  const { store, now, log } = parts;
+  const { aborter, writer, stopping } = controls;
+  const work = readable(claim, log);
+  if (!work) return await kept(() => store.finish(claim, { state: 'failed', failure: UNREADABLE }));
   const texts: string[] = [];
+  let hasTokens = false;
   let usage: TokenUsage | undefined;
   const { error, isLate } = await generated(parts, claim, work, controls, ({ event }) => {
-    if (event.case === 'delta' && event.value.text !== '') {
-      texts.push(event.value.text);
-      writer.add(event.value.text);
-    } else if (event.case === 'usage') usage = usageOf(event.value);
+    if (event.case === 'usage') usage = usageOf(event.value);
+    if (event.case !== 'delta') return;
+    // Reasoning is no part of the result, and is charged all the same.
+    hasTokens = true;
+    if (event.value.text === '') return;
+    texts.push(event.value.text);
+    writer.add(event.value.text);
   });
-  if (!(await writer.idle())) return;
+  if (!(await writer.idle())) return 'over';
   if (!error) {
     const outcome = { state: 'completed', result: texts.join(''), usage: usage ?? NOTHING } as const;
     return await kept(() => store.finish(claim, outcome));
   }
+  const isStopping = aborter.signal.reason === stopping;
   const ageMs = now() - work.submittedAtMs;
-  const end = attemptEnd({ error, attempt: claim.attempt, hasText: texts.length > 0, isLate, ageMs, usage });
-  await kept(() => (end.kind === 'finish' ? store.finish(claim, end.outcome) : store.putBack(claim, end.reason)));
+  const end = attemptEnd({ error, attempt: claim.attempt, hasTokens, isLate, isStopping, ageMs, usage });
+  if (end.kind === 'finish') return await kept(() => store.finish(claim, end.outcome));
+  await kept(() => store.putBack(claim, end.reason));
+  return end.reason.consumed || isStopping ? 'over' : 'refused';
+}
+
+/** What is to be run; undefined: it cannot be read, now or ever. */
+function readable({ taskId, work }: ClaimedTask, log: Logger): Work | undefined {
+  try {
+    return decodeWork(work);
+  } catch (error) {
+    log.error({ err: error, taskId }, 'a task cannot be read');
+    return undefined;
+  }
 }
 
 /** One generation, to its end; `onEvent` gets every event. */
@@ -112,17 +135,21 @@ function generated(
     };
     const onBehalfOf = { principal, requestAlreadyCounted: true };
     const call = { requestId: `task_${taskId}_${attempt}`, signal: aborter.signal, flow, onBehalfOf, clientIp };
-    generate(request, call, { event: onEvent, end, fail: end });
+    try {
+      generate(request, call, { event: onEvent, end, fail: end });
+    } catch (error) {
+      end(asMeshError(error));
+    }
   });
 }
 
 /** Tells the store until it answers. What it refuses another attempt, or a cancellation, has decided. */
-async function kept(tell: () => Promise<boolean>): Promise<void> {
+async function kept(tell: () => Promise<boolean>): Promise<'over'> {
   const untilMs = performance.now() + TELL_FOR_MS;
   for (;;) {
     try {
       await tell();
-      return;
+      return 'over';
     } catch (error) {
       if (asMeshError(error).reason !== 'STORE_UNAVAILABLE' || performance.now() > untilMs) throw error;
       await delay(RETRY_MS);

@@ -61,14 +61,15 @@ export async function submitTask(parts: SubmissionParts, task: NewTask): Promise
     const before = await store.findByKey(owner, idempotencyKey, fingerprint);
     if (before) return { task: taskOf(before), limits: [] };
   }
-  const model = await models.find(request.model, principal);
+  const model = await models.find(request, principal);
   const id = idempotencyKey === '' ? `task-${taskId}` : `task-${digestOf(owner, idempotencyKey, fingerprint)}`;
   const named = { model: model?.id ?? '', modelNames: model?.names ?? [] };
   const counted = await countRequest(quota, { id, principal, clientIp, ...named }, parts.log);
   // A failure leaves open whether it was accepted: it stays counted, and a repetition with the same key counts nothing.
   const submitted = await store.submit(submission);
   if (submitted.kind === 'conflict') await counted.undo();
-  else await counted.keep();
+  // The task is accepted, whatever quota hears: what it is not told it settles by itself.
+  else void counted.keep();
   return { task: taskOf(submitted), limits: counted.limits };
 }
 

@@ -7,9 +7,9 @@ const SWEEP_EVERY_MS = 1_000;
 /** Sweeps every second. Returns what stops it. */
 export function sweepRegularly(store: TaskStore, log: Logger): () => Promise<void> {
   let running: Promise<void> | undefined;
+  let isStopped = false;
   const timer = setInterval(() => {
-    running ??= store
-      .sweep()
+    running ??= sweepAll(store, () => isStopped)
       // The next one does the work of this one too.
       .catch((error: unknown) => log.warn({ err: error }, 'sweep of tasks failed'))
       .finally(() => {
@@ -18,7 +18,13 @@ export function sweepRegularly(store: TaskStore, log: Logger): () => Promise<voi
   }, SWEEP_EVERY_MS);
   timer.unref();
   return async () => {
+    isStopped = true;
     clearInterval(timer);
     await running;
   };
+}
+
+/** As many as there are: what is forgotten must keep up with what is accepted. */
+async function sweepAll(store: Pick<TaskStore, 'sweep'>, isStopped: () => boolean): Promise<void> {
+  while (!isStopped() && (await store.sweep()));
 }

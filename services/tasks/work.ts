@@ -43,9 +43,16 @@ export function decodeWork(bytes: Uint8Array): Work {
   };
 }
 
-/** Tells one request from another under the same idempotency key. */
+/** Tells one request from another under the same idempotency key. Maps count the same in any order: clients may send them so. */
 export function fingerprintOf(request: GenerateRequest): string {
-  return createHash('sha256').update(toBinary(GenerateRequestSchema, request)).digest('base64url');
+  return createHash('sha256').update(JSON.stringify(request, inOneOrder)).digest('base64url');
+}
+
+function inOneOrder(_member: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** Tokens that are assumed where a request names no bound. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { asMeshError } from '../shared/errors/connect-error.ts';
 import { createChanges } from '../shared/transport/changes.ts';
 import { type RunningTask, type RunParts, runTask } from './run-task.ts';
@@ -24,6 +25,9 @@ const LOOK_EVERY_MS = 1_000;
 /** How often it asks whether its tasks are still its own, in milliseconds: so soon a cancelled task is off its engine. */
 const RENEW_EVERY_MS = 400;
 
+/** For how long nothing takes the place of a task that was refused, in milliseconds: what waits is refused as well, for now. */
+const REST_MS = 250;
+
 /** How long putting back may take at the end, in milliseconds. */
 const PUT_BACK_MS = 5_000;
 
@@ -32,29 +36,35 @@ export function createWorker(parts: WorkerParts): Worker {
   const { store, log, concurrency, leaseMs } = parts;
   const running = new Map<string, RunningTask>();
   const changes = createChanges();
+  let resting = 0;
+  /** Names a call that takes tasks, and its repetitions: one whose answer was lost has taken some. */
+  let operationId = randomUUID();
   let isTaking = false;
   let isLooking = false;
   /** Whether something may wait that the look under way does not see. */
   let hasNews = false;
 
+  const freePlaces = (): number => concurrency - running.size - resting;
+
   function take(): void {
     hasNews = true;
-    if (isLooking || !isTaking || running.size >= concurrency) return;
+    if (isLooking || !isTaking || freePlaces() <= 0) return;
     isLooking = true;
     void look().finally(() => {
       isLooking = false;
+      changes.notify();
       if (hasNews) take();
     });
   }
 
   async function look(): Promise<void> {
     hasNews = false;
-    const most = concurrency - running.size;
     try {
-      const claimed = await store.claim(most, leaseMs);
+      const claimed = await store.claim(freePlaces(), leaseMs, operationId);
+      operationId = randomUUID();
       for (const claim of claimed) begin(runTask(parts, claim));
-      // There may be more than were asked for.
-      if (claimed.length === most) hasNews = running.size < concurrency;
+      // A store may give fewer than there are.
+      if (claimed.length > 0) hasNews = true;
     } catch (error) {
       log.warn({ err: error }, 'no tasks can be taken');
     }
@@ -63,11 +73,21 @@ export function createWorker(parts: WorkerParts): Worker {
   function begin(task: RunningTask): void {
     const key = `${task.claim.taskId}/${task.claim.attempt}`;
     running.set(key, task);
-    void task.over.then(() => {
+    void task.over.then((ending) => {
       running.delete(key);
       changes.notify();
-      take();
+      if (ending === 'refused') rest();
+      else take();
     });
+  }
+
+  /** A hundred thousand tasks that nothing can run now must not be tried as fast as the store can give them out. */
+  function rest(): void {
+    resting += 1;
+    setTimeout(() => {
+      resting -= 1;
+      take();
+    }, REST_MS).unref();
   }
 
   let isRenewing = false;

@@ -17,6 +17,8 @@ export interface Route {
   /** May end with `*`. */
   readonly url: string;
   readonly access: NonNullable<FastifyContextConfig['access']>;
+  /** Whether it takes `?api_key=`. */
+  readonly keyInUrl: boolean;
 }
 
 /** What lies behind a route: the methods that decide, and a request that does no harm when it is let through. */
@@ -99,9 +101,9 @@ export function everyRoute(): Route[] {
   const routes: Route[] = [];
   const app = Fastify();
   app.addHook('onRoute', ({ method, url, config }) => {
-    const access = (config as FastifyContextConfig | undefined)?.access;
+    const { access, keyInUrl = false } = (config ?? {}) as Partial<FastifyContextConfig>;
     if (!access) throw new Error(`${method} ${url} does not say who may call it`);
-    for (const one of [method].flat()) routes.push({ method: one, url, access });
+    for (const one of [method].flat()) routes.push({ method: one, url, access, keyInUrl });
   });
   // Handlers are made of it, and none is called.
   const context = new Proxy({}, { get: () => () => undefined });

@@ -67,6 +67,11 @@ describe.each(arrangements())('every route and every credential, %s', (arrangeme
 /** HTTP knows no processes of the mesh: what they say is nothing. */
 const WHO_OVER_HTTP: Partial<Record<Meaning, Meaning>> = { peer: 'anonymous', vouched: 'caller' };
 
+/** Where a key may stand in the URL, it is one as any other. */
+function meaningAt({ keyInUrl }: Route, { meaning, query = '' }: CredentialForm): Meaning {
+  return meaning === 'in the URL' && keyInUrl && query.startsWith('?api_key=') ? 'caller' : meaning;
+}
+
 /** What a route must say, from who may call it and what the methods behind it ask for. */
 function expectedAtRoute(route: Route, use: RouteUse, meaning: Meaning, caller: Persona): string {
   if (route.access === 'open') return 'ADMITTED';
@@ -81,10 +86,4 @@ function expectedAtRoute(route: Route, use: RouteUse, meaning: Meaning, caller: 
   if (!isAdmin && asked.some((scope) => !caller.scopes.includes(scope))) return 'DENIED';
   const isGranted = caller.models.length === 0 || caller.models.includes(MODEL);
   return isGranted || !asksForModel(use) ? 'ADMITTED' : 'DENIED';
-}
-
-/** A reader that cannot set headers has its key in the URL, under one name, on one route. */
-function meaningAt({ url }: Route, { meaning, query = '' }: CredentialForm): Meaning {
-  const isTaken = url === '/stream/:task_id' && query.startsWith('?api_key=');
-  return meaning === 'in the URL' && isTaken ? 'caller' : meaning;
 }

@@ -8,7 +8,7 @@ import { eventually, type RunningProgram, startProgram } from '../harness/proces
 import { startRedis } from '../harness/redis.ts';
 import { Gateway } from './gateway.ts';
 import type { EngineRecord } from './history.ts';
-import { QUOTA, TIERS } from './limits.ts';
+import { QUOTA } from './limits.ts';
 import { type ReplyDropper, startReplyDropper } from './reply-dropper.ts';
 import { StoreRecorder } from './store-recorder.ts';
 
@@ -23,6 +23,8 @@ export interface Cluster {
   readonly gateways: readonly Gateway[];
   readonly droppers: readonly ReplyDropper[];
   readonly redis: RunningProgram;
+  /** Past the droppers. */
+  readonly redisUrl: string;
   readonly recorder: StoreRecorder;
   readonly keys: readonly LoadKey[];
   /** What the engines counted. */
@@ -36,8 +38,13 @@ const STORE_TIMEOUT_MS = 1_000;
 
 const ENGINES = 2;
 
-/** Starts it. */
-export async function startCluster(gatewayCount: number, keyCount: number, leaseSeconds: number): Promise<Cluster> {
+/** Starts it, with the section `quota` and others. */
+export async function startCluster(
+  gatewayCount: number,
+  keyCount: number,
+  leaseSeconds: number,
+  sections: { readonly quota: { readonly tiers: object }; readonly tasks?: object } = { quota: QUOTA },
+): Promise<Cluster> {
   const directory = mkdtempSync(join(tmpdir(), 'mesh-chaos-'));
   const ends: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true })];
   const stop = async (): Promise<void> => {
@@ -55,7 +62,7 @@ export async function startCluster(gatewayCount: number, keyCount: number, lease
     });
     const config = {
       server: { store_timeout_ms: STORE_TIMEOUT_MS },
-      ...{ quota: QUOTA, router: { lease_seconds: leaseSeconds }, inference: { devices: 'none', models } },
+      ...{ ...sections, router: { lease_seconds: leaseSeconds }, inference: { devices: 'none', models } },
     };
     writeFileSync(configFile, JSON.stringify(config));
     writeFileSync(join(directory, 'pepper'), 'test-pepper-0123456789abcdef0123456789abcdef');
@@ -77,12 +84,12 @@ export async function startCluster(gatewayCount: number, keyCount: number, lease
       // One at a time: the first has made the admin key.
       await gateway.ready();
     }
-    const keys = await createKeys(gateways[0] as Gateway, keyCount);
+    const keys = await createKeys(gateways[0] as Gateway, keyCount, Object.keys(sections.quota.tiers));
     const engineRecords = async (): Promise<EngineRecord[]> => {
       const counted = engines.map(async ({ url }) => (await (await fetch(`${url}/counts`)).json()) as EngineRecord[]);
       return (await Promise.all(counted)).flat();
     };
-    return { gateways, droppers, redis: redis.server, recorder, keys, engineRecords, stop };
+    return { gateways, droppers, redis: redis.server, redisUrl: redis.url, recorder, keys, engineRecords, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -97,15 +104,15 @@ async function startEngine(): Promise<{ url: string; program: RunningProgram }> 
 }
 
 /** Keys of all tiers by turns, a third of them in each of three organisations. */
-async function createKeys({ url, dataDir }: Gateway, count: number): Promise<LoadKey[]> {
+async function createKeys({ url, dataDir }: Gateway, count: number, tiers: readonly string[]): Promise<LoadKey[]> {
   const adminKey = readFileSync(join(dataDir, 'admin.key'), 'utf8').trim();
   const auth = createClient(AuthService, createGrpcTransport({ baseUrl: url }));
   const options = { headers: { authorization: `Bearer ${adminKey}` } };
   for (let i = 0; i < 3; i += 1) await auth.createOrganization({ organizationId: `org-${i}` }, options);
   const keys: LoadKey[] = [];
   for (let i = 0; i < count; i += 1) {
-    const tier = TIERS[i % TIERS.length] as string;
-    const organizationId = `org-${Math.floor(i / TIERS.length) % 3}`;
+    const tier = tiers[i % tiers.length] as string;
+    const organizationId = `org-${Math.floor(i / tiers.length) % 3}`;
     const { apiKey, secret } = await auth.createApiKey({ tier, organizationId }, options);
     keys.push({ keyId: apiKey?.keyId ?? '', secret });
   }

@@ -16,5 +16,11 @@ export const QUOTA = {
   per_ip: { requests_per_second: 15 },
 };
 
-/** Their tiers. */
-export const TIERS = Object.keys(QUOTA.tiers);
+/** Limits for tasks: submissions are refused now and then, runs wait for tokens, and nothing waits longer than a minute. */
+export const TASK_QUOTA = {
+  reserve_window_tokens: 24,
+  tiers: {
+    narrow: { requests_bucket: { per_minute: 120, burst: 10 }, tokens_per_minute: 6_000 },
+    wide: { requests_per_second: 10, concurrent_requests: 6 },
+  },
+};

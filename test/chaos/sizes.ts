@@ -6,6 +6,8 @@ export const SIZES = {
   keys: size('CHAOS_KEYS', 16),
   /** CHAOS_REQUESTS: how many requests are sent. */
   requests: size('CHAOS_REQUESTS', 6_000),
+  /** CHAOS_TASKS: how many tasks are submitted, in a run of their own. */
+  tasks: size('CHAOS_TASKS', 1_200),
   /** CHAOS_AT_ONCE: how many of them at a time. */
   atOnce: size('CHAOS_AT_ONCE', 80),
   /** CHAOS_LEASE_SECONDS: how long leases live without a report; gateways are stopped for longer and for shorter. */

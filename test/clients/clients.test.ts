@@ -70,6 +70,18 @@ print(json.dumps(told))`;
     expect(typed.stdout).toMatch(/^ t0 t1/);
   });
 
+  test('text that other programs take for ends of lines comes as it is', async () => {
+    await compat.engine('chat').script({ texts: ['\u2028', '\u0085', '\u2029', '\r\n', '日'] });
+    const python = await pythonEnvironment();
+    const program = `
+import json, sys
+from client_example import LLMClient
+print(json.dumps("".join(LLMClient(sys.argv[1], sys.argv[2]).stream("hi", max_tokens=5))))`;
+    const options = { cwd: join(root, 'clients/python') };
+    const { stdout } = await run(python, ['-B', '-c', program, compat.mesh.url, KEY], options);
+    expect(JSON.parse(stdout)).toBe('\u2028\u0085\u2029\r\n日');
+  });
+
   test('smoke.py tries both kinds of credentials and prints calls', async () => {
     await compat.engine('chat').script({});
     const python = await pythonEnvironment();
@@ -77,7 +89,7 @@ print(json.dumps(told))`;
     const { stdout } = await run(python, ['-B', script, compat.mesh.url.replace('http://', ''), KEY]);
     expect(stdout.match(/^ok /gm)).toHaveLength(5);
     expect(stdout).toContain(`${compat.mesh.url}/generate`);
-    expect(stdout).not.toContain(KEY);
+    expect(stdout).not.toContain(KEY.slice(0, 10));
     await expect(run(python, ['-B', script, compat.mesh.url, 'wrong'])).rejects.toMatchObject({ code: 1 });
   });
 });

@@ -1,3 +1,4 @@
+import { Agent, request } from 'node:http';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BROWSER_PATIENCE_MS, findBrowser, startBrowser } from '../harness/browser.ts';
@@ -165,6 +166,9 @@ describe.each(restClients())('a task queue, through %s', { timeout: PATIENCE_MS 
     expect((await result(taskId)).json).toEqual(failed);
     expect(eventsOf(await user(`GET /stream/${taskId}`, { stream: true })).at(-1)).toEqual(failed);
     expect(await user(`DELETE /tasks/${taskId}`)).toMatchObject({ status: 409 });
+    // With the headers of every other call, as clients send them.
+    const headers = { 'Content-Type': 'application/json' };
+    expect(await user(`DELETE /tasks/${taskId}`, { headers })).toMatchObject({ status: 409 });
   });
 
   test('the same idempotency key is the same task', async () => {
@@ -176,6 +180,31 @@ describe.each(restClients())('a task queue, through %s', { timeout: PATIENCE_MS 
     expect(other).toMatchObject(refused(409, 'Conflict', expect.any(String)));
     await result(taskId);
   });
+});
+
+test('HEAD of a stream is answered with its head, while the task runs', { timeout: PATIENCE_MS }, async () => {
+  await compat.engine('chat').script({ holdAtToken: 1 });
+  const headers = { 'x-api-key': KEY, 'content-type': 'application/json' };
+  const body = JSON.stringify({ prompt: 'hi' });
+  const answer = await fetch(`${compat.mesh.url}/generate`, { method: 'POST', headers, body });
+  const { task_id: taskId } = (await answer.json()) as { task_id: string };
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const statusOf = (method: string, path: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const sent = request(
+        `${compat.mesh.url}${path}`,
+        { method, headers: { 'x-api-key': KEY }, agent },
+        (response) => {
+          response.resume().on('end', () => resolve(response.statusCode));
+        },
+      );
+      sent.on('error', reject).end();
+    });
+  // The second one waits for the connection of the first.
+  expect(await statusOf('HEAD', `/stream/${taskId}`)).toBe(200);
+  expect(await statusOf('GET', `/status/${taskId}`)).toBe(200);
+  agent.destroy();
+  await compat.engine('chat').go();
 });
 
 test('over the limit of the tier: 429 in the words of the queue', { timeout: PATIENCE_MS }, async () => {

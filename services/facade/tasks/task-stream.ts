@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { WatchResponse } from '../../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
-import { invalidField } from '../../shared/errors/mesh-error.ts';
+import { invalidField, MeshError } from '../../shared/errors/mesh-error.ts';
 import { requestOptions } from '../http/caller.ts';
 import type { Endpoint } from '../http/endpoint.ts';
 import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
@@ -84,7 +84,7 @@ async function follow(
   taskId: string,
   events: AsyncIterable<WatchResponse>,
 ): Promise<void> {
-  const { reply, call } = exchange;
+  const { request, reply, call } = exchange;
   const resumed = whenResumed(call);
   try {
     let hasEvents = false;
@@ -92,6 +92,11 @@ async function follow(
       if (!hasEvents) await exchange.lookUpLimits();
       hasEvents = true;
       stream.send(`id: ${event.eventId}\ndata: ${JSON.stringify(eventBody(taskId, event))}\n\n`);
+      // Its answer is the head alone, and must not hold the connection until the task has ended.
+      if (request.method === 'HEAD') {
+        exchange.abort(new MeshError('CLIENT_GONE', 'Only the head was asked for.'));
+        break;
+      }
       await resumed();
     }
     if (!hasEvents && !stream.open) await exchange.lookUpLimits();

@@ -13,8 +13,11 @@ const PAGE_SIZE = 100;
 /** The caller's tasks, the newest first. */
 export function list({ store }: TasksContext): MethodImpl<typeof TasksService.method.list> {
   return async ({ pageSize, pageToken }, call) => {
-    if (!/^\d{0,15}$/.test(pageToken)) throw invalidField('page_token', 'is not one that an earlier answer gave');
     const owner = ownerOf(principalOf(call));
+    // The last task of the page before: a number of all tasks would tell how much others submit.
+    if (pageToken !== '' && (await store.find(pageToken))?.owner !== owner) {
+      throw invalidField('page_token', 'is not one that an earlier answer gave, or that task is over; begin anew');
+    }
     const { tasks, next } = await store.list(owner, pageSize || PAGE_SIZE, pageToken || undefined);
     return create(ListResponseSchema, { tasks: tasks.map(taskMessage), nextPageToken: next ?? '' });
   };

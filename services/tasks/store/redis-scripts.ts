@@ -14,8 +14,8 @@ export const TASK_FIELDS = [
  *
  * Keys: `task:<id>` a hash; `events:<id>` a list whose entries begin with q, p (and the attempt), d (and the text) or e, so that an
  * event's id is its place; `queue:<priority>` sorted by tag, its members begin with the number of their submission, which decides
- * between equal tags; `priorities` those with a queue; `served` and `shares:<priority>` as queue-order.ts has them; `delayed`,
- * `leases` and `ended` sorted by time; `owner:<owner>` sorted by number.
+ * between equal tags; `priorities` those with a queue; `served` and `shares:<priority>` as queue-order.ts has them, with how many of
+ * each organisation stand in `queue:<priority>` in `waiting:<priority>`; `delayed`, `leases` and `ended` sorted by time; `owner:<owner>` sorted by number.
  *
  * States: q queued, d delayed, p processing, c completed, f failed.
  */
@@ -34,13 +34,19 @@ local function event(id, entry) call('RPUSH', P .. 'events:' .. id, entry) end
 local function news(id, is_queued) call('PUBLISH', channel, (is_queued and 'q' or 'c') .. id) end
 
 local function joined(id)
-  local place = call('HMGET', task(id), 'priority', 'tag', 'member')
+  local place = call('HMGET', task(id), 'priority', 'tag', 'member', 'organization')
   call('ZADD', queue(place[1]), place[2], place[3])
+  call('HINCRBY', P .. 'waiting:' .. place[1], place[4], 1)
   call('SADD', P .. 'priorities', place[1])
 end
 
-local function left(priority, member)
+-- Who has nothing waiting any more begins anew at the turn that was served last.
+local function left(priority, member, organization)
   call('ZREM', queue(priority), member)
+  if call('HINCRBY', P .. 'waiting:' .. priority, organization, -1) <= 0 then
+    call('HDEL', P .. 'waiting:' .. priority, organization)
+    call('HDEL', P .. 'shares:' .. priority, organization)
+  end
   if call('EXISTS', queue(priority)) == 0 then call('SREM', P .. 'priorities', priority) end
 end
 
@@ -144,18 +150,35 @@ return { 'accepted', read(id) }`);
 /** ARGV: id. Returns the task, or nothing. */
 export const FIND = script('return read(ARGV[3])');
 
-/** ARGV: owner, number before which, how many. Returns tasks. */
+/** ARGV: owner, task before which or '', how many, how many bytes of results. Returns tasks, and whether there are more. */
 export const LIST = script(`
-local found = {}
-for _, id in ipairs(call('ZREVRANGEBYSCORE', P .. 'owner:' .. ARGV[3], '(' .. ARGV[4], '-inf', 'LIMIT', 0, ARGV[5])) do
-  found[#found + 1] = read(id)
+local owner, found, bytes = P .. 'owner:' .. ARGV[3], {}, 0
+local before = ARGV[4] == '' and '+inf' or call('ZSCORE', owner, ARGV[4])
+if not before then return { found, 0 } end
+for i, id in ipairs(call('ZREVRANGEBYSCORE', owner, '(' .. before, '-inf', 'LIMIT', 0, ARGV[5] + 1)) do
+  if i > tonumber(ARGV[5]) or bytes >= tonumber(ARGV[6]) then return { found, 1 } end
+  found[i] = read(id)
+  bytes = bytes + #(found[i][${TASK_FIELDS.indexOf('result') + 1}] or '')
 end
-return found`);
+return { found, 0 }`);
 
-/** ARGV: how many, length of the lease, after how long a task rises. Returns { id, attempt, work } of each. */
+/**
+ * ARGV: how many, length of the lease, after how long a task rises, name of the call or '', how many bytes of work. Returns
+ * { id, attempt, work } of each. \`claim:<name>\` keeps what a call gave for as long as the leases.
+ */
 export const CLAIM = script(`
 local most, lease, ageing = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local taken = {}
+local operation = ARGV[6] ~= '' and P .. 'claim:' .. ARGV[6]
+local taken, bytes = {}, 0
+if operation and call('EXISTS', operation) == 1 then
+  for id, attempt in string.gmatch(call('GET', operation), '(%S+) (%S+)') do
+    if holds(id, attempt) then
+      call('ZADD', P .. 'leases', int(now + lease), id)
+      taken[#taken + 1] = { id, tonumber(attempt), call('HGET', task(id), 'work') }
+    end
+  end
+  return taken
+end
 promote()
 
 local function head()
@@ -175,23 +198,26 @@ local function head()
   return best
 end
 
-while #taken < most do
+while #taken < most and bytes < tonumber(ARGV[7]) do
   local first = head()
   if not first then break end
   local id, priority = first.id, first.priority
-  left(priority, first.member)
+  local known = call('HMGET', task(id), 'organization', 'work')
+  left(priority, first.member, known[1])
   local served = tonumber(call('HGET', P .. 'served', priority) or 0)
   if first.tag > served then call('HSET', P .. 'served', priority, int(first.tag)) end
-  local known = call('HMGET', task(id), 'organization', 'work')
-  local last = call('HGET', P .. 'shares:' .. priority, known[1])
-  -- Nobody of it is behind: it would begin anew at the same place.
-  if last and tonumber(last) <= first.tag then call('HDEL', P .. 'shares:' .. priority, known[1]) end
   local attempt = call('HINCRBY', task(id), 'attempt', 1)
   call('HSET', task(id), 'state', 'p', 'deltas', 0, 'started', int(now))
   call('ZADD', P .. 'leases', int(now + lease), id)
   event(id, 'p' .. attempt)
   news(id, false)
   taken[#taken + 1] = { id, attempt, known[2] }
+  bytes = bytes + #known[2]
+end
+if operation and #taken > 0 then
+  local given = {}
+  for i, one in ipairs(taken) do given[i] = one[1] .. ' ' .. one[2] end
+  call('SET', operation, table.concat(given, ' '), 'PX', int(lease))
 end
 return taken`);
 
@@ -237,10 +263,10 @@ return ((is_waiting and known[2] == attempt) or known[3] == attempt) and 1 or 0`
 /** ARGV: id, owner, time to live, failure, message. Returns { kind, task }, or nothing. */
 export const CANCEL = script(`
 local id = ARGV[3]
-local known = call('HMGET', task(id), 'owner', 'state', 'priority', 'member')
+local known = call('HMGET', task(id), 'owner', 'state', 'priority', 'member', 'organization')
 if not known[1] or known[1] ~= ARGV[4] then return false end
 if known[2] == 'c' or known[2] == 'f' then return { 'ended', read(id) } end
-if known[2] == 'q' then left(known[3], known[4]) end
+if known[2] == 'q' then left(known[3], known[4], known[5]) end
 finish(id, 0, 'f', tonumber(ARGV[5]), { 'failure', ARGV[6], 'message', ARGV[7] })
 return { 'cancelled', read(id) }`);
 
@@ -256,17 +282,19 @@ for _, entry in ipairs(call('LRANGE', P .. 'events:' .. id, after, after + ARGV[
 end
 return found`);
 
-/** ARGV: most attempts, time to live, failure, message. */
+/** ARGV: most attempts, time to live, failure, message. Returns 1 where there may be more. */
 export const SWEEP = script(`
 promote()
-for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now), 'LIMIT', 0, 100)) do
+local lost = call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now), 'LIMIT', 0, 100)
+for _, id in ipairs(lost) do
   put_back(id, 0, 0, true, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6])
 end
-for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'ended', '-inf', int(now), 'LIMIT', 0, 500)) do
+local over = call('ZRANGEBYSCORE', P .. 'ended', '-inf', int(now), 'LIMIT', 0, 500)
+for _, id in ipairs(over) do
   local known = call('HMGET', task(id), 'owner', 'key')
   call('ZREM', P .. 'ended', id)
   if known[1] then call('ZREM', P .. 'owner:' .. known[1], id) end
   if known[2] and known[2] ~= '' then call('DEL', known[2]) end
   call('UNLINK', task(id), P .. 'events:' .. id)
 end
-return 0`);
+return (#lost == 100 or #over == 500) and 1 or 0`);

@@ -29,11 +29,6 @@ export function taskOf(reply: TaskReply): Task {
   };
 }
 
-/** Its number, for pages. */
-export function seqOf(reply: TaskReply): string {
-  return String(reply[TASK_FIELDS.indexOf('seq')]);
-}
-
 function outcomeOf(
   state: TaskState,
   text: (field: Field) => string,

@@ -17,8 +17,11 @@ import {
   TASK_KEYS,
 } from './redis-scripts.ts';
 import { createRedisTaskNews } from './redis-task-news.ts';
-import { eventOf, fieldsOf, seqOf, submittedOf, type TaskReply, taskOf } from './redis-task-reply.ts';
-import type { Claim, TaskStore, TaskStoreOptions } from './task-store.ts';
+import { eventOf, fieldsOf, submittedOf, type TaskReply, taskOf } from './redis-task-reply.ts';
+import { type Claim, PAGE_BYTES, type TaskStore, type TaskStoreOptions } from './task-store.ts';
+
+/** Work that one answer carries, besides its last task, in bytes: it must arrive before the call is given up. */
+const CLAIM_BYTES = 2 * 1024 * 1024;
 
 /** Tasks in the shared store: one script per decision. Without `now` the server's clock decides. */
 export function createRedisTaskStore(store: RedisStore, options: TaskStoreOptions): TaskStore {
@@ -48,13 +51,12 @@ export function createRedisTaskStore(store: RedisStore, options: TaskStoreOption
       return found ? taskOf(found) : undefined;
     },
     async list(owner, limit, after) {
-      const found = (await run(LIST, owner, after ?? '+inf', limit + 1)) as TaskReply[];
-      const page = found.slice(0, limit);
-      const last = page.at(-1);
-      return { tasks: page.map(taskOf), next: last && found.length > limit ? seqOf(last) : undefined };
+      const [page, more] = (await run(LIST, owner, after ?? '', limit, PAGE_BYTES)) as [TaskReply[], number];
+      const tasks = page.map(taskOf);
+      return { tasks, next: more === 1 ? tasks.at(-1)?.taskId : undefined };
     },
-    async claim(most, leaseMs) {
-      const taken = (await run(CLAIM, most, leaseMs, ageingMs)) as [string, number, string][];
+    async claim(most, leaseMs, operationId = '') {
+      const taken = (await run(CLAIM, most, leaseMs, ageingMs, operationId, CLAIM_BYTES)) as [string, number, string][];
       return taken.map(([taskId, attempt, work]) => ({ taskId, attempt, work: Buffer.from(work, 'base64') }));
     },
     async renew(claims, leaseMs) {
@@ -80,7 +82,7 @@ export function createRedisTaskStore(store: RedisStore, options: TaskStoreOption
       return entries?.map((entry, i) => eventOf(entry, after + 1 + i));
     },
     async sweep() {
-      await run(SWEEP, maxAttempts, resultTtlMs, WORKER_LOST.type, WORKER_LOST.message);
+      return await done(run(SWEEP, maxAttempts, resultTtlMs, WORKER_LOST.type, WORKER_LOST.message));
     },
     watch: news.watch,
     close: news.close,

@@ -56,20 +56,23 @@ export const TASKS_MIGRATIONS: readonly string[] = [
      PRIMARY KEY (seq, event_id)
    ) WITHOUT ROWID;
 
-   -- How far each priority has come, and the last tag of each organisation that has not been overtaken by it.
+   -- How far each priority has come; the last tag of each organisation with tasks in its queue, and how many those are.
    CREATE TABLE tasks_lines (priority INTEGER PRIMARY KEY, served_tag INTEGER NOT NULL);
    CREATE TABLE tasks_shares (
      priority INTEGER NOT NULL,
      organization TEXT NOT NULL,
      last_tag INTEGER NOT NULL,
+     waiting INTEGER NOT NULL,
      PRIMARY KEY (priority, organization)
    ) WITHOUT ROWID;
 
-   -- How many wait in each stretch of tags, so that a position is found without counting all of them.
+   -- How many wait in each stretch of the order, per level; see sqlite-stretches.ts. A stretch reaches to the next one.
    CREATE TABLE tasks_stretches (
+     level INTEGER NOT NULL,
      priority INTEGER NOT NULL,
-     stretch INTEGER NOT NULL,
+     first_tag INTEGER NOT NULL,
+     first_seq INTEGER NOT NULL,
      waiting INTEGER NOT NULL,
-     PRIMARY KEY (priority, stretch)
+     PRIMARY KEY (level, priority, first_tag, first_seq)
    ) WITHOUT ROWID;`,
 ];

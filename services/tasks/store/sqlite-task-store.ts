@@ -8,7 +8,16 @@ import { createSqliteQueue } from './sqlite-queue.ts';
 import { TASKS_MIGRATIONS } from './sqlite-schema.ts';
 import { hasEnded, isWaiting, type TaskRow, taskOf } from './sqlite-task-rows.ts';
 import { createSqliteTaskTable } from './sqlite-task-table.ts';
-import type { Claim, ClaimedTask, PutBack, Submitted, TaskEvent, TaskStore, TaskStoreOptions } from './task-store.ts';
+import {
+  type Claim,
+  type ClaimedTask,
+  PAGE_BYTES,
+  type PutBack,
+  type Submitted,
+  type TaskEvent,
+  type TaskStore,
+  type TaskStoreOptions,
+} from './task-store.ts';
 
 /** Rows that one step looks at besides those that are asked for: some milliseconds in which nothing else runs. */
 const STEP_ROWS = 100;
@@ -115,7 +124,7 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
         if (again) return { kind: 'known', task: read(again) };
         const tag = queue.enter(organization, priority, cost);
         const seq = table.insert(submission, tag, now());
-        queue.joined({ seq, priority, tag });
+        queue.joined({ seq, organization, priority, tag });
         table.addEvent(seq, 'queued', '');
         changed.set(taskId, true);
         return { kind: 'accepted', task: readSeq(seq) };
@@ -128,9 +137,17 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
       }),
     list: (owner, limit, after) =>
       inTransaction(() => {
-        const rows = table.ofOwner(owner, after === undefined ? Number.MAX_SAFE_INTEGER : Number(after), limit + 1);
-        const page = rows.slice(0, limit);
-        return { tasks: page.map(read), next: rows.length > limit ? String(page.at(-1)?.seq) : undefined };
+        const last = after === undefined ? undefined : table.find(after);
+        if (after !== undefined && last?.owner !== owner) return { tasks: [], next: undefined };
+        const tasks: Task[] = [];
+        let bytes = 0;
+        for (const row of table.ofOwner(owner, last?.seq ?? Number.MAX_SAFE_INTEGER, limit + 1)) {
+          if (tasks.length >= limit || bytes >= PAGE_BYTES) return { tasks, next: tasks.at(-1)?.taskId };
+          const task = read(row);
+          tasks.push(task);
+          if (task.outcome?.state === 'completed') bytes += Buffer.byteLength(task.outcome.result);
+        }
+        return { tasks, next: undefined };
       }),
     claim: (most, leaseMs) =>
       inTransaction(() => {
@@ -194,10 +211,9 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
     sweep: () =>
       inTransaction(() => {
         promoteDue();
-        for (const row of table.lostLeases(now(), STEP_ROWS)) {
-          returnToQueue(row, { delayMs: 0, consumed: true, failure: WORKER_LOST }, 0);
-        }
-        table.forgetExpired(now(), STEP_ROWS);
+        const lost = table.lostLeases(now(), STEP_ROWS);
+        for (const row of lost) returnToQueue(row, { delayMs: 0, consumed: true, failure: WORKER_LOST }, 0);
+        return table.forgetExpired(now(), STEP_ROWS) === STEP_ROWS || lost.length === STEP_ROWS;
       }),
     watch: (listener) => listeners.add(listener),
     close: () => listeners.clear(),

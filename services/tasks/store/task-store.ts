@@ -65,10 +65,13 @@ export type Cancelled =
   | { readonly kind: 'ended'; readonly task: Task }
   | { readonly kind: 'unknown' };
 
+/** A page of tasks ends once their results have so many bytes together, about. */
+export const PAGE_BYTES = 1024 * 1024;
+
 /** A page of tasks, the newest first. */
 export interface TaskPage {
   readonly tasks: readonly Task[];
-  /** Where the next page begins; undefined: there is none. */
+  /** The last task of the page, after which the next begins; undefined: there is none. */
   readonly next: string | undefined;
 }
 
@@ -84,13 +87,14 @@ export interface TaskStore {
   findByKey(owner: string, idempotencyKey: string, fingerprint: string): Promise<Submitted | undefined>;
   /** The task, its position included; undefined: unknown or forgotten. */
   find(taskId: string): Promise<Task | undefined>;
-  /** Tasks of an owner; `after` is where an earlier page ended. */
+  /** Tasks of an owner; `after` is where an earlier page ended. A page ends early where its results grow long. */
   list(owner: string, limit: number, after: string | undefined): Promise<TaskPage>;
   /**
    * Gives at most `most` tasks to a worker, for `leaseMs`: of the highest level (priority, and one more for each `ageingMs` of
-   * waiting) first, within it in the order of queue-order.ts. Lost replies cost an attempt at most: the lease ends.
+   * waiting) first, within it in the order of queue-order.ts. May be fewer than there are. Repeated under the same `operationId`
+   * it gives what the first call gave, as far as that still holds; without one, a lost reply costs an attempt: the lease ends.
    */
-  claim(most: number, leaseMs: number): Promise<readonly ClaimedTask[]>;
+  claim(most: number, leaseMs: number, operationId?: string): Promise<readonly ClaimedTask[]>;
   /** Renews leases. Returns those that are lost. */
   renew(claims: readonly Claim[], leaseMs: number): Promise<readonly Claim[]>;
   /** Adds a delta event. `sequence` counts the deltas of the attempt from 0, so that a repeated call adds nothing. */
@@ -103,8 +107,8 @@ export interface TaskStore {
   cancel(taskId: string, owner: string): Promise<Cancelled>;
   /** Events after one, in order, at most `limit` and about `maxBytes`; empty: no newer ones. Undefined: unknown task. */
   events(taskId: string, after: number, limit: number, maxBytes: number): Promise<readonly TaskEvent[] | undefined>;
-  /** Puts back what lost its worker, as consumed; forgets what is past its time. A bounded number at a time. */
-  sweep(): Promise<void>;
+  /** Puts back what lost its worker, as consumed; forgets what is past its time. A bounded number at a time; true: there may be more. */
+  sweep(): Promise<boolean>;
   /**
    * Calls back when something has happened to a task, in this process or another. Returns what ends it. News may be lost: whoever
    * must not miss anything looks by itself once a second too.

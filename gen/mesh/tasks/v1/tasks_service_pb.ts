@@ -377,7 +377,7 @@ export const CancelResponseSchema: GenMessage<CancelResponse> = /*@__PURE__*/
  */
 export type ListRequest = Message<"mesh.tasks.v1.ListRequest"> & {
   /**
-   * page_size bounds the answer, 1 to 1,000. 0: 100.
+   * page_size bounds the answer, 1 to 1,000. 0: 100. A page of long results is shorter.
    *
    * @generated from field: uint32 page_size = 1;
    */
@@ -412,7 +412,7 @@ export type ListResponse = Message<"mesh.tasks.v1.ListResponse"> & {
   tasks: Task[];
 
   /**
-   * next_page_token asks for the next page. Empty: there is none.
+   * next_page_token asks for the next page, as long as the last task of this one is kept. Empty: there is none.
    *
    * @generated from field: string next_page_token = 2;
    */
