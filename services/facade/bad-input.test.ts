@@ -18,6 +18,7 @@ beforeEach(async () => {
   facade = await startFacade({
     config: { body_timeout_seconds: 0.2 },
     resources: { isDraining: () => draining },
+    listenerHeaders: () => (draining ? { connection: 'close' } : {}),
     script: ({ sink }) => {
       if (fail) sink.fail(fail);
     },
@@ -257,4 +258,14 @@ test('while draining new work is 503 with Retry-After; reading goes on', async (
   expect(await errorOf(response)).toMatchObject({ status: 503, code: 'shutting_down' });
   expect(response.headers.get('retry-after')).toBe('1');
   expect((await facade.call('/v1/models')).status).toBe(200);
+});
+
+test.each([
+  ['new work', CHAT_PATH, 503],
+  ['a body that is refused', '/generate_apikey', 400],
+  ['an unknown route', '/nothing', 404],
+])('while draining the answer to %s says that the connection closes', async (_name, path, status) => {
+  draining = true;
+  const response = await facade.post(path, '{');
+  expect([response.status, response.headers.get('connection')]).toEqual([status, 'close']);
 });

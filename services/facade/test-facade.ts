@@ -82,6 +82,8 @@ export interface TestOptions {
   /** Plays AuthService. */
   readonly auth?: Partial<ServiceImpl<typeof AuthService>>;
   readonly protocol?: 'http1' | 'h2c';
+  /** Headers that the listener sets before the facade answers; over HTTP/1.1. */
+  readonly listenerHeaders?: () => Readonly<Record<string, string>>;
 }
 
 /** A facade behind a real server. */
@@ -145,7 +147,10 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   const server =
     options.protocol === 'h2c'
       ? http2.createServer(facade.handle)
-      : http.createServer({ keepAlive: true, keepAliveTimeout: IDLE_MS }, facade.handle);
+      : http.createServer({ keepAlive: true, keepAliveTimeout: IDLE_MS }, (request, response) => {
+          for (const header of Object.entries(options.listenerHeaders?.() ?? {})) response.setHeader(...header);
+          facade.handle(request, response);
+        });
   let connections = 0;
   server.on('connection', (socket) => {
     connections += 1;
