@@ -2,7 +2,8 @@ import { STATUS_CODES } from 'node:http';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
-import { anthropicError, isAnthropicShaped } from './anthropic-error.ts';
+import { isAnthropicShaped, isOpenAiShaped } from '../../shared/transport/error-shape.ts';
+import { anthropicError } from './anthropic-error.ts';
 import { HttpError } from './http-error.ts';
 import { PROBLEM_OF_REASON } from './problem-table.ts';
 
@@ -56,11 +57,6 @@ function inWordsOf(path: string, problem: Problem): Problem {
   if (!/^\/chat(?:[/?]|$)/.test(path)) return problem;
   const message = problem.status < 500 ? problem.message : `Error generating response: ${problem.message}`;
   return { ...problem, message, param: problem.param === 'messages' ? 'message' : problem.param };
-}
-
-/** Whether clients of a route read OpenAI's error object. */
-export function isOpenAiShaped(path: string): boolean {
-  return path.startsWith('/v1/') || /^\/(?:v1|text2sql|chat)(?:[/?]|$)/.test(path);
 }
 
 function openAiError({ message, type, param, code }: Problem): Record<string, string | null> {

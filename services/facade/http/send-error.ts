@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
-import { isAnthropicShaped } from './anthropic-error.ts';
+import { isAnthropicShaped } from '../../shared/transport/error-shape.ts';
 import { errorBody, type Problem, problemOf } from './errors.ts';
 import { JSON_TYPE } from './json-type.ts';
 import type { LimitBook } from './limit-book.ts';

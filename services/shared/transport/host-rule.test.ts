@@ -120,6 +120,17 @@ describe('a page whose name was made to lead here', async () => {
     },
   );
 
+  test.each(['/v1/models', '/text2sql', '/chat'])('is refused in the shape of the errors of %s', async (path) => {
+    const response = await new Promise<IncomingMessage>((resolve) =>
+      http.get({ port: listener.port, path, headers: { host: evil } }, resolve),
+    );
+    const body = JSON.parse((await response.toArray()).join(''));
+    expect(body).toEqual({
+      detail: body.error.message,
+      error: { message: expect.any(String), type: 'invalid_request_error', param: null, code: null },
+    });
+  });
+
   test('is served where it came through a proxy', async () => {
     for (const host of ['chat.example.com', 'chat.example.com:443']) {
       const options = { port: listener.port, path: '/', headers: { host } };
