@@ -27,10 +27,14 @@ const DEFAULT_RETRY_AFTER_MS = 1000;
 /** Longest wait with 429 that a client should sit out by itself, in milliseconds. */
 const LONGEST_CLIENT_WAIT_MS = 60_000;
 
+/** The one reason for which Fastify itself answers 400: it has no parser of bodies but ours. */
+const MALFORMED_PATH = 'The path is malformed: in it "%" stands before two hexadecimal digits, and these make UTF-8.';
+
 /** Any thrown value → what the client is told. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof HttpError) return httpProblem(error.status, error.code, error.message, error);
   const status = frameworkStatus(error);
+  if (status === 400) return httpProblem(status, 'invalid_request', MALFORMED_PATH);
   if (status !== undefined) return httpProblem(status, 'invalid_request', STATUS_CODES[status] ?? 'Bad Request');
   return meshProblem(asMeshError(error));
 }

@@ -48,7 +48,6 @@ export function createFloodGuard({ isShared, onFlood, nowMs }: FloodGuardOptions
     if (address === undefined) return;
     onFlood(address);
     if (isShared(address)) return;
-
     const now = nowMs();
     flooders.set(networkOf(address), { allowedAtMs: now + RECONNECT_MS, forgottenAtMs: now + REMEMBERED_MS });
   }
