@@ -68,7 +68,7 @@ export function createHttpServers(
   const plain = {
     http1: (socket: Socket) => http1.emit('connection', socket),
     http2: (socket: Socket) => {
-      // An HTTP/2 session has no use for a half-open connection; HTTP/1.1 clients may end their side after the request.
+      // An HTTP/2 session has no use for a half-open connection; Node's server of HTTP/1.1 ends the other half itself.
       socket.allowHalfOpen = false;
       http2Server.emit('connection', socket);
     },
