@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { ServerConfig } from './server-config.ts';
 import { httpsRuleOf } from './shared/interceptors/https-rule.ts';
 import type { ListenerOptions } from './shared/transport/listener.ts';
+import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { openPublicTls } from './shared/transport/public-tls.ts';
 
 /** What of the section `server` a listener is made with. */
@@ -29,7 +30,8 @@ export function listenerSettings(server: ServerConfig, isPublic: boolean, log: L
     maxConnections: server.max_connections,
     corsOrigins: server.cors_origins,
     trustedProxies: server.trusted_proxies,
-    allowedHosts: server.allowed_hosts,
+    // Callers' names; processes of the mesh have their own for a port that only they use.
+    allowedHosts: isPublic || isLoopbackHost(server.host) ? server.allowed_hosts : undefined,
     isForPeers: !isPublic,
     ...(isPublic && {
       httpsRule: httpsRuleOf(server),

@@ -42,7 +42,7 @@ export const serverConfigSchema = z.strictObject({
    * where it has a certificate.
    */
   require_https: z.boolean().optional(),
-  /** Names by which callers may address the server, without ports. Unset: on a loopback address its own, else all. */
+  /** Names by which callers may address the server, without ports. Unset: on loopback its own and those of proxies, else all. */
   allowed_hosts: z.array(z.string().regex(/^[\w.-]+$/, 'expected a host name without a port')).optional(),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import http from 'node:http';
 import net from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { create } from '@bufbuild/protobuf';
@@ -18,6 +19,7 @@ beforeEach(async () => {
   facade = await startFacade({
     config: { body_timeout_seconds: 0.2 },
     resources: { isDraining: () => draining },
+    listenerHeaders: () => (draining ? { connection: 'close' } : {}),
     script: ({ sink }) => {
       if (fail) sink.fail(fail);
     },
@@ -257,4 +259,29 @@ test('while draining new work is 503 with Retry-After; reading goes on', async (
   expect(await errorOf(response)).toMatchObject({ status: 503, code: 'shutting_down' });
   expect(response.headers.get('retry-after')).toBe('1');
   expect((await facade.call('/v1/models')).status).toBe(200);
+});
+
+test.each(['/v1/models/%E0%A4%A', '/%zz'])(
+  'the path %s is 400 and the answer says what is wrong with it',
+  async (path) => {
+    const response = await facade.call(path);
+    const { detail } = (await response.json()) as { detail: string };
+    expect([response.status, detail]).toEqual([400, expect.stringContaining('path is malformed')]);
+  },
+);
+
+test('OPTIONS of the server itself names the methods of all routes', async () => {
+  const request = http.request({ port: facade.port, method: 'OPTIONS', path: '*' }).end();
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  expect([response.resume().statusCode, response.headers.allow]).toEqual([204, 'DELETE, GET, HEAD, OPTIONS, POST']);
+});
+
+test.each([
+  ['new work', CHAT_PATH, 503],
+  ['a body that is refused', '/generate_apikey', 400],
+  ['an unknown route', '/nothing', 404],
+])('while draining the answer to %s says that the connection closes', async (_name, path, status) => {
+  draining = true;
+  const response = await facade.post(path, '{');
+  expect([response.status, response.headers.get('connection')]).toEqual([status, 'close']);
 });

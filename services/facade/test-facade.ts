@@ -85,6 +85,8 @@ export interface TestOptions {
   /** Plays TasksService. */
   readonly tasks?: Partial<ServiceImpl<typeof TasksService>>;
   readonly protocol?: 'http1' | 'h2c';
+  /** Headers that the listener sets before the facade answers; over HTTP/1.1. */
+  readonly listenerHeaders?: () => Readonly<Record<string, string>>;
 }
 
 /** A facade behind a real server. */
@@ -148,7 +150,10 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
   const server =
     options.protocol === 'h2c'
       ? http2.createServer(facade.handle)
-      : http.createServer({ keepAlive: true, keepAliveTimeout: IDLE_MS }, facade.handle);
+      : http.createServer({ keepAlive: true, keepAliveTimeout: IDLE_MS }, (request, response) => {
+          for (const header of Object.entries(options.listenerHeaders?.() ?? {})) response.setHeader(...header);
+          facade.handle(request, response);
+        });
   let connections = 0;
   server.on('connection', (socket) => {
     connections += 1;

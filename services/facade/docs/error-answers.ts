@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
-import { isAnthropicShaped } from '../http/anthropic-error.ts';
+import { isAnthropicShaped, isOpenAiShaped } from '../../shared/transport/error-shape.ts';
 import type { EndpointDescription } from '../http/endpoint.ts';
-import { errorBody, isOpenAiShaped, problemOf } from '../http/errors.ts';
+import { errorBody, problemOf } from '../http/errors.ts';
 import { HttpError } from '../http/http-error.ts';
 
 const detail = z.string().describe('What was wrong and what to do.');

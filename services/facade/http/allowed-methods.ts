@@ -2,7 +2,7 @@
 export interface AllowedMethods {
   /** Notes a route; a part of a pattern may be `:name`, its end `*`. */
   add(pattern: string, methods: string | readonly string[]): void;
-  /** The value of `Allow`, or undefined for a path that has no route. */
+  /** The value of `Allow`, or undefined for a path that has no route. `*` stands for the server, which has them all. */
   of(url: string): string | undefined;
 }
 
@@ -16,6 +16,7 @@ export function createAllowedMethods(): AllowedMethods {
       byPattern.set(pattern, known);
     },
     of: (url) => {
+      if (url === '*') return list(new Set([...byPattern.values()].flatMap(({ methods }) => [...methods])));
       const path = url.split('?', 1)[0] ?? '';
       const bare = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
       const exact = byPattern.get(bare);

@@ -1,8 +1,3 @@
-/** Whether clients of a route read Anthropic's errors. */
-export function isAnthropicShaped(path: string): boolean {
-  return /^\/v1\/messages(?:[/?]|$)/.test(path);
-}
-
 const TYPES: Readonly<Record<number, string>> = {
   401: 'authentication_error',
   403: 'permission_error',

@@ -2,7 +2,8 @@ import { STATUS_CODES } from 'node:http';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
-import { anthropicError, isAnthropicShaped } from './anthropic-error.ts';
+import { isAnthropicShaped, isOpenAiShaped } from '../../shared/transport/error-shape.ts';
+import { anthropicError } from './anthropic-error.ts';
 import { HttpError } from './http-error.ts';
 import { PROBLEM_OF_REASON } from './problem-table.ts';
 
@@ -26,10 +27,14 @@ const DEFAULT_RETRY_AFTER_MS = 1000;
 /** Longest wait with 429 that a client should sit out by itself, in milliseconds. */
 const LONGEST_CLIENT_WAIT_MS = 60_000;
 
+/** The one reason for which Fastify itself answers 400: it has no parser of bodies but ours. */
+const MALFORMED_PATH = 'The path is malformed: in it "%" stands before two hexadecimal digits, and these make UTF-8.';
+
 /** Any thrown value → what the client is told. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof HttpError) return httpProblem(error.status, error.code, error.message, error);
   const status = frameworkStatus(error);
+  if (status === 400) return httpProblem(status, 'invalid_request', MALFORMED_PATH);
   if (status !== undefined) return httpProblem(status, 'invalid_request', STATUS_CODES[status] ?? 'Bad Request');
   return meshProblem(asMeshError(error));
 }
@@ -56,11 +61,6 @@ function inWordsOf(path: string, problem: Problem): Problem {
   if (!/^\/chat(?:[/?]|$)/.test(path)) return problem;
   const message = problem.status < 500 ? problem.message : `Error generating response: ${problem.message}`;
   return { ...problem, message, param: problem.param === 'messages' ? 'message' : problem.param };
-}
-
-/** Whether clients of a route read OpenAI's error object. */
-export function isOpenAiShaped(path: string): boolean {
-  return path.startsWith('/v1/') || /^\/(?:v1|text2sql|chat)(?:[/?]|$)/.test(path);
 }
 
 function openAiError({ message, type, param, code }: Problem): Record<string, string | null> {

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
-import { isAnthropicShaped } from './anthropic-error.ts';
+import { isAnthropicShaped } from '../../shared/transport/error-shape.ts';
 import { errorBody, type Problem, problemOf } from './errors.ts';
 import { JSON_TYPE } from './json-type.ts';
 import type { LimitBook } from './limit-book.ts';
@@ -42,10 +42,7 @@ function send(
   reply: FastifyReply,
 ): void {
   const { connection, ...headers } = problem.headers;
-  // Fastify closes the connection after every refused body. Node drops what still arrives of one, within the time that
-  // the listener gives a request, so the connection can go on. HTTP/2 has no such header.
-  reply.removeHeader('connection');
-  if (connection !== undefined && request.raw.httpVersionMajor === 1) reply.header('connection', connection);
+  sayConnection(connection, request, reply);
   if (limits) reply.headers(rateLimitHeaders(limits));
   if (isAnthropicShaped(request.url)) reply.header('request-id', request.id);
   reply
@@ -54,4 +51,18 @@ function send(
     .header('x-request-id', request.id)
     .type(JSON_TYPE)
     .send(errorBody(problem, request.url));
+}
+
+/**
+ * Says whether the connection goes on. Fastify would close it after every refused body; Node drops what still arrives of one,
+ * within the time that the listener gives a request. What the listener says, which closes connections while it drains, stays.
+ */
+function sayConnection(own: string | undefined, { raw }: FastifyRequest, reply: FastifyReply): void {
+  // HTTP/2 has no such header.
+  if (raw.httpVersionMajor !== 1) return void reply.removeHeader('connection');
+  const ofListener = reply.raw.getHeader('connection');
+  if (own !== undefined) reply.header('connection', own);
+  else if (reply.getHeader('connection') !== ofListener) {
+    reply.header('connection', ofListener ?? (reply.raw.shouldKeepAlive ? 'keep-alive' : 'close'));
+  }
 }

@@ -43,7 +43,13 @@ test('a browser may read the headers of answers and of refusals', async () => {
     const response = await fetch(url, { method: 'POST', headers: { ...headers, ...credential }, body: '{}' });
     expect(response.headers.get('access-control-allow-origin')).toBe('*');
     const exposed = response.headers.get('access-control-expose-headers')?.toLowerCase() ?? '';
-    for (const name of ['grpc-status', 'x-request-id', 'retry-after', 'x-ratelimit-remaining-minute']) {
+    for (const name of [
+      'grpc-status',
+      'x-request-id',
+      'retry-after',
+      'x-should-retry',
+      'x-ratelimit-remaining-minute',
+    ]) {
       expect(exposed.split(',')).toContain(name);
     }
   }

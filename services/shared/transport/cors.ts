@@ -8,8 +8,11 @@ const PER_KIND = ['limit', 'remaining', 'reset'].flatMap((what) => [`${what}-req
 const EXPOSED_HEADERS = [
   ...connectCors.exposedHeaders,
   'X-Request-Id',
+  'Request-Id',
   'Retry-After',
   'Retry-After-Ms',
+  // Without it SDKs in browsers try again what no second attempt helps.
+  'X-Should-Retry',
   ...PER_WINDOW.map((name) => `X-RateLimit-${name}`),
   ...PER_KIND.map((name) => `x-ratelimit-${name}`),
 ];

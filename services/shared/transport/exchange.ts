@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { type ConnectError, createContextKey } from '@connectrpc/connect';
 import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+import { errorBody } from './error-shape.ts';
 
 /** A request over HTTP/1.1 or HTTP/2. */
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -36,15 +37,10 @@ export interface Exchange {
 /** The exchange of an RPC; unset in process. */
 export const exchangeKey = createContextKey<Exchange | undefined>(undefined, { description: 'the HTTP exchange' });
 
-/** Sends a short JSON error, in the shape that every route of the facade has. */
+/** Sends a short JSON error. */
 export function sendError(response: NodeResponse, status: number, text: string): void {
   if (response.headersSent) return;
   response.statusCode = status;
   response.setHeader('content-type', 'application/json');
-  response.end(errorBody(status, text));
-}
-
-/** The body of such an error. */
-export function errorBody(status: number, text: string): string {
-  return JSON.stringify({ detail: text, error: text, status_code: status });
+  response.end(errorBody(status, text, response.req.url ?? ''));
 }

@@ -1,7 +1,8 @@
-import { once } from 'node:events';
-import http2 from 'node:http2';
+import { EventEmitter, once } from 'node:events';
+import http2, { type ServerHttp2Session } from 'node:http2';
 import net from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
+import { createFloodGuard, type FloodGuard } from './flood-guard.ts';
 import { eventually, startTestListener } from './listener.fixture.ts';
 
 const PATIENCE_MS = 30_000;
@@ -68,6 +69,44 @@ function framesIn(bytes: Buffer): number[] {
   for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3)) types.push(bytes.readUInt8(at + 3));
   return types;
 }
+
+/** Sessions that fail as Node lets those fail that break the protocol: six are a flood, fewer a bad client. */
+function floodFrom(guard: FloodGuard, remoteAddress: string, times = 6): void {
+  for (let i = 0; i < times; i += 1) {
+    const session = Object.assign(new EventEmitter(), { socket: { remoteAddress } });
+    guard.watch(session as unknown as ServerHttp2Session);
+    session.emit('error', Object.assign(new Error('flood'), { code: 'ERR_HTTP2_ERROR' }));
+  }
+}
+
+test('an address that flooded connects once a second for a minute, however often it does', () => {
+  let nowMs = 0;
+  const guard = createFloodGuard({ isShared: () => false, onFlood: () => {}, nowMs: () => nowMs });
+  floodFrom(guard, '192.0.2.2', 5);
+  floodFrom(guard, '192.0.2.1');
+  const letIn: number[] = [];
+  for (; nowMs < 70_000; nowMs += 100) if (!guard.refuses('192.0.2.1')) letIn.push(nowMs);
+  expect(letIn.slice(0, 2)).toEqual([1_000, 2_000]);
+  expect(letIn.filter((atMs) => atMs < 60_000)).toHaveLength(59);
+  expect(letIn.filter((atMs) => atMs >= 60_000)).toHaveLength(100);
+  expect(guard.refuses('192.0.2.2')).toBe(false);
+});
+
+test('who floods through a proxy takes nobody else with him', async () => {
+  const flooded: string[] = [];
+  const guard = createFloodGuard({
+    isShared: (address) => address === '127.0.0.1',
+    onFlood: (address) => flooded.push(address),
+    nowMs: () => 0,
+  });
+  floodFrom(guard, '127.0.0.1');
+  expect([flooded, guard.refuses('127.0.0.1')]).toEqual([['127.0.0.1'], false]);
+
+  const before = reached;
+  expect(framesIn(await send(FEW_RESETS, '127.0.0.1'))).toContain(GOAWAY);
+  expect(reached).toBeGreaterThan(before);
+  for (let times = 0; times < 5; times += 1) expect(await isServed()).toBe(true);
+});
 
 const isServed = async () => (await fetch(`${listener.url}/x`)).status === 200;
 

@@ -14,7 +14,7 @@ const MAX_BROKEN = 5;
 /** How often an address that flooded may connect, in milliseconds. */
 const RECONNECT_MS = 1_000;
 
-/** How long an address that flooded is remembered after its last connection, in milliseconds. */
+/** How long an address is remembered after it flooded, in milliseconds. */
 const REMEMBERED_MS = 60_000;
 
 /** How many such addresses are remembered; the oldest is forgotten first. */
@@ -31,22 +31,30 @@ export interface FloodGuard {
   watch(session: ServerHttp2Session): void;
 }
 
-/**
- * Makes a guard. A proxy for many has few connections, so that it can go on with one a second.
- *
- * @param onFlood is told of an address once for every connection that was ended
- * @param nowMs a clock that only goes forward, in milliseconds
- */
-export function createFloodGuard(onFlood: (address: string) => void, nowMs: () => number): FloodGuard {
-  /** Network → when it may connect next. */
-  const allowedAtMs = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+/** What a guard is made of. */
+export interface FloodGuardOptions {
+  /** Whether many clients may share an address, as behind a proxy: who of them floods is ended, the others are not refused. */
+  readonly isShared: (address: string) => boolean;
+  /** Is told of an address once for every connection that was ended. */
+  readonly onFlood: (address: string) => void;
+  /** A clock that only goes forward, in milliseconds. */
+  readonly nowMs: () => number;
+}
+
+/** Makes a guard. */
+export function createFloodGuard({ isShared, onFlood, nowMs }: FloodGuardOptions): FloodGuard {
+  const flooders = new LRUCache<string, { allowedAtMs: number; readonly forgottenAtMs: number }>({
+    max: MAX_REMEMBERED,
+  });
   /** Network → its connections of broken frames within REMEMBERED_MS of one another. */
   const broken = new LRUCache<string, { readonly count: number; readonly atMs: number }>({ max: MAX_REMEMBERED });
 
   function report(address: string | undefined): void {
     if (address === undefined) return;
-    allowedAtMs.set(networkOf(address), nowMs() + RECONNECT_MS);
     onFlood(address);
+    if (isShared(address)) return;
+    const now = nowMs();
+    flooders.set(networkOf(address), { allowedAtMs: now + RECONNECT_MS, forgottenAtMs: now + REMEMBERED_MS });
   }
 
   function reportBroken(address: string | undefined): void {
@@ -61,14 +69,17 @@ export function createFloodGuard(onFlood: (address: string) => void, nowMs: () =
 
   return {
     refuses(address) {
-      if (allowedAtMs.size === 0 || address === undefined) return false;
+      if (flooders.size === 0 || address === undefined) return false;
       const network = networkOf(address);
-      const allowedAt = allowedAtMs.get(network);
-      if (allowedAt === undefined) return false;
+      const flooder = flooders.get(network);
+      if (flooder === undefined) return false;
       const now = nowMs();
-      if (now < allowedAt) return true;
-      if (now - allowedAt > REMEMBERED_MS) allowedAtMs.delete(network);
-      else allowedAtMs.set(network, now + RECONNECT_MS);
+      if (now >= flooder.forgottenAtMs) {
+        flooders.delete(network);
+        return false;
+      }
+      if (now < flooder.allowedAtMs) return true;
+      flooder.allowedAtMs = now + RECONNECT_MS;
       return false;
     },
     watch(session) {

@@ -4,10 +4,10 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { createHostRule } from './host-rule.ts';
 import { BEARER, startTestListener } from './listener.fixture.ts';
 
-const request = (host: string | undefined, encrypted = false) =>
-  ({ headers: { host }, socket: encrypted ? { encrypted } : {} }) as unknown as IncomingMessage;
+const request = (host: string | undefined, socket: { encrypted?: boolean; localPort?: number } = { localPort: 8000 }) =>
+  ({ headers: { host }, socket }) as unknown as IncomingMessage;
 
-describe('on a loopback address', () => {
+describe('on a loopback address, with names', () => {
   const rule = createHostRule(true, ['chat.example.com']);
 
   test.each([
@@ -42,7 +42,45 @@ describe('on a loopback address', () => {
   });
 
   test('over TLS the certificate decides', () => {
-    expect(rule(request('evil.example', true))).toBeUndefined();
+    expect(rule(request('evil.example', { encrypted: true }))).toBeUndefined();
+  });
+});
+
+describe('on a loopback address, without names', () => {
+  test.each([
+    'chat.example.com',
+    'chat.example.com:443',
+    'chat.example.com:80',
+    'chat.example.com:',
+    'chat.example.com.',
+    'chat.example.com:8443',
+  ])('%s was meant for a proxy, which passes it on', (host) => {
+    expect(createHostRule(true, undefined)(request(host))).toBeUndefined();
+  });
+
+  test.each([
+    'evil.example:8000',
+    'evil.example.:8000',
+    'evil.example:08000',
+    '[evil.example]:8000',
+    'a b.example:8000',
+  ])('%s is how a browser writes it that connected to this port', (host) => {
+    const rule = createHostRule(true, undefined);
+    expect(rule(request('localhost:8000'))).toBeUndefined();
+    expect(rule(request('chat.example.com'))).toBeUndefined();
+    expect(rule(request(host))).toMatchObject({ status: 421 });
+  });
+
+  test('on port 80 no proxy can be told from a browser', () => {
+    const rule = createHostRule(true, undefined);
+    expect(rule(request('evil.example', { localPort: 80 }))).toMatchObject({ status: 421 });
+    expect(rule(request('evil.example:80', { localPort: 80 }))).toMatchObject({ status: 421 });
+  });
+
+  test('a connection that has gone makes no name a good one', () => {
+    const rule = createHostRule(true, undefined);
+    expect(rule(request('evil.example:8000', {}))).toMatchObject({ status: 421 });
+    expect(rule(request('evil.example:8000'))).toMatchObject({ status: 421 });
   });
 });
 
@@ -56,9 +94,13 @@ describe('a page whose name was made to lead here', async () => {
   const { listener } = await startTestListener({ fallback: (_request, response) => void response.end('secret') });
   afterAll(() => listener.close());
 
+  const evil = `evil.example:${listener.port}`;
+  /** What a script may send along, since its page has the origin that it writes to. */
+  const pretences = { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-host': 'localhost', forwarded: 'host=localhost' };
+
   test('reads nothing over HTTP/1.1', async () => {
     for (const path of ['/', '/mesh.router.v1.RouterService/ListModels']) {
-      const options = { port: listener.port, path, headers: { host: 'evil.example', ...BEARER } };
+      const options = { port: listener.port, path, headers: { host: evil, ...pretences, ...BEARER } };
       const response = await new Promise<IncomingMessage>((resolve) => http.get(options, resolve));
       expect(response.statusCode).toBe(421);
       const body = (await response.toArray()).join('');
@@ -67,7 +109,7 @@ describe('a page whose name was made to lead here', async () => {
     }
   });
 
-  test.each([{ ':authority': 'evil.example' }, { ':authority': 'localhost', host: 'evil.example' }])(
+  test.each([{ ':authority': evil }, { ':authority': 'localhost', host: evil }])(
     'reads nothing over HTTP/2 as %o',
     async (headers) => {
       const session = http2.connect(listener.url);
@@ -77,4 +119,23 @@ describe('a page whose name was made to lead here', async () => {
       session.destroy();
     },
   );
+
+  test.each(['/v1/models', '/text2sql', '/chat'])('is refused in the shape of the errors of %s', async (path) => {
+    const response = await new Promise<IncomingMessage>((resolve) =>
+      http.get({ port: listener.port, path, headers: { host: evil } }, resolve),
+    );
+    const body = JSON.parse((await response.toArray()).join(''));
+    expect(body).toEqual({
+      detail: body.error.message,
+      error: { message: expect.any(String), type: 'invalid_request_error', param: null, code: null },
+    });
+  });
+
+  test('is served where it came through a proxy', async () => {
+    for (const host of ['chat.example.com', 'chat.example.com:443']) {
+      const options = { port: listener.port, path: '/', headers: { host } };
+      const response = await new Promise<IncomingMessage>((resolve) => http.get(options, resolve));
+      expect([response.statusCode, (await response.toArray()).join('')]).toEqual([200, 'secret']);
+    }
+  });
 });

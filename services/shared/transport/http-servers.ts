@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { RequestHandler } from './exchange.ts';
 import { createFloodGuard } from './flood-guard.ts';
 import { createHttp1Server } from './http1-server.ts';
+import { endWhenIdle } from './idle-session.ts';
 import { FIRST_BYTES_TIMEOUT_MS, HTTP2_LIMITS, HTTP2_PEER_LIMITS, MAX_HEADERS } from './limits.ts';
 import type { MeshTls } from './mesh-tls.ts';
 import { type ProtocolServers, routeByPreface } from './preface.ts';
@@ -16,6 +17,10 @@ import { createTlsServer, type TlsServer } from './tls-server.ts';
 export interface HttpServersOptions {
   /** From the first byte of a request to its last, over HTTP/1.1, in milliseconds; Node answers 408. */
   readonly bodyTimeoutMs: number;
+  /** How long a connection of HTTP/2 on which nothing runs may be silent, in milliseconds; not one of peers. */
+  readonly idleSessionMs: number;
+  /** Whether a proxy, and with it many clients, may be at an address. */
+  readonly isSharedAddress: (address: string) => boolean;
   /** Whether only processes of the mesh use the port. */
   readonly isForPeers: boolean;
   /** How processes of the mesh prove themselves here. With it a port that only they use takes nothing but TLS. */
@@ -45,23 +50,25 @@ export interface HttpServers {
  */
 export function createHttpServers(
   handler: RequestHandler,
-  { bodyTimeoutMs, isForPeers, meshTls, publicTls }: HttpServersOptions,
+  { bodyTimeoutMs, idleSessionMs, isSharedAddress, isForPeers, meshTls, publicTls }: HttpServersOptions,
   log: Logger,
   onLeave: () => void,
 ): HttpServers {
   const http1 = createHttp1Server(handler, bodyTimeoutMs, log);
   const sessions = new Set<ServerHttp2Session>();
   const onFlood = (address: string) => log.warn({ address }, 'ended a connection of HTTP/2 that did nothing but cost');
-  const floods = createFloodGuard(onFlood, () => performance.now());
+  const floods = createFloodGuard({ isShared: isSharedAddress, onFlood, nowMs: () => performance.now() });
   const http2Server = createHttp2Server(handler, isForPeers);
   // One connection of a process of the mesh carries all that its callers do and leave.
-  if (!isForPeers) http2Server.on('session', floods.watch);
+  if (!isForPeers) {
+    http2Server.on('session', floods.watch).on('session', (session) => endWhenIdle(session, idleSessionMs));
+  }
   watchHttp2(http2Server, log, sessions, onLeave);
   const sockets = new Set<Socket>();
   const plain = {
     http1: (socket: Socket) => http1.emit('connection', socket),
     http2: (socket: Socket) => {
-      // An HTTP/2 session has no use for a half-open connection; HTTP/1.1 clients may end their side after the request.
+      // An HTTP/2 session has no use for a half-open connection; Node's server of HTTP/1.1 ends the other half itself.
       socket.allowHalfOpen = false;
       http2Server.emit('connection', socket);
     },

@@ -10,7 +10,7 @@ import { MeshError, shuttingDown } from '../errors/mesh-error.ts';
 import type { HealthState } from '../grpc/health.ts';
 import { reflectionRoutes } from '../grpc/reflection.ts';
 import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
-import { createClientIp } from '../interceptors/client-ip.ts';
+import { createClientIp, createTrust } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
 import type { HttpsRule } from '../interceptors/https-rule.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
@@ -21,7 +21,7 @@ import { createCors } from './cors.ts';
 import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
 import { createHostRule } from './host-rule.ts';
 import { createHttpServers } from './http-servers.ts';
-import { BODY_TIMEOUT_MS } from './limits.ts';
+import { BODY_TIMEOUT_MS, HTTP1_LIMITS } from './limits.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { nodeHeaderLookup } from './mesh-headers.ts';
 import type { MeshTls } from './mesh-tls.ts';
@@ -66,6 +66,8 @@ export interface ListenerOptions {
   readonly idleWriteMs?: number;
   /** The time for a request's body, in milliseconds; default 30,000. */
   readonly bodyTimeoutMs?: number;
+  /** How long a connection of HTTP/2 on which nothing runs may be silent, in milliseconds; default 65,000. Not one of peers. */
+  readonly idleSessionMs?: number;
 }
 
 /** One port that answers HTTP/1.1, HTTP/2, gRPC, gRPC-Web and Connect, without TLS and with it. */
@@ -99,6 +101,9 @@ export class PortUnavailable extends Error {
 
 /** How long aborted handlers have to send their last words, in milliseconds. */
 const CLOSE_GRACE_MS = 1_000;
+
+/** Where proxies on this machine connect from. */
+const PROXIES_HERE = ['127.0.0.1', '::1'];
 
 /** How often stalled writes and late bodies are looked for, in milliseconds. */
 const CHECK_INTERVAL_MS = 1_000;
@@ -135,8 +140,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     isDraining: () => state.draining,
     log: options.log,
   });
-  const { isForPeers = false, meshTls, publicTls, log } = options;
-  const servers = createHttpServers(handler, { bodyTimeoutMs, isForPeers, meshTls, publicTls }, log, changes.notify);
+  const { isForPeers = false, meshTls, publicTls, log, idleSessionMs = HTTP1_LIMITS.keepAliveTimeout } = options;
+  const isSharedAddress = createTrust([...PROXIES_HERE, ...(options.trustedProxies ?? [])]);
+  const settings = { bodyTimeoutMs, idleSessionMs, isSharedAddress, isForPeers, meshTls, publicTls };
+  const servers = createHttpServers(handler, settings, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
   const port = await listen(server, host, options.port).catch((error: unknown) => {

@@ -1,7 +1,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { errorBody } from './exchange.ts';
+import { errorBody } from './error-shape.ts';
 import { newRequestId, nodeHeaderLookup, REQUEST_ID_HEADER, requestIdOf } from './mesh-headers.ts';
 import { type RequestProblem, shapeProblem } from './request-shape.ts';
 
@@ -36,10 +36,10 @@ export function createRequestGuard(log: Logger): RequestGuard {
   const latest = new WeakMap<Duplex, ServerResponse>();
   const refused = new WeakSet<Duplex>();
 
-  function end(socket: Duplex, problem: RequestProblem, requestId: string): void {
+  function end(socket: Duplex, problem: RequestProblem, requestId: string, path = ''): void {
     refused.add(socket);
     log.debug({ requestId, status: problem.status, detail: problem.text }, 'request refused');
-    socket.end(answerTo(problem, requestId));
+    socket.end(answerTo(problem, requestId, path));
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     socket.on('close', () => clearTimeout(timer));
   }
@@ -55,7 +55,7 @@ export function createRequestGuard(log: Logger): RequestGuard {
       }
       // Another answer is due first.
       if (isRunning(latest.get(socket))) socket.destroy();
-      else end(socket, problem, idOf(request));
+      else end(socket, problem, idOf(request), request.url);
       return false;
     },
     refuse(error, socket) {
@@ -63,7 +63,8 @@ export function createRequestGuard(log: Logger): RequestGuard {
       const problem = REFUSALS[error.code ?? ''] ?? (error.code?.startsWith('HPE_') ? MALFORMED : undefined);
       const response = latest.get(socket);
       if (!socket.writable || !problem || !isExpected(response, socket)) return void socket.destroy();
-      end(socket, problem, isRunning(response) ? String(response.getHeader(REQUEST_ID_HEADER)) : newRequestId());
+      if (!isRunning(response)) return end(socket, problem, newRequestId());
+      end(socket, problem, String(response.getHeader(REQUEST_ID_HEADER)), response.req.url);
     },
     refuseTunnel(request, socket) {
       // Node no longer listens to what goes wrong with it.
@@ -91,8 +92,8 @@ function idOf({ headers }: IncomingMessage): string {
   return requestIdOf(nodeHeaderLookup(headers));
 }
 
-function answerTo({ status, text }: RequestProblem, requestId: string): string {
-  const body = errorBody(status, text);
+function answerTo({ status, text }: RequestProblem, requestId: string, path: string): string {
+  const body = errorBody(status, text, path);
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     `Date: ${new Date().toUTCString()}`,

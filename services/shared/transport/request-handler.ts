@@ -121,8 +121,8 @@ export function cutLateBody(exchange: Exchange, nowMs: number): void {
  */
 function discardBody(request: NodeRequest): void {
   if (request.complete) return;
-  request.removeAllListeners('readable');
-  request.resume();
+  // Taking a reader by 'readable' away stops a stream that flows a turn later, unless somebody listens to its data.
+  request.removeAllListeners('readable').on('data', ignore).resume();
 }
 
 function ignore(): void {}
