@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { regularly } from '../shared/lifecycle/regularly.ts';
 import type { QuotaStore } from './store/quota-store.ts';
 
 /** How often leases whose owner was killed are looked for, in milliseconds. */
@@ -46,21 +47,13 @@ export class SweepPatience {
 /** Sweeps every second. Returns what stops it after a last sweep, which ends no lease and leaves the tables whole. */
 export function sweepRegularly(store: QuotaStore, log: Logger): () => Promise<void> {
   const patience = new SweepPatience(performance.now());
-  let running: Promise<void> | undefined;
-  const timer = setInterval(() => {
-    running ??= store
-      .sweep(patience.spareMs(performance.now()))
-      .then(() => patience.swept(performance.now()))
-      // The next one does the work of this one too.
-      .catch((error: unknown) => log.warn({ err: error }, 'sweep of leases failed'))
-      .finally(() => {
-        running = undefined;
-      });
-  }, SWEEP_EVERY_MS);
-  timer.unref();
+  const sweep = async (): Promise<void> => {
+    await store.sweep(patience.spareMs(performance.now()));
+    patience.swept(performance.now());
+  };
+  const stop = regularly(sweep, SWEEP_EVERY_MS, (error) => log.warn({ err: error }, 'sweep of leases failed'));
   return async () => {
-    clearInterval(timer);
-    await running;
+    await stop();
     await store.sweep(Number.POSITIVE_INFINITY).catch((error: unknown) => {
       log.warn({ err: error }, 'the last sweep of leases failed');
     });
