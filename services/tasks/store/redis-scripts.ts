@@ -256,17 +256,19 @@ for _, entry in ipairs(call('LRANGE', P .. 'events:' .. id, after, after + ARGV[
 end
 return found`);
 
-/** ARGV: most attempts, time to live, failure, message. */
+/** ARGV: most attempts, time to live, failure, message. Returns 1 when there may be more. */
 export const SWEEP = script(`
 promote()
-for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now), 'LIMIT', 0, 100)) do
+local lost = call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now), 'LIMIT', 0, 100)
+for _, id in ipairs(lost) do
   put_back(id, 0, 0, true, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6])
 end
-for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'ended', '-inf', int(now), 'LIMIT', 0, 500)) do
+local past = call('ZRANGEBYSCORE', P .. 'ended', '-inf', int(now), 'LIMIT', 0, 100)
+for _, id in ipairs(past) do
   local known = call('HMGET', task(id), 'owner', 'key')
   call('ZREM', P .. 'ended', id)
   if known[1] then call('ZREM', P .. 'owner:' .. known[1], id) end
   if known[2] and known[2] ~= '' then call('DEL', known[2]) end
   call('UNLINK', task(id), P .. 'events:' .. id)
 end
-return 0`);
+return (#lost == 100 or #past == 100) and 1 or 0`);

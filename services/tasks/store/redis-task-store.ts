@@ -80,7 +80,7 @@ export function createRedisTaskStore(store: RedisStore, options: TaskStoreOption
       return entries?.map((entry, i) => eventOf(entry, after + 1 + i));
     },
     async sweep() {
-      await run(SWEEP, maxAttempts, resultTtlMs, WORKER_LOST.type, WORKER_LOST.message);
+      return (await run(SWEEP, maxAttempts, resultTtlMs, WORKER_LOST.type, WORKER_LOST.message)) === 1;
     },
     watch: news.watch,
     close: news.close,

@@ -194,10 +194,9 @@ export function createSqliteTaskStore(store: SqliteStore, options: TaskStoreOpti
     sweep: () =>
       inTransaction(() => {
         promoteDue();
-        for (const row of table.lostLeases(now(), STEP_ROWS)) {
-          returnToQueue(row, { delayMs: 0, consumed: true, failure: WORKER_LOST }, 0);
-        }
-        table.forgetExpired(now(), STEP_ROWS);
+        const lost = table.lostLeases(now(), STEP_ROWS);
+        for (const row of lost) returnToQueue(row, { delayMs: 0, consumed: true, failure: WORKER_LOST }, 0);
+        return Math.max(lost.length, table.forgetExpired(now(), STEP_ROWS)) === STEP_ROWS;
       }),
     watch: (listener) => listeners.add(listener),
     close: () => listeners.clear(),

@@ -26,7 +26,7 @@ export interface SqliteTaskTable {
   events(seq: number, after: number): IterableIterator<TaskEvent>;
   dueDelays(nowMs: number, limit: number): TaskRow[];
   lostLeases(nowMs: number, limit: number): TaskRow[];
-  forgetExpired(nowMs: number, limit: number): void;
+  forgetExpired(nowMs: number, limit: number): number;
 }
 
 /** Prepares the statements. */
@@ -108,7 +108,9 @@ export function createSqliteTaskTable({ database }: SqliteStore): SqliteTaskTabl
     dueDelays: (nowMs, limit) => dueDelays.all(nowMs, limit) as unknown as TaskRow[],
     lostLeases: (nowMs, limit) => lostLeases.all(nowMs, limit) as unknown as TaskRow[],
     forgetExpired(nowMs, limit) {
-      for (const { seq } of expired.all(nowMs, limit)) for (const statement of forget) statement.run(seq ?? null);
+      const rows = expired.all(nowMs, limit);
+      for (const { seq } of rows) for (const statement of forget) statement.run(seq ?? null);
+      return rows.length;
     },
   };
 }

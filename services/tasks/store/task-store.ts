@@ -103,8 +103,11 @@ export interface TaskStore {
   cancel(taskId: string, owner: string): Promise<Cancelled>;
   /** Events after one, in order, at most `limit` and about `maxBytes`; empty: no newer ones. Undefined: unknown task. */
   events(taskId: string, after: number, limit: number, maxBytes: number): Promise<readonly TaskEvent[] | undefined>;
-  /** Puts back what lost its worker, as consumed; forgets what is past its time. A bounded number at a time. */
-  sweep(): Promise<void>;
+  /**
+   * Puts back what lost its worker, as consumed; forgets what is past its time. A bounded number at a time; returns whether there
+   * may be more.
+   */
+  sweep(): Promise<boolean>;
   /**
    * Calls back when something has happened to a task, in this process or another. Returns what ends it. News may be lost: whoever
    * must not miss anything looks by itself once a second too.
