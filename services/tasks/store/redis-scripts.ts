@@ -289,7 +289,7 @@ local lost = call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now), 'LIMIT', 0, 
 for _, id in ipairs(lost) do
   put_back(id, 0, 0, true, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6])
 end
-local over = call('ZRANGEBYSCORE', P .. 'ended', '-inf', int(now), 'LIMIT', 0, 500)
+local over = call('ZRANGEBYSCORE', P .. 'ended', '-inf', int(now), 'LIMIT', 0, 100)
 for _, id in ipairs(over) do
   local known = call('HMGET', task(id), 'owner', 'key')
   call('ZREM', P .. 'ended', id)
@@ -297,4 +297,4 @@ for _, id in ipairs(over) do
   if known[2] and known[2] ~= '' then call('DEL', known[2]) end
   call('UNLINK', task(id), P .. 'events:' .. id)
 end
-return (#lost == 100 or #over == 500) and 1 or 0`);
+return (#lost == 100 or #over == 100) and 1 or 0`);

@@ -290,6 +290,16 @@ describeTaskStores('tasks', (on) => {
     expect(await on.submit({ idempotencyKey: 'k' })).toMatchObject({ state: 'queued' });
   });
 
+  test('however much is past its time, sweeping says when it is done', async () => {
+    const ids = await Promise.all(Array.from({ length: 250 }, async () => (await on.submit()).taskId));
+    await Promise.all(ids.slice(1).map((taskId) => on.tasks.cancel(taskId, 'acme/ann')));
+    on.nowMs += TTL_MS + 1;
+    let sweeps = 1;
+    while (await on.tasks.sweep()) sweeps += 1;
+    expect(sweeps).toBe(3);
+    expect((await on.tasks.list('acme/ann', 500, undefined)).tasks.map(({ taskId }) => taskId)).toEqual([ids[0]]);
+  });
+
   test('who watches is told of every change, and what waits', async () => {
     const told: TaskNews[] = [];
     const stop = on.tasks.watch((news) => told.push(news));
