@@ -23,6 +23,8 @@ const TASKS = 120;
 const SUBMITTERS = 10;
 const MOST_TOKENS = 8;
 const LEASE_MS = 200;
+/** The share of runs whose worker dies in the middle. */
+const DYING = 0.1;
 /** What has not ended by then never will, in milliseconds. */
 const LONGEST_MS = 5_000;
 const OPTIONS = { resultTtlMs: 3_600_000, maxAttempts: 1_000, ageingMs: 600_000 };
@@ -61,8 +63,11 @@ export async function runTaskMiniature(mistake?: Mistake): Promise<TaskHistory> 
   async function run(on: TaskStore, claim: ClaimedTask): Promise<void> {
     const tokens = 1 + Math.floor(random() * MOST_TOKENS);
     const slowAt = random() < 0.3 ? Math.floor(random() * tokens) : -1;
+    // As one that is killed: its lease alone tells.
+    const diesAt = random() < DYING ? Math.floor(random() * tokens) : -1;
     let text = '';
     for (let i = 0; i < tokens; i += 1) {
+      if (i === diesAt) return;
       const token = ` ${claim.attempt}.${i}`;
       if (!(await insistently(() => on.append(claim, i, token)))) return;
       text += token;
