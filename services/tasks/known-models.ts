@@ -3,6 +3,7 @@ import type { Principal } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { type GenerateRequest, ModelRole } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Model, RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import { isGranted } from '../shared/interceptors/principal.ts';
 
 /** A model that a task asks for. */
 export type NamedModel = Pick<Model, 'id' | 'names'>;
@@ -29,7 +30,7 @@ export class KnownModels {
    */
   async find(
     { model: name, modelRole }: Pick<GenerateRequest, 'model' | 'modelRole'>,
-    { models: granted }: Principal,
+    principal: Principal,
   ): Promise<NamedModel | undefined> {
     // Which one stands for a role the router does not list.
     if (name === '' && modelRole !== ModelRole.UNSPECIFIED) return undefined;
@@ -44,9 +45,7 @@ export class KnownModels {
         metadata: { model: name },
       });
     }
-    const isGranted =
-      granted.length === 0 || granted.includes('*') || [model.id, ...model.names].some((one) => granted.includes(one));
-    if (!isGranted) {
+    if (!isGranted(principal, model)) {
       const which = name === '' ? 'the default model' : `the model '${name}'`;
       throw new MeshError('MODEL_NOT_GRANTED', `This credential may not use ${which}.`, {
         metadata: { model: name },

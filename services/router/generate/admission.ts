@@ -1,7 +1,7 @@
 import { type Principal, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { invalidField, MeshError } from '../../shared/errors/mesh-error.ts';
-import { hasScope } from '../../shared/interceptors/principal.ts';
+import { hasScope, isGranted } from '../../shared/interceptors/principal.ts';
 import type { ModelRoute, Snapshot } from '../fleet/snapshot.ts';
 
 /**
@@ -42,13 +42,6 @@ export function refuseInternal({ continuation }: GenerateRequest): void {
 export function fallbacksOf(principal: Principal, route: ModelRoute, snapshot: Snapshot): ModelRoute[] {
   const routes = route.fallbacks.flatMap((name) => snapshot.route(name) ?? []);
   return routes.filter((fallback) => fallback.id !== route.id && isGranted(principal, fallback));
-}
-
-/** Whether a caller's grants cover a model, by its id or any of its names. An empty list or "*" grants all. */
-export function isGranted(principal: Principal, route: ModelRoute): boolean {
-  const grants = principal.models;
-  if (grants.length === 0 || grants.includes('*')) return true;
-  return grants.includes(route.id) || route.names.some((name) => grants.includes(name));
 }
 
 /** No engine serves a model of that name. */

@@ -7,10 +7,9 @@ import {
   ModelSchema,
   type RouterService,
 } from '../../../gen/mesh/router/v1/router_service_pb.ts';
-import { principalOf } from '../../shared/interceptors/principal.ts';
+import { isGranted, principalOf } from '../../shared/interceptors/principal.ts';
 import type { RouterContext } from '../context.ts';
 import type { ModelRoute } from '../fleet/snapshot.ts';
-import { isGranted } from '../generate/admission.ts';
 
 /** The models that the caller may use, the default first. */
 export function listModels(context: RouterContext): MethodImpl<typeof RouterService.method.listModels> {

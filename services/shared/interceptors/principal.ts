@@ -30,3 +30,12 @@ export function principalOf(context: HandlerContext): Principal {
 export function hasScope(principal: Principal, scope: Scope): boolean {
   return principal.scopes.includes(scope) || principal.scopes.includes(Scope.ADMIN);
 }
+
+/** Whether a caller's grants cover a model, by its id or any of its names. An empty list or "*" grants all. */
+export function isGranted(
+  { models: grants }: Pick<Principal, 'models'>,
+  { id, names }: { readonly id: string; readonly names: readonly string[] },
+): boolean {
+  if (grants.length === 0 || grants.includes('*')) return true;
+  return grants.includes(id) || names.some((name) => grants.includes(name));
+}
