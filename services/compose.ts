@@ -21,6 +21,7 @@ import type { RouterToTell } from './inference/resources.ts';
 import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import type { Terminal } from './inference/weights/progress.ts';
 import { advertisedUrl, listenerSettings } from './listener-settings.ts';
+import type { Observability } from './observability.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -54,6 +55,7 @@ import { tasksRoutes } from './tasks/routes.ts';
 /** What a process gives its services. */
 export interface MeshResources {
   readonly log: Logger;
+  readonly observability: Observability;
   readonly version: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;

@@ -11,6 +11,7 @@ import { inferenceConfigSchema } from './inference/config.ts';
 import { SHIPPED_NAME } from './inference/shipped-model.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
+import { observabilityConfigSchema, withAbsoluteLogDir } from './observability-config.ts';
 import { readPeerAddresses } from './peer-addresses.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -24,13 +25,7 @@ import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = ['MESH_LOG_DIR', 'METRICS_PORT'];
-
-/** The section `observability`. */
-const observabilityConfigSchema = z.strictObject({
-  /** The least level that is logged. */
-  log_level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-});
+const NOT_YET = ['METRICS_PORT'];
 
 const fileSchema = z.strictObject({
   server: serverConfigSchema.prefault({}),
@@ -103,6 +98,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     { '--log-level': flags['log-level'], LOG_LEVEL: env.LOG_LEVEL },
     logLevelName,
   );
+  source.override(['observability', 'log_dir'], { '--log-dir': flags['log-dir'], MESH_LOG_DIR: env.MESH_LOG_DIR });
   source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, flagValue);
   source.override(['server', 'require_https'], { REQUIRE_HTTPS: env.REQUIRE_HTTPS }, flagValue);
   source.override(['tasks', 'time_limit_seconds'], { TASK_TIME_LIMIT: env.TASK_TIME_LIMIT }, Number);
@@ -115,6 +111,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   const config: Config = {
     ...sections,
     server: withAbsolutePaths(sections.server, workingDirectory),
+    observability: withAbsoluteLogDir(sections.observability, workingDirectory),
     roles,
     port: sections.server.port ?? defaultPort(roles),
     model: flags.model ?? env.MESH_MODEL,

@@ -17,6 +17,7 @@ const FLAGS = {
   roles: { type: 'string' },
   model: { type: 'string' },
   'log-level': { type: 'string' },
+  'log-dir': { type: 'string' },
   'check-config': { type: 'boolean' },
   import: { type: 'string', multiple: true },
 } as const;

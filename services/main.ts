@@ -3,6 +3,7 @@ import { composeMesh, type Mesh } from './compose.ts';
 import { type Config, loadConfig } from './config.ts';
 import { loadEnvironment } from './flags.ts';
 import { importForeign } from './import.ts';
+import { openObservability } from './observability.ts';
 import { exitCodeOf } from './shared/lifecycle/exit-code.ts';
 import { masked } from './shared/lifecycle/masked.ts';
 import { requireNode } from './shared/lifecycle/node-version.ts';
@@ -42,11 +43,13 @@ async function main(): Promise<void> {
 }
 
 async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: AbortSignal): Promise<void> {
-  const log = createLogger({ level: config.observability.log_level });
+  const observability = openObservability(config.observability);
+  const { log } = observability;
   let mesh: Mesh;
   try {
     mesh = await composeMesh(config, {
       log,
+      observability,
       version,
       now: Date.now,
       nodePath: process.execPath,
@@ -64,6 +67,7 @@ async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: Abort
   if (!stop.aborted) await asked;
   log.info('stopping');
   await mesh.stop();
+  await observability.close();
 }
 
 main().then(
