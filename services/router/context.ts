@@ -11,6 +11,7 @@ import { Fleet, type NodeClient } from './fleet/fleet.ts';
 import { Registry } from './fleet/registry.ts';
 import { Booking } from './generate/booking.ts';
 import { Deadlines } from './generate/deadlines.ts';
+import type { GenerationObserver } from './generate/generation-record.ts';
 import { type AuthenticateCall, Pipeline } from './generate/pipeline.ts';
 import { countPromptWith } from './generate/prompt-count.ts';
 import type { EngineSide } from './generate/relay.ts';
@@ -46,6 +47,8 @@ export interface RouterContext {
   readonly settlement: Settlement;
   /** What calls that are answered in one piece work with. */
   readonly unary: OnEngineParts;
+  /** Who is told of every call of a model when it is over. */
+  readonly observers: readonly GenerationObserver[];
   /** The front door. */
   readonly generate: Generate;
   readonly now: () => number;
@@ -81,6 +84,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     mostTries: retry.max_attempts,
     mostTakeovers: migration.enabled ? migration.max_attempts : 0,
   };
+  const observers: GenerationObserver[] = [];
   const totalMs = config.timeout_seconds.total * 1_000;
   const pipeline = new Pipeline({
     ...resources,
@@ -93,6 +97,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
       firstTokenMs: config.timeout_seconds.first_token * 1_000,
       betweenTokensMs: config.timeout_seconds.between_tokens * 1_000,
     }),
+    observers,
   });
   const stopExpiring = expireSilent(registry);
 
@@ -103,6 +108,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     settlement,
     unary: { places, registry, inferenceAt: resources.inferenceAt, engines, totalMs },
     fleet: new Fleet(registry, resources.inferenceAt),
+    observers,
     generate: pipeline.generate,
     now: resources.now,
     drain: (limitMs) => drain(pipeline, limitMs),

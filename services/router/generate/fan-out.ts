@@ -66,6 +66,11 @@ export class FanOut {
     return this.#relays.get(0)?.engine ?? this.#place.candidate.engine.name;
   }
 
+  /** The node of that engine. */
+  get node(): string {
+    return this.#relays.get(0)?.node ?? this.#place.candidate.node;
+  }
+
   /** How long the first choice waited for places, in milliseconds. */
   get waitedMs(): number {
     return this.#relays.get(0)?.waitedMs ?? 0;

@@ -22,6 +22,7 @@ import { Chooser } from '../select/chooser.ts';
 import { EngineLoads } from '../select/engine-loads.ts';
 import { Booking } from './booking.ts';
 import { Deadlines } from './deadlines.ts';
+import type { GenerationRecord } from './generation-record.ts';
 import { Pipeline } from './pipeline.ts';
 import type { CountPrompt } from './prompt-count.ts';
 import type { EngineSide } from './relay.ts';
@@ -60,6 +61,8 @@ export interface FrontDoor {
   readonly settlement: Settlement;
   readonly places: Places;
   readonly atEngine: AtEngine[];
+  /** What observers were told, in order. */
+  readonly records: GenerationRecord[];
   /** Reports the engines anew. */
   report(engines: MessageInitShape<typeof EngineSchema>[]): void;
   ask(request?: Asked, principal?: Principal): AtCaller;
@@ -95,6 +98,7 @@ export function createFrontDoor(
   const loads = new EngineLoads();
   const registry = new Registry({ aliases: {} }, loads);
   const atEngine: AtEngine[] = [];
+  const records: GenerationRecord[] = [];
   let next = caller;
   const chooser = new Chooser({ loads, affinityBound: 2 });
   const places = new Places({ registry, chooser, queue: queueConfigSchema.parse(queue) });
@@ -109,6 +113,7 @@ export function createFrontDoor(
     reports: new Reports(quota, log),
     registry,
     deadlines: new Deadlines({ totalMs: 300_000, firstTokenMs: 300_000, betweenTokensMs: 300_000 }),
+    observers: [{ ended: (record) => records.push(record) }],
     now: Date.now,
   });
   const report = (engines: MessageInitShape<typeof EngineSchema>[]): void => {
@@ -122,6 +127,7 @@ export function createFrontDoor(
     settlement,
     places,
     atEngine,
+    records,
     report,
     ask({ text = 'hi', timeoutMs, ...more } = {}, principal = caller) {
       next = principal;

@@ -142,6 +142,7 @@ async function generate(
     reports,
     registry,
     deadlines: new Deadlines({ totalMs: 60_000, firstTokenMs: 60_000, betweenTokensMs: 60_000, ...init.limits }),
+    observers: [],
     engines: engineSide(
       () => (_request, call, sink) => {
         if (init.broken) throw new Error('a bug');

@@ -11,6 +11,7 @@ import { type Caller, Callers } from './callers.ts';
 import { refuseTooManyChoices } from './choices.ts';
 import type { Deadlines } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
+import { type GenerationObserver, GenerationRecord, operationOf, tellEnded } from './generation-record.ts';
 import { PendingRequest } from './pending-request.ts';
 import type { EngineSide } from './relay.ts';
 import type { Reports } from './reports.ts';
@@ -32,6 +33,8 @@ export interface PipelineParts {
   readonly registry: Registry;
   readonly deadlines: Deadlines;
   readonly engines: EngineSide;
+  /** Who is told of every generation when it is over. */
+  readonly observers: readonly GenerationObserver[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -75,12 +78,12 @@ export class Pipeline {
   }
 
   async #run(request: GenerateRequest, call: GenerationCall, sink: GenerationSink): Promise<void> {
-    const { authenticate, booking, registry, reports, deadlines, now } = this.#parts;
-    const startedAtMs = performance.now();
-    const createdAtMs = now();
+    const { authenticate, booking, registry, reports, deadlines, observers, now } = this.#parts;
+    const told = { modelAsked: request.model, createdAtMs: now() };
+    const record = new GenerationRecord(operationOf(request), call, told);
     let booked: Booked | undefined;
     const caller = this.#callers.enter();
-    const pending = new PendingRequest(call, startedAtMs);
+    const pending = new PendingRequest(call, record.enteredAtMs);
     const { signal } = pending;
     const unwatch = deadlines.watch(pending);
     caller.onCut = (error) => pending.expire(error);
@@ -88,6 +91,7 @@ export class Pipeline {
       if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
       this.#pending.add(pending);
       const principal = await authenticate(call);
+      record.principal = principal;
       caller.identify(principal);
       signal.throwIfAborted();
       refuseInternal(request);
@@ -109,12 +113,14 @@ export class Pipeline {
         },
       });
       signal.throwIfAborted();
-      this.#dispatch(booked, request, call, { principal, sink, caller, createdAtMs, startedAtMs });
+      this.#dispatch(booked, request, call, { principal, sink, caller, record });
     } catch (error) {
       booked?.leave();
       booked?.lease.release();
       caller.leave();
-      sink.fail(asMeshError(error));
+      const failure = asMeshError(error);
+      sink.fail(failure);
+      tellEnded(observers, record, failure);
     } finally {
       unwatch();
       pending.close();
@@ -126,9 +132,9 @@ export class Pipeline {
     booked: Booked,
     request: GenerateRequest,
     call: GenerationCall,
-    { caller, ...rest }: Pick<Dispatch, 'principal' | 'sink' | 'createdAtMs' | 'startedAtMs'> & { caller: Caller },
+    { caller, ...rest }: Pick<Dispatch, 'principal' | 'sink' | 'record'> & { caller: Caller },
   ): void {
-    const { reports, deadlines, engines } = this.#parts;
+    const { reports, deadlines, engines, observers } = this.#parts;
     const generation: RunningGeneration = new RunningGeneration({
       ...rest,
       request,
@@ -142,6 +148,7 @@ export class Pipeline {
         caller.leave();
         this.#running.delete(generation);
       },
+      onTold: (error) => tellEnded(observers, rest.record, error),
     });
     const unwatch = deadlines.watch(generation);
     this.#running.add(generation);

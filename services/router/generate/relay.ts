@@ -109,6 +109,11 @@ export class Relay {
     return this.#place.candidate.engine.name;
   }
 
+  /** The node of that engine. */
+  get node(): string {
+    return this.#place.candidate.node;
+  }
+
   /** What the prompt counts as while no engine told its length. */
   get promptTokens(): number {
     return this.#parts.promptTokens;

@@ -18,6 +18,7 @@ import type { Timed } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
 import { FanOut } from './fan-out.ts';
 import { GatedFlow } from './gated-flow.ts';
+import type { GenerationRecord } from './generation-record.ts';
 import { type EngineSide, Relay } from './relay.ts';
 import type { Reports } from './reports.ts';
 
@@ -35,12 +36,12 @@ export interface Dispatch {
   readonly leftMs: () => number;
   /** Where quota is told how far it is. */
   readonly reports: Reports;
-  /** When the request was accepted, in milliseconds since the epoch. */
-  readonly createdAtMs: number;
-  /** The same on the monotonic clock. */
-  readonly startedAtMs: number;
+  /** What is noted of it. */
+  readonly record: GenerationRecord;
   /** Called once, when the generation is over. */
   readonly onEnd: () => void;
+  /** Called once, after the caller was told that it is over. */
+  readonly onTold: (error?: MeshError) => void;
 }
 
 /** One generation between its engines and its caller: passes on what its lease covers, counts tokens, settles when it is over. */
@@ -53,13 +54,17 @@ export class RunningGeneration implements Timed {
   /** Our own, so that a time limit or a shutdown can end what the caller still wants. */
   readonly #abort = new AbortController();
   readonly #onCallerAbort = (): void => this.#abort.abort(this.#dispatch.call.signal.reason);
+  /** How long it waited at its node for its model, in milliseconds. */
+  #atNodeMs = 0;
   #accepted = false;
   #over = false;
   progressed = false;
 
   constructor(dispatch: Dispatch) {
     this.#dispatch = dispatch;
-    const { request, call, principal, booked, engines, reports } = dispatch;
+    const { request, call, principal, booked, engines, reports, record } = dispatch;
+    record.bookedAtMs = performance.now();
+    record.modelId = booked.modelId;
     const drawDown = new DrawDown(booked.lease, performance.now());
     drawDown.onLost = (error) => this.expire(error);
     this.#drawDown = drawDown;
@@ -85,6 +90,8 @@ export class RunningGeneration implements Timed {
     const sent = { ...request, contextTokens };
     const onSent = (): void => {
       this.progressed = true;
+      record.attempts += 1;
+      record.sentAtMs ??= performance.now();
     };
     const parts = { request: sent, engines, sink: covered, call: engineCall, promptTokens, onSent };
     this.#relay = makesAllChoices(request, booked.candidate)
@@ -101,7 +108,7 @@ export class RunningGeneration implements Timed {
   }
 
   get startedAtMs(): number {
-    return this.#dispatch.startedAtMs;
+    return this.#dispatch.record.enteredAtMs;
   }
 
   get timeoutMs(): number | undefined {
@@ -142,9 +149,11 @@ export class RunningGeneration implements Timed {
   #event(event: GenerationEvent): void {
     if (this.#over) return;
     const drawDown = this.#drawDown;
+    const { record } = this.#dispatch;
     switch (event.event.case) {
       case 'delta': {
         const delta = event.event.value;
+        record.firstTokenAtMs ??= performance.now();
         drawDown.completionTokens = delta.completionTokens;
         if (delta.promptTokens > 0) drawDown.promptTokens = delta.promptTokens;
         this.progressed = true;
@@ -157,6 +166,14 @@ export class RunningGeneration implements Timed {
       case 'usage':
         drawDown.promptTokens = event.event.value.promptTokens;
         drawDown.completionTokens = event.event.value.completionTokens;
+        record.cachedTokens = event.event.value.cachedTokens;
+        record.reasoningTokens = event.event.value.reasoningTokens;
+        break;
+      case 'finished':
+        record.finishReason ??= event.event.value.reason;
+        break;
+      case 'resumed':
+        record.takeovers += 1;
         break;
       default:
         break;
@@ -165,24 +182,34 @@ export class RunningGeneration implements Timed {
   }
 
   #end(): void {
-    if (this.#finish()) this.#dispatch.sink.end();
+    if (!this.#finish()) return;
+    this.#dispatch.sink.end();
+    this.#dispatch.onTold();
   }
 
   #fail(error: MeshError): void {
-    if (this.#finish()) this.#dispatch.sink.fail(error);
+    if (!this.#finish()) return;
+    this.#dispatch.sink.fail(error);
+    this.#dispatch.onTold(error);
   }
 
   /** Settles once. A request that no engine took costs nothing; one that was taken is charged what left the engine. */
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
-    const { call, booked, onEnd } = this.#dispatch;
+    const { call, booked, record, onEnd } = this.#dispatch;
     const { lease } = booked;
+    record.engine = this.#relay.engine;
+    record.node = this.#relay.node;
+    record.queuedMs = this.#relay.waitedMs + this.#atNodeMs;
     call.signal.removeEventListener('abort', this.#onCallerAbort);
     this.#unreport();
     // A caller who left while the engine was still computing the prompt used the engine: the request stays counted.
     if (this.#accepted || call.signal.aborted) {
-      lease.settle({ ...this.#consumption(), engine: this.#relay.engine });
+      const consumption = this.#consumption();
+      record.promptTokens = consumption.promptTokens;
+      record.completionTokens = consumption.completionTokens;
+      lease.settle({ ...consumption, engine: this.#relay.engine });
     } else {
       lease.release();
     }
@@ -198,15 +225,15 @@ export class RunningGeneration implements Timed {
 
   /** The engine says which model runs; who asked, since when and how full the limits are is the router's to say. */
   #enriched(started: Started): GenerationEvent {
-    const { request, call, booked, createdAtMs } = this.#dispatch;
-    const atNodeMs = started.queueTime ? durationMs(started.queueTime) : 0;
+    const { request, call, booked, record } = this.#dispatch;
+    this.#atNodeMs = started.queueTime ? durationMs(started.queueTime) : 0;
     const value = create(StartedSchema, {
       requestId: call.requestId,
       model: request.model || started.modelId,
       modelId: started.modelId,
       engine: this.#relay.engine,
-      createdAt: timestampFromMs(createdAtMs),
-      queueTime: durationFromMs(Math.round(this.#relay.waitedMs + atNodeMs)),
+      createdAt: timestampFromMs(record.createdAtMs),
+      queueTime: durationFromMs(Math.round(this.#relay.waitedMs + this.#atNodeMs)),
       limits: [...booked.lease.limits],
     });
     return create(GenerationEventSchema, { event: { case: 'started', value } });

@@ -12,6 +12,7 @@ import type { Registry } from '../fleet/registry.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import { noHealthyEngine } from '../generate/admission.ts';
 import { faultOf } from '../generate/engine-fault.ts';
+import type { GenerationRecord } from '../generate/generation-record.ts';
 import type { EngineSide } from '../generate/relay.ts';
 import type { Place, Places, Wanting } from '../queue/places.ts';
 
@@ -22,6 +23,8 @@ export type Ability = 'embeddings' | 'tokenize';
 export interface EngineTask<Answer> {
   readonly route: ModelRoute;
   readonly ability: Ability;
+  /** What is noted of it. */
+  readonly record: GenerationRecord;
   /** What it weighs on an engine, in tokens. */
   readonly tokens: number;
   /** Whether it is work that engines do a limited amount of at a time; then it waits in turn while all are full. */
@@ -56,7 +59,7 @@ export async function onEngine<Answer>(
   call: HandlerContext,
   task: EngineTask<Answer>,
 ): Promise<{ readonly answer: Answer; readonly candidate: Candidate }> {
-  const { route, ability, onChosen, ask } = task;
+  const { route, ability, record, onChosen, ask } = task;
   const { inferenceAt, engines, totalMs } = parts;
   const { breakers, retryBudget, mostTries } = engines;
   const lacks = ({ engine }: Candidate): boolean => engine.capabilities?.[ability] !== true;
@@ -72,6 +75,7 @@ export async function onEngine<Answer>(
       throw failure ?? error;
     }
     const { candidate } = place;
+    note(record, place);
     try {
       if (tried.size === 0) await onChosen?.(candidate);
     } catch (error) {
@@ -81,6 +85,8 @@ export async function onEngine<Answer>(
     tried.add(candidate.id);
     const trial = task.takesPlace ? breakers.enter(candidate.id) : undefined;
     try {
+      record.attempts += 1;
+      record.sentAtMs ??= performance.now();
       const answer = await ask(inferenceAt(candidate.address), candidate, optionsOf(call, totalMs));
       trial?.progressed();
       trial?.succeeded();
@@ -94,6 +100,14 @@ export async function onEngine<Answer>(
     }
   }
   throw failure ?? noHealthyEngine(route.id);
+}
+
+function note(record: GenerationRecord, { candidate, modelId, waitedMs }: Place): void {
+  record.bookedAtMs ??= performance.now();
+  record.modelId = modelId;
+  record.engine = candidate.engine.name;
+  record.node = candidate.node;
+  record.queuedMs += waitedMs;
 }
 
 /** Notes what a failure says of its engine. Returns whether another one might do better. */
