@@ -2,6 +2,7 @@ import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_r
 import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { MeshError } from '../errors/mesh-error.ts';
 import type { Vouched } from '../interceptors/on-behalf-of.ts';
+import type { TraceHeaders } from '../observability/trace-headers.ts';
 import type { FlowControl } from './flow-control.ts';
 
 /**
@@ -27,6 +28,8 @@ export interface GenerationCall {
   readonly onBehalfOf?: Vouched | undefined;
   /** The caller's real address; towards the router only. Unset: unknown. */
   readonly clientIp?: string | undefined;
+  /** The trace that it belongs to, down to the engine; see traceIdOf. Unset: none. */
+  readonly trace?: TraceHeaders | undefined;
 }
 
 /**
