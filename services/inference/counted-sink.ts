@@ -4,12 +4,16 @@ import type { FlowControl } from '../shared/transport/flow-control.ts';
 import type { GenerationSink } from '../shared/transport/generate.ts';
 import type { EngineLoad, RunningGeneration } from './supervisor/engine-load.ts';
 
-/** Counts a generation from its dispatch to its end, once whatever ends it, and each of its events. */
+/**
+ * Counts a generation from its dispatch to its end, once whatever ends it, and each of its events. Tells with the first token and
+ * with the bill how long the engine had it.
+ */
 export class CountedSink implements GenerationSink, RunningGeneration {
   readonly #load: EngineLoad;
   readonly #flow: FlowControl;
   readonly #sink: GenerationSink;
   readonly contextTokens: number;
+  readonly #sentAtMs = performance.now();
   begun = false;
 
   constructor(load: EngineLoad, flow: FlowControl, sink: GenerationSink, contextTokens: number = 0) {
@@ -27,8 +31,17 @@ export class CountedSink implements GenerationSink, RunningGeneration {
   event(event: GenerationEvent): void {
     this.#load.events++;
     // The start of an answer comes before its prompt is read; only its tokens tell that they flow.
-    if (!this.begun && event.event.case === 'delta') this.begun = true;
+    if (event.event.case === 'delta') {
+      if (!this.begun) event.event.value.engineSeconds = this.#secondsAtEngine();
+      this.begun = true;
+    } else if (event.event.case === 'usage') {
+      event.event.value.engineSeconds = this.#secondsAtEngine();
+    }
     this.#sink.event(event);
+  }
+
+  #secondsAtEngine(): number {
+    return (performance.now() - this.#sentAtMs) / 1_000;
   }
 
   end(): void {

@@ -7,12 +7,14 @@ import { unsupportedField } from '../engines/openai-errors.ts';
 /** The vectors of texts or token sequences; `model` names the engine on this node. */
 export function embed(context: InferenceContext): MethodImpl<typeof InferenceService.method.embed> {
   return async ({ model, inputs, dimensions }, call) => {
-    const { vectors, promptTokens } = await context.call(
+    const { vectors, promptTokens, engineSeconds } = await context.call(
       model,
       call.signal,
       async (connection) => {
         if (!connection.embed) throw unsupportedField(model, 'embeddings');
-        return await connection.embed(inputs, dimensions, call.signal);
+        const sentAtMs = performance.now();
+        const answer = await connection.embed(inputs, dimensions, call.signal);
+        return { ...answer, engineSeconds: (performance.now() - sentAtMs) / 1_000 };
       },
       true,
     );
@@ -20,6 +22,7 @@ export function embed(context: InferenceContext): MethodImpl<typeof InferenceSer
     return create(EmbedResponseSchema, {
       embeddings: vectors.map((values) => ({ values: [...values] })),
       promptTokens,
+      engineSeconds,
       modelId: engine?.modelId ?? '',
     });
   };

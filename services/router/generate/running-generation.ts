@@ -7,6 +7,7 @@ import {
   GenerationEventSchema,
   type Started,
   StartedSchema,
+  type Usage,
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
@@ -153,7 +154,7 @@ export class RunningGeneration implements Timed {
     switch (event.event.case) {
       case 'delta': {
         const delta = event.event.value;
-        record.firstTokenAtMs ??= performance.now();
+        if (record.firstTokenAtMs === undefined) this.#noteFirst(delta.engineSeconds);
         drawDown.completionTokens = delta.completionTokens;
         if (delta.promptTokens > 0) drawDown.promptTokens = delta.promptTokens;
         this.progressed = true;
@@ -166,8 +167,7 @@ export class RunningGeneration implements Timed {
       case 'usage':
         drawDown.promptTokens = event.event.value.promptTokens;
         drawDown.completionTokens = event.event.value.completionTokens;
-        record.cachedTokens = event.event.value.cachedTokens;
-        record.reasoningTokens = event.event.value.reasoningTokens;
+        this.#noteBill(event.event.value);
         break;
       case 'finished':
         record.finishReason ??= event.event.value.reason;
@@ -179,6 +179,19 @@ export class RunningGeneration implements Timed {
         break;
     }
     this.#dispatch.sink.event(event);
+  }
+
+  #noteFirst(engineSeconds: number | undefined): void {
+    const { record } = this.#dispatch;
+    record.firstTokenAtMs = performance.now();
+    record.engineFirstTokenMs = inMs(engineSeconds);
+  }
+
+  #noteBill({ cachedTokens, reasoningTokens, engineSeconds }: Usage): void {
+    const { record } = this.#dispatch;
+    record.cachedTokens = cachedTokens;
+    record.reasoningTokens = reasoningTokens;
+    record.engineMs = inMs(engineSeconds);
   }
 
   #end(): void {
@@ -238,4 +251,8 @@ export class RunningGeneration implements Timed {
     });
     return create(GenerationEventSchema, { event: { case: 'started', value } });
   }
+}
+
+function inMs(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1_000;
 }

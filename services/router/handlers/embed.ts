@@ -46,6 +46,7 @@ async function embedOn(
       ask: (client, { engine: { name } }, options) => client.embed({ ...request, model: name }, options),
     });
     record.promptTokens = answer.promptTokens;
+    if (answer.engineSeconds !== undefined) record.engineMs = answer.engineSeconds * 1_000;
     lease?.settle({ promptTokens: answer.promptTokens, completionTokens: 0, engine: candidate.engine.name });
     return { ...answer, limits: [...(lease?.limits ?? [])] };
   } finally {
