@@ -11,10 +11,12 @@ import type { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
+import type { Metrics } from '../shared/observability/metrics.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
 import type { FacadeConfig } from './config.ts';
 import { createApp } from './http/app.ts';
+import { createHttpMetrics } from './http/http-metrics.ts';
 import { createLimitBook } from './http/limit-book.ts';
 import { createSendError } from './http/send-error.ts';
 import type { Exchange } from './openai/exchange.ts';
@@ -50,6 +52,8 @@ export interface FacadeResources {
   readonly trustedProxies: readonly string[];
   /** Which requests are refused because they came over HTTP. Unset: none. */
   readonly httpsRule?: HttpsRule | undefined;
+  /** Where requests are counted. Unset: nowhere. */
+  readonly metrics?: Metrics | undefined;
   readonly version: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -74,6 +78,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
   const exchanges = new Set<Exchange>();
   const clientIp = createClientIp(resources.trustedProxies);
   const limitBook = createLimitBook({ quota, clientIp, now });
+  const httpMetrics = resources.metrics && createHttpMetrics(resources.metrics.registry);
   const app = createApp({
     body: { maxBytes: config.max_body_bytes, timeoutMs: config.body_timeout_seconds * 1000 },
     sendError: createSendError(limitBook, log),
@@ -81,6 +86,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
     clientIp,
     isPlainRefused: resources.httpsRule ?? (() => false),
     isDraining,
+    observers: httpMetrics ? [httpMetrics] : [],
   });
   const fleetView = createFleetView(resources.registry, now);
   facadeRoutes(app, {
@@ -88,6 +94,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
     limitBook,
     exchanges,
     clientIp,
+    onOverhead: (overheadMs) => httpMetrics?.overhead(overheadMs),
     keepAliveMs: config.keep_alive_seconds * 1000,
     chatDefaults: config.chat,
     queueDefaults: { maxTokens: config.queue_max_tokens, temperature: config.queue_temperature },

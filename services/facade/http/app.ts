@@ -9,6 +9,7 @@ import { type BodyLimits, readJsonBody } from './body.ts';
 import { compressAnswer, isCompressible } from './compression.ts';
 import { credentialOfRequest } from './credentials.ts';
 import { HttpError } from './http-error.ts';
+import { type HttpObserver, observeAnswer } from './http-observer.ts';
 import type { SendError } from './send-error.ts';
 
 /** What the HTTP application needs besides its routes. */
@@ -21,11 +22,13 @@ export interface AppOptions {
   /** Whether a request is refused because it came over HTTP. */
   readonly isPlainRefused: HttpsRule;
   readonly isDraining: () => boolean;
+  /** Who is told of every request when its answer is over. */
+  readonly observers: readonly HttpObserver[];
 }
 
 /** Makes the Fastify instance with the rules that hold on every route. It has no listener of its own. */
 export function createApp(options: AppOptions): FastifyInstance {
-  const { body, sendError } = options;
+  const { body, sendError, observers } = options;
   const app = Fastify({
     logger: false,
     genReqId: (request) => requestIdOf(nodeHeaderLookup(request.headers)),
@@ -44,6 +47,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.decorateRequest('credential', '');
+  app.decorateRequest('enteredAtMs', 0);
   const allowed = createAllowedMethods();
   app.addHook('onRoute', ({ method, url, config }) => {
     // What is forgotten must not be open.
@@ -51,6 +55,8 @@ export function createApp(options: AppOptions): FastifyInstance {
     allowed.add(url, method);
   });
   app.addHook('onRequest', (request, reply, done) => {
+    request.enteredAtMs = performance.now();
+    if (observers.length > 0) observeAnswer(observers, request, reply);
     reply.header('x-request-id', request.id);
     if (options.isPlainRefused(request.raw)) return done(new HttpError(403, 'https_required', HTTPS_ONLY));
     if (request.is404 && request.method === 'OPTIONS') {

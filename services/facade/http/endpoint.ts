@@ -80,5 +80,6 @@ export interface Endpoint<Context> extends EndpointDescription {
 export function registerEndpoint<Context>(app: FastifyInstance, endpoint: Endpoint<Context>, context: Context): void {
   const { method, access, startsWork = false, keyInUrl = false } = endpoint;
   const url = endpoint.path.replace(/\{\+\w+\}$/, '*').replace(/\{(\w+)\}/g, ':$1');
-  app.route({ method, url, config: { access, startsWork, keyInUrl }, handler: endpoint.handler(context) });
+  const template = endpoint.path.replace('{+', '{');
+  app.route({ method, url, config: { access, startsWork, keyInUrl, template }, handler: endpoint.handler(context) });
 }

@@ -8,9 +8,13 @@ declare module 'fastify' {
     startsWork?: boolean;
     /** Whether the key may be in the URL. */
     keyInUrl?: boolean;
+    /** The path as it is documented, e.g. "/status/{task_id}". */
+    template?: string;
   }
   interface FastifyRequest {
     /** The caller's API key or token; empty on open routes and for anonymous callers. */
     credential: string;
+    /** When it came, on the monotonic clock in milliseconds. */
+    enteredAtMs: number;
   }
 }

@@ -71,7 +71,11 @@ async function answer(
     const vectors = await context.router.embed(wanted, requestOptions(request, context.clientIp, { signal }));
     if (!exchange.end()) return;
     context.limitBook.remember(request, vectors.limits);
-    await reply.headers(rateLimitHeaders(vectors.limits)).type(JSON_TYPE).send(embeddingsAnswer(vectors, body));
+    const headers = {
+      ...rateLimitHeaders(vectors.limits),
+      ...exchange.overheadHeader(vectors.engineSeconds, vectors.queueSeconds),
+    };
+    await reply.headers(headers).type(JSON_TYPE).send(embeddingsAnswer(vectors, body));
   } catch (error) {
     if (exchange.end()) await reply.send(asEmbeddingsError(signal.aborted ? signal.reason : error));
   }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { durationMs } from '@bufbuild/protobuf/wkt';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
@@ -18,7 +19,12 @@ export interface ExchangeResources {
   /** The exchanges that are open, so that closing the facade can end them. */
   readonly exchanges: Set<Exchange>;
   readonly log: Logger;
+  /** Told of every answer what of its time was ours, in milliseconds. */
+  readonly onOverhead: (overheadMs: number) => void;
 }
+
+/** What of the time to an answer, or to the first of a stream, was ours, in milliseconds. */
+const OVERHEAD_HEADER = 'x-mesh-overhead-ms';
 
 /** One generation on behalf of one HTTP request, from its admission to the end of its answer. */
 export class Exchange {
@@ -28,9 +34,12 @@ export class Exchange {
   readonly #open: Set<Exchange>;
   readonly #limitBook: LimitBook;
   readonly #log: Logger;
+  readonly #onOverhead: (overheadMs: number) => void;
   readonly #controller = new AbortController();
   readonly #onClose: () => void;
   #limits: readonly LimitState[] | undefined;
+  /** How long it waited for an engine. */
+  #queueSeconds = 0;
   #ended = false;
 
   /** Begins an exchange and notes it in `exchanges` until it ends. */
@@ -38,6 +47,7 @@ export class Exchange {
     this.#open = resources.exchanges;
     this.#limitBook = resources.limitBook;
     this.#log = resources.log;
+    this.#onOverhead = resources.onOverhead;
     this.request = request;
     this.reply = reply;
     this.call = {
@@ -65,9 +75,24 @@ export class Exchange {
   }
 
   /** Notes what the router told about the caller. */
-  started({ limits }: Started): void {
+  started({ limits, queueTime }: Started): void {
     this.#limits = limits;
+    this.#queueSeconds = queueTime ? durationMs(queueTime) / 1_000 : 0;
     this.#limitBook.remember(this.request, limits);
+  }
+
+  /**
+   * The header that tells what of the time since the request came was ours, in milliseconds: neither waiting for an engine nor the
+   * engine's own. `engineSeconds` is what the node told of that; without it there is no header.
+   *
+   * @param queueSeconds how long it waited, where that was not told at the start
+   */
+  overheadHeader(engineSeconds: number | undefined, queueSeconds: number = this.#queueSeconds): Record<string, string> {
+    if (engineSeconds === undefined) return {};
+    const elsewhereMs = (queueSeconds + engineSeconds) * 1_000;
+    const overheadMs = Math.max(0, performance.now() - this.request.enteredAtMs - elsewhereMs);
+    this.#onOverhead(overheadMs);
+    return { [OVERHEAD_HEADER]: overheadMs.toFixed(3) };
   }
 
   /** Looks the caller's limits up when the router did not tell them yet. Never rejects: the answer matters more. */

@@ -31,12 +31,14 @@ export function streamAnswer(
 ): GenerationSink {
   const { reply, call } = exchange;
   let frames: EventFrames | undefined;
+  /** The engine's own time to the first token. */
+  let engineSeconds: number | undefined;
   const stream = createSseStream(reply.raw, {
     keepAliveMs,
     flow: call.flow,
     head: () => {
       reply.hijack();
-      return { ...headOf(exchange), ...headers };
+      return { ...headOf(exchange), ...exchange.overheadHeader(engineSeconds), ...headers };
     },
     onSilentStart: (open) => void exchange.lookUpLimits().then(open),
   });
@@ -51,6 +53,7 @@ export function streamAnswer(
         stream.send(resumedComment(event.event.value));
         return;
       }
+      if (!stream.open && event.event.case === 'delta') engineSeconds = event.event.value.engineSeconds;
       frames ??= framesOf(undefined);
       const text = frames(event);
       if (text !== '') stream.send(text);

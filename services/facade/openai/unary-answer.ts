@@ -26,7 +26,10 @@ export function unaryAnswer(
     end: () => {
       if (!exchange.end()) return;
       reply
-        .headers(rateLimitHeaders(exchange.limits ?? []))
+        .headers({
+          ...rateLimitHeaders(exchange.limits ?? []),
+          ...exchange.overheadHeader(collector.usage?.engineSeconds),
+        })
         .type(JSON_TYPE)
         .send(bodyOf(started, collector));
     },

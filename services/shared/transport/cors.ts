@@ -9,6 +9,7 @@ const EXPOSED_HEADERS = [
   ...connectCors.exposedHeaders,
   'X-Request-Id',
   'Request-Id',
+  'X-Mesh-Overhead-Ms',
   'Retry-After',
   'Retry-After-Ms',
   // Without it SDKs in browsers try again what no second attempt helps.

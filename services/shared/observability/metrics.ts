@@ -1,0 +1,39 @@
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+
+/** How finely the delay of the event loop is watched, in milliseconds. */
+const LOOP_DELAY_PRECISION_MS = 20;
+
+/** What a process counts. Its services add their own metrics; all of them are told together. */
+export interface Metrics {
+  /** Where services register what they count. */
+  readonly registry: Registry;
+  /** Adds text in Prometheus' format that is told after our own: metrics that others count. It must not throw. */
+  addText(source: () => string | Promise<string>): void;
+  /** Everything, in Prometheus' text format. Never rejects for one metric that cannot be had. */
+  text(): Promise<string>;
+}
+
+/** What a scrape is answered as. */
+export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** Makes the metrics of a process, with what Node.js tells of it: CPU, memory, delay of the event loop. */
+export function createMetrics(about: { readonly version: string; readonly roles: Iterable<string> }): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_DELAY_PRECISION_MS });
+  const info = new Gauge({
+    name: 'mesh_info',
+    help: 'Always 1: the version of the process, and the services that it runs.',
+    labelNames: ['version', 'roles'],
+    registers: [registry],
+  });
+  info.set({ version: about.version, roles: [...about.roles].join(',') }, 1);
+  const sources: (() => string | Promise<string>)[] = [];
+  return {
+    registry,
+    addText: (source) => sources.push(source),
+    text: async () => {
+      const texts = await Promise.all([registry.metrics(), ...sources.map((source) => source())]);
+      return texts.map((text) => (text === '' || text.endsWith('\n') ? text : `${text}\n`)).join('');
+    },
+  };
+}
