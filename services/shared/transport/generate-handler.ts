@@ -4,6 +4,7 @@ import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation
 import { clientIpKey } from '../interceptors/client-ip.ts';
 import { credentialOf } from '../interceptors/credential.ts';
 import { vouchedKey } from '../interceptors/on-behalf-of.ts';
+import { traceOf } from '../interceptors/trace-served.ts';
 import { abortReason } from './abort-reason.ts';
 import { createEventQueue } from './event-queue.ts';
 import { FlowControl } from './flow-control.ts';
@@ -37,6 +38,7 @@ function start(generate: Generate, request: GenerateRequest, context: HandlerCon
     credential,
     onBehalfOf: context.values.get(vouchedKey),
     clientIp: context.values.get(clientIpKey),
+    trace: traceOf(context),
   };
   generate(request, call, queue.sink);
   return {

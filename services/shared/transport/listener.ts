@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import net from 'node:net';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from '@bufbuild/protobuf/wkt';
-import type { HandlerContext, Interceptor } from '@connectrpc/connect';
+import type { HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { toConnectError } from '../errors/connect-error.ts';
@@ -10,18 +10,22 @@ import { MeshError, shuttingDown } from '../errors/mesh-error.ts';
 import type { HealthState } from '../grpc/health.ts';
 import { reflectionRoutes } from '../grpc/reflection.ts';
 import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
+import { certifiedRolesKey } from '../interceptors/certified-roles.ts';
 import { createClientIp, createTrust } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
 import type { HttpsRule } from '../interceptors/https-rule.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { concerns, type Revocation } from '../interceptors/revocation.ts';
+import { serveTraced } from '../interceptors/trace-served.ts';
 import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
+import { NO_REQUEST_LOG, type RequestLog } from '../observability/request-log.ts';
 import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
 import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
 import { createHostRule } from './host-rule.ts';
 import { createHttpServers } from './http-servers.ts';
 import { BODY_TIMEOUT_MS, HTTP1_LIMITS } from './limits.ts';
+import { notedGate, noteFailures } from './logged-request.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { nodeHeaderLookup } from './mesh-headers.ts';
 import type { MeshTls } from './mesh-tls.ts';
@@ -42,8 +46,6 @@ export interface ListenerOptions {
   readonly authorizer: Authorizer;
   readonly health: HealthState;
   readonly log: Logger;
-  /** Further server interceptors, e.g. for traces; they stand between error mapping and validation. */
-  readonly interceptors?: readonly Interceptor[];
   /** The facade. Unset: 404. */
   readonly fallback?: FallbackHandler | undefined;
   /** Origins whose scripts may call; default `['*']`. */
@@ -139,6 +141,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     onLeave: changes.notify,
     isDraining: () => state.draining,
     log: options.log,
+    requestLog: options.requestLog ?? NO_REQUEST_LOG,
   });
   const { isForPeers = false, meshTls, publicTls, log, idleSessionMs = HTTP1_LIMITS.keepAliveTimeout } = options;
   const isSharedAddress = createTrust([...PROXIES_HERE, ...(options.trustedProxies ?? [])]);
@@ -213,7 +216,7 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
   setMaxListeners(0, state.shutdown.signal);
 
   async function gate(context: HandlerContext): Promise<void> {
-    await authorizer.gate(context);
+    await notedGate(authorizer, context);
     if (isOpenService(context.service.typeName)) return;
     const exchange = context.values.get(exchangeKey);
     const principal = context.values.get(principalKey);
@@ -227,10 +230,13 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
   }
 
   const mapErrors = createErrorInterceptor(createErrorMapper(log));
+  const traced = serveTraced(gate, ({ requestHeader, values }) =>
+    authorizer.isFromPeer(requestHeader, values.get(certifiedRolesKey)),
+  );
   const rpc: RpcHandler = createRpcHandler({
     routes: [...options.routes, options.health.routes, reflectionRoutes(() => rpc.services)],
-    gate,
-    interceptors: [mapErrors, ...(options.interceptors ?? []), validateInterceptor],
+    gate: traced.gate,
+    interceptors: [noteFailures, mapErrors, ...traced.interceptors, validateInterceptor],
     shutdownSignal: state.shutdown.signal,
     log,
   });

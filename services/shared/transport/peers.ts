@@ -1,11 +1,12 @@
 import type { DescService } from '@bufbuild/protobuf';
-import type { Client, Interceptor, Transport } from '@connectrpc/connect';
+import type { Client, Transport } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
 import { asMeshError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import type { Authorizer } from '../interceptors/authorize.ts';
 import type { Vouching } from '../interceptors/on-behalf-of.ts';
+import { traceCalls } from '../interceptors/trace-calls.ts';
 import { createMeshClient } from './client.ts';
 import type { Generate } from './generate.ts';
 import { createLocalTransport } from './local-transport.ts';
@@ -13,8 +14,10 @@ import type { MeshTls } from './mesh-tls.ts';
 import { createRemoteTransport } from './remote-transport.ts';
 import type { Role } from './roles.ts';
 import type { Routes } from './routes.ts';
+import { askedGeneration } from './rpc-generation.ts';
+import { tracedGenerate } from './traced-generate.ts';
 import type { TrunkTarget } from './trunk/trunk-channel.ts';
-import { createTrunkClient, type TrunkClient } from './trunk/trunk-client.ts';
+import { createTrunkClient } from './trunk/trunk-client.ts';
 
 /** What peers are found by. */
 export interface PeersOptions {
@@ -29,8 +32,6 @@ export interface PeersOptions {
   /** Signs for callers whose credential this process does not hold. Unset: it acts for nobody. */
   readonly vouching?: Pick<Vouching, 'sign'> | undefined;
   readonly log: Logger;
-  /** Client interceptors, e.g. for traces. */
-  readonly interceptors?: Interceptor[];
 }
 
 /** The other roles, wherever they run. */
@@ -48,7 +49,7 @@ export interface Peers {
 export function createPeers(options: PeersOptions): Peers {
   const transports = new Map<Role, Transport>();
   const remotes: { close(): void }[] = [];
-  let trunk: TrunkClient | undefined;
+  let toRouter: Generate | undefined;
 
   function find(role: Role): Transport {
     const known = transports.get(role);
@@ -59,10 +60,11 @@ export function createPeers(options: PeersOptions): Peers {
   }
 
   function make(role: Role): Transport {
-    const { interceptors = [], authorizer, log } = options;
+    const { authorizer, log } = options;
     const routes = options.local.get(role);
-    if (routes) return createLocalTransport(routes, { authorizer, log, interceptors });
-    const remote = createRemoteTransport(addressOf(role), { interceptors, ...proofFor(role) });
+    if (routes) return createLocalTransport(routes, { authorizer, log, interceptors: traceCalls(undefined) });
+    const url = addressOf(role);
+    const remote = createRemoteTransport(url, { interceptors: traceCalls(url), ...proofFor(role) });
     remotes.push(remote);
     return remote;
   }
@@ -81,12 +83,14 @@ export function createPeers(options: PeersOptions): Peers {
     return { meshToken, tls: meshTls && { meshTls, role, log } };
   }
 
-  function routerTrunk(): TrunkClient {
-    if (trunk) return trunk;
+  function routerTrunk(): Generate {
+    if (toRouter) return toRouter;
     const url = addressOf('router');
-    trunk = createTrunkClient({ url, method: RouterService.method.attach, ...proofFor('router') }, options.vouching);
+    const target = { url, method: RouterService.method.attach, ...proofFor('router') };
+    const trunk = createTrunkClient(target, options.vouching);
     remotes.push(trunk);
-    return trunk;
+    toRouter = tracedGenerate(trunk.generate, askedGeneration(RouterService.method.generate, url));
+    return toRouter;
   }
 
   function transport(role: Role): Transport {
@@ -101,7 +105,7 @@ export function createPeers(options: PeersOptions): Peers {
     client: (role, service) => createMeshClient(service, transport(role)),
     routerGenerate(request, call, sink) {
       try {
-        routerTrunk().generate(request, call, sink);
+        routerTrunk()(request, call, sink);
       } catch (error) {
         sink.fail(asMeshError(error));
       }

@@ -1,9 +1,12 @@
 import type { Client } from '@connectrpc/connect';
 import { InferenceService } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
+import { traceCalls } from '../interceptors/trace-calls.ts';
 import { createMeshClient } from './client.ts';
 import type { Generate } from './generate.ts';
 import type { PeersOptions } from './peers.ts';
 import { createRemoteTransport } from './remote-transport.ts';
+import { askedGeneration } from './rpc-generation.ts';
+import { tracedGenerate } from './traced-generate.ts';
 import { createTrunkClient } from './trunk/trunk-client.ts';
 
 /** The nodes in other processes, by their address, e.g. "http://10.0.0.7:7004". Per address a trunk and a connection for the rest, kept. */
@@ -33,10 +36,10 @@ export function createRemoteNodes({ meshToken, meshTls, log }: RemoteNodesOption
     const known = nodes.get(address);
     if (known) return known;
     const proof = { meshToken, tls: meshTls && { meshTls, role: 'inference' as const, log } };
-    const transport = createRemoteTransport(address, proof);
+    const transport = createRemoteTransport(address, { interceptors: traceCalls(address), ...proof });
     const trunk = createTrunkClient({ url: address, method: InferenceService.method.attach, ...proof });
     const node = {
-      generate: trunk.generate,
+      generate: tracedGenerate(trunk.generate, askedGeneration(InferenceService.method.generate, address)),
       client: createMeshClient(InferenceService, transport),
       close() {
         trunk.close();

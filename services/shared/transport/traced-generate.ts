@@ -20,7 +20,7 @@ export interface GenerationNotes {
   event(event: GenerationEvent): void;
   /** The first delta has come, so long after the start, in milliseconds. */
   firstToken?(afterMs: number): void;
-  /** What was noted so far is all. */
+  /** It is over, broken off by an error where there is one. Unset: any error is a failure of the span. */
   over?(error: MeshError | undefined): void;
 }
 
@@ -84,8 +84,8 @@ class TracedSink implements GenerationSink {
   }
 
   #over(error: MeshError | undefined): void {
-    if (error) this.#span.fail(error.reason);
-    this.#notes?.over?.(error);
+    if (this.#notes?.over) this.#notes.over(error);
+    else if (error) this.#span.fail(error.reason);
     this.#span.end();
   }
 }

@@ -2,6 +2,8 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { TrunkCommands, TrunkEvents } from '../../../../gen/mesh/generation/v1/trunk_pb.ts';
 import { abortReason } from '../abort-reason.ts';
 import { type Exchange, exchangeKey } from '../exchange.ts';
+import { servedGeneration } from '../rpc-generation.ts';
+import { tracedGenerate } from '../traced-generate.ts';
 import { ServedTrunk, type ServedTrunkOptions } from './served-trunk.ts';
 import { watchSession } from './session-watch.ts';
 import { SERVER_KEEPALIVE } from './trunk-limits.ts';
@@ -16,11 +18,15 @@ export type AttachHandler = (
  * Serves the seam as a trunk. Its generations end with it, at once and down to their engines. For a drain it is work while
  * something runs on it.
  */
-export function attachHandler(options: Pick<ServedTrunkOptions, 'generate' | 'vouching'>): AttachHandler {
+export function attachHandler({
+  generate,
+  vouching,
+}: Pick<ServedTrunkOptions, 'generate' | 'vouching'>): AttachHandler {
   return (commands, context) => {
     const exchange = context.values.get(exchangeKey);
     const trunk = new ServedTrunk({
-      ...options,
+      generate: tracedGenerate(generate, servedGeneration(context.service)),
+      vouching,
       onWork(isWork) {
         if (!exchange) return;
         exchange.isWork = isWork;
