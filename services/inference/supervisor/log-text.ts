@@ -1,13 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
 import { printable } from '../../shared/observability/printable.ts';
+import { MASK, withoutSecrets } from '../../shared/observability/redaction.ts';
 
 /** Longer lines are cut, in characters: a flood without line ends must not fill the memory. */
 export const LINE_LIMIT = 4_096;
-
-const MASK = '[secret]';
-
-/** What looks like a key or token wherever it comes from. */
-const SECRET_PATTERN = /\b(?:bearer\s+\S+|hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,})/gi;
 
 /** The least that is read beyond the limit of a line. */
 const MARGIN = 256;
@@ -32,7 +28,7 @@ export function createLogText(secrets: readonly string[]): LogText {
       if (text.includes('\x1b')) text = stripVTControlCharacters(text);
       text = printable(text);
       for (const secret of masked) text = text.replaceAll(secret, MASK);
-      text = text.replace(SECRET_PATTERN, MASK);
+      text = withoutSecrets(text);
       // A secret that was cut in two is in what goes now: masking moves the end towards the limit.
       if (line.length >= needed) text = text.slice(0, -margin);
       // A slice of a string keeps the whole of it alive, here all that came in one read of the pipe.

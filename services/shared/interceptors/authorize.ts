@@ -4,6 +4,7 @@ import type { HandlerContext } from '@connectrpc/connect';
 import { type Principal, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import { toConnectError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
+import { exchangeKey } from '../transport/exchange.ts';
 import {
   CLIENT_IP_HEADER,
   FORWARDED_HEADER,
@@ -38,6 +39,7 @@ export interface Authorizer {
    * The decision for one call. Resolves to the caller, undefined for an anonymous one where that is allowed.
    *
    * @param certified what the certificate of the connection names; undefined without one
+   * @param onKnown told who presents the credential, also where the caller is then for the front door to find out
    * @throws MeshError CREDENTIAL_MISSING, CREDENTIAL_INVALID, CREDENTIAL_CONFLICT, SCOPE_MISSING or PEER_ONLY.
    */
   authorize(
@@ -45,6 +47,7 @@ export interface Authorizer {
     headers: HeaderLookup,
     clientIp: string | undefined,
     certified?: CertifiedRoles,
+    onKnown?: (caller: Principal) => void,
   ): Promise<Principal | undefined>;
   /**
    * The same for an RPC, before its body is read: decides on the resolved method, denies what is not in the table, leaves
@@ -82,7 +85,13 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     headers: HeaderLookup,
     clientIp: string | undefined,
     certified?: CertifiedRoles,
+    onKnown?: (caller: Principal) => void,
   ) {
+    const known = async (presented: string): Promise<Principal> => {
+      const caller = await options.authenticate(presented, clientIp);
+      onKnown?.(caller);
+      return caller;
+    };
     const credential = access.kind === 'open' ? undefined : credentialOf(headers);
     if (isPeerItself(access, headers, certified)) return PEER_PRINCIPAL;
     switch (access.kind) {
@@ -91,13 +100,13 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       case 'front-door':
         // Nobody unknown gets a body read; what the caller may do is the front door's to decide.
         if (credential === undefined) throw credentialMissing();
-        await options.authenticate(credential, clientIp);
+        await known(credential);
         return undefined;
       case 'peer':
         throw peerOnly(access.peers, certified);
       case 'scope':
         if (credential === undefined) throw credentialMissing();
-        return withScope(await options.authenticate(credential, clientIp), access.scope);
+        return withScope(await known(credential), access.scope);
     }
   }
 
@@ -123,7 +132,9 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       }
       const actsFor = headers.get(CLIENT_IP_HEADER);
       if (actsFor && isFromPeer(headers, certified)) context.values.set(clientIpKey, actsFor);
-      const principal = await authorize(access, headers, context.values.get(clientIpKey), certified);
+      const { facts } = context.values.get(exchangeKey) ?? {};
+      const onKnown = facts && ((caller: Principal) => (facts.principal = caller));
+      const principal = await authorize(access, headers, context.values.get(clientIpKey), certified, onKnown);
       if (principal) context.values.set(principalKey, principal);
     } catch (error) {
       throw toConnectError(error);

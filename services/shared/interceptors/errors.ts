@@ -4,8 +4,10 @@ import { ConnectError } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import { toConnectError } from '../errors/connect-error.ts';
 import { MeshError } from '../errors/mesh-error.ts';
+import { exchangeKey } from '../transport/exchange.ts';
 import { REQUEST_ID_HEADER } from '../transport/mesh-headers.ts';
 import { methodName } from './access.ts';
+import { noteFailure } from './noted-failure.ts';
 
 /** Any thrown value → ConnectError of ours; a peer's passes unchanged. */
 export type ErrorMapper = (error: unknown, method: DescMethod, header: Headers) => ConnectError;
@@ -22,10 +24,14 @@ export function createErrorMapper(log: Logger): ErrorMapper {
   };
 }
 
-/** The outermost server interceptor: whatever a handler throws leaves as the mapper says. */
+/** The outermost server interceptor: whatever a handler throws is noted for the request log and leaves as the mapper says. */
 export function createErrorInterceptor(map: ErrorMapper): Interceptor {
   return (next) => async (req) => {
-    const outgoing = (error: unknown) => map(error, req.method, req.header);
+    const outgoing = (error: unknown) => {
+      const wire = map(error, req.method, req.header);
+      noteFailure(req.contextValues.get(exchangeKey)?.facts, wire);
+      return wire;
+    };
     try {
       const res = await next(req);
       return res.stream ? { ...res, message: mapErrors(res.message, outgoing) } : res;

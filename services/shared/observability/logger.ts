@@ -1,4 +1,4 @@
-import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
+import { type Logger, type LoggerOptions, pino } from 'pino';
 import { printable } from './printable.ts';
 
 /** What is never written, under these names at the top of a record and one level below. */
@@ -23,12 +23,22 @@ export function logLevelName(text: string): string {
   return { warning: 'warn', critical: 'fatal' }[level] ?? level;
 }
 
+/** Where the lines of a log go. */
+export interface LogDestination {
+  /**
+   * Takes a line, with its end.
+   *
+   * @param level its level as pino counts: 50 and more are errors
+   */
+  write(line: string, level: number): void;
+}
+
 /**
  * Makes the logger of a process: one JSON object per line.
  *
- * @param destination where lines go; default standard output
+ * @param destination where lines go; default standard output, which is waited for
  */
-export function createLogger(options: { readonly level: LogLevel; readonly destination?: DestinationStream }): Logger {
+export function createLogger(options: { readonly level: LogLevel; readonly destination?: LogDestination }): Logger {
   const settings: LoggerOptions = {
     level: options.level,
     base: { pid: process.pid },
@@ -38,8 +48,16 @@ export function createLogger(options: { readonly level: LogLevel; readonly desti
     serializers: { err: describeError, headers: () => undefined, req: () => undefined, res: () => undefined },
   };
   const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
-  // JSON escapes the control characters of ASCII alone; the others stand in texts only, where an escape means the same.
-  return pino(settings, { write: (line) => void destination.write(printable(line)) });
+  const stream = {
+    // Makes pino tell the level of each line.
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 0,
+    write(line: string) {
+      // JSON escapes the control characters of ASCII alone; the others stand in texts only, where an escape means the same.
+      destination.write(printable(line), this.lastLevel);
+    },
+  };
+  return pino(settings, stream);
 }
 
 /** Own properties of errors are left out: those of HTTP clients and of Redis hold headers, addresses and arguments. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { type ConnectError, createContextKey } from '@connectrpc/connect';
 import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
+import type { RequestFacts } from '../observability/request-facts.ts';
 import { errorBody } from './error-shape.ts';
 
 /** A request over HTTP/1.1 or HTTP/2. */
@@ -20,6 +21,8 @@ export type FallbackHandler = RequestHandler;
 export interface Exchange {
   readonly request: NodeRequest;
   readonly response: NodeResponse;
+  /** What is noted of it for the request log. */
+  readonly facts: RequestFacts;
   /** When the body must be here, in milliseconds of the monotonic clock; undefined where it may take its time. */
   bodyDueAt: number | undefined;
   /** Whether it is a caller's work, which a drain waits for; a trunk is while something runs on it. */

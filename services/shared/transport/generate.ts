@@ -2,6 +2,7 @@ import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_r
 import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { MeshError } from '../errors/mesh-error.ts';
 import type { Vouched } from '../interceptors/on-behalf-of.ts';
+import type { RequestFacts } from '../observability/request-facts.ts';
 import type { TraceHeaders } from '../observability/trace-headers.ts';
 import type { FlowControl } from './flow-control.ts';
 
@@ -28,6 +29,8 @@ export interface GenerationCall {
   readonly onBehalfOf?: Vouched | undefined;
   /** The caller's real address; towards the router only. Unset: unknown. */
   readonly clientIp?: string | undefined;
+  /** Where the process that the caller talks to notes what it learns, see notedGenerate. Unset: nowhere. */
+  readonly facts?: RequestFacts | undefined;
   /** The trace that it belongs to, down to the engine; see traceIdOf. Unset: none. */
   readonly trace?: TraceHeaders | undefined;
 }

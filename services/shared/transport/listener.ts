@@ -25,7 +25,7 @@ import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts'
 import { createHostRule } from './host-rule.ts';
 import { createHttpServers } from './http-servers.ts';
 import { BODY_TIMEOUT_MS, HTTP1_LIMITS } from './limits.ts';
-import { notedGate, noteFailures } from './logged-request.ts';
+import { notedGate } from './logged-request.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { nodeHeaderLookup } from './mesh-headers.ts';
 import type { MeshTls } from './mesh-tls.ts';
@@ -46,6 +46,8 @@ export interface ListenerOptions {
   readonly authorizer: Authorizer;
   readonly health: HealthState;
   readonly log: Logger;
+  /** Where requests of callers are noted. Unset: nowhere. */
+  readonly requestLog?: RequestLog | undefined;
   /** The facade. Unset: 404. */
   readonly fallback?: FallbackHandler | undefined;
   /** Origins whose scripts may call; default `['*']`. */
@@ -236,7 +238,7 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
   const rpc: RpcHandler = createRpcHandler({
     routes: [...options.routes, options.health.routes, reflectionRoutes(() => rpc.services)],
     gate: traced.gate,
-    interceptors: [noteFailures, mapErrors, ...traced.interceptors, validateInterceptor],
+    interceptors: [mapErrors, ...traced.interceptors, validateInterceptor],
     shutdownSignal: state.shutdown.signal,
     log,
   });

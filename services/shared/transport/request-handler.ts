@@ -1,10 +1,14 @@
 import { constants } from 'node:http2';
 import { createContextValues } from '@connectrpc/connect';
 import type { Logger } from 'pino';
+import { methodName } from '../interceptors/access.ts';
 import { certifiedRolesKey } from '../interceptors/certified-roles.ts';
 import { clientIpKey, type createClientIp } from '../interceptors/client-ip.ts';
 import { joinedHeader } from '../interceptors/credential.ts';
 import { HTTPS_ONLY, type HttpsRule } from '../interceptors/https-rule.ts';
+import { noteRequest, RequestFacts } from '../observability/request-facts.ts';
+import type { RequestLog } from '../observability/request-log.ts';
+import { traceHeadersOf, traceIdOf } from '../observability/trace-headers.ts';
 import type { createCors } from './cors.ts';
 import {
   type Exchange,
@@ -17,6 +21,7 @@ import {
 } from './exchange.ts';
 import { noteExpectation } from './expectation.ts';
 import type { HostRule } from './host-rule.ts';
+import { rpcProtocolOf, writeWhenOver } from './logged-request.ts';
 import { nodeHeaderLookup, REQUEST_ID_HEADER, requestIdOf } from './mesh-headers.ts';
 import type { RpcHandler } from './rpc-handler.ts';
 import { certifiedRolesOf } from './tls-server.ts';
@@ -40,17 +45,19 @@ export interface RequestHandlerOptions {
   readonly onLeave: () => void;
   readonly isDraining: () => boolean;
   readonly log: Logger;
+  readonly requestLog: RequestLog;
 }
 
 /** Makes what answers each request of a listener, over either version of HTTP. */
 export function createRequestHandler(options: RequestHandlerOptions): RequestHandler {
-  const { rpc, fallback, exchanges, log } = options;
+  const { rpc, fallback, exchanges, log, requestLog } = options;
 
-  function track(request: NodeRequest, response: NodeResponse): Exchange {
-    const nowMs = performance.now();
+  function track(request: NodeRequest, response: NodeResponse, facts: RequestFacts): Exchange {
+    const nowMs = facts.beganAtMs;
     const exchange: Exchange = {
       request,
       response,
+      facts,
       bodyDueAt: bodyDueAt(request, nowMs),
       isWork: false,
       onWorkOver: options.onLeave,
@@ -76,8 +83,15 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
   }
 
   return (request, response) => {
-    const exchange = track(request, response);
-    const requestId = requestIdOf(nodeHeaderLookup(request.headers));
+    const headers = nodeHeaderLookup(request.headers);
+    const requestId = requestIdOf(headers);
+    const facts = new RequestFacts(requestId, request.method ?? '', requestLog.tellsBodies);
+    const clientIp = options.clientIp(request);
+    facts.clientIp = clientIp;
+    facts.traceId = traceIdOf(traceHeadersOf(headers));
+    noteRequest(request, facts);
+    const exchange = track(request, response, facts);
+    writeWhenOver(requestLog, facts, response);
     request.headers[REQUEST_ID_HEADER] = requestId;
     response.setHeader(REQUEST_ID_HEADER, requestId);
     if (options.isDraining() && !('stream' in response)) response.setHeader('connection', 'close');
@@ -85,11 +99,14 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
     if (problem) return sendError(response, problem.status, problem.text);
     if (!noteExpectation(request, response)) return sendError(response, 417, 'Expect: only 100-continue can be met.');
     if (!options.cors(request, response)) return;
-    if (rpc.methodOf(request.url)) {
+    const method = rpc.methodOf(request.url);
+    if (method) {
+      facts.route = methodName(method);
+      facts.protocol = rpcProtocolOf(request.headers['content-type']);
       if (options.isPlainRefused(request)) return sendError(response, 403, HTTPS_ONLY);
       const authorization = joinedHeader(request.rawHeaders, 'authorization');
       if (authorization !== undefined) request.headers.authorization = authorization;
-      const values = createContextValues().set(exchangeKey, exchange).set(clientIpKey, options.clientIp(request));
+      const values = createContextValues().set(exchangeKey, exchange).set(clientIpKey, clientIp);
       rpc.handle(exchange, values.set(certifiedRolesKey, certifiedRolesOf(request.socket)));
       return;
     }
