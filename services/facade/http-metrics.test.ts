@@ -4,7 +4,7 @@ import { CHAT, event, type Generation, LIMITS, startFacade, type TestFacade, unt
 
 /** A facade that is counted, with its metrics as they are scraped. */
 async function counted(script?: (generation: Generation) => void): Promise<{ facade: TestFacade; metrics: Metrics }> {
-  const metrics = createMetrics({ version: '1.2.3', roles: ['facade'] });
+  const metrics = createMetrics({ version: '1.2.3', roles: ['facade'], mostUsers: 10 });
   return { metrics, facade: await startFacade({ resources: { metrics }, ...(script && { script }) }) };
 }
 

@@ -3,12 +3,14 @@ import type { Logger } from 'pino';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Revocation } from '../shared/interceptors/revocation.ts';
+import type { Metrics } from '../shared/observability/metrics.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { RouterConfig } from './config.ts';
 import { Breakers } from './fleet/breaker.ts';
 import { expireSilent } from './fleet/expiry.ts';
 import { Fleet, type NodeClient } from './fleet/fleet.ts';
 import { Registry } from './fleet/registry.ts';
+import { declareFleetMetrics } from './fleet-metrics.ts';
 import { Booking } from './generate/booking.ts';
 import { Deadlines } from './generate/deadlines.ts';
 import type { GenerationObserver } from './generate/generation-record.ts';
@@ -18,6 +20,7 @@ import type { EngineSide } from './generate/relay.ts';
 import { Reports } from './generate/reports.ts';
 import { RetryBudget } from './generate/retry-budget.ts';
 import { Settlement } from './generate/settle.ts';
+import { GenerationMetrics } from './generation-metrics.ts';
 import { Places } from './queue/places.ts';
 import { Chooser } from './select/chooser.ts';
 import { EngineLoads } from './select/engine-loads.ts';
@@ -31,6 +34,8 @@ export interface RouterResources {
   readonly generateAt: (address: string) => Generate;
   /** The other methods of the node at an address; "" is this process. */
   readonly inferenceAt: (address: string) => NodeClient;
+  /** Where calls are counted. Unset: nowhere. */
+  readonly metrics?: Metrics | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Logger;
@@ -84,13 +89,15 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     mostTries: retry.max_attempts,
     mostTakeovers: migration.enabled ? migration.max_attempts : 0,
   };
-  const observers: GenerationObserver[] = [];
+  const { metrics } = resources;
+  const observers: GenerationObserver[] = metrics ? [new GenerationMetrics(metrics)] : [];
   const totalMs = config.timeout_seconds.total * 1_000;
+  const reports = new Reports(resources.quota, resources.log, holdMs);
   const pipeline = new Pipeline({
     ...resources,
     booking,
     engines,
-    reports: new Reports(resources.quota, resources.log, holdMs),
+    reports,
     registry,
     deadlines: new Deadlines({
       totalMs,
@@ -99,6 +106,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     }),
     observers,
   });
+  if (metrics) declareFleetMetrics(metrics.registry, { registry, places, pipeline, reports, breakers, loads });
   const stopExpiring = expireSilent(registry);
 
   return {

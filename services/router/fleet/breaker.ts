@@ -54,6 +54,13 @@ export class Breakers {
     return !entry?.isOut || (!entry.trial && this.#parts.now() >= entry.untilMs);
   }
 
+  /** Whether the engine gets requests: all, one to try it, or none. */
+  stateOf(id: string): 'closed' | 'half_open' | 'open' {
+    const entry = this.#entries.get(id);
+    if (!entry?.isOut) return 'closed';
+    return entry.trial || this.#parts.now() >= entry.untilMs ? 'half_open' : 'open';
+  }
+
   /** A request goes to the engine. */
   enter(id: string): Trial {
     let isOver = false;

@@ -29,6 +29,11 @@ export class Reports {
     this.#holdFor = durationFromMs(holdMs);
   }
 
+  /** How many leases are reported on. */
+  get leases(): number {
+    return this.#running.size;
+  }
+
   /** Reports on a generation until the returned function is called. */
   add(drawDown: DrawDown): () => void {
     this.#running.add(drawDown);

@@ -78,6 +78,11 @@ export class Places {
     return count;
   }
 
+  /** How many wait for a model. */
+  waitingFor(modelId: string): number {
+    return this.#lines.get(modelId)?.size ?? 0;
+  }
+
   /** Whether somebody waits for a model, so that who comes new waits too. */
   isWaitedFor(modelId: string): boolean {
     return this.#lines.has(modelId);

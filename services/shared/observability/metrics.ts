@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { BoundedLabel } from './bounded-label.ts';
 
 /** How finely the delay of the event loop is watched, in milliseconds. */
 const LOOP_DELAY_PRECISION_MS = 20;
@@ -7,17 +8,27 @@ const LOOP_DELAY_PRECISION_MS = 20;
 export interface Metrics {
   /** Where services register what they count. */
   readonly registry: Registry;
+  /** The values of the label `user`. */
+  readonly users: BoundedLabel;
   /** Adds text in Prometheus' format that is told after our own: metrics that others count. It must not throw. */
   addText(source: () => string | Promise<string>): void;
   /** Everything, in Prometheus' text format. Never rejects for one metric that cannot be had. */
   text(): Promise<string>;
 }
 
+/** What metrics are made with. */
+export interface MetricsOptions {
+  readonly version: string;
+  readonly roles: Iterable<string>;
+  /** How many users have series of their own; all others share one. */
+  readonly mostUsers: number;
+}
+
 /** What a scrape is answered as. */
 export const METRICS_CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** Makes the metrics of a process, with what Node.js tells of it: CPU, memory, delay of the event loop. */
-export function createMetrics(about: { readonly version: string; readonly roles: Iterable<string> }): Metrics {
+export function createMetrics({ version, roles, mostUsers }: MetricsOptions): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_DELAY_PRECISION_MS });
   const info = new Gauge({
@@ -26,10 +37,11 @@ export function createMetrics(about: { readonly version: string; readonly roles:
     labelNames: ['version', 'roles'],
     registers: [registry],
   });
-  info.set({ version: about.version, roles: [...about.roles].join(',') }, 1);
+  info.set({ version, roles: [...roles].join(',') }, 1);
   const sources: (() => string | Promise<string>)[] = [];
   return {
     registry,
+    users: new BoundedLabel(mostUsers),
     addText: (source) => sources.push(source),
     text: async () => {
       const texts = await Promise.all([registry.metrics(), ...sources.map((source) => source())]);
