@@ -1,7 +1,9 @@
 import { invalidField, MeshError } from '../shared/errors/mesh-error.ts';
 import type { Generate } from '../shared/transport/generate.ts';
+import { tracedGenerate } from '../shared/transport/traced-generate.ts';
 import { CountedSink } from './counted-sink.ts';
 import { EngineGate } from './engine-gate.ts';
+import { engineGeneration } from './engine-span.ts';
 import type { EngineConnection } from './engines/engine.ts';
 import { notLoaded } from './residency/loads.ts';
 import type { ModelSlot } from './residency/model-slot.ts';
@@ -50,7 +52,9 @@ export class EngineCalls {
       signal: call.signal,
       run(connection, slot, waitedMs) {
         const told = waitedMs > 0 ? new WaitedSink(sink, waitedMs) : sink;
-        connection.generate(request, call, new CountedSink(slot.status.load, call.flow, told, contextTokens(slot)));
+        const counted = new CountedSink(slot.status.load, call.flow, told, contextTokens(slot));
+        const generate: Generate = (...asked) => connection.generate(...asked);
+        tracedGenerate(generate, engineGeneration(slot.status.engine))(request, call, counted);
       },
       refuse: (error) => sink.fail(error),
     });

@@ -2,6 +2,8 @@ import { Pool } from 'undici';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
+import type { TraceHeaders } from '../../shared/observability/trace-headers.ts';
+import { tracer } from '../../shared/observability/tracer.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutBytes, withoutKey } from './openai-errors.ts';
 import { type AnswerForm, OpenAiExchange } from './openai-exchange.ts';
@@ -84,7 +86,14 @@ export class OpenAiConnection {
     new OpenAiExchange(form, call, sink, this.#apiKey).start(this.#generations, {
       method: 'POST',
       path,
-      headers: [...this.#headers, 'accept', form.contentType, 'x-request-id', call.requestId],
+      headers: [
+        ...this.#headers,
+        'accept',
+        form.contentType,
+        'x-request-id',
+        call.requestId,
+        ...headerList(call.trace),
+      ],
       body: JSON.stringify(body),
     });
   }
@@ -115,7 +124,7 @@ export class OpenAiConnection {
         method,
         path,
         signal,
-        headers: [...this.#headers],
+        headers: [...this.#headers, ...headerList(tracer().activeHeaders)],
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
       const retryAfter = headers['retry-after'];
@@ -138,6 +147,11 @@ export class OpenAiConnection {
   async close(): Promise<void> {
     await Promise.all([this.#generations.destroy(), this.#control.destroy()]);
   }
+}
+
+/** Names and values by turns: an engine that records traces makes its spans parts of this one. */
+function headerList(trace: TraceHeaders = {}): string[] {
+  return Object.entries(trace).flat();
 }
 
 /** The first event of a generation's stream. */

@@ -129,6 +129,7 @@ export class FanOut {
     const { signal } = this.#abort;
     const own = {
       requestId: call.requestId,
+      trace: call.trace,
       flow,
       signal,
       get timeoutMs() {

@@ -146,12 +146,12 @@ export class Relay {
     this.#attempts += 1;
     if (this.#attempts > 1) this.#splice.takeover(this.#attempts, this.engine, before);
     this.#tried.add(place.candidate.id);
-    const { requestId, flow, timeoutMs } = call;
+    const { requestId, trace, flow, timeoutMs } = call;
     this.#attempt = new Attempt({
       place,
       trial: engines.breakers.enter(place.candidate.id),
       sink: this.#sink,
-      call: { requestId, flow, timeoutMs },
+      call: { requestId, trace, flow, timeoutMs },
     });
     this.#attempt.start(engines.generateAt(place.candidate.address), this.#prepared(place, request));
   }

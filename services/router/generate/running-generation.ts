@@ -139,6 +139,7 @@ export class RunningGeneration implements Timed {
     const { call, leftMs } = this.#dispatch;
     return {
       requestId: call.requestId,
+      trace: call.trace,
       flow: this.#flow.engine,
       signal: this.#abort.signal,
       get timeoutMs() {

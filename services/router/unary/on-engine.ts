@@ -5,6 +5,7 @@ import type { EngineCapabilities } from '../../../gen/mesh/inference/v1/engine_p
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { principalOf } from '../../shared/interceptors/principal.ts';
+import { traceOf } from '../../shared/interceptors/trace-served.ts';
 import { REQUEST_ID_HEADER, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import type { Trial } from '../fleet/breaker.ts';
 import type { NodeClient } from '../fleet/fleet.ts';
@@ -146,10 +147,11 @@ async function placeFor(
   }
 }
 
-/** Under the caller's request id, without his credential, which no engine must see. */
+/** Under the caller's request id and in his trace, without his credential, which no engine must see. */
 function optionsOf(call: HandlerContext, totalMs: number): CallOptions {
   const timeoutMs = Math.max(1, Math.floor(Math.min(totalMs, call.timeoutMs() ?? totalMs)));
-  return { signal: call.signal, timeoutMs, headers: { [REQUEST_ID_HEADER]: requestIdOf(call.requestHeader) } };
+  const headers = { ...traceOf(call), [REQUEST_ID_HEADER]: requestIdOf(call.requestHeader) };
+  return { signal: call.signal, timeoutMs, headers };
 }
 
 function unsupported(model: string, field: keyof EngineCapabilities & Ability): MeshError {

@@ -17,6 +17,8 @@ export interface TraceSource {
   /** The name of the process in traces, where the environment says none. */
   readonly serviceName: string;
   readonly version: string;
+  /** Whether spans may hold what people write and are answered. */
+  readonly recordsContent: boolean;
   readonly log: Logger;
   /** How the environment wants resources detected; unset: host, instance, and what OTEL_RESOURCE_ATTRIBUTES says. */
   readonly resourceDetectors: string | undefined;
@@ -29,7 +31,13 @@ const FLUSH_MS = 3_000;
  * Records traces from now on, as the OTEL_* variables of the process say; they go by OTLP unless those say otherwise. Returns what
  * sends the rest and ends it; never rejects.
  */
-export function openTraces({ serviceName, version, log, resourceDetectors }: TraceSource): () => Promise<void> {
+export function openTraces({
+  serviceName,
+  version,
+  recordsContent,
+  log,
+  resourceDetectors,
+}: TraceSource): () => Promise<void> {
   const sdk = new NodeSDK({
     resource: defaultResource().merge(
       resourceFromAttributes({
@@ -46,7 +54,7 @@ export function openTraces({ serviceName, version, log, resourceDetectors }: Tra
   });
   diag.setLogger(createDiagLogger(log), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   sdk.start();
-  const restore = setTracer(createOtelTracer('inference-mesh', version));
+  const restore = setTracer(createOtelTracer(version, recordsContent));
   return async () => {
     restore();
     const late = Promise.withResolvers<void>();

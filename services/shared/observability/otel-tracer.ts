@@ -21,10 +21,11 @@ const KINDS: Readonly<Record<SpanKind, OtelSpanKind>> = {
 };
 
 /** Spans by OpenTelemetry, of whichever SDK was registered. Loaded only where traces are recorded. */
-export function createOtelTracer(name: string, version: string): Tracer {
-  const inner: OtelTracer = trace.getTracer(name, version);
+export function createOtelTracer(version: string, recordsContent: boolean): Tracer {
+  const inner: OtelTracer = trace.getTracer('inference-mesh', version);
   return {
     isOn: true,
+    recordsContent,
     headerNames: propagation.fields(),
     begin(name, { kind, parent, attributes }: SpanStart) {
       const around = contextOf(parent);
@@ -37,6 +38,12 @@ export function createOtelTracer(name: string, version: string): Tracer {
     },
     get activeTraceId() {
       return trace.getActiveSpan()?.spanContext().traceId;
+    },
+    get activeHeaders() {
+      if (!trace.getActiveSpan()) return undefined;
+      const headers: Record<string, string> = {};
+      propagation.inject(context.active(), headers);
+      return headers;
     },
     capture() {
       const active = context.active();

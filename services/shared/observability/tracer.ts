@@ -37,11 +37,15 @@ export interface Tracer {
   readonly isOn: boolean;
   /** The headers that carry the trace of a call; the first of them is always there. */
   readonly headerNames: readonly string[];
+  /** Whether spans may hold what people write and are answered. */
+  readonly recordsContent: boolean;
   begin(name: string, start: SpanStart): Span;
   /** Whether a span is active that is recorded and has not ended. */
   readonly hasActive: boolean;
   /** The trace id of the active span; undefined: none is active. */
   readonly activeTraceId: string | undefined;
+  /** What makes the work of others a part of the active span; undefined: none is active. */
+  readonly activeHeaders: TraceHeaders | undefined;
   /** Returns what runs work with the span active that is active now. */
   capture(): <T>(work: () => T) => T;
 }
@@ -50,9 +54,11 @@ export interface Tracer {
 export const NO_TRACER: Tracer = {
   isOn: false,
   headerNames: W3C_HEADERS,
+  recordsContent: false,
   begin: (_name, { parent }) => ({ ...NO_SPAN, headers: parent === 'active' ? undefined : parent }),
   hasActive: false,
   activeTraceId: undefined,
+  activeHeaders: undefined,
   capture: () => (work) => work(),
 };
 

@@ -1,0 +1,124 @@
+import type { GenerateRequest } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
+import { FinishReasonSchema } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
+import type { Engine } from '../../gen/mesh/inference/v1/engine_pb.ts';
+import { asMeshError } from '../shared/errors/connect-error.ts';
+import { NAMES } from '../shared/observability/telemetry-names.ts';
+import type { TraceHeaders } from '../shared/observability/trace-headers.ts';
+import { type Attributes, type Span, tracer } from '../shared/observability/tracer.ts';
+import type { GenerationNotes, GenerationSpan } from '../shared/transport/traced-generate.ts';
+import { AnswerContent, promptContent } from './engine-span-content.ts';
+
+/** What is asked of an engine, as conventions for generative AI call it. */
+type Operation = 'chat' | 'text_completion' | 'embeddings';
+
+/** What every span of a call of an engine says. Its name has the model that the engine runs, which nobody else chose. */
+function engineSpanOf(engine: Engine, operation: Operation): { name: string; attributes: Attributes } {
+  return {
+    name: `${operation} ${engine.modelId || engine.name}`,
+    attributes: {
+      [NAMES.genAiOperation]: operation,
+      [NAMES.genAiProvider]: engine.kind,
+      [NAMES.genAiRequestModel]: engine.modelId || engine.name,
+      [NAMES.engine]: engine.name,
+      ...serverOf(engine.address),
+    },
+  };
+}
+
+/** The span of a generation at an engine: its own time, without our waiting. Spans of the engine itself are parts of it. */
+export function engineGeneration(engine: Engine): GenerationSpan {
+  return {
+    kind: 'client',
+    name: (request) => engineSpanOf(engine, operationOf(request)).name,
+    attributes: (request, { requestId }) => ({
+      ...engineSpanOf(engine, operationOf(request)).attributes,
+      ...samplingOf(request),
+      ...(tracer().recordsContent ? { [NAMES.genAiInput]: promptContent(request) } : {}),
+      [NAMES.requestId]: requestId,
+    }),
+    notes: notesOf,
+  };
+}
+
+/** Runs a small call of an engine in a span of its own. */
+export async function inEngineSpan<T>(
+  engine: Engine | undefined,
+  operation: Operation,
+  parent: TraceHeaders | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!tracer().isOn || !engine) return await work();
+  const { name, attributes } = engineSpanOf(engine, operation);
+  const span = tracer().begin(name, { kind: 'client', parent, attributes });
+  try {
+    return await span.within(work);
+  } catch (error) {
+    span.fail(asMeshError(error).reason);
+    throw error;
+  } finally {
+    span.end();
+  }
+}
+
+function notesOf(span: Span): GenerationNotes {
+  const content = tracer().recordsContent ? new AnswerContent() : undefined;
+  const finishReasons: string[] = [];
+  return {
+    readsDeltas: content !== undefined,
+    event({ event }) {
+      switch (event.case) {
+        case 'started':
+          span.set({ [NAMES.genAiResponseModel]: event.value.modelId });
+          break;
+        case 'delta':
+          content?.add(event.value);
+          break;
+        case 'finished':
+          finishReasons[event.value.choice] =
+            FinishReasonSchema.value[event.value.reason]?.localName.toLowerCase() ?? '';
+          break;
+        case 'usage':
+          span.set({
+            [NAMES.genAiInputTokens]: event.value.promptTokens,
+            [NAMES.genAiOutputTokens]: event.value.completionTokens,
+            [NAMES.genAiCachedTokens]: event.value.cachedTokens || undefined,
+            [NAMES.genAiReasoningTokens]: event.value.reasoningTokens || undefined,
+          });
+          break;
+      }
+    },
+    firstToken: (afterMs) => span.set({ [NAMES.genAiTimeToFirstChunk]: afterMs / 1_000 }),
+    over(error) {
+      if (finishReasons.length > 0)
+        span.set({ [NAMES.genAiFinishReasons]: Array.from(finishReasons, (one) => one ?? '') });
+      if (content) span.set({ [NAMES.genAiOutput]: content.messages(finishReasons) });
+      if (error) span.fail(error.reason);
+    },
+  };
+}
+
+function operationOf({ prompt }: GenerateRequest): Operation {
+  return prompt?.input.case === 'chat' ? 'chat' : 'text_completion';
+}
+
+function samplingOf({ sampling }: GenerateRequest): Attributes {
+  return {
+    [NAMES.genAiStream]: true,
+    [NAMES.genAiMaxTokens]: sampling?.maxTokens,
+    [NAMES.genAiTemperature]: sampling?.temperature,
+    [NAMES.genAiTopP]: sampling?.topP,
+    [NAMES.genAiTopK]: sampling?.topK,
+    [NAMES.genAiSeed]: sampling?.seed === undefined ? undefined : Number(sampling.seed),
+    [NAMES.genAiFrequencyPenalty]: sampling?.frequencyPenalty,
+    [NAMES.genAiPresencePenalty]: sampling?.presencePenalty,
+    // As conventions have it, only where it is not one.
+    [NAMES.genAiChoices]: (sampling?.choices ?? 1) > 1 ? sampling?.choices : undefined,
+  };
+}
+
+/** Where an engine is. Of one on a socket that is a path of this machine, which is nobody's business. */
+function serverOf(address: string): Attributes {
+  const url = URL.parse(address);
+  if (!url?.hostname) return {};
+  return { [NAMES.serverAddress]: url.hostname, [NAMES.serverPort]: url.port ? Number(url.port) : undefined };
+}
