@@ -5,6 +5,7 @@ import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Revocation } from '../shared/interceptors/revocation.ts';
 import type { Metrics } from '../shared/observability/metrics.ts';
 import type { Generate } from '../shared/transport/generate.ts';
+import { tracedGenerate } from '../shared/transport/traced-generate.ts';
 import type { RouterConfig } from './config.ts';
 import { Breakers } from './fleet/breaker.ts';
 import { expireSilent } from './fleet/expiry.ts';
@@ -14,6 +15,7 @@ import { declareFleetMetrics } from './fleet-metrics.ts';
 import { Booking } from './generate/booking.ts';
 import { Deadlines } from './generate/deadlines.ts';
 import type { GenerationObserver } from './generate/generation-record.ts';
+import { ROUTED_GENERATION } from './generate/generation-span.ts';
 import { type AuthenticateCall, Pipeline } from './generate/pipeline.ts';
 import { countPromptWith } from './generate/prompt-count.ts';
 import type { EngineSide } from './generate/relay.ts';
@@ -117,7 +119,7 @@ export function createRouterContext(config: RouterConfig, resources: RouterResou
     unary: { places, registry, inferenceAt: resources.inferenceAt, engines, totalMs },
     fleet: new Fleet(registry, resources.inferenceAt),
     observers,
-    generate: pipeline.generate,
+    generate: tracedGenerate(pipeline.generate, ROUTED_GENERATION),
     now: resources.now,
     drain: (limitMs) => drain(pipeline, limitMs),
     cut: (revocation) => pipeline.cut(revocation),
