@@ -340,6 +340,7 @@ async function addListener(
     authorizer,
     health,
     log: resources.log,
+    requestLog: resources.observability.requestLog,
     fallback: facade?.handle,
     meshTls: proof.meshTls,
     idleWriteMs: config.router.idle_write_seconds * 1_000,

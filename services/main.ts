@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { composeMesh, type Mesh } from './compose.ts';
+import { composeMesh, type Mesh, type MeshResources } from './compose.ts';
 import { type Config, loadConfig } from './config.ts';
 import { loadEnvironment } from './flags.ts';
 import { importForeign } from './import.ts';
@@ -43,13 +43,27 @@ async function main(): Promise<void> {
 }
 
 async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: AbortSignal): Promise<void> {
-  const observability = openObservability(config.observability);
+  const { stdout, stderr } = process;
+  const observability = openObservability(config.observability, { stdout, stderr, workingDirectory: process.cwd() });
   const { log } = observability;
+  process.on('uncaughtExceptionMonitor', (err, origin) => log.fatal({ err, origin }, 'crashed'));
+  process.on('exit', () => observability.flushSync());
+  try {
+    await run(config, environment, { observability, log, stop });
+  } finally {
+    await observability.close();
+  }
+}
+
+async function run(
+  config: Config,
+  environment: NodeJS.ProcessEnv,
+  { stop, ...seen }: Pick<MeshResources, 'observability' | 'log' | 'stop'>,
+): Promise<void> {
   let mesh: Mesh;
   try {
     mesh = await composeMesh(config, {
-      log,
-      observability,
+      ...seen,
       version,
       now: Date.now,
       nodePath: process.execPath,
@@ -65,9 +79,8 @@ async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: Abort
   const asked = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
   void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
   if (!stop.aborted) await asked;
-  log.info('stopping');
+  seen.log.info('stopping');
   await mesh.stop();
-  await observability.close();
 }
 
 main().then(

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
+import { create } from '@bufbuild/protobuf';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
+import { PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { type AppOptions, createApp } from './http/app.ts';
 import { CHAT, KEY, startFacade, type TestFacade, until } from './test-facade.ts';
@@ -44,7 +46,12 @@ test('HTTP/2: a wrong key is refused before its body has come', async () => {
 test('the check is asked with the address of the caller, once per request, never for open routes', async () => {
   const asked: unknown[] = [];
   facade = await startFacade({
-    resources: { authenticate: async (credential, clientIp) => asked.push([credential, clientIp]) },
+    resources: {
+      authenticate: async (credential, clientIp) => {
+        asked.push([credential, clientIp]);
+        return create(PrincipalSchema);
+      },
+    },
   });
   await facade.call('/healthz');
   await facade.post(CHAT_PATH, CHAT, { 'x-forwarded-for': '203.0.113.7' });
@@ -67,7 +74,7 @@ test.each(['http1', 'h2c'] as const)(
     facade = await startFacade({
       protocol,
       resources: {
-        authenticate: () => new Promise<void>((resolve) => (admit = resolve)),
+        authenticate: () => new Promise((resolve) => (admit = () => resolve(create(PrincipalSchema)))),
         log: pino({ level: 'debug' }, { write: (line) => lines.push(line) }),
       },
     });

@@ -9,10 +9,12 @@ import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_
 import type { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import type { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import type { Authenticate } from '../shared/interceptors/authorize.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
 import type { Metrics } from '../shared/observability/metrics.ts';
 import type { Generate } from '../shared/transport/generate.ts';
+import { notedGenerate } from '../shared/transport/noted-generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
 import type { FacadeConfig } from './config.ts';
 import { createApp } from './http/app.ts';
@@ -31,7 +33,7 @@ export interface FacadeResources {
    * Checks a credential before the body of its request is read; cached, so that a known one costs nothing to speak of.
    * Rejects with MeshError CREDENTIAL_INVALID.
    */
-  readonly authenticate: (credential: string, clientIp: string | undefined) => Promise<unknown>;
+  readonly authenticate: Authenticate;
   /** Called on behalf of the caller, with the caller's credential, and as a process of the mesh. */
   readonly router: Client<typeof RouterService>;
   /** Called as a process of the mesh. */
@@ -91,6 +93,7 @@ export async function createFacadeContext(config: FacadeConfig, resources: Facad
   const fleetView = createFleetView(resources.registry, now);
   facadeRoutes(app, {
     ...resources,
+    generate: notedGenerate(resources.generate),
     limitBook,
     exchanges,
     clientIp,

@@ -13,6 +13,7 @@ import {
 } from '@connectrpc/connect';
 import { pino } from 'pino';
 import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { PrincipalSchema } from '../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { type GenerationEvent, GenerationEventSchema } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { InferenceService } from '../../gen/mesh/inference/v1/inference_service_pb.ts';
@@ -138,6 +139,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
     ...scriptedClients(options),
     authenticate: async (credential) => {
       if (credential !== KEY) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
+      return create(PrincipalSchema, { keyId: 'test', userId: 'ann' });
     },
     health: async () => ({ storeKind: 'sqlite', storeAnswers: true }),
     isDraining: () => false,

@@ -1,8 +1,10 @@
 import './fastify-types.ts';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import type { Authenticate } from '../../shared/interceptors/authorize.ts';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import { HTTPS_ONLY, type HttpsRule } from '../../shared/interceptors/https-rule.ts';
+import { factsOf } from '../../shared/observability/request-facts.ts';
 import { nodeHeaderLookup, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import { type AllowedMethods, createAllowedMethods } from './allowed-methods.ts';
 import { type BodyLimits, readJsonBody } from './body.ts';
@@ -11,13 +13,14 @@ import { credentialOfRequest } from './credentials.ts';
 import { HttpError } from './http-error.ts';
 import { type HttpObserver, observeAnswer } from './http-observer.ts';
 import type { SendError } from './send-error.ts';
+import { traceRequests } from './traced-requests.ts';
 
 /** What the HTTP application needs besides its routes. */
 export interface AppOptions {
   readonly body: BodyLimits;
   readonly sendError: SendError;
   /** Rejects with CREDENTIAL_INVALID. Asked before the body of a request is read. */
-  readonly authenticate: (credential: string, clientIp: string | undefined) => Promise<unknown>;
+  readonly authenticate: Authenticate;
   readonly clientIp: (request: AddressedRequest) => string | undefined;
   /** Whether a request is refused because it came over HTTP. */
   readonly isPlainRefused: HttpsRule;
@@ -48,6 +51,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.decorateRequest('credential', '');
   app.decorateRequest('enteredAtMs', 0);
+  traceRequests(app, options.clientIp);
   const allowed = createAllowedMethods();
   app.addHook('onRoute', ({ method, url, config }) => {
     // What is forgotten must not be open.
@@ -57,6 +61,8 @@ export function createApp(options: AppOptions): FastifyInstance {
   app.addHook('onRequest', (request, reply, done) => {
     request.enteredAtMs = performance.now();
     if (observers.length > 0) observeAnswer(observers, request, reply);
+    const facts = factsOf(request.raw);
+    if (facts && !request.is404) facts.route = request.routeOptions.config.template;
     reply.header('x-request-id', request.id);
     if (options.isPlainRefused(request.raw)) return done(new HttpError(403, 'https_required', HTTPS_ONLY));
     if (request.is404 && request.method === 'OPTIONS') {
@@ -87,7 +93,9 @@ async function admit(request: FastifyRequest, { authenticate, clientIp }: AppOpt
   if (credential === undefined && request.routeOptions.config.access === 'known-or-anonymous') return;
   if (credential === undefined) throw new MeshError('CREDENTIAL_MISSING', 'Invalid API key');
   request.credential = credential;
-  await authenticate(credential, clientIp(request.raw));
+  const caller = await authenticate(credential, clientIp(request.raw));
+  const facts = factsOf(request.raw);
+  if (facts) facts.principal = caller;
   // The events of a body that broke off meanwhile are over; without them the time for the body would have to pass.
   if (request.raw.socket.destroyed) {
     throw new MeshError('CLIENT_GONE', 'The client left before its request was complete.');

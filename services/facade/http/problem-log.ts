@@ -1,5 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { factsOf } from '../../shared/observability/request-facts.ts';
 import { problemOf } from './errors.ts';
 
 /**
@@ -8,8 +10,17 @@ import { problemOf } from './errors.ts';
  */
 export function logProblem(log: Logger, error: unknown, request: FastifyRequest): void {
   const { status, code, param } = problemOf(error);
+  noteProblem(request, status, error instanceof MeshError ? error.reason : code);
   const facts = { requestId: request.id, method: request.method, route: request.routeOptions.url, status };
   if (status >= 500) log.error({ ...facts, err: error }, 'request failed');
   else if (status === 499) log.info({ ...facts, code }, 'client left');
   else log.debug({ ...facts, code, param }, 'request refused');
+}
+
+/** For the request log; the first reason counts. */
+function noteProblem({ raw }: FastifyRequest, status: number, reason: string | null): void {
+  const facts = factsOf(raw);
+  if (!facts) return;
+  facts.status ??= status;
+  facts.reason ??= reason ?? undefined;
 }

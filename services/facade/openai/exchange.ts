@@ -6,6 +6,7 @@ import type { Started } from '../../../gen/mesh/generation/v1/generation_event_p
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
+import { factsOf } from '../../shared/observability/request-facts.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall } from '../../shared/transport/generate.ts';
 import { isStalled } from '../../shared/transport/write-stall.ts';
@@ -56,6 +57,8 @@ export class Exchange {
       flow: new FlowControl(),
       credential: request.credential,
       clientIp: resources.clientIp(request.raw),
+      trace: request.span?.headers,
+      facts: factsOf(request.raw),
     };
     this.#open.add(this);
     this.#onClose = () => this.abort(causeOfClose(reply.raw));
