@@ -7,7 +7,7 @@ import { CLIENT_IP_HEADER, FORWARDED_HEADER, REQUEST_ID_HEADER } from '../../sha
 export const CALL_TIMEOUT_MS = 5000;
 
 /**
- * Options of a call on behalf of the caller of an HTTP request, under its id and address: a key may be bound to addresses.
+ * Options of a call on behalf of the caller of an HTTP request, in its trace, under its id and address: a key may be bound to addresses.
  * Without `timeoutMs` it takes as long as it takes.
  */
 export function requestOptions(
@@ -19,6 +19,7 @@ export function requestOptions(
   const headers = {
     // Without either the call would be taken for the facade's own.
     ...(request.credential ? { authorization: `Bearer ${request.credential}` } : { [FORWARDED_HEADER]: '1' }),
+    ...request.span?.headers,
     [REQUEST_ID_HEADER]: request.id,
     ...(address === undefined ? {} : { [CLIENT_IP_HEADER]: address }),
   };

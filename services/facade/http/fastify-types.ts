@@ -1,4 +1,5 @@
 import 'fastify';
+import type { Span } from '../../shared/observability/tracer.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -16,5 +17,7 @@ declare module 'fastify' {
     credential: string;
     /** When it came, on the monotonic clock in milliseconds. */
     enteredAtMs: number;
+    /** What is recorded of it; its headers make what others do for it parts of the same trace. Null: it cannot be read. */
+    span: Span | null;
   }
 }

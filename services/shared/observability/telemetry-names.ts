@@ -12,7 +12,6 @@ export const NAMES = {
   httpMethod: 'http.request.method',
   httpRoute: 'http.route',
   httpStatus: 'http.response.status_code',
-  urlPath: 'url.path',
   urlScheme: 'url.scheme',
   userAgent: 'user_agent.original',
   protocolVersion: 'network.protocol.version',
