@@ -21,7 +21,9 @@ import type { RouterToTell } from './inference/resources.ts';
 import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import type { Terminal } from './inference/weights/progress.ts';
 import { advertisedUrl, listenerSettings } from './listener-settings.ts';
+import { openMetrics, type ProcessMetrics } from './metrics.ts';
 import type { Observability } from './observability.ts';
+import { KEEPERS, openWatchedStore } from './open-store.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -38,7 +40,7 @@ import { type Closer, createCloser } from './shared/lifecycle/closer.ts';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
 import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
-import { closeStore, openStore, pingStore, type Store } from './shared/store/store.ts';
+import { pingStore, type Store } from './shared/store/store.ts';
 import type { Generate } from './shared/transport/generate.ts';
 import { listenedRoutes, SERVICES_OF_ROLE } from './shared/transport/listened-routes.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
@@ -89,15 +91,10 @@ interface Parts {
   readonly peers: Peers;
   /** Verifies what processes sign when they act for callers. */
   readonly vouching: Vouching;
+  readonly metrics: ProcessMetrics;
   /** The services that run here, filled role by role. */
   readonly local: Map<Role, Routes[]>;
 }
-
-/** Who keeps things in the store. */
-const KEEPERS = ['auth', 'quota', 'tasks'] as const;
-
-/** How often the store is asked whether it answers, in milliseconds. */
-const STORE_CHECK_MS = 1_000;
 
 /** How long settlements may take at the end, in milliseconds; what is left then is settled when its lease expires. */
 const SETTLE_MS = 10_000;
@@ -126,12 +123,15 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   const inferenceConfig = roles.has('inference') ? await configureInference(config, resources) : undefined;
   const parts = createParts(config, resources, closer);
 
-  const store = KEEPERS.some((role) => roles.has(role)) ? await addStore(parts) : undefined;
+  const store = KEEPERS.some((role) => roles.has(role))
+    ? await openWatchedStore(config, { ...parts, ...resources })
+    : undefined;
   const adminKeyPath = store && roles.has('auth') ? await addAuth(parts, store) : undefined;
   if (store && roles.has('quota')) addQuota(parts, store);
   const inference = inferenceConfig ? await addInference(parts, inferenceConfig) : undefined;
   const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
   const tasks = store && roles.has('tasks') ? addTasks(parts, store, router) : undefined;
+  await parts.metrics.openPort(parts);
   const listener = await addListener(parts, store, router);
   addRevocationWatch(parts, listener, router);
   if (inference) {
@@ -196,24 +196,16 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
   const authorizer = createAuthorizer({ table, authenticate, onBehalfOf, meshToken: proof.meshToken });
   const peers = createPeers({ ...proof, local, remote: config.peers, authorizer, vouching });
   closer.add('peers', () => peers.close());
-  return { config, resources, closer, health: createHealth(), proof, principals, authorizer, peers, vouching, local };
-}
-
-async function addStore({ config, resources, closer, health }: Parts): Promise<Store> {
-  const sqlitePath = join(config.server.data_dir, 'mesh.db');
-  const commandTimeoutMs = config.server.store_timeout_ms;
-  const store = await openStore({ redisUrl: config.redisUrl, sqlitePath, commandTimeoutMs, log: resources.log });
-  closer.add('store', () => closeStore(store));
-  const check = async (): Promise<void> => {
-    const answers = await pingStore(store);
-    for (const role of KEEPERS) {
-      if (config.roles.has(role)) for (const service of SERVICES_OF_ROLE[role]) health.set(service.typeName, answers);
-    }
+  const metrics = openMetrics(config, { ...resources, authenticate });
+  return {
+    ...{ config, resources, closer, metrics, proof },
+    health: createHealth(),
+    principals,
+    authorizer,
+    peers,
+    vouching,
+    local,
   };
-  await check();
-  const timer = setInterval(() => void check(), STORE_CHECK_MS).unref();
-  closer.add('store check', () => clearInterval(timer));
-  return store;
 }
 
 /** Returns where the first admin key lies when it was made from this data directory. */
@@ -288,14 +280,14 @@ function routersToTell({ config, closer, peers, proof }: Parts): RouterToTell[] 
 }
 
 function addRouter(
-  { config, resources, closer, principals, peers, vouching, local, proof, health }: Parts,
+  { config, resources, closer, principals, peers, vouching, local, proof, health, metrics }: Parts,
   here: Generate | undefined,
 ): RouterContext {
   const remote = createRemoteNodes(proof);
   const inference = peers.client('inference', InferenceService);
   closer.add('nodes', () => remote.close());
   const context = createRouterContext(config.router, {
-    ...resources,
+    ...{ ...resources, ...metrics },
     quota: peers.client('quota', QuotaService),
     authenticate: async ({ credential, onBehalfOf, clientIp }) => {
       if (onBehalfOf) return await principals.revalidate(onBehalfOf.principal, clientIp);
@@ -341,7 +333,7 @@ async function addListener(
     health,
     log: resources.log,
     requestLog: resources.observability.requestLog,
-    fallback: facade?.handle,
+    fallback: facade?.handle ?? parts.metrics.handle,
     meshTls: proof.meshTls,
     idleWriteMs: config.router.idle_write_seconds * 1_000,
   });
@@ -351,7 +343,7 @@ async function addListener(
 }
 
 async function addFacade(
-  { config, resources, closer, principals, peers }: Parts,
+  { config, resources, closer, principals, peers, metrics }: Parts,
   store: Store | undefined,
   router: RouterContext | undefined,
   isDraining: () => boolean,
@@ -365,7 +357,7 @@ async function addFacade(
   }
   const { createFacadeContext } = await import('./facade/context.ts');
   const context = await createFacadeContext(config.facade, {
-    ...resources,
+    ...{ ...resources, ...metrics },
     trustedProxies: config.server.trusted_proxies,
     httpsRule: httpsRuleOf(config.server),
     generate: router?.generate ?? peers.routerGenerate,

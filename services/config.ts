@@ -11,7 +11,7 @@ import { inferenceConfigSchema } from './inference/config.ts';
 import { SHIPPED_NAME } from './inference/shipped-model.ts';
 import { ADDRESS_FORM, isAddress, parseAddress } from './inference/weights/address.ts';
 import { HUB_REFERENCE_FORM, isHubReference, parseHubReference } from './inference/weights/reference.ts';
-import { observabilityConfigSchema, withAbsoluteLogDir } from './observability-config.ts';
+import { observabilityConfigSchema, requireOwnMetricsPort, withAbsoluteLogDir } from './observability-config.ts';
 import { readPeerAddresses } from './peer-addresses.ts';
 import { quotaConfigSchema, tierNames } from './quota/config.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -23,9 +23,6 @@ import { logLevelName } from './shared/observability/logger.ts';
 import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
-
-/** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
-const NOT_YET = ['METRICS_PORT'];
 
 const fileSchema = z.strictObject({
   server: serverConfigSchema.prefault({}),
@@ -80,8 +77,6 @@ const ROLE_PORTS: Readonly<Record<Role, number>> = {
  * @throws ConfigError with the file, line and field, the flag or the variable that is wrong.
  */
 export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, workingDirectory: string): Config {
-  const notYet = NOT_YET.find((name) => env[name]);
-  if (notYet) throw new ConfigError(`${notYet}: is not available yet in this version; unset it`);
   requireCertificatePair(env);
   const flags = parseFlags(argv);
   const fileName =
@@ -99,6 +94,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     logLevelName,
   );
   source.override(['observability', 'log_dir'], { '--log-dir': flags['log-dir'], MESH_LOG_DIR: env.MESH_LOG_DIR });
+  source.override(['observability', 'metrics_port'], { METRICS_PORT: env.METRICS_PORT }, Number);
   source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, flagValue);
   source.override(['server', 'require_https'], { REQUIRE_HTTPS: env.REQUIRE_HTTPS }, flagValue);
   source.override(['tasks', 'time_limit_seconds'], { TASK_TIME_LIMIT: env.TASK_TIME_LIMIT }, Number);
@@ -190,6 +186,7 @@ function requirePossible(config: Config): void {
   requireStore(config);
   requireAddress(config);
   requireStrongKeys(config);
+  requireOwnMetricsPort(config.observability, config.port);
 }
 
 function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): void {

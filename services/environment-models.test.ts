@@ -140,7 +140,6 @@ test.each<[string, Record<string, string>, RegExp, string?]>([
     /^mesh\.yaml:3: inference\.models\.0\.model: /,
     'inference:\n  models:\n    - { name: a, engine: vllm, model: --b }\n',
   ],
-  ['what is not there yet', { METRICS_PORT: '9090' }, /^METRICS_PORT: is not available yet/],
 ])('%s is refused', (_name, env, message, file) => {
   expect(() => load(env, file)).toThrow(message);
   expect(() => load(env, file)).not.toThrow(/hush/);

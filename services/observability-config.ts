@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { ConfigError } from './shared/lifecycle/config-source.ts';
 
 /** The section `observability`: what of the process is seen from outside. */
 export const observabilityConfigSchema = z.strictObject({
@@ -16,6 +17,12 @@ export const observabilityConfigSchema = z.strictObject({
   log_keep_files: z.int().min(1).max(10_000).default(30),
   /** Whether request lines hold what callers sent and were answered. Secrets are removed from them all the same. */
   log_bodies: z.boolean().default(false),
+  /** Who may read `GET /metrics` on the port that callers use: anybody, keys with the scope `admin`, or nobody. */
+  metrics_access: z.enum(['open', 'admin', 'off']).default('open'),
+  /** A port on which metrics are told to whoever reaches it; it binds `server.host`. 0 picks a free one. Unset: none. */
+  metrics_port: z.int().min(0).max(65_535).optional(),
+  /** How many users `api_tokens_total` tells apart, the first that come; all later ones share "other". */
+  metrics_most_users: z.int().min(0).max(100_000).default(200),
 });
 
 /** See observabilityConfigSchema. */
@@ -26,4 +33,12 @@ export function withAbsoluteLogDir(observability: ObservabilityConfig, workingDi
   const { log_dir: logDir } = observability;
   if (logDir === undefined || logDir === 'none') return observability;
   return { ...observability, log_dir: resolve(workingDirectory, logDir) };
+}
+
+/** One port cannot be both. */
+export function requireOwnMetricsPort({ metrics_port: metricsPort }: ObservabilityConfig, port: number): void {
+  if (metricsPort === undefined || metricsPort === 0 || metricsPort !== port) return;
+  throw new ConfigError(
+    `METRICS_PORT, observability.metrics_port: ${port} is the port of the process itself, which tells metrics too; name another, or none`,
+  );
 }

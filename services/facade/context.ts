@@ -13,6 +13,7 @@ import type { Authenticate } from '../shared/interceptors/authorize.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
 import type { Metrics } from '../shared/observability/metrics.ts';
+import type { ReadMetrics } from '../shared/observability/metrics-reader.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { notedGenerate } from '../shared/transport/noted-generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
@@ -56,6 +57,8 @@ export interface FacadeResources {
   readonly httpsRule?: HttpsRule | undefined;
   /** Where requests are counted. Unset: nowhere. */
   readonly metrics?: Metrics | undefined;
+  /** What callers who ask for metrics get. */
+  readonly readMetrics: ReadMetrics;
   readonly version: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;

@@ -21,6 +21,7 @@ import { type EmbeddingsRouteContext, embeddingsEndpoint } from './openai/embedd
 import type { GenerationRouteContext } from './openai/generation-route.ts';
 import { getModelEndpoint, listModelsEndpoint, type ModelRouteContext } from './openai/models.ts';
 import { responsesEndpoint } from './responses/responses-endpoint.ts';
+import { type MetricsRouteContext, metricsEndpoint } from './status/metrics-endpoint.ts';
 import {
   healthEndpoint,
   livenessEndpoint,
@@ -42,7 +43,8 @@ export type FacadeRouteContext = GenerationRouteContext &
   GenerateApiKeyContext &
   LoginRouteContext &
   JwksRouteContext &
-  EngineStatusContext;
+  EngineStatusContext &
+  MetricsRouteContext;
 
 /** Every route of the facade, in the order of the documentation. */
 export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & DocumentationContext>[] = [
@@ -69,6 +71,7 @@ export const ENDPOINTS: readonly Endpoint<FacadeRouteContext & DocumentationCont
   healthEndpoint,
   livenessEndpoint,
   readinessEndpoint,
+  metricsEndpoint,
   indexEndpoint,
   apiInfoEndpoint,
   openApiEndpoint,

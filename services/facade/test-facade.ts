@@ -141,6 +141,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
       if (credential !== KEY) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
       return create(PrincipalSchema, { keyId: 'test', userId: 'ann' });
     },
+    readMetrics: async () => 'up 1\n',
     health: async () => ({ storeKind: 'sqlite', storeAnswers: true }),
     isDraining: () => false,
     trustedProxies: [],

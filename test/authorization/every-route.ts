@@ -70,6 +70,7 @@ export const USES: Readonly<Record<string, RouteUse>> = {
   'GET /health': { decidedBy: [] },
   'GET /healthz': { decidedBy: [] },
   'GET /readyz': { decidedBy: [] },
+  'GET /metrics': { decidedBy: [] },
   'GET /api-info': { decidedBy: [] },
   'GET /openapi.json': { decidedBy: [] },
   'GET /docs': { decidedBy: [] },

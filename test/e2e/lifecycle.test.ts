@@ -95,7 +95,13 @@ describe('a start that cannot work says why', () => {
     ['a role whose peers are nowhere', ['--port', '0', '--roles', 'facade'], {}, /MESH_PEER_AUTH/],
     ['a model file that does not exist', ['--model', '/no/such.gguf'], {}, /--model.*no such file/],
     ['a switch that is neither on nor off', [], { MESH_ALLOW_WEAK_KEYS: 'yes' }, /MESH_ALLOW_WEAK_KEYS/],
-    ['a setting that is not there yet', [], { METRICS_PORT: '9090' }, /METRICS_PORT.*not available yet/],
+    ['a port of metrics that is none', [], { METRICS_PORT: 'yes' }, /METRICS_PORT/],
+    [
+      'a port that is two at once',
+      [],
+      { METRICS_PORT: '8123', PORT: '8123' },
+      /METRICS_PORT.*port of the process itself/,
+    ],
     ['a certificate without its key', [], { MESH_TLS_CERT: 'cert.pem' }, /MESH_TLS_CERT, MESH_TLS_KEY: set both/],
     [
       'a certificate that is not there',
