@@ -4,7 +4,6 @@ import { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts
 import { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
 import type { Vouching } from '../shared/interceptors/on-behalf-of.ts';
 import { generateHandler } from '../shared/transport/generate-handler.ts';
-import { notedGenerate } from '../shared/transport/noted-generate.ts';
 import { attachHandler } from '../shared/transport/trunk/trunk-handler.ts';
 import type { RouterContext } from './context.ts';
 import { LoadPlaces } from './fleet/load-places.ts';
@@ -28,7 +27,7 @@ export function routerRoutes(
 ): (router: ConnectRouter) => void {
   return (router) => {
     router.service(RouterService, {
-      generate: generateHandler(notedGenerate(context.generate)),
+      generate: generateHandler(context.generate),
       attach: attachHandler({ generate: context.generate, vouching }),
       embed: embed(context),
       tokenize: tokenize(context),

@@ -2,6 +2,7 @@ import type { Client } from '@connectrpc/connect';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EmbedRequest } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
 import type { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
+import { noteEmbedding } from '../../shared/observability/generation-notes.ts';
 import { requestOptions } from '../http/caller.ts';
 import type { Endpoint } from '../http/endpoint.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
@@ -69,6 +70,7 @@ async function answer(
   const { signal } = exchange.call;
   try {
     const vectors = await context.router.embed(wanted, requestOptions(request, context.clientIp, { signal }));
+    if (exchange.call.facts) noteEmbedding(exchange.call.facts, wanted, vectors);
     if (!exchange.end()) return;
     context.limitBook.remember(request, vectors.limits);
     const headers = {

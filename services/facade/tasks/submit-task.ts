@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { invalidField } from '../../shared/errors/mesh-error.ts';
+import { factsOf } from '../../shared/observability/request-facts.ts';
 import { CALL_TIMEOUT_MS, requestOptions } from '../http/caller.ts';
 import { JSON_TYPE } from '../http/json-type.ts';
 import { rateLimitHeaders } from '../http/rate-limit-headers.ts';
@@ -19,6 +20,8 @@ export async function submitTask(
 ): Promise<void> {
   const body = validBody(queueBodySchema, request.body);
   const generateRequest = queueRequest(body, queueDefaults);
+  const facts = factsOf(request.raw);
+  if (facts) facts.endUser = generateRequest.endUser || undefined;
   const options = requestOptions(request, clientIp, { timeoutMs: CALL_TIMEOUT_MS });
   const submission = { request: generateRequest, idempotencyKey: keyOf(request) };
   const { task, limits } = await tasks.submit(submission, options);

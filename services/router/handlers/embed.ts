@@ -48,7 +48,7 @@ async function embedOn(
     record.promptTokens = answer.promptTokens;
     if (answer.engineSeconds !== undefined) record.engineMs = answer.engineSeconds * 1_000;
     lease?.settle({ promptTokens: answer.promptTokens, completionTokens: 0, engine: candidate.engine.name });
-    return { ...answer, queueSeconds: record.queuedMs / 1_000, limits: [...(lease?.limits ?? [])] };
+    return { ...answer, engine, queueSeconds: record.queuedMs / 1_000, limits: [...(lease?.limits ?? [])] };
   } finally {
     // Without effect on what was settled. Who leaves while the engine computes has used it: the request stays counted.
     if (call.signal.aborted) lease?.settle({ promptTokens: 0, completionTokens: 0, engine });

@@ -9,7 +9,6 @@ import { abortReason } from './abort-reason.ts';
 import { createEventQueue } from './event-queue.ts';
 import { FlowControl } from './flow-control.ts';
 import type { Generate } from './generate.ts';
-import { factsOfCaller } from './logged-request.ts';
 import { requestIdOf } from './mesh-headers.ts';
 
 /** The handler of a server-streaming Generate method. */
@@ -39,7 +38,6 @@ function start(generate: Generate, request: GenerateRequest, context: HandlerCon
     credential,
     onBehalfOf: context.values.get(vouchedKey),
     clientIp: context.values.get(clientIpKey),
-    facts: factsOfCaller(context),
     trace: traceOf(context),
   };
   generate(request, call, queue.sink);

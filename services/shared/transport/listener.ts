@@ -14,6 +14,7 @@ import { certifiedRolesKey } from '../interceptors/certified-roles.ts';
 import { createClientIp, createTrust } from '../interceptors/client-ip.ts';
 import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
 import type { HttpsRule } from '../interceptors/https-rule.ts';
+import { noteAnswers } from '../interceptors/noted-answers.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { concerns, type Revocation } from '../interceptors/revocation.ts';
 import { serveTraced } from '../interceptors/trace-served.ts';
@@ -238,7 +239,7 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
   const rpc: RpcHandler = createRpcHandler({
     routes: [...options.routes, options.health.routes, reflectionRoutes(() => rpc.services)],
     gate: traced.gate,
-    interceptors: [mapErrors, ...traced.interceptors, validateInterceptor],
+    interceptors: [mapErrors, noteAnswers, ...traced.interceptors, validateInterceptor],
     shutdownSignal: state.shutdown.signal,
     log,
   });

@@ -45,9 +45,3 @@ export async function notedGate(authorizer: Authorizer, context: HandlerContext)
     throw error;
   }
 }
-
-/** What is noted of the request that an RPC is. Undefined: it is noted elsewhere, or it stays in the process. */
-export function factsOfCaller({ values }: HandlerContext): RequestFacts | undefined {
-  const facts = values.get(exchangeKey)?.facts;
-  return facts?.isOfPeer ? undefined : facts;
-}
