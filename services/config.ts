@@ -23,6 +23,7 @@ import { logLevelName } from './shared/observability/logger.ts';
 import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
+import { overrideTraces } from './traces-config.ts';
 
 const fileSchema = z.strictObject({
   server: serverConfigSchema.prefault({}),
@@ -95,6 +96,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   );
   source.override(['observability', 'log_dir'], { '--log-dir': flags['log-dir'], MESH_LOG_DIR: env.MESH_LOG_DIR });
   source.override(['observability', 'metrics_port'], { METRICS_PORT: env.METRICS_PORT }, Number);
+  overrideTraces(source, env);
   source.override(['auth', 'allow_weak_keys'], { MESH_ALLOW_WEAK_KEYS: env.MESH_ALLOW_WEAK_KEYS }, flagValue);
   source.override(['server', 'require_https'], { REQUIRE_HTTPS: env.REQUIRE_HTTPS }, flagValue);
   source.override(['tasks', 'time_limit_seconds'], { TASK_TIME_LIMIT: env.TASK_TIME_LIMIT }, Number);

@@ -10,6 +10,8 @@ import { requireNode } from './shared/lifecycle/node-version.ts';
 import { startMessage } from './shared/lifecycle/start-message.ts';
 import { createLogger } from './shared/observability/logger.ts';
 import { printable } from './shared/observability/printable.ts';
+import { startTraces } from './traces.ts';
+import { tracesVariables } from './traces-config.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -48,9 +50,14 @@ async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: Abort
   const { log } = observability;
   process.on('uncaughtExceptionMonitor', (err, origin) => log.fatal({ err, origin }, 'crashed'));
   process.on('exit', () => observability.flushSync());
+  const variables = tracesVariables(config.observability, environment);
+  // The SDK of OpenTelemetry reads its settings there, `.env` and the configuration file included.
+  Object.assign(process.env, variables);
+  const endTraces = variables && (await startTraces(config.observability, { ...config, version, log }));
   try {
     await run(config, environment, { observability, log, stop });
   } finally {
+    await endTraces?.();
     await observability.close();
   }
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
+import { TRACES_FIELDS } from './traces-config.ts';
 
 /** The section `observability`: what of the process is seen from outside. */
 export const observabilityConfigSchema = z.strictObject({
@@ -23,6 +24,7 @@ export const observabilityConfigSchema = z.strictObject({
   metrics_port: z.int().min(0).max(65_535).optional(),
   /** How many users `api_tokens_total` tells apart, the first that come; all later ones share "other". */
   metrics_most_users: z.int().min(0).max(100_000).default(200),
+  ...TRACES_FIELDS,
 });
 
 /** See observabilityConfigSchema. */

@@ -3,8 +3,10 @@ import type { Logger } from 'pino';
 import type { GenerationEvent, Usage } from '../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../shared/errors/connect-error.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import { NAMES } from '../shared/observability/telemetry-names.ts';
 import { FlowControl } from '../shared/transport/flow-control.ts';
 import type { Generate } from '../shared/transport/generate.ts';
+import { type GenerationSpan, tracedGenerate } from '../shared/transport/traced-generate.ts';
 import { attemptEnd } from './attempt-end.ts';
 import { DeltaWriter } from './delta-writer.ts';
 import { UNREADABLE } from './failures.ts';
@@ -119,7 +121,7 @@ function readable({ taskId, work }: ClaimedTask, log: Logger): Work | undefined 
 function generated(
   { generate }: RunParts,
   { taskId, attempt }: ClaimedTask,
-  { request, principal, clientIp, timeLimitMs }: Work,
+  { request, principal, clientIp, trace, timeLimitMs }: Work,
   { aborter, flow }: Controls,
   onEvent: (event: GenerationEvent) => void,
 ): Promise<Ended> {
@@ -134,13 +136,22 @@ function generated(
       resolve({ error, isLate });
     };
     const onBehalfOf = { principal, requestAlreadyCounted: true };
-    const call = { requestId: `task_${taskId}_${attempt}`, signal: aborter.signal, flow, onBehalfOf, clientIp };
+    const call = { requestId: `task_${taskId}_${attempt}`, signal: aborter.signal, flow, onBehalfOf, clientIp, trace };
     try {
-      generate(request, call, { event: onEvent, end, fail: end });
+      tracedGenerate(generate, taskRun(taskId, attempt))(request, call, { event: onEvent, end, fail: end });
     } catch (error) {
       end(asMeshError(error));
     }
   });
+}
+
+/** The span of one run, in the trace of the submission. */
+function taskRun(taskId: string, attempt: number): GenerationSpan {
+  return {
+    kind: 'consumer',
+    name: () => 'run task',
+    attributes: () => ({ [NAMES.taskId]: taskId, [NAMES.attempt]: attempt }),
+  };
 }
 
 /** Tells the store until it answers. What it refuses another attempt, or a cancellation, has decided. */

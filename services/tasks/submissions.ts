@@ -6,6 +6,7 @@ import type { GenerateRequest } from '../../gen/mesh/generation/v1/generate_requ
 import type { LimitState } from '../../gen/mesh/quota/v1/limit_pb.ts';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
+import type { TraceHeaders } from '../shared/observability/trace-headers.ts';
 import { countRequest } from './counted-request.ts';
 import type { KnownModels } from './known-models.ts';
 import { ownerOf } from './owner.ts';
@@ -33,6 +34,8 @@ export interface NewTask {
   readonly request: GenerateRequest;
   readonly principal: Principal;
   readonly clientIp: string | undefined;
+  /** The trace that its runs are parts of. */
+  readonly trace?: TraceHeaders | undefined;
   /** Empty: none. */
   readonly idempotencyKey: string;
   /** Undefined: as configured; more than that counts as that. In milliseconds. */
@@ -75,7 +78,7 @@ export async function submitTask(parts: SubmissionParts, task: NewTask): Promise
 
 function submissionOf(
   { priorities, timeLimitMs: longestMs, now }: SubmissionParts,
-  { request, principal, clientIp, idempotencyKey, timeLimitMs }: NewTask,
+  { request, principal, clientIp, trace, idempotencyKey, timeLimitMs }: NewTask,
 ): Submission {
   const limitMs = Math.min(timeLimitMs ?? longestMs, longestMs);
   return {
@@ -86,7 +89,7 @@ function submissionOf(
     cost: costOf(request),
     idempotencyKey,
     fingerprint: fingerprintOf(request),
-    work: encodeWork({ request, principal, clientIp, timeLimitMs: limitMs, submittedAtMs: now() }),
+    work: encodeWork({ request, principal, clientIp, trace, timeLimitMs: limitMs, submittedAtMs: now() }),
     endUser: request.endUser,
   };
 }

@@ -6,6 +6,7 @@ import { type GenerateRequest, GenerateRequestSchema } from '../../gen/mesh/gene
 import { StoredWorkSchema } from '../../gen/mesh/tasks/v1/stored_work_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { identityOf } from '../shared/interceptors/on-behalf-of.ts';
+import type { TraceHeaders } from '../shared/observability/trace-headers.ts';
 
 /** What a worker needs to run a task. */
 export interface Work {
@@ -17,29 +18,40 @@ export interface Work {
   readonly timeLimitMs: number;
   /** Milliseconds since the epoch. */
   readonly submittedAtMs: number;
+  /** The trace that it was submitted in. */
+  readonly trace?: TraceHeaders | undefined;
 }
 
 /** As the store keeps it. */
-export function encodeWork({ request, principal, clientIp = '', timeLimitMs, submittedAtMs }: Work): Uint8Array {
+export function encodeWork({
+  request,
+  principal,
+  clientIp = '',
+  timeLimitMs,
+  submittedAtMs,
+  trace = {},
+}: Work): Uint8Array {
   const stored = create(StoredWorkSchema, {
     request,
     principal: identityOf(principal),
     clientIp,
     timeLimit: durationFromMs(timeLimitMs),
     submittedAt: timestampFromMs(submittedAtMs),
+    trace,
   });
   return toBinary(StoredWorkSchema, stored);
 }
 
 /** @throws MeshError INTERNAL for what encodeWork did not make. */
 export function decodeWork(bytes: Uint8Array): Work {
-  const { request, principal, clientIp, timeLimit, submittedAt } = fromBinary(StoredWorkSchema, bytes);
+  const { request, principal, clientIp, timeLimit, submittedAt, trace } = fromBinary(StoredWorkSchema, bytes);
   if (!request || !principal || !timeLimit || !submittedAt) {
     throw new MeshError('INTERNAL', 'A task cannot be read.');
   }
   return {
     ...{ request, principal, clientIp: clientIp || undefined },
     ...{ timeLimitMs: durationMs(timeLimit), submittedAtMs: timestampMs(submittedAt) },
+    trace: Object.keys(trace).length > 0 ? trace : undefined,
   };
 }
 

@@ -20,8 +20,6 @@ export interface TraceSource {
   /** Whether spans may hold what people write and are answered. */
   readonly recordsContent: boolean;
   readonly log: Logger;
-  /** How the environment wants resources detected; unset: host, instance, and what OTEL_RESOURCE_ATTRIBUTES says. */
-  readonly resourceDetectors: string | undefined;
 }
 
 /** How long a collector that does not answer may hold up the end of the process, in milliseconds. */
@@ -31,13 +29,7 @@ const FLUSH_MS = 3_000;
  * Records traces from now on, as the OTEL_* variables of the process say; they go by OTLP unless those say otherwise. Returns what
  * sends the rest and ends it; never rejects.
  */
-export function openTraces({
-  serviceName,
-  version,
-  recordsContent,
-  log,
-  resourceDetectors,
-}: TraceSource): () => Promise<void> {
+export function openTraces({ serviceName, version, recordsContent, log }: TraceSource): () => Promise<void> {
   const sdk = new NodeSDK({
     resource: defaultResource().merge(
       resourceFromAttributes({
@@ -46,8 +38,8 @@ export function openTraces({
         'service.version': version,
       }),
     ),
-    // What else the SDK finds by itself is the command line and the paths of this machine.
-    ...(resourceDetectors ? {} : { resourceDetectors: [serviceInstanceIdDetector, hostDetector, envDetector] }),
+    // What else the SDK would find by itself is the command line and the paths of this machine.
+    resourceDetectors: [serviceInstanceIdDetector, hostDetector, envDetector],
     // Only traces leave this way; an OTLP endpoint is no wish for the SDK's own logs and metrics.
     metricReaders: [],
     logRecordProcessors: [],

@@ -45,6 +45,7 @@ export function createOtelTracer(version: string, recordsContent: boolean): Trac
       propagation.inject(context.active(), headers);
       return headers;
     },
+    outside: (work) => context.with(ROOT_CONTEXT, work),
     capture() {
       const active = context.active();
       return (work) => context.with(active, work);

@@ -46,6 +46,8 @@ export interface Tracer {
   readonly activeTraceId: string | undefined;
   /** What makes the work of others a part of the active span; undefined: none is active. */
   readonly activeHeaders: TraceHeaders | undefined;
+  /** Runs work that is part of no span. */
+  outside<T>(work: () => T): T;
   /** Returns what runs work with the span active that is active now. */
   capture(): <T>(work: () => T) => T;
 }
@@ -59,6 +61,7 @@ export const NO_TRACER: Tracer = {
   hasActive: false,
   activeTraceId: undefined,
   activeHeaders: undefined,
+  outside: (work) => work(),
   capture: () => (work) => work(),
 };
 

@@ -1,6 +1,8 @@
 import { MeshError } from '../errors/mesh-error.ts';
+import { tracer } from '../observability/tracer.ts';
 import type { SqliteStore } from './sqlite.ts';
 import { storeUnavailable } from './store-error.ts';
+import { inStoreSpan } from './traced-store.ts';
 
 /** What its owner does around the operations of one transaction. All of it runs at once, nothing in between. */
 export interface GroupOwner {
@@ -62,11 +64,12 @@ export function createGroupCommit(store: SqliteStore, owner: GroupOwner): GroupC
     commit(group);
   }
 
-  return (operation) =>
+  const add = <T>(operation: () => T): Promise<T> =>
     new Promise((resolve, reject) => {
       if (waiting.length >= MAX_WAITING) return reject(storeUnavailable('sqlite', new Error('too much waits for it')));
       // After all input of this turn was read.
-      if (waiting.length === 0) setImmediate(commitNext);
+      if (waiting.length === 0) tracer().outside(() => setImmediate(commitNext));
       waiting.push({ operation, resolve, reject });
     });
+  return (operation) => inStoreSpan('commit', () => add(operation));
 }

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { ConfigError } from '../lifecycle/config-source.ts';
 import { storeUnavailable } from './store-error.ts';
+import { traceCommands } from './traced-store.ts';
 
 /** The shared store. */
 export interface RedisStore {
@@ -54,6 +55,7 @@ export async function openRedis(
     enableOfflineQueue: false,
   });
   logConnection(redis, log);
+  traceCommands(redis);
   const store: RedisStore = { kind: 'redis', redis };
   try {
     await redis.connect();

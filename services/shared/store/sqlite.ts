@@ -2,6 +2,7 @@ import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { ConfigError } from '../lifecycle/config-source.ts';
 import { storeUnavailable } from './store-error.ts';
+import { inStoreSpan } from './traced-store.ts';
 
 /** The embedded store. Calls block for microseconds, so they are made on the event loop. */
 export interface SqliteStore {
@@ -72,7 +73,7 @@ function transactions(database: DatabaseSync): SqliteStore['transaction'] {
   const begin = database.prepare('BEGIN IMMEDIATE');
   const commit = database.prepare('COMMIT');
   const rollback = database.prepare('ROLLBACK');
-  return (work) => {
+  const run = <T>(work: () => T): T => {
     try {
       begin.run();
       const result = work();
@@ -83,6 +84,7 @@ function transactions(database: DatabaseSync): SqliteStore['transaction'] {
       throw sqliteError(error);
     }
   };
+  return (work) => inStoreSpan('transaction', () => run(work));
 }
 
 /** An error of a statement → MeshError STORE_UNAVAILABLE when the machine is to blame, else as it is. */

@@ -5,6 +5,7 @@ import { SubmitResponseSchema, type TasksService } from '../../../gen/mesh/tasks
 import { invalidField } from '../../shared/errors/mesh-error.ts';
 import { clientIpKey } from '../../shared/interceptors/client-ip.ts';
 import { principalOf } from '../../shared/interceptors/principal.ts';
+import { traceOf } from '../../shared/interceptors/trace-served.ts';
 import type { TasksContext } from '../context.ts';
 import { submitTask } from '../submissions.ts';
 import { taskMessage } from '../task-message.ts';
@@ -19,6 +20,7 @@ export function submit(context: TasksContext): MethodImpl<typeof TasksService.me
       ...{ request, idempotencyKey, timeLimitMs },
       principal: principalOf(call),
       clientIp: call.values.get(clientIpKey),
+      trace: traceOf(call),
     });
     return create(SubmitResponseSchema, { task: taskMessage(task), limits: [...limits] });
   };

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mesh/tasks/v1/stored_work.proto.
  */
 export const file_mesh_tasks_v1_stored_work: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tZXNoL3Rhc2tzL3YxL3N0b3JlZF93b3JrLnByb3RvEg1tZXNoLnRhc2tzLnYxIuIBCgpTdG9yZWRXb3JrEjQKB3JlcXVlc3QYASABKAsyIy5tZXNoLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0EioKCXByaW5jaXBhbBgCIAEoCzIXLm1lc2guYXV0aC52MS5QcmluY2lwYWwSEQoJY2xpZW50X2lwGAMgASgJEi0KCnRpbWVfbGltaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoMc3VibWl0dGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_principal, file_mesh_generation_v1_generate_request]);
+  fileDesc("Ch9tZXNoL3Rhc2tzL3YxL3N0b3JlZF93b3JrLnByb3RvEg1tZXNoLnRhc2tzLnYxIsUCCgpTdG9yZWRXb3JrEjQKB3JlcXVlc3QYASABKAsyIy5tZXNoLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0EioKCXByaW5jaXBhbBgCIAEoCzIXLm1lc2guYXV0aC52MS5QcmluY2lwYWwSEQoJY2xpZW50X2lwGAMgASgJEi0KCnRpbWVfbGltaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoMc3VibWl0dGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCgV0cmFjZRgGIAMoCzIkLm1lc2gudGFza3MudjEuU3RvcmVkV29yay5UcmFjZUVudHJ5GiwKClRyYWNlRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mesh_auth_v1_principal, file_mesh_generation_v1_generate_request]);
 
 /**
  * StoredWork is what a worker needs to run a task.
@@ -60,6 +60,14 @@ export type StoredWork = Message<"mesh.tasks.v1.StoredWork"> & {
    * @generated from field: google.protobuf.Timestamp submitted_at = 5;
    */
   submittedAt?: Timestamp | undefined;
+
+  /**
+   * trace holds the headers of the trace that it was submitted in, e.g. `traceparent`; its runs are parts of that trace. Empty:
+   * none.
+   *
+   * @generated from field: map<string, string> trace = 6;
+   */
+  trace: { [key: string]: string };
 };
 
 /**
