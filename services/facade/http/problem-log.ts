@@ -13,7 +13,11 @@ import { problemOf } from './errors.ts';
 export function logProblem(log: Logger, error: unknown, request: FastifyRequest): void {
   const { status, code, param } = problemOf(error);
   noteProblem(request, status, isOfMesh(error) ? asMeshError(error).reason : code);
-  const facts = { requestId: request.id, method: request.method, route: request.routeOptions.url, status };
+  const traceId = factsOf(request.raw)?.traceId;
+  const facts = {
+    ...{ requestId: request.id, ...(traceId !== undefined && { traceId }) },
+    ...{ method: request.method, route: request.routeOptions.url, status },
+  };
   if (status >= 500) log.error({ ...facts, err: error }, 'request failed');
   else if (status === 499) log.info({ ...facts, code }, 'client left');
   else log.debug({ ...facts, code, param }, 'request refused');

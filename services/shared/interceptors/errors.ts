@@ -9,16 +9,18 @@ import { REQUEST_ID_HEADER } from '../transport/mesh-headers.ts';
 import { methodName } from './access.ts';
 import { noteFailure } from './noted-failure.ts';
 
-/** Any thrown value → ConnectError of ours; a peer's passes unchanged. */
-export type ErrorMapper = (error: unknown, method: DescMethod, header: Headers) => ConnectError;
+/** Any thrown value → ConnectError of ours; a peer's passes unchanged. `traceId` is for its line in the log. */
+export type ErrorMapper = (error: unknown, method: DescMethod, header: Headers, traceId?: string) => ConnectError;
 
 /** Makes the way out of handlers. What is our fault is logged with its cause under the request id. */
 export function createErrorMapper(log: Logger): ErrorMapper {
-  return (error, method, header) => {
+  return (error, method, header, traceId) => {
     const wire = toConnectError(error);
     if (isOurFault(error, wire)) {
       const requestId = header.get(REQUEST_ID_HEADER) ?? undefined;
-      log.error({ err: causeOf(error), requestId, method: methodName(method) }, 'an RPC failed');
+      // Unset it would hide that of the span that is active.
+      const ofTrace = traceId === undefined ? {} : { traceId };
+      log.error({ err: causeOf(error), requestId, ...ofTrace, method: methodName(method) }, 'an RPC failed');
     }
     return wire;
   };
@@ -28,8 +30,9 @@ export function createErrorMapper(log: Logger): ErrorMapper {
 export function createErrorInterceptor(map: ErrorMapper): Interceptor {
   return (next) => async (req) => {
     const outgoing = (error: unknown) => {
-      const wire = map(error, req.method, req.header);
-      noteFailure(req.contextValues.get(exchangeKey)?.facts, wire);
+      const facts = req.contextValues.get(exchangeKey)?.facts;
+      const wire = map(error, req.method, req.header, facts?.traceId);
+      noteFailure(facts, wire);
       return wire;
     };
     try {

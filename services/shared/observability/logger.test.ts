@@ -1,6 +1,7 @@
 import { ConnectError } from '@connectrpc/connect';
 import { expect, test } from 'vitest';
 import { createLogger } from './logger.ts';
+import { NO_TRACER, setTracer } from './tracer.ts';
 
 const SECRET = 'sk-canary-4711';
 
@@ -34,4 +35,16 @@ test('no control character of a text reaches a line as itself', () => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
   expect(line.trimEnd()).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e]/);
   expect(JSON.parse(line)).toMatchObject({ level: 'info', engine: hostile, [hostile]: 1, msg: hostile });
+});
+
+test('a line of a request that is traced says of which trace it is, and keeps what was said of it', () => {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'info', destination: { write: (line: string) => lines.push(line) } });
+  const restore = setTracer({ ...NO_TRACER, activeTraceId: 'a'.repeat(32) });
+  log.info({ kept: 1 }, 'inside');
+  log.info({ traceId: 'told' }, 'told');
+  restore();
+  log.info('outside');
+  expect(lines.map((line) => JSON.parse(line).traceId)).toEqual(['a'.repeat(32), 'told', undefined]);
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({ kept: 1, msg: 'inside' });
 });

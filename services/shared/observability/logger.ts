@@ -1,5 +1,6 @@
 import { type Logger, type LoggerOptions, pino } from 'pino';
 import { printable } from './printable.ts';
+import { tracer } from './tracer.ts';
 
 /** What is never written, under these names at the top of a record and one level below. */
 const SECRETS = [
@@ -44,6 +45,7 @@ export function createLogger(options: { readonly level: LogLevel; readonly desti
     base: { pid: process.pid },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label) => ({ level: label }) },
+    mixin: traceOfLine,
     redact: { paths: SECRETS.flatMap((name) => [`["${name}"]`, `*["${name}"]`]), censor: '[secret]' },
     serializers: { err: describeError, headers: () => undefined, req: () => undefined, res: () => undefined },
   };
@@ -58,6 +60,12 @@ export function createLogger(options: { readonly level: LogLevel; readonly desti
     },
   };
   return pino(settings, stream);
+}
+
+/** What is said in the course of a request that is traced says of which trace it is. A new object: the line is put into it. */
+function traceOfLine(): { traceId?: string } {
+  const traceId = tracer().activeTraceId;
+  return traceId === undefined ? {} : { traceId };
 }
 
 /** Own properties of errors are left out: those of HTTP clients and of Redis hold headers, addresses and arguments. */

@@ -115,7 +115,7 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
     try {
       fallback(request, response);
     } catch (error) {
-      log.error({ err: error, requestId }, 'a request handler failed');
+      log.error({ err: error, requestId, traceId: facts.traceId }, 'a request handler failed');
       if (response.headersSent) response.destroy();
       else sendError(response, 500, 'Internal error');
     }
