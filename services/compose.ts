@@ -253,7 +253,7 @@ async function addInference(parts: Parts, inferenceConfig: InferenceConfig): Pro
   const { createInferenceContext } = await import('./inference/context.ts');
   const { inferenceRoutes } = await import('./inference/routes.ts');
   const context = createInferenceContext(inferenceConfig, {
-    ...resources,
+    ...{ ...resources, ...parts.metrics },
     routers: routersToTell(parts),
     dataDir: config.server.data_dir,
     unloadDrainMs: config.server.drain_seconds * 1_000,

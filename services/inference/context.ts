@@ -7,6 +7,7 @@ import { Announcement } from './announcement.ts';
 import type { InferenceConfig } from './config.ts';
 import type { DeviceBook } from './devices/device-book.ts';
 import { EngineCalls, unknownEngine } from './engine-calls.ts';
+import { declareInferenceMetrics } from './engine-metrics/declare-metrics.ts';
 import type { DeviceDemand, EngineConnection } from './engines/engine.ts';
 import { createNodeEngines } from './node-engines.ts';
 import { Loads } from './residency/loads.ts';
@@ -157,6 +158,9 @@ export function createInferenceContext(config: InferenceConfig, resources: Infer
   }
 
   const list = (): Engine[] => [...slots.values()].map(({ engine }) => engine);
+  const { metrics } = resources;
+  const connections = () => [...slots.values()].map(({ name, connection }) => ({ name, connection }));
+  if (metrics) declareInferenceMetrics(metrics, { node, devices, engines: list, connections });
   const drain = (): void => {
     if (stopping.signal.aborted) return;
     const error = new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });

@@ -1,6 +1,7 @@
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
+import type { Metrics } from '../shared/observability/metrics.ts';
 import type { SupervisorLimits } from './supervisor/supervisor-limits.ts';
 
 /** A router that is told about this node. */
@@ -25,6 +26,8 @@ export interface InferenceResources {
   /** How long streams may go on when their model is unloaded by hand, in milliseconds. Default 30,000. */
   readonly unloadDrainMs?: number;
   readonly log: Logger;
+  /** Where engines and devices are told of. Unset: nowhere. */
+  readonly metrics?: Metrics | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Others than those of production, for tests. */

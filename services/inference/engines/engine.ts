@@ -108,6 +108,8 @@ export interface EngineConnection {
    * @throws MeshError as tokenize, and UNSUPPORTED_FIELD for `dimensions` where it cannot shorten.
    */
   embed?(inputs: readonly Prompt[], dimensions: number | undefined, signal: AbortSignal): Promise<EngineEmbeddings>;
+  /** Its own metrics in Prometheus' text format; "" where it turns out to tell none. Unset: the engine tells none. */
+  readonly metricsText?: ((signal: AbortSignal) => Promise<string>) | undefined;
   /** Gives the memory of the devices back and takes it again. Unset: the engine cannot. */
   readonly sleeping?: EngineSleep | undefined;
   /** Ends everything that still runs over it. */

@@ -109,6 +109,7 @@ function connect(entry: LlamaCppEntry, modelId: string, setting: EngineSetting, 
       const waiting = (health as { requests_waiting?: unknown } | undefined)?.requests_waiting;
       return { waiting: typeof waiting === 'number' ? waiting : undefined };
     },
+    metricsText: connection.metricsText,
     async close() {
       await connection.close();
       await rm(socketPath, { force: true });

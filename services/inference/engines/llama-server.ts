@@ -97,6 +97,7 @@ function connect(served: Served, setting: EngineSetting, place: EnginePlace): En
     tokenize: (prompt, signal) => control.tokens(prompt, signal),
     probe: (signal) => control.probe(signal),
     ...(capabilities.embeddings ? { embed } : {}),
+    metricsText: connection.metricsText,
     async close() {
       await connection.close();
       await rm(socketPath, { force: true });

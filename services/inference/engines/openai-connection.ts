@@ -138,6 +138,17 @@ export class OpenAiConnection {
     }
   }
 
+  /**
+   * The server's own metrics; "" where it has none.
+   *
+   * @throws MeshError as `answer`, and ENGINE_BUSY while it answers with 5xx.
+   */
+  readonly metricsText = async (signal: AbortSignal): Promise<string> => {
+    const answer = await this.answer('GET', '/metrics', signal);
+    if (answer.status >= 500) throw errorOfResponse(this.#dialect.engine, answer);
+    return answer.status === 200 ? answer.body : '';
+  };
+
   /** Below the base URL, e.g. "/models" → "/v1/models". */
   path(name: string): string {
     return `${this.#basePath}${name}`;

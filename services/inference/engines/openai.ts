@@ -86,6 +86,7 @@ function connect(entry: OpenAiEntry, setting: EngineSetting): EngineConnection {
       contextTokens = entry.max_model_len ?? probe.contextTokens;
       return probe;
     },
+    metricsText: connection.metricsText,
     close: () => connection.close(),
   };
 }

@@ -89,6 +89,7 @@ function connect(entry: TgiEntry, setting: EngineSetting, place: EnginePlace): E
       ),
     tokenize,
     probe: (signal) => probeTgi(connection, signal),
+    metricsText: connection.metricsText,
     async close() {
       await connection.close();
       const shards = Array.from(

@@ -100,6 +100,7 @@ function connect(
     },
     ...(entry.sleep_mode ? { sleeping: sleeping(connection) } : {}),
     ...(capabilities.embeddings ? { embed: embedOverOpenAi(connection, named) } : {}),
+    metricsText: connection.metricsText,
     async close() {
       await connection.close();
       await rm(socketPath, { force: true });
