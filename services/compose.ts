@@ -240,9 +240,9 @@ async function requireLimitedCallers({ quota, originOf }: Config, { knowsSubject
   }
 }
 
-function addQuota({ config, resources, closer, local }: Parts, store: Store): void {
+function addQuota({ config, resources, closer, local, metrics }: Parts, store: Store): void {
   const { log, now } = resources;
-  const context = createQuotaContext(config.quota, { store, now, log });
+  const context = createQuotaContext(config.quota, { store, now, log, ...metrics });
   closer.add('quota', () => context.close());
   local.set('quota', [quotaRoutes(context)]);
 }
@@ -307,7 +307,7 @@ function addRouter(
 function addTasks(parts: Parts, store: Store, router: RouterContext | undefined): TasksContext {
   const { config, resources, peers, local } = parts;
   const context = createTasksContext(config.tasks, {
-    ...resources,
+    ...{ ...resources, ...parts.metrics },
     store,
     quota: peers.client('quota', QuotaService),
     router: peers.client('router', RouterService),

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
+import type { Metrics } from '../shared/observability/metrics.ts';
 import type { Store } from '../shared/store/store.ts';
 import { type QuotaConfig, tierNames } from './config.ts';
 import { CurrentLimits } from './current-limits.ts';
+import { QuotaMetrics } from './quota-metrics.ts';
 import type { QuotaStore } from './store/quota-store.ts';
 import { createRedisQuotaStore } from './store/redis-quota-store.ts';
 import { createSqliteQuotaStore } from './store/sqlite-quota-store.ts';
@@ -14,6 +16,8 @@ export interface QuotaResources {
   /** Milliseconds since the epoch. With Redis the server's clock decides instead. */
   readonly now: () => number;
   readonly log: Logger;
+  /** Where admissions are counted. Unset: nowhere. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /** The quota of this process. */
@@ -24,6 +28,8 @@ export interface QuotaContext {
   readonly tiers: ReadonlySet<string>;
   /** How many completion tokens a reservation covers at most. */
   readonly reserveWindowTokens: number;
+  /** Unset: nothing is counted. */
+  readonly metrics: QuotaMetrics | undefined;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Stops sweeping and waits for a sweep that is under way. */
@@ -48,6 +54,7 @@ export function createQuotaContext(config: QuotaConfig, resources: QuotaResource
     store,
     tiers: tierNames(config),
     reserveWindowTokens: config.reserve_window_tokens,
+    metrics: resources.metrics && new QuotaMetrics(resources.metrics.registry),
     now,
     close: stopSweeping,
   };

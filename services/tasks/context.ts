@@ -2,6 +2,7 @@ import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { QuotaService } from '../../gen/mesh/quota/v1/quota_service_pb.ts';
 import type { RouterService } from '../../gen/mesh/router/v1/router_service_pb.ts';
+import type { Metrics } from '../shared/observability/metrics.ts';
 import type { Store } from '../shared/store/store.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import type { TasksConfig } from './config.ts';
@@ -11,6 +12,7 @@ import type { TaskStore } from './store/task-store.ts';
 import { createTaskStore } from './store/task-stores.ts';
 import type { SubmissionParts } from './submissions.ts';
 import { sweepRegularly } from './sweeper.ts';
+import { declareTaskMetrics } from './task-metrics.ts';
 import { TaskWaiters } from './task-waiters.ts';
 import { createWorker } from './worker.ts';
 
@@ -27,6 +29,8 @@ export interface TasksResources {
   /** Milliseconds since the epoch. With Redis the server's clock decides instead. */
   readonly now: () => number;
   readonly log: Logger;
+  /** Where tasks are told of. Unset: nowhere. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /** The tasks of this process. */
@@ -63,6 +67,7 @@ export function createTasksContext(config: TasksConfig, resources: TasksResource
   const stopSweeping = sweepRegularly(store, log);
   const leaseMs = Math.ceil(config.lease_seconds * 1_000);
   const worker = createWorker({ ...resources, store, leaseMs, concurrency: config.concurrency });
+  if (resources.metrics) declareTaskMetrics(resources.metrics.registry, worker);
   const models = new KnownModels(router);
   const timeLimitMs = Math.ceil(config.time_limit_seconds * 1_000);
   let isClosed = false;

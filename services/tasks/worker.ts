@@ -13,6 +13,8 @@ export interface WorkerParts extends RunParts {
 
 /** What runs tasks in this process. */
 export interface Worker {
+  /** How many tasks run here. */
+  readonly running: number;
   /** Begins to take tasks. */
   start(): void;
   /** Takes no more, waits for what runs, at most `limitMs`, then puts the rest back. */
@@ -112,6 +114,9 @@ export function createWorker(parts: WorkerParts): Worker {
   let stopWatching: () => void = () => {};
 
   return {
+    get running() {
+      return running.size;
+    },
     start() {
       isTaking = true;
       stopWatching = store.watch(({ taskId, isQueued }) => {

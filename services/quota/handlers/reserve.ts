@@ -24,12 +24,14 @@ export function reserve(context: QuotaContext): MethodImpl<typeof QuotaService.m
     const { limits, reserved } = await reserveWithLatest(context, request);
     switch (reserved.kind) {
       case 'admitted':
+        context.metrics?.admitted();
         return create(ReserveResponseSchema, {
           expiresAt: timestampFromMs(reserved.expiresAtMs),
           coveredCompletionTokens: reserved.coveredTokens,
           limits: reserved.statuses.flatMap((status, i) => (limits[i] ? [limitState(limits[i].limit, status)] : [])),
         });
       case 'refused':
+        context.metrics?.refused(limits, reserved.statuses);
         throw refusal(limits, reserved.statuses);
       case 'taken':
         throw invalidField('reservation_id', 'is in use by another operation');
