@@ -171,22 +171,50 @@ test('a disk that takes nothing is told of once, costs no memory, and is used ag
   expect(readFileSync(join(path, 'app.log'), 'utf8')).toContain('lost\n');
 });
 
-/** Many lines by a process of its own into the same directory. */
-async function writeElsewhere(name: string, count: number): Promise<void> {
+/** A process of its own that runs `body` with a LogFile `file` that is small, after `before` in a shell. */
+async function inProcess(body: string, mostBytes: number, before = ''): Promise<string> {
   const script = `
     import { LogFile } from ${JSON.stringify(join(import.meta.dirname, 'log-file.ts'))};
-    const file = new LogFile({ directory: ${JSON.stringify(directory)}, kind: 'app', mostBytes: 20_000, keepFiles: 500,
-      onBroken: (error) => { throw error; }, onMended: () => {} });
-    for (let index = 0; index < ${count}; index += 1) {
+    const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    const file = new LogFile({ directory: ${JSON.stringify(directory)}, kind: 'app', mostBytes: ${mostBytes}, keepFiles: 500,
+      retryMs: 0, onBroken: (error) => console.log(error.code), onMended: () => console.log('mended') });
+    ${body}`;
+  const child = spawn('sh', ['-c', `${before} exec "$0" "$@"`, process.execPath, '--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  return `${output}${code}`;
+}
+
+test('what was collected before a crash is written, after what came before it', async () => {
+  const body = `process.on('exit', () => file.flushSync());
+    file.write('first\\n'); file.flush();
+    while (!(await import('node:fs')).existsSync(${JSON.stringify(join(directory, 'app.log'))})) await pause(5);
+    file.write('last words\\n');
+    process.exit(3);`;
+  expect(await inProcess(body, 1_000_000)).toBe('3');
+  expect(read('app.log')).toBe('first\nlast words\n');
+});
+
+test('a file that may not grow (EFBIG, as ENOSPC in the middle of a line) is told of once and ends nothing', async () => {
+  const body = `for (let index = 0; index < 200; index += 1) { file.write('x'.repeat(500) + '\\n'); file.flush(); await pause(1); }
+    await file.close(); console.log('went on');`;
+  expect(await inProcess(body, 1_000_000, 'ulimit -f 16;')).toBe('EFBIG\nwent on\n0');
+  expect(read('app.log').length).toBeGreaterThan(5_000);
+});
+
+/** Many lines by a process of its own into the same directory. */
+async function writeElsewhere(name: string, count: number): Promise<void> {
+  const body = `for (let index = 0; index < ${count}; index += 1) {
       file.write(JSON.stringify({ name: '${name}', index, filler: 'x'.repeat(200) }) + '\\n');
-      if (index % 10 === 0) { file.flush(); await new Promise((resolve) => setTimeout(resolve, 1)); }
+      if (index % 10 === 0) { file.flush(); await pause(1); }
     }
     await file.close();`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const [code] = (await once(child, 'exit')) as [number];
-  expect(code).toBe(0);
+  expect(await inProcess(body, 20_000)).toBe('0');
 }
 
 test('processes that share a directory lose no line of each other, also while files change', async () => {
