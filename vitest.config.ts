@@ -13,7 +13,15 @@ export default defineConfig({
           include: ['services/**/*.test.ts', 'models/**/*.test.ts', 'bench/**/*.test.ts', 'bin/**/*.test.ts'],
         },
       },
-      { extends: true, test: { name: 'mesh', include: ['test/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'mesh',
+          include: ['test/**/*.test.ts'],
+          // Whatever a file tests: what its meshes write holds no secret.
+          setupFiles: ['test/harness/secrets-in-logs.setup.ts'],
+        },
+      },
     ],
     // Tests start real processes: on 2 cores that do other work too, six cold ones need a minute. A condition that does not come
     // is told by its own time limit, which is shorter.

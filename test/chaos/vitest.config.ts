@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     // What the checker must find comes with it, so that a run without violations says something.
     include: ['test/chaos/**/*.chaos.ts', 'test/chaos/known-bugs.test.ts'],
+    setupFiles: ['test/harness/secrets-in-logs.setup.ts'],
     // One mesh at a time: each has the machine to itself.
     maxWorkers: 1,
     fileParallelism: false,

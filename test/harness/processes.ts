@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { lookForSecrets } from './secrets-in-logs.ts';
 
 /** A program that a test started, with all that it printed. */
 export interface RunningProgram {
@@ -46,6 +47,7 @@ export function startProgram(
     async stop(signal = 'SIGTERM') {
       child.kill(signal);
       const [code, endedBy] = await ended;
+      lookForSecrets(output, env, cwd);
       return code ?? endedBy ?? 'unknown';
     },
   };
