@@ -1,0 +1,3 @@
+import { describeUnderPrometheus } from './under-prometheus.ts';
+
+describeUnderPrometheus('six processes');
