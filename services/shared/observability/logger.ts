@@ -1,5 +1,6 @@
 import { type Logger, type LoggerOptions, pino } from 'pino';
 import { printable } from './printable.ts';
+import { timeField } from './time-field.ts';
 import { tracer } from './tracer.ts';
 
 /** What is never written, under these names at the top of a record and one level below. */
@@ -43,7 +44,7 @@ export function createLogger(options: { readonly level: LogLevel; readonly desti
   const settings: LoggerOptions = {
     level: options.level,
     base: { pid: process.pid },
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    timestamp: timeField,
     formatters: { level: (label) => ({ level: label }) },
     mixin: traceOfLine,
     redact: { paths: SECRETS.flatMap((name) => [`["${name}"]`, `*["${name}"]`]), censor: '[secret]' },

@@ -2,10 +2,12 @@ import { toJsonString } from '@bufbuild/protobuf';
 import { pino } from 'pino';
 import { FinishReason } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { PromptSchema } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
+import type { GenerationFacts } from './generation-facts.ts';
 import type { LogDestination } from './logger.ts';
 import { printable } from './printable.ts';
 import { withoutSecrets } from './redaction.ts';
 import type { RequestFacts } from './request-facts.ts';
+import { timeField } from './time-field.ts';
 
 /** Reasons of the contract as lines have them, e.g. "tool_calls". */
 const FINISH: Readonly<Record<number, string>> = Object.fromEntries(
@@ -32,7 +34,7 @@ export function createRequestLog(destination: LogDestination, tellsBodies: boole
   const log = pino(
     {
       base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      timestamp: timeField,
       formatters: { level: (label) => ({ level: label }) },
     },
     { write: (line: string) => destination.write(printable(line), 30) },
@@ -67,7 +69,7 @@ function lineOf(facts: RequestFacts, answered: number): Record<string, unknown> 
     tier: principal?.tier || undefined,
     endUser: facts.endUser && withoutSecrets(facts.endUser),
     ...(generation && {
-      modelAsked: generation.modelAsked === '' ? undefined : withoutSecrets(generation.modelAsked),
+      modelAsked: nameOf(generation),
       model: generation.modelId,
       engine: generation.engine,
       promptTokens: generation.promptTokens,
@@ -82,6 +84,12 @@ function lineOf(facts: RequestFacts, answered: number): Record<string, unknown> 
       answers: generation.answers?.map(bodyOf),
     }),
   };
+}
+
+/** A name that was found is nobody's secret. */
+function nameOf({ modelAsked, modelId }: GenerationFacts): string | undefined {
+  if (modelAsked === '') return undefined;
+  return modelId === undefined ? withoutSecrets(modelAsked) : modelAsked;
 }
 
 /** Microseconds are enough. */
