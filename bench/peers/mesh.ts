@@ -7,19 +7,27 @@ const root = join(import.meta.dirname, '..', '..');
 // The mock engine chooses its pace by the model's name, so each name is an entry of its own on the same URL.
 const ENGINE_MODELS = ['mock', 'burst', 'paced', 'lock'];
 
-/** This project, all services in one process, with its real key check, quota, store and logs. */
-export const mesh: Peer = {
-  name: 'mesh',
-  start: async (context) => {
-    const port = await freePort();
-    const child = startChild([...command(context, 'data', port), '--config', configFile(context)], {
-      core: context.core,
-      cwd: context.directory,
-      environment: context.environment,
-    });
-    return { port, token: await untilServing(context, child, port), child };
-  },
-};
+/** This project, all services in one process, with its real key check, quota, store, logs and metrics, as they are by default. */
+export const mesh: Peer = meshWith('mesh', {});
+
+/** The same with other fields in the section `observability`. */
+export function meshWith(name: string, observability: object): Peer {
+  return {
+    name,
+    start: async (context) => {
+      const port = await freePort();
+      const child = startChild(
+        [...command(context, 'data', port), '--config', configFile(context, { observability })],
+        {
+          core: context.core,
+          cwd: context.directory,
+          environment: context.environment,
+        },
+      );
+      return { port, token: await untilServing(context, child, port), child };
+    },
+  };
+}
 
 /** The same split in two: the gateway, and the engines' process behind a trunk. Its two processes count together. */
 export const meshSplit: Peer = {
@@ -56,7 +64,7 @@ function command({ directory }: PeerContext, data: string, port: number): string
   return [...program, '--data-dir', join(directory, data), '--port', String(port), '--model', 'none'];
 }
 
-function configFile({ directory, enginePort }: PeerContext): string {
+function configFile({ directory, enginePort }: PeerContext, sections: object = {}): string {
   const models = ENGINE_MODELS.map((name) => ({
     name,
     engine: 'openai',
@@ -64,7 +72,7 @@ function configFile({ directory, enginePort }: PeerContext): string {
     model: name,
   }));
   const file = join(directory, 'mesh.yaml');
-  writeFileSync(file, JSON.stringify({ inference: { models } })); // JSON is YAML
+  writeFileSync(file, JSON.stringify({ inference: { models }, ...sections })); // JSON is YAML
   return file;
 }
 
