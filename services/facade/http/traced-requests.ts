@@ -3,7 +3,7 @@ import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import { factsOf } from '../../shared/observability/request-facts.ts';
 import { NAMES } from '../../shared/observability/telemetry-names.ts';
 import { traceHeadersOf, traceIdOf } from '../../shared/observability/trace-headers.ts';
-import { type Span, tracer } from '../../shared/observability/tracer.ts';
+import { NO_TRACER, type Span, tracer } from '../../shared/observability/tracer.ts';
 import { nodeHeaderLookup } from '../../shared/transport/mesh-headers.ts';
 
 /**
@@ -26,12 +26,17 @@ export function traceRequests(app: FastifyInstance, clientIp: (request: Addresse
   app.addHook('preHandler', (request, _reply, done) => (request.span ? request.span.within(done) : done()));
 }
 
+/** Routes of health and metrics: they belong to traces only where their caller says so. */
+const WATCHED: ReadonlySet<string> = new Set(['/health', '/healthz', '/readyz', '/metrics']);
+
 function beginSpan(request: FastifyRequest, clientIp: (request: AddressedRequest) => string | undefined): Span {
   const to = tracer();
   const parent = traceHeadersOf(nodeHeaderLookup(request.headers), to.headerNames);
   if (!to.isOn) return to.begin('', { kind: 'server', parent });
   // The path itself is what callers make of it, and may hold anything.
   const route = request.is404 ? undefined : request.routeOptions.config.template;
+  // Whoever watches the process asks all the time.
+  if (!parent && route !== undefined && WATCHED.has(route)) return NO_TRACER.begin('', { kind: 'server', parent });
   return to.begin(route === undefined ? request.method : `${request.method} ${route}`, {
     kind: 'server',
     parent,

@@ -5,18 +5,16 @@ import type { GenerationSpan } from '../../shared/transport/traced-generate.ts';
 /** The span of a generation in the router: from its admission to its settlement, its waiting and all its attempts. */
 export const ROUTED_GENERATION: GenerationSpan = {
   kind: 'internal',
-  // Without the model, which the caller named and may not exist.
   name: () => 'generate',
-  attributes: ({ model }, { requestId }) => ({
-    [NAMES.genAiRequestModel]: model || undefined,
-    [NAMES.requestId]: requestId,
-  }),
+  attributes: (_request, { requestId }) => ({ [NAMES.requestId]: requestId }),
   notes: (span) => ({
     readsDeltas: false,
     event({ event }) {
       switch (event.case) {
         case 'started':
           span.set({
+            // Only now: what callers name that does not exist may be anything.
+            [NAMES.genAiRequestModel]: event.value.model,
             [NAMES.genAiResponseModel]: event.value.modelId,
             [NAMES.engine]: event.value.engine,
             [NAMES.queueMs]: event.value.queueTime ? durationMs(event.value.queueTime) : 0,

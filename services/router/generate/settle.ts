@@ -10,6 +10,7 @@ import type {
 } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { tracer } from '../../shared/observability/tracer.ts';
 import { DEFAULT_HOLD_MS, type Reserved } from './draw-down.ts';
 import { Endings, UNKNOWN_OUTCOMES } from './endings.ts';
 
@@ -69,12 +70,20 @@ export class Settlement {
    */
   async reserve(request: ReserveInit): Promise<Lease> {
     const { reservationId, promptTokens = 0, maxCompletionTokens = 0 } = request;
+    // Its end may come in the turn of another request, when all else of this one is over.
+    const inTrace = tracer().capture();
     const answer = await this.#endings.track(this.#reserveOrUndo(request));
     let ended = false;
     const once = (end: () => Promise<unknown>): void => {
       if (ended) return;
       ended = true;
-      this.#endings.add({ reservationId, end, forMs: LATE_MS + this.#holdMs, notFoundRetries: 0, isExpendable: false });
+      this.#endings.add({
+        reservationId,
+        end: () => inTrace(end),
+        forMs: LATE_MS + this.#holdMs,
+        notFoundRetries: 0,
+        isExpendable: false,
+      });
     };
     return {
       reservationId,

@@ -1,7 +1,7 @@
 import { createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import { NAMES } from '../observability/telemetry-names.ts';
 import { type TraceHeaders, traceHeadersOf, traceIdOf } from '../observability/trace-headers.ts';
-import { type Span, tracer } from '../observability/tracer.ts';
+import { type Attributes, type Span, tracer } from '../observability/tracer.ts';
 import { exchangeKey } from '../transport/exchange.ts';
 import { REQUEST_ID_HEADER } from '../transport/mesh-headers.ts';
 import { isTrunk } from '../transport/trunk/trunk-method.ts';
@@ -54,14 +54,15 @@ function beginSpan(context: HandlerContext, isFromPeer: (context: HandlerContext
   const { service, method, requestHeader, values } = context;
   if (isOpenService(service.typeName) || isTrunk(method)) return undefined;
   const parent = traceHeadersOf(requestHeader, tracer().headerNames);
-  if (!parent && isFromPeer(context)) return undefined;
+  const isOfPeer = isFromPeer(context);
+  if (!parent && isOfPeer) return undefined;
   const span = tracer().begin(methodName(method), {
     kind: 'server',
     parent,
     attributes: {
       ...rpcAttributes(method, systemOf(requestHeader)),
-      [NAMES.requestId]: requestHeader.get(REQUEST_ID_HEADER) ?? undefined,
-      [NAMES.clientAddress]: values.get(clientIpKey),
+      // Of what peers ask the span where it came from says it.
+      ...(isOfPeer ? {} : callerAttributes(context)),
     },
   });
   values.set(spanKey, span);
@@ -70,6 +71,13 @@ function beginSpan(context: HandlerContext, isFromPeer: (context: HandlerContext
   // Whatever becomes of it: a body that cannot be read ends a call before any interceptor.
   values.get(exchangeKey)?.response.once('close', () => span.end());
   return span;
+}
+
+function callerAttributes({ requestHeader, values }: HandlerContext): Attributes {
+  return {
+    [NAMES.requestId]: requestHeader.get(REQUEST_ID_HEADER) ?? undefined,
+    [NAMES.clientAddress]: values.get(clientIpKey),
+  };
 }
 
 /** Runs handlers in the span of their call, and ends it. */

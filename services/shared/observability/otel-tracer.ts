@@ -1,12 +1,14 @@
 import {
   type Context,
   context,
+  createContextKey,
   type Span as OtelSpan,
   SpanKind as OtelSpanKind,
   type Tracer as OtelTracer,
   propagation,
   ROOT_CONTEXT,
   SpanStatusCode,
+  TraceFlags,
   trace,
 } from '@opentelemetry/api';
 import { NAMES } from './telemetry-names.ts';
@@ -19,6 +21,9 @@ const KINDS: Readonly<Record<SpanKind, OtelSpanKind>> = {
   internal: OtelSpanKind.INTERNAL,
   consumer: OtelSpanKind.CONSUMER,
 };
+
+/** Whether work still belongs to a span that has ended. */
+const LATE = createContextKey('inference-mesh late');
 
 /** Spans by OpenTelemetry, of whichever SDK was registered. Loaded only where traces are recorded. */
 export function createOtelTracer(version: string, recordsContent: boolean): Tracer {
@@ -34,23 +39,30 @@ export function createOtelTracer(version: string, recordsContent: boolean): Trac
       return new RecordedSpan(span, trace.setSpan(around, span));
     },
     get hasActive() {
-      return trace.getActiveSpan()?.isRecording() ?? false;
+      const active = context.active();
+      const span = trace.getSpan(active);
+      if (!span) return false;
+      return span.isRecording() || (active.getValue(LATE) === true && isSampled(span));
     },
     get activeTraceId() {
       return trace.getActiveSpan()?.spanContext().traceId;
     },
     get activeHeaders() {
-      if (!trace.getActiveSpan()) return undefined;
+      if (!this.hasActive) return undefined;
       const headers: Record<string, string> = {};
       propagation.inject(context.active(), headers);
       return headers;
     },
     outside: (work) => context.with(ROOT_CONTEXT, work),
     capture() {
-      const active = context.active();
-      return (work) => context.with(active, work);
+      const late = context.active().setValue(LATE, true);
+      return (work) => context.with(late, work);
     },
   };
+}
+
+function isSampled(span: OtelSpan): boolean {
+  return (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0;
 }
 
 function contextOf(parent: SpanStart['parent']): Context {

@@ -40,15 +40,18 @@ export interface Tracer {
   /** Whether spans may hold what people write and are answered. */
   readonly recordsContent: boolean;
   begin(name: string, start: SpanStart): Span;
-  /** Whether a span is active that is recorded and has not ended. */
+  /**
+   * Whether a span is active that is recorded and has not ended: what a request began and goes on for ever, e.g. a timer, is no part
+   * of it. What was captured is.
+   */
   readonly hasActive: boolean;
   /** The trace id of the active span; undefined: none is active. */
   readonly activeTraceId: string | undefined;
-  /** What makes the work of others a part of the active span; undefined: none is active. */
+  /** What makes the work of others a part of the active span; undefined: there is none as hasActive has it. */
   readonly activeHeaders: TraceHeaders | undefined;
   /** Runs work that is part of no span. */
   outside<T>(work: () => T): T;
-  /** Returns what runs work with the span active that is active now. */
+  /** Returns what runs work with the span active that is active now, also when that has ended: what it causes at its end. */
   capture(): <T>(work: () => T) => T;
 }
 

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { asMeshError } from '../errors/connect-error.ts';
+import { MeshError } from '../errors/mesh-error.ts';
 import { NAMES } from '../observability/telemetry-names.ts';
 import { type Span, tracer } from '../observability/tracer.ts';
 
@@ -50,6 +50,13 @@ function beginStoreSpan(system: 'redis' | 'sqlite', operation: string): Span | u
 }
 
 function endFailed(span: Span, error: unknown): void {
-  span.fail(asMeshError(error).reason);
+  span.fail(errorTypeOf(error));
   span.end();
+}
+
+/** Our reason, or the word with which a reply of Redis begins, e.g. "NOSCRIPT"; never what follows it. */
+function errorTypeOf(error: unknown): string {
+  if (error instanceof MeshError) return error.reason;
+  if (!(error instanceof Error)) return 'unknown';
+  return /^[A-Z]+(?= )/.exec(error.message)?.[0] ?? error.name;
 }
