@@ -130,20 +130,15 @@ test('a link is replaced; a file of its name is not', async () => {
   expect(readdirSync(directory).sort()).toEqual(['app.log', 'errors.log']);
 });
 
-test('what was collected is written at once where the process ends', () => {
+test('what was collected is written at once where the process ends', async () => {
   const { file } = open();
-  return new Promise<void>((resolve) => {
-    file.write('opens\n');
-    file.flush();
-    const look = setInterval(() => {
-      if (!existsSync(join(directory, today())) || read(today()) === '') return;
-      clearInterval(look);
-      file.write('last words\n');
-      file.flushSync();
-      expect(read(today())).toBe('opens\nlast words\n');
-      resolve(file.close());
-    }, 5);
-  });
+  file.write('opens\n');
+  file.flush();
+  await expect.poll(() => existsSync(join(directory, today())) && read(today())).toBe('opens\n');
+  file.write('last words\n');
+  file.flushSync();
+  expect(read(today())).toBe('opens\nlast words\n');
+  await file.close();
 });
 
 test('a disk that takes nothing is told of once, costs no memory, and is used again', async () => {

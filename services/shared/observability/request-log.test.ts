@@ -35,7 +35,7 @@ function wholeRequest(): RequestFacts {
   });
   generation.finishReason = FinishReason.TOOL_CALLS;
   generation.prompt = create(PromptSchema, { input: { case: 'text', value: `my key is ${KEY}` } });
-  generation.answers = [`it is ${KEY}, "said"\u001b[2J`];
+  generation.answers = [`it is ${KEY}, "said"\u001b[2J\u202e`];
   facts.generation = generation;
   return facts;
 }
@@ -63,10 +63,10 @@ test('all that is known is in the line, secrets and control characters are not',
     },
     ...{ promptTokens: 5, completionTokens: 7, cachedTokens: 1, reasoningTokens: 2, queueMs: 1.5, firstTokenMs: 10 },
     ...{ finish: 'tool_calls', prompt: expect.stringContaining('my key is [secret]') },
-    answers: ['it is [secret], "said"\u001b[2J'],
+    answers: ['it is [secret], "said"\u001b[2J\u202e'],
   });
   expect(line.text).not.toContain('s'.repeat(20));
-  expect(line.text).not.toContain('\u001b');
+  for (const character of ['\u001b', '\u202e']) expect(line.text).not.toContain(character);
 });
 
 test('every field of a line is documented', () => {
