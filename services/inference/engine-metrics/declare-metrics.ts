@@ -1,11 +1,14 @@
 import { Counter, Gauge } from 'prom-client';
 import { type Engine, EngineState, EngineStateSchema } from '../../../gen/mesh/inference/v1/engine_pb.ts';
 import type { Metrics } from '../../shared/observability/metrics.ts';
-import type { InferenceContext } from '../context.ts';
+import type { DeviceBook } from '../devices/device-book.ts';
 import { EngineTexts, type ToldEngine } from './engine-texts.ts';
 
 /** What is looked at when somebody scrapes. */
-export interface InferenceMetricsParts extends Pick<InferenceContext, 'node' | 'devices'> {
+export interface InferenceMetricsParts {
+  /** The node's name. */
+  readonly node: string;
+  readonly devices: Pick<DeviceBook, 'devices'>;
   readonly engines: () => readonly Engine[];
   readonly connections: () => readonly ToldEngine[];
 }
