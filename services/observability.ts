@@ -36,6 +36,7 @@ const LOG_DIR = 'logs';
  */
 export function openObservability(config: ObservabilityConfig, outputs: ProcessOutputs): Observability {
   const { stdout, stderr } = outputs;
+  stderr.on('error', () => undefined);
   const say = (text: string): void => void stderr.write(`inference-mesh: ${text}\n`);
   const output = openLogOutput(logFilesOf(config, outputs, say), { stdout, say });
   const log = createLogger({ level: config.log_level, destination: output.app });

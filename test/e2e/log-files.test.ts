@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -150,6 +151,28 @@ test('a reader of standard output who stands still stops neither requests nor th
     expect(await once(child, 'exit')).toEqual([0, null]);
   } finally {
     child.kill('SIGKILL');
+  }
+});
+
+test('standard output on a full disk, or that nobody reads any more, stops nothing', async () => {
+  for (const stdout of [openSync('/dev/full', 'w'), 'pipe'] as const) {
+    const child = spawn(process.execPath, nodeArgs(['--model', 'none']), {
+      ...{ cwd: directory, stdio: ['ignore', stdout, 'pipe'] },
+    });
+    try {
+      let told = '';
+      child.stderr?.on('data', (chunk) => {
+        told += chunk;
+      });
+      child.stdout?.destroy();
+      await eventually('it serves', isServing);
+      child.kill('SIGTERM');
+      expect(await once(child, 'close')).toEqual([0, null]);
+      expect(told.match(/standard output cannot be written/g) ?? []).toHaveLength(stdout === 'pipe' ? 0 : 1);
+      expect(linesOf(read('app.log')).at(-1)).toMatchObject({ msg: 'stopping' });
+    } finally {
+      child.kill('SIGKILL');
+    }
   }
 });
 

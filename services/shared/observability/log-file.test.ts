@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { LogFile, type LogFileOptions } from './log-file.ts';
 import { linkTo, logFileName, newestIndex, removeOldFiles } from './log-names.ts';
 
@@ -85,7 +85,22 @@ test('a full file is followed by the next one of the day, and the oldest are rem
   expect(read('app_notes.log')).toBe('not ours');
 });
 
-test('the file changes with the day', async () => {
+test('the file and its link change with the day', async () => {
+  onTestFinished(() => void vi.useRealTimers());
+  vi.useFakeTimers({ toFake: ['Date'], now: new Date('2026-11-21T23:59:59.500Z') });
+  const { file } = open();
+  file.write('old\n');
+  file.flush();
+  await expect.poll(() => existsSync(join(directory, 'app.log')) && read('app.log')).toBe('old\n');
+  // The library has a timer for the time that is left of the day, and asks again when it is over.
+  vi.setSystemTime(new Date('2026-11-22T00:00:00.100Z'));
+  await expect.poll(() => readlinkSync(join(directory, 'app.log'))).toBe('app_2026-11-22.log');
+  file.write('new\n');
+  await file.close();
+  expect([read('app_2026-11-21.log'), read('app.log')]).toEqual(['old\n', 'new\n']);
+});
+
+test('names of files', () => {
   expect(logFileName('errors', new Date('2026-11-21T23:59:59.999Z'), 1)).toBe('errors_2026-11-21.log');
   expect(logFileName('errors', new Date('2026-11-22T00:00:00.000Z'), 3)).toBe('errors_2026-11-22.3.log');
 });

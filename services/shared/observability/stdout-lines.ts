@@ -23,14 +23,14 @@ export interface StdoutLines {
  * @param onBroken called once when lines cannot be written
  */
 export function openStdout(stdout: Writable, onBroken: (error: Error) => void): StdoutLines {
+  // Nobody reads any more, or the disk is full: what was written there is lost, and the process goes on.
+  stdout.on('error', () => undefined);
   const stats = fstatSync(1);
   // Node waits for files, but not for pipes; a thread that waits for a pipe would hold up the end of the process.
   return stats.isFIFO() || stats.isSocket() ? toProcess(stdout) : toFile(onBroken);
 }
 
 function toProcess(stdout: Writable): StdoutLines {
-  // Nobody reads any more: the lines are lost, and the files have them.
-  stdout.on('error', () => undefined);
   return {
     write(line) {
       if (stdout.writable && stdout.writableLength <= MOST_WAITING_BYTES) stdout.write(line);
@@ -42,6 +42,11 @@ function toProcess(stdout: Writable): StdoutLines {
 function toFile(onBroken: (error: Error) => void): StdoutLines {
   const file = pino.destination({ dest: 1, sync: false, maxLength: MOST_WAITING_BYTES });
   let isBroken = false;
+  // At the end of the process pino writes what is left, and there it would be the end of the process that fails.
+  const flush = file.flushSync.bind(file);
+  file.flushSync = () => {
+    if (!isBroken) flush();
+  };
   file.on('error', (error: Error) => {
     if (!isBroken) onBroken(error);
     isBroken = true;
