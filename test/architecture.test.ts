@@ -82,6 +82,17 @@ describe('imports', () => {
     expect(wrong).toEqual([]);
   });
 
+  test('OpenTelemetry is loaded only where traces are recorded: it takes as long as a tenth of a start', () => {
+    const wrong = sources.flatMap(({ path, text }) =>
+      [
+        ...text.matchAll(/^import (?!type)[^;]*?from '(@opentelemetry\/[^']+|[^']*(?:open-traces|otel-tracer)\.ts)'/gm),
+      ].map(([, imported]) => `${path} → ${imported}`),
+    );
+    const inside = ['open-traces', 'otel-tracer'].map((name) => `services/shared/observability/${name}.ts → `);
+    expect(wrong.filter((line) => !inside.some((start) => line.startsWith(start)))).toEqual([]);
+    expect(wrong.length).toBeGreaterThan(3);
+  });
+
   test('no circles', () => {
     const graph = new Map(sources.map((source) => [source.path, importsOf(source)]));
     const done = new Set<string>();

@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { recordSpans } from '../observability/tracer.fixture.ts';
+import { tracer } from '../observability/tracer.ts';
 import { createGroupCommit, type GroupCommit } from './group-commit.ts';
 import { openSqlite, type SqliteStore } from './sqlite.ts';
 
@@ -99,4 +101,20 @@ test('many are committed in groups, and too many are refused', async () => {
   for (const answer of refused) expect(answer).toMatchObject({ reason: { reason: 'STORE_UNAVAILABLE' } });
   expect(rows()).toHaveLength(20_000);
   expect(events.filter((event) => event === 'begun')).toHaveLength(Math.ceil(20_000 / 256));
+});
+
+test('each operation is a part of what asked for it, whoever it shares the transaction with', async () => {
+  const { spans, restore } = recordSpans();
+  const ask = (name: string, x: number) =>
+    tracer()
+      .begin(name, { kind: 'server', parent: undefined })
+      .within(() => insert(x));
+  await Promise.all([ask('one', 1), ask('other', 2)]);
+  await insert(3);
+  restore();
+  const parts = spans.filter(({ kind }) => kind === 'client');
+  expect(parts.map(({ name, parent, hasEnded }) => [name, parent, hasEnded])).toEqual([
+    ['sqlite commit', 'one', true],
+    ['sqlite commit', 'other', true],
+  ]);
 });
