@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
-import { join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from '@connectrpc/connect-node';
@@ -33,6 +33,7 @@ async function lineOf(mesh: TestMesh, requestId: string): Promise<Line> {
   return lines[0] ?? {};
 }
 
+const FAKES = resolve(import.meta.dirname, '../engines/bin');
 const PROMPT = randomCanary('prompt');
 const TEXT = randomCanary('completion');
 const PROTOCOLS = {
@@ -46,14 +47,14 @@ describe.each(arrangements())('one line per request, %s', (arrangement) => {
   let engine: FakeEngine;
   beforeAll(async () => {
     engine = await startFakeEngine({ tokens: 3, texts: [TEXT], models: ['big'] });
+    const models = [
+      { name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true },
+      { name: 'vectors', engine: 'vllm', model: 'org/vectors', devices: [], task: 'embed', required: true },
+    ];
     mesh = await startMesh(arrangement, {
       args: ['--model', 'none'],
-      config: {
-        inference: {
-          devices: 'none',
-          models: [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }],
-        },
-      },
+      env: { PATH: [FAKES, process.env.PATH].join(delimiter) },
+      config: { inference: { devices: 'none', models } },
     });
   });
   afterAll(async () => {
@@ -113,6 +114,22 @@ describe.each(arrangements())('one line per request, %s', (arrangement) => {
     for await (const _ of client.generate(wanted, { headers }));
     const line = await lineOf(mesh, id);
     expect(line).toMatchObject({ ...whole, protocol, route: 'mesh.router.v1.RouterService/Generate' });
+  });
+
+  test.each([
+    ['REST', '/v1/embeddings', { model: 'org/vectors', input: 'two words' }],
+    ['an RPC', '/mesh.router.v1.RouterService/Embed', { model: 'org/vectors', inputs: [{ text: 'two words' }] }],
+  ])('vectors, %s', async (_, path, body) => {
+    const line = await post(path, body);
+    const names = { modelAsked: 'org/vectors', model: 'org/vectors', engine: 'vectors' };
+    expect(line).toMatchObject({ ...names, outcome: 'ok', completionTokens: 0, queueMs: expect.any(Number) });
+    expect(line.promptTokens).toBeGreaterThan(0);
+  });
+
+  test('a queued generation has the line of its submission', async () => {
+    const line = await post('/generate', { prompt: PROMPT, user_id: 'team-8' });
+    expect(line).toMatchObject({ route: '/generate', status: 202, outcome: 'ok', endUser: 'team-8' });
+    expect(JSON.stringify(line)).not.toContain(PROMPT);
   });
 
   test('an RPC without a model', async () => {
