@@ -16,10 +16,10 @@ import { eventually } from '../harness/processes.ts';
 
 type Line = Record<string, unknown>;
 
-/** Every line of the request log of a mesh; its processes share one directory. */
-function linesOf({ directory }: TestMesh): Line[] {
+/** Every line of a kind of a mesh; its processes share one directory. */
+function linesOf({ directory }: TestMesh, kind = 'requests'): Line[] {
   const logs = join(directory, 'logs');
-  const names = readdirSync(logs).filter((name) => name.startsWith('requests_'));
+  const names = readdirSync(logs).filter((name) => name.startsWith(`${kind}_`));
   const texts = names.flatMap((name) => readFileSync(join(logs, name), 'utf8').split('\n'));
   return texts.filter(Boolean).map((text) => JSON.parse(text) as Line);
 }
@@ -184,6 +184,22 @@ describe.each(arrangements())('one line per request, %s', (arrangement) => {
     answer.resume();
     expect(await lineOf(mesh, id)).toMatchObject({ status: 417, outcome: 'refused', method: 'GET' });
     expect(answer.statusCode).toBe(417);
+  });
+
+  test('whatever is logged of a request says of which trace it is', async () => {
+    await engine.script({ status: 500, body: { error: { message: 'broken' } } });
+    const traceId = randomUUID().replaceAll('-', '');
+    const line = await post('/v1/chat/completions', chat, { traceparent: `00-${traceId}-00f067aa0ba902b7-01` });
+    expect(line).toMatchObject({
+      ...{ traceId, modelAsked: 'big' },
+      // A facade that runs apart is not told of an engine that never took the request.
+      ...(arrangement === 'one process' && { model: 'big', engine: 'fake' }),
+    });
+    expect(line.status).toBeGreaterThan(499);
+    const said = () => linesOf(mesh, 'app').filter(({ requestId }) => requestId === line.requestId);
+    await eventually('it is logged', () => said().length > 0);
+    for (const other of said()) expect(other).toMatchObject({ traceId });
+    await engine.script({ tokens: 3, texts: [TEXT], models: ['big'] });
   });
 
   test('a client that leaves in the middle of a stream', async () => {

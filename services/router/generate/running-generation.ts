@@ -215,6 +215,12 @@ export class RunningGeneration implements Timed {
     const { lease } = booked;
     record.engine = this.#relay.engine;
     record.node = this.#relay.node;
+    // Of an engine that never accepted it no event tells.
+    const noted = call.facts?.generation;
+    if (noted) {
+      noted.engine ??= record.engine;
+      noted.modelId ??= booked.modelId;
+    }
     record.queuedMs = this.#relay.waitedMs + this.#atNodeMs;
     call.signal.removeEventListener('abort', this.#onCallerAbort);
     this.#unreport();

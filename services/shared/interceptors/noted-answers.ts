@@ -7,7 +7,6 @@ import {
   EmbedResponseSchema,
 } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { noteEmbedding, noteGeneration } from '../observability/generation-notes.ts';
-import type { RequestFacts } from '../observability/request-facts.ts';
 import { exchangeKey } from '../transport/exchange.ts';
 
 /** The server interceptor that notes for the request log what a model did, whether here or in the process that a call goes on to. */
@@ -21,20 +20,13 @@ export const noteAnswers: Interceptor = (next) => async (req) => {
     return response;
   }
   if (typeName !== GenerationEventSchema.typeName || !req.stream) return await next(req);
-  let asked: GenerateRequest | undefined;
+  let note: ((event: GenerationEvent) => void) | undefined;
   const message = told(req.message, (request) => {
-    asked = request as GenerateRequest;
+    note = noteGeneration(request as GenerateRequest, facts);
   });
   const response = await next({ ...req, message });
   if (!response.stream) return response;
-  let note: ((event: GenerationEvent) => void) | undefined;
-  return {
-    ...response,
-    message: told(response.message, (event) => {
-      note ??= asked && noteGeneration(asked, facts as RequestFacts);
-      note?.(event as GenerationEvent);
-    }),
-  };
+  return { ...response, message: told(response.message, (event) => note?.(event as GenerationEvent)) };
 };
 
 type Messages = StreamResponse['message'];

@@ -7,6 +7,7 @@ import { vouchedKey } from '../interceptors/on-behalf-of.ts';
 import { traceOf } from '../interceptors/trace-served.ts';
 import { abortReason } from './abort-reason.ts';
 import { createEventQueue } from './event-queue.ts';
+import { exchangeKey } from './exchange.ts';
 import { FlowControl } from './flow-control.ts';
 import type { Generate } from './generate.ts';
 import { requestIdOf } from './mesh-headers.ts';
@@ -38,6 +39,7 @@ function start(generate: Generate, request: GenerateRequest, context: HandlerCon
     credential,
     onBehalfOf: context.values.get(vouchedKey),
     clientIp: context.values.get(clientIpKey),
+    facts: context.values.get(exchangeKey)?.facts,
     trace: traceOf(context),
   };
   generate(request, call, queue.sink);
