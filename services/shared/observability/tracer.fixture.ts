@@ -15,7 +15,10 @@ export interface TestSpan {
 }
 
 /** Records the spans of this process until `restore` is called. `isSampled` false: they are begun and not recorded. */
-export function recordSpans(isSampled = true): { readonly spans: readonly TestSpan[]; restore(): void } {
+export function recordSpans(
+  isSampled = true,
+  recordsContent = false,
+): { readonly spans: readonly TestSpan[]; restore(): void } {
   const spans: TestSpan[] = [];
   const active = new AsyncLocalStorage<{ readonly span: TestSpan | undefined; readonly isLate: boolean }>();
   const headersOf = (index: number) => ({ traceparent: `00-${'a'.repeat(32)}-${String(index).padStart(16, '0')}-01` });
@@ -51,7 +54,7 @@ export function recordSpans(isSampled = true): { readonly spans: readonly TestSp
   const tracer: Tracer = {
     isOn: true,
     headerNames: W3C_HEADERS,
-    recordsContent: false,
+    recordsContent,
     begin,
     get hasActive() {
       const store = active.getStore();
