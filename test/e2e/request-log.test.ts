@@ -186,22 +186,6 @@ describe.each(arrangements())('one line per request, %s', (arrangement) => {
     expect(answer.statusCode).toBe(417);
   });
 
-  test('whatever is logged of a request says of which trace it is', async () => {
-    await engine.script({ status: 500, body: { error: { message: 'broken' } } });
-    const traceId = randomUUID().replaceAll('-', '');
-    const line = await post('/v1/chat/completions', chat, { traceparent: `00-${traceId}-00f067aa0ba902b7-01` });
-    expect(line).toMatchObject({
-      ...{ traceId, modelAsked: 'big' },
-      // A facade that runs apart is not told of an engine that never took the request.
-      ...(arrangement === 'one process' && { model: 'big', engine: 'fake' }),
-    });
-    expect(line.status).toBeGreaterThan(499);
-    const said = () => linesOf(mesh, 'app').filter(({ requestId }) => requestId === line.requestId);
-    await eventually('it is logged', () => said().length > 0);
-    for (const other of said()) expect(other).toMatchObject({ traceId });
-    await engine.script({ tokens: 3, texts: [TEXT], models: ['big'] });
-  });
-
   test('a client that leaves in the middle of a stream', async () => {
     await engine.script({ tokens: 3, texts: [TEXT], models: ['big'], holdAtToken: 2 } as never);
     const id = newId();
@@ -217,5 +201,21 @@ describe.each(arrangements())('one line per request, %s', (arrangement) => {
     expect(line).toMatchObject({ status: 499, outcome: 'CLIENT_GONE', engine: 'fake' });
     expect(line.completionTokens).toBeGreaterThan(0);
     await engine.script({ tokens: 3, texts: [TEXT], models: ['big'] });
+  });
+
+  // Last: the engine is no good after it.
+  test('whatever is logged of a request says of which trace it is', async () => {
+    await engine.script({ models: ['big'], status: 500, body: { error: { message: 'broken' } } });
+    const traceId = randomUUID().replaceAll('-', '');
+    const line = await post('/v1/chat/completions', chat, { traceparent: `00-${traceId}-00f067aa0ba902b7-01` });
+    expect(line).toMatchObject({
+      ...{ traceId, modelAsked: 'big' },
+      // A facade that runs apart is not told of an engine that never took the request.
+      ...(arrangement === 'one process' && { model: 'big', engine: 'fake' }),
+    });
+    expect(line.status).toBeGreaterThan(499);
+    const said = () => linesOf(mesh, 'app').filter(({ requestId }) => requestId === line.requestId);
+    await eventually('it is logged', () => said().length > 0);
+    for (const other of said()) expect(other).toMatchObject({ traceId });
   });
 });
