@@ -34,6 +34,13 @@ export function describeUnderPrometheus(arrangement: Arrangement): void {
       );
     });
 
+    test('pages of other origins cannot read them', async () => {
+      const from = { headers: { origin: 'https://elsewhere.example.com' } };
+      const acao = async (path: string) =>
+        (await fetch(scraped.mesh.url + path, from)).headers.get('access-control-allow-origin');
+      expect([await acao('/health'), await acao('/metrics')]).toEqual(['*', null]);
+    });
+
     test('every metric that the code declares comes with the labels that it declares', async () => {
       for (const { name, type, labels } of declaredMetrics().own) {
         if (QUIET.has(name)) continue;

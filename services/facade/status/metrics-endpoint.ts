@@ -30,6 +30,8 @@ export const metricsEndpoint: Endpoint<MetricsRouteContext> = {
       () => credentialOfRequest(request.raw, false),
       context.clientIp(request.raw),
     );
+    // Pages of strangers in a browser on this machine have no business here, whatever origins may call.
+    reply.raw.removeHeader('access-control-allow-origin');
     return reply.type(METRICS_CONTENT_TYPE).header('cache-control', 'no-store').send(text);
   },
 };

@@ -30,6 +30,8 @@ async function answer(read: ReadMetrics, request: NodeRequest, response: NodeRes
     const text = await read(() => credentialOf({ get: (name) => joinedHeader(request.rawHeaders, name) }), undefined);
     response.setHeader('content-type', METRICS_CONTENT_TYPE);
     response.setHeader('cache-control', 'no-store');
+    // Pages of strangers in a browser on this machine have no business here, whatever origins may call.
+    response.removeHeader('access-control-allow-origin');
     response.end(request.method === 'HEAD' ? '' : text);
   } catch (error) {
     const { reason, message } = asMeshError(error);

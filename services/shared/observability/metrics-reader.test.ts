@@ -71,3 +71,11 @@ test('nothing else is answered', async () => {
   const head = await ask(undefined, '/metrics?x=1', 'HEAD');
   expect([head.status, await head.text()]).toEqual([200, '']);
 });
+
+test('those who ask at once share one answer, those who ask later get a new one', async () => {
+  const metrics = createMetrics({ version: '1', roles: [], mostUsers: 1 });
+  let told = 0;
+  metrics.addText(() => `told ${++told}`);
+  await Promise.all([metrics.text(), metrics.text(), metrics.text()]);
+  expect(await metrics.text()).toMatch(/told 2\n$/);
+});

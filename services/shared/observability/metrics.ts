@@ -12,7 +12,7 @@ export interface Metrics {
   readonly users: BoundedLabel;
   /** Adds text in Prometheus' format that is told after our own: metrics that others count. It must not throw. */
   addText(source: () => string | Promise<string>): void;
-  /** Everything, in Prometheus' text format. Never rejects for one metric that cannot be had. */
+  /** Everything, in Prometheus' text format; those who ask while it is made share it. */
   text(): Promise<string>;
 }
 
@@ -39,13 +39,21 @@ export function createMetrics({ version, roles, mostUsers }: MetricsOptions): Me
   });
   info.set({ version, roles: [...roles].join(',') }, 1);
   const sources: (() => string | Promise<string>)[] = [];
+  let asked: Promise<string> | undefined;
+  async function tell(): Promise<string> {
+    const texts = await Promise.all([registry.metrics(), ...sources.map((source) => source())]);
+    return texts.map((text) => (text === '' || text.endsWith('\n') ? text : `${text}\n`)).join('');
+  }
   return {
     registry,
     users: new BoundedLabel(mostUsers),
     addText: (source) => sources.push(source),
-    text: async () => {
-      const texts = await Promise.all([registry.metrics(), ...sources.map((source) => source())]);
-      return texts.map((text) => (text === '' || text.endsWith('\n') ? text : `${text}\n`)).join('');
+    text: () => {
+      // Whoever asks a thousand times at once gets one answer: it costs a millisecond and more.
+      asked ??= tell().finally(() => {
+        asked = undefined;
+      });
+      return asked;
     },
   };
 }
