@@ -10,6 +10,7 @@ test('the same trouble is told once a minute, and what is no warning never', () 
   diag.error('the collector does not answer', new Error('refused'));
   diag.error('the collector does not answer', new Error('refused'));
   diag.warn('something else', 3);
+  diag.error(JSON.stringify({ message: 'connect ECONNREFUSED', stack: 'Error: at /home/somebody' }));
   diag.info('never');
   diag.debug('never');
   nowMs = 60_000;
@@ -17,6 +18,7 @@ test('the same trouble is told once a minute, and what is no warning never', () 
   expect(lines.map(({ level, msg, details }) => [level, msg, details])).toEqual([
     [50, 'traces: the collector does not answer', ['refused']],
     [40, 'traces: something else', ['3']],
+    [50, 'traces: connect ECONNREFUSED', []],
     [50, 'traces: the collector does not answer', []],
   ]);
 });

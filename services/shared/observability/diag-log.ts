@@ -9,7 +9,8 @@ export function createDiagLogger(log: Logger, clockMs: () => number = () => perf
   const toldAtMs = new Map<string, number>();
   const tell =
     (level: 'warn' | 'error') =>
-    (message: string, ...details: unknown[]): void => {
+    (said: string, ...details: unknown[]): void => {
+      const message = messageOf(said);
       const key = `${level}${message}`.slice(0, 100);
       const lastMs = toldAtMs.get(key);
       if (lastMs !== undefined && clockMs() - lastMs < SAME_AGAIN_MS) return;
@@ -19,6 +20,16 @@ export function createDiagLogger(log: Logger, clockMs: () => number = () => perf
       log[level]({ details: details.map(textOf) }, `traces: ${message}`);
     };
   return { error: tell('error'), warn: tell('warn'), info() {}, debug() {}, verbose() {} };
+}
+
+/** Errors come as JSON, with their stack. */
+function messageOf(said: string): string {
+  if (!said.startsWith('{')) return said;
+  try {
+    return String((JSON.parse(said) as { message?: unknown }).message ?? 'an error without a message');
+  } catch {
+    return said;
+  }
 }
 
 function textOf(detail: unknown): string {
