@@ -12,6 +12,7 @@ import { callRoute, everyCall, type RawAnswer } from '../harness/every-call.ts';
 import { arrangements, startMesh, type TestMesh } from '../harness/mesh.ts';
 import { eventually } from '../harness/processes.ts';
 import { filesBelow, processRemains, type Remains, redisRemains } from '../harness/remains.ts';
+import { type SpanReceiver, startSpanReceiver } from '../traces/span-receiver.ts';
 
 const FAKES = resolve(import.meta.dirname, '../engines/bin');
 const main = resolve(import.meta.dirname, '../../services/main.ts');
@@ -42,12 +43,14 @@ const FOR_ENGINES = ['hubToken', 'loadToken', 'engineVariable'];
 describe.each(arrangements())('nothing that is secret is seen anywhere, %s', (arrangement) => {
   let mesh: TestMesh;
   let engine: FakeEngine;
+  let receiver: SpanReceiver;
   let canaries: Canary[];
   let keyHeaders: Record<string, string>;
   const seen: Sighting[] = [];
 
   beforeAll(async () => {
     engine = await startFakeEngine({ tokens: 3, texts: [SECRET.completion], models: ['attached'] });
+    receiver = await startSpanReceiver();
     const passwords = createPasswords(createHashQueue({ running: 1, waiting: 1 }));
     const startLines = [`the key is ${SECRET.engineVariable} for \u001b[31mus\u001b[0m\b\u0007\u0085!`];
     const own = { HF_TOKEN: SECRET.engineVariable, ...scripted({ startLines }) };
@@ -61,6 +64,7 @@ describe.each(arrangements())('nothing that is secret is seen anywhere, %s', (ar
       env: {
         ...{ API_KEYS: SECRET.environmentKey, ENGINE_KEY: SECRET.engineKey, HF_TOKEN: SECRET.hubToken },
         ...{ HF_ENDPOINT: 'http://127.0.0.1:1', PATH: [FAKES, process.env.PATH].join(delimiter) },
+        ...{ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json' },
       },
       config: {
         inference: { devices: 'none', models },
@@ -86,6 +90,7 @@ describe.each(arrangements())('nothing that is secret is seen anywhere, %s', (ar
   afterAll(async () => {
     await mesh?.stop();
     await engine?.stop();
+    receiver?.stop();
   });
 
   function secretFile(directory: string, name: string): string {
@@ -323,6 +328,8 @@ describe.each(arrangements())('nothing that is secret is seen anywhere, %s', (ar
       const whole = Buffer.concat(outputs.map(({ bytes }) => bytes)).toString();
       expect(whole).toContain('"level":"debug"');
       look(outputs);
+      expect(receiver.spans.length).toBeGreaterThan(100);
+      look(receiver.bodies.map((bytes) => ({ place: 'traces', bytes })));
       const files = filesBelow(mesh.directory, SECRET_FILES);
       look(files);
       const logs = files.filter(({ place }) => place.includes('logs/')).map(({ bytes }) => bytes.toString());
