@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import net from 'node:net';
-import type { DescMethod } from '@bufbuild/protobuf';
+import { createRegistry, type DescMethod, type Registry } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, Interceptor } from '@connectrpc/connect';
 import type { Logger } from 'pino';
@@ -11,7 +11,7 @@ import type { HealthState } from '../grpc/health.ts';
 import { reflectionRoutes } from '../grpc/reflection.ts';
 import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
 import { createClientIp, createTrust } from '../interceptors/client-ip.ts';
-import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
+import { createErrorInterceptor, createErrorMapper, type ErrorMapper } from '../interceptors/errors.ts';
 import type { HttpsRule } from '../interceptors/https-rule.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { concerns, type Revocation } from '../interceptors/revocation.ts';
@@ -66,6 +66,12 @@ export interface ListenerOptions {
   readonly idleWriteMs?: number;
   /** The time for a request's body, in milliseconds; default 30,000. */
   readonly bodyTimeoutMs?: number;
+  /** The largest message of a client, in bytes, after decompression; default 16 MiB. */
+  readonly readMaxBytes?: number | undefined;
+  /** Messages that JSON may carry in a google.protobuf.Any, besides the details of errors; default none. */
+  readonly anyTypes?: Registry;
+  /** What errors of handlers become; default those of mesh.errors.v1, which tell nothing of any other. */
+  readonly mapErrors?: ErrorMapper;
   /** How long a connection of HTTP/2 on which nothing runs may be silent, in milliseconds; default 65,000. Not one of peers. */
   readonly idleSessionMs?: number;
 }
@@ -226,11 +232,13 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     if (exchange) exchange.isWork = !isWatch(context.method);
   }
 
-  const mapErrors = createErrorInterceptor(createErrorMapper(log));
+  const mapErrors = createErrorInterceptor(options.mapErrors ?? createErrorMapper(log));
   const rpc: RpcHandler = createRpcHandler({
     routes: [...options.routes, options.health.routes, reflectionRoutes(() => rpc.services)],
     gate,
     interceptors: [mapErrors, ...(options.interceptors ?? []), validateInterceptor],
+    readMaxBytes: options.readMaxBytes,
+    anyTypes: options.anyTypes ?? createRegistry(),
     shutdownSignal: state.shutdown.signal,
     log,
   });
