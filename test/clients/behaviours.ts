@@ -22,7 +22,15 @@ export interface Keepalive {
   readonly everyMs?: number;
 }
 
-type Behaviour = (setting: ClientsMesh, client: RpcClient, keepalive: Keepalive) => Promise<void>;
+/** Resolves to what was measured, for the table. */
+type Behaviour = (setting: ClientsMesh, client: RpcClient, keepalive: Keepalive) => Promise<string> | Promise<void>;
+
+/** Waits until the engine is idle; returns how long that took. */
+async function idle({ engine }: ClientsMesh): Promise<string> {
+  const beganAtMs = performance.now();
+  await eventually('the engine is idle', async () => (await engine.counts()).running === 0, stretched(IDLE_MS));
+  return `idle after ${Math.round(performance.now() - beganAtMs)} ms`;
+}
 
 /** What every client does, by name. Its program stays, so that nothing is freed by its end. */
 export const BEHAVIOURS = {
@@ -40,21 +48,24 @@ export const BEHAVIOURS = {
     expect(told.events?.slice(-2)).toEqual(['finished', 'usage']);
   },
 
-  async 'cancel in mid-stream'({ engine, key }, client) {
+  async 'cancel in mid-stream'(setting, client) {
+    const { engine, key } = setting;
     await engine.script({ atToken: 2, tokens: 50, fault: 'hang' });
     const { aborted } = await engine.counts();
     const told = await client.call({ do: 'generate', key, maxTokens: 50, cancelAfterDeltas: 1 });
     expect(told.code).toBe('CANCELLED');
     expect(told.text).toMatch(/^ t0/);
-    await eventually('the engine is idle', async () => (await engine.counts()).running === 0, stretched(IDLE_MS));
+    const measured = await idle(setting);
     expect((await engine.counts()).aborted).toBe(aborted + 1);
+    return measured;
   },
 
-  async deadline({ engine, key }, client) {
+  async deadline(setting, client) {
+    const { engine, key } = setting;
     await engine.script({ firstTokenMs: 60_000 });
     const told = await client.call({ do: 'generate', key, maxTokens: 5, timeoutMs: DEADLINE_MS });
     expect(told).toMatchObject({ code: 'DEADLINE_EXCEEDED', text: '' });
-    await eventually('the engine is idle', async () => (await engine.counts()).running === 0, stretched(IDLE_MS));
+    return idle(setting);
   },
 
   async 'error details'({ engine, onceKey }, client) {

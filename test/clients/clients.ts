@@ -9,10 +9,12 @@ import { hasGo, runTool } from './tools.ts';
 
 const proto = join(import.meta.dirname, '../../proto');
 
+/** The clients, as docs/clients.md has them. */
+export const CLIENT_NAMES = ['Go', 'Python', 'Node.js', 'browser, Connect', 'browser, gRPC-Web'] as const;
+
 /** A client in some language. */
 export interface ClientKind {
-  /** As in docs/clients.md. */
-  readonly name: string;
+  readonly name: (typeof CLIENT_NAMES)[number];
   /** How often it sends a PING, in milliseconds. Unset: never. */
   readonly keepaliveMs?: number;
   /** Makes it, with code generated from our protos, in an empty folder of its own. */
@@ -31,11 +33,10 @@ export function nearClients(): ClientKind[] {
 
 /** Those that need a compiler or packages of their own. What is missing is told. */
 export function farClients(): ClientKind[] {
-  return [
-    // It sends none more often.
-    ...(hasGo() ? [{ name: 'Go', keepaliveMs: 10_000, start: startGo }] : []),
-    ...(hasPython() ? [{ name: 'Python', keepaliveMs: 300, start: startPython }] : []),
-  ];
+  // It sends none more often.
+  const go: ClientKind = { name: 'Go', keepaliveMs: 10_000, start: startGo };
+  const python: ClientKind = { name: 'Python', keepaliveMs: 300, start: startPython };
+  return [...(hasGo() ? [go] : []), ...(hasPython() ? [python] : [])];
 }
 
 /** @grpc/grpc-js; @grpc/proto-loader reads our protos when it starts. */

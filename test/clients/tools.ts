@@ -1,5 +1,4 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -11,7 +10,8 @@ export const TOOL_TIMEOUT_MS = 540_000;
 /** The oldest that google.golang.org/grpc of clients/go/go.mod is made for. */
 const GO = { major: 1, minor: 26 };
 
-const GRPCURL = 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4';
+/** Where the programs go that Go installs for the tests; ignored by git. */
+export const TOOLS = join(root, '.clients');
 
 const execute = promisify(execFile);
 
@@ -32,13 +32,4 @@ export function hasGo(): boolean {
   if (status === 0 && Number(major) === GO.major && Number(minor) >= GO.minor) return true;
   console.log(`skipped: the clients in Go, and grpcurl, need Go ${GO.major}.${GO.minor} or newer (https://go.dev/dl)`);
   return false;
-}
-
-/** The program grpcurl, from the registry of Go; it stays in an ignored folder. */
-export async function grpcurl(): Promise<string> {
-  const directory = join(root, '.clients');
-  mkdirSync(directory, { recursive: true });
-  // Go keeps what it compiled: the second time this takes a moment.
-  await runTool('go', ['install', GRPCURL], { env: { ...process.env, GOBIN: directory } });
-  return join(directory, 'grpcurl');
 }
