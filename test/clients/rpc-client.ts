@@ -63,14 +63,10 @@ export interface RpcClient {
   close(): Promise<void>;
 }
 
-/** Starts a program that is a client. It inherits no proxy, which has no part in this, but all that its tools need. */
-export function startClientProgram(
-  program: string,
-  args: readonly string[],
-  options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
-): RpcClient {
+/** Starts a program that is a client. Of the environment it inherits no proxy, which has no part in this. */
+export function startClientProgram(program: string, args: readonly string[]): RpcClient {
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(program, [...args], { ...options, env: { PATH, HOME, ...options.env }, stdio: 'pipe' });
+  const child = spawn(program, [...args], { env: { PATH, HOME }, stdio: 'pipe' });
   let problem = '';
   child.stderr.on('data', (chunk) => {
     problem += chunk;
@@ -85,15 +81,22 @@ export function startClientProgram(
   const reap = (): void => void child.kill('SIGKILL');
   process.once('exit', reap);
   void closed.then(() => process.removeListener('exit', reap));
+  let isBusy = false;
   return {
     async call(command) {
+      // Its answer would be taken for that of another.
+      if (isBusy) throw new Error('the client has not answered the command before this one');
+      isBusy = true;
       child.stdin.write(`${JSON.stringify(command)}\n`);
       const { value, done } = await lines.next();
       if (done) throw new Error(`${program} has ended: ${problem}`);
+      isBusy = false;
       return JSON.parse(value) as Told;
     },
     async close() {
       child.stdin.end();
+      // One that waits for an answer may wait for ever.
+      if (isBusy) reap();
       await closed;
     },
   };
