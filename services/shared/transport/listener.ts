@@ -29,6 +29,7 @@ import type { PublicTls } from './public-tls.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
+import { SESSION_LIFETIME, type SessionLifetime } from './session-lifetime.ts';
 import { isTrunk } from './trunk/trunk-method.ts';
 import { createWriteStallWatch } from './write-stall.ts';
 
@@ -74,6 +75,8 @@ export interface ListenerOptions {
   readonly mapErrors?: ErrorMapper;
   /** How long a connection of HTTP/2 on which nothing runs may be silent, in milliseconds; default 65,000. Not one of peers. */
   readonly idleSessionMs?: number;
+  /** How long connections of HTTP/2 live, besides; not those of peers. Default SESSION_LIFETIME. */
+  readonly lifetime?: SessionLifetime;
 }
 
 /** One port that answers HTTP/1.1, HTTP/2, gRPC, gRPC-Web and Connect, without TLS and with it. */
@@ -85,7 +88,8 @@ export interface Listener {
   /** Whether new work is refused. */
   readonly draining: boolean;
   /**
-   * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on; the fallback decides by `draining`.
+   * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on; the fallback decides by `draining`. Callers
+   * are told to leave their connections.
    * Resolves when no work of callers is running, or after the time, whichever is first: true when nothing runs. A watch is
    * no work: a stream of the server without side effects, as its contract says (`idempotency_level`).
    */
@@ -148,7 +152,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   });
   const { isForPeers = false, meshTls, publicTls, log, idleSessionMs = HTTP1_LIMITS.keepAliveTimeout } = options;
   const isSharedAddress = createTrust([...PROXIES_HERE, ...(options.trustedProxies ?? [])]);
-  const settings = { bodyTimeoutMs, idleSessionMs, isSharedAddress, isForPeers, meshTls, publicTls };
+  const { lifetime = SESSION_LIFETIME } = options;
+  const settings = { bodyTimeoutMs, idleSessionMs, lifetime, isSharedAddress, isForPeers, meshTls, publicTls };
   const servers = createHttpServers(handler, settings, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
@@ -192,6 +197,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     },
     drain(timeoutMs) {
       state.draining = true;
+      servers.retireSessions();
       for (const { onDrain } of state.exchanges) onDrain?.();
       return changes.until(() => work().length === 0, timeoutMs);
     },
