@@ -13,33 +13,15 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
-#include <map>
-#include <sstream>
 
 #include "clock.h"
+#include "load-run.h"
 #include "response-parser.h"
-
-struct Options {
-  int port = 0, concurrency = 1;
-  long requests = 100000000, tokensPerStream = -1;  // -1: any number
-  double seconds = 1;
-  uint64_t rampUs = 0;
-  std::string body, headers;
-};
-
-struct Measured {
-  long good = 0, errors = 0, tokens = 0;
-  uint64_t reads = 0, bytes = 0;
-  std::string firstError;
-  std::vector<uint32_t> latencyUs, firstTokenUs, transitUs;
-};
 
 struct Connection {
   int fd = -1;
@@ -49,20 +31,11 @@ struct Connection {
   explicit Connection(std::vector<uint32_t>* transitUs) : response(transitUs) {}
 };
 
-// Time for answers in flight at the end of the run; what is unfinished then counts as errors.
-constexpr uint64_t kDrainUs = 20000000;
-
-static Options options;
-static Measured measured;
 static std::string request;
 static std::vector<Connection> connections;
 static int poller, active = 0;
 static long issued = 0;
 static bool stopping = false;
-
-static void fail(const std::string& why) {
-  if (measured.errors++ == 0) measured.firstError = why;
-}
 
 static bool open(Connection& c) {
   c.fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -182,83 +155,13 @@ static double run() {
   return (lastReadUs - startUs) / 1e6;
 }
 
-static uint32_t percentile(const std::vector<uint32_t>& sorted, double q) {
-  return sorted.empty() ? 0 : sorted[std::min(sorted.size() - 1, static_cast<size_t>(q * sorted.size()))];
-}
-
-static void printTimes(const char* name, std::vector<uint32_t>& values) {
-  std::sort(values.begin(), values.end());
-  printf(",\"%sP50Us\":%u,\"%sP99Us\":%u", name, percentile(values, 0.5), name, percentile(values, 0.99));
-}
-
-static void print(double seconds) {
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  double cpuSeconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
-                      (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-  double perSecond = seconds > 0 ? 1 / seconds : 0;
-  printf("{\"requests\":%ld,\"errors\":%ld,\"firstError\":\"%s\",\"seconds\":%.4f,\"requestsPerSecond\":%.1f",
-         measured.good, measured.errors, measured.firstError.c_str(), seconds, measured.good * perSecond);
-  printf(",\"tokens\":%ld,\"tokensPerSecond\":%.1f,\"reads\":%lu,\"bytes\":%lu,\"clientCpuSeconds\":%.3f",
-         measured.tokens, measured.tokens * perSecond, measured.reads, measured.bytes, cpuSeconds);
-  printTimes("latency", measured.latencyUs);
-  printTimes("firstToken", measured.firstTokenUs);
-  printTimes("transit", measured.transitUs);
-  printf("}\n");
-}
-
-static std::string contents(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream all;
-  all << file.rdbuf();
-  if (!file) {
-    fprintf(stderr, "load: cannot read %s\n", path.c_str());
-    exit(2);
-  }
-  return all.str();
-}
-
-static std::string headerLines(const std::string& path) {
-  std::istringstream lines(contents(path));
-  std::string all, line;
-  while (getline(lines, line))
-    if (!line.empty()) all += line + "\r\n";
-  return all;
-}
-
-static void readArguments(int argc, char** argv) {
-  std::map<std::string, std::string> given;
-  for (int i = 1; i + 1 < argc; i += 2) given[argv[i]] = argv[i + 1];
-  auto take = [&](const char* name, auto store) {
-    auto found = given.find(name);
-    if (found == given.end()) return;
-    store(found->second);
-    given.erase(found);
-  };
-  take("--port", [](auto& v) { options.port = stoi(v); });
-  take("--concurrency", [](auto& v) { options.concurrency = stoi(v); });
-  take("--requests", [](auto& v) { options.requests = stol(v); });
-  take("--tokens-per-stream", [](auto& v) { options.tokensPerStream = stol(v); });
-  take("--seconds", [](auto& v) { options.seconds = stod(v); });
-  take("--ramp-ms", [](auto& v) { options.rampUs = stoul(v) * 1000; });
-  take("--body", [](auto& v) { options.body = contents(v); });
-  take("--headers", [](auto& v) { options.headers = headerLines(v); });
-  if (argc % 2 == 0 || !given.empty() || options.port == 0 || options.body.empty()) {
-    fprintf(stderr, "load: unknown or missing argument, see load.cc\n");
-    exit(2);
-  }
-}
-
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  readArguments(argc, argv);
+  readArguments(argc, argv, "load");
   request = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:" + std::to_string(options.port) +
             "\r\ncontent-type: application/json\r\naccept: */*\r\n" + options.headers +
             "content-length: " + std::to_string(options.body.size()) + "\r\n\r\n" + options.body;
-  // Room for a whole run, so that no reallocation falls into a measured time.
-  measured.latencyUs.reserve(1 << 18);
-  measured.firstTokenUs.reserve(1 << 18);
-  measured.transitUs.reserve(1 << 21);
+  reserveTimes();
   for (int i = 0; i < options.concurrency; i++) connections.emplace_back(&measured.transitUs);
   poller = epoll_create1(0);
   print(run());

@@ -16,6 +16,13 @@ function run(what: string, program: string, args: string[], hint: string): void 
   process.exit(1);
 }
 
+/** The contracts of the last release, as an input of buf; undefined where there is none, or no history. */
+function released(): string | undefined {
+  const tags = ['describe', '--tags', '--abbrev=0', '--match', 'v[0-9]*'];
+  const { status, stdout } = spawnSync('git', tags, { cwd: root, encoding: 'utf8' });
+  return status === 0 ? `.git#tag=${stdout.trim()}` : undefined;
+}
+
 /** Generates into a copy, so that a check never changes the tree it checks. */
 function checkGenerated(): void {
   const copy = mkdtempSync(join(tmpdir(), 'mesh-gen-'));
@@ -50,9 +57,10 @@ run(
 run(
   'buf breaking',
   join(binaries, 'buf'),
-  ['breaking', '--against', 'proto/baseline.binpb'],
+  ['breaking', '--against', released() ?? 'proto/baseline.binpb'],
   'Keep the contract compatible; where it must break: npm run baseline, with a line in CHANGELOG.md.',
 );
 checkGenerated();
+run('docs/contracts.md', process.execPath, ['bin/reference.ts', '--check'], 'Run: npm run generate');
 run('tsc', join(binaries, 'tsc'), ['--noEmit'], 'Mend the types.');
 run('biome', join(binaries, 'biome'), ['check', '--error-on-warnings', '.'], 'Run: npx biome check --write .');

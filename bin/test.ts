@@ -16,10 +16,11 @@ interface NeededProgram {
   readonly tests: string;
 }
 
-/** Both have the names of their Debian packages. */
+/** They have the names of their Debian packages. */
 const NEEDED: readonly NeededProgram[] = [
   { program: 'redis-server', brewPackage: 'redis', tests: 'the tests of the shared store' },
   { program: 'chromium', tests: 'the tests in a browser' },
+  { program: 'nginx', brewPackage: 'nginx', tests: 'the tests behind a proxy' },
 ];
 
 function provide({ program, brewPackage, tests }: NeededProgram): void {

@@ -1,9 +1,37 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { afterAll, describe, expect, test } from 'vitest';
 import { loadConfig } from './config.ts';
+import { listenerSettings } from './listener-settings.ts';
 import { httpsRuleOf } from './shared/interceptors/https-rule.ts';
+import { SESSION_LIFETIME } from './shared/transport/session-lifetime.ts';
+
+describe('server.http2', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'mesh-config-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  function lifetime(http2: object) {
+    writeFileSync(join(directory, 'mesh.yaml'), JSON.stringify({ server: { http2 } }));
+    return listenerSettings(loadConfig([], {}, directory).server, true, pino({ level: 'silent' })).lifetime;
+  }
+
+  test('is told to listeners in milliseconds', () => {
+    expect(lifetime({})).toEqual(SESSION_LIFETIME);
+    const lived = { maxAgeMs: 600_000, pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
+    expect(lifetime({ max_age_seconds: 600, ping_seconds: 10, ping_timeout_seconds: 5 })).toEqual(lived);
+  });
+
+  test.each([
+    [{ max_age_seconds: 0 }, 'server.http2.max_age_seconds'],
+    [{ ping_seconds: 0 }, 'server.http2.ping_seconds'],
+    [{ ping_timeout_seconds: 'soon' }, 'server.http2.ping_timeout_seconds'],
+    [{ max_age: 60 }, 'max_age'],
+  ])('%j is refused by name', (http2, name) => {
+    expect(() => lifetime(http2)).toThrow(name);
+  });
+});
 
 describe('server.mesh_tls', () => {
   const directory = mkdtempSync(join(tmpdir(), 'mesh-config-'));

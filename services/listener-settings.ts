@@ -16,6 +16,7 @@ type ListenerSettings = Pick<
   | 'httpsRule'
   | 'publicTls'
   | 'isForPeers'
+  | 'lifetime'
 >;
 
 /**
@@ -25,6 +26,7 @@ type ListenerSettings = Pick<
  * @throws ConfigError for a certificate or a key that cannot be used
  */
 export function listenerSettings(server: ServerConfig, isPublic: boolean, log: Logger): ListenerSettings {
+  const { http2 } = server;
   return {
     host: server.host,
     maxConnections: server.max_connections,
@@ -33,6 +35,11 @@ export function listenerSettings(server: ServerConfig, isPublic: boolean, log: L
     // Callers' names; processes of the mesh have their own for a port that only they use.
     allowedHosts: isPublic || isLoopbackHost(server.host) ? server.allowed_hosts : undefined,
     isForPeers: !isPublic,
+    lifetime: {
+      maxAgeMs: http2.max_age_seconds === undefined ? undefined : http2.max_age_seconds * 1_000,
+      pingIntervalMs: http2.ping_seconds * 1_000,
+      pingTimeoutMs: http2.ping_timeout_seconds * 1_000,
+    },
     ...(isPublic && {
       httpsRule: httpsRuleOf(server),
       publicTls: server.tls && openPublicTls(server.tls, log),

@@ -48,6 +48,17 @@ export const serverConfigSchema = z.strictObject({
   cors_origins: z.array(z.string().min(1)).default(['*']),
   /** Connections at a time on the port; more are closed at once. */
   max_connections: z.int().min(10).max(1_000_000).default(20_000),
+  /** How long connections of HTTP/2 on the public port live, e.g. those of gRPC clients. */
+  http2: z
+    .strictObject({
+      /** After this time, ± 10 %, a client is told to open its next calls on another connection, in seconds. Unset: never. */
+      max_age_seconds: z.number().min(1).max(2_592_000).optional(),
+      /** How often a client for which something runs is asked whether it is still there, in seconds. */
+      ping_seconds: z.number().min(1).max(86_400).default(30),
+      /** How long it has to answer before its connection is cut, in seconds. */
+      ping_timeout_seconds: z.number().min(1).max(600).default(20),
+    })
+    .prefault({}),
   /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */
   store_timeout_ms: z.int().min(10).max(60_000).default(200),
   /** How long running streams get after SIGTERM, in seconds. */

@@ -35,6 +35,10 @@ export interface LoadTarget {
   readonly token: string;
   /** What else it wants to be told. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** The load client that speaks its protocol. Unset: the usual one, of HTTP/1.1. */
+  readonly loadProgram?: string;
+  /** A workload's chat request as its protocol has it. Unset: JSON. */
+  readonly encode?: (body: Workload['body']) => Uint8Array;
 }
 
 /** Runs the load client once, bound to `core`; rejects when `signal` aborts. The key travels in a file in `scratch` that only the owner can read. */
@@ -46,7 +50,7 @@ export async function runLoad(
 ): Promise<LoadFigures> {
   const body = join(scratch, `${workload.name}.body.json`);
   const headers = join(scratch, `${target.port}.headers`);
-  writeFileSync(body, JSON.stringify(workload.body));
+  writeFileSync(body, target.encode?.(workload.body) ?? JSON.stringify(workload.body));
   const lines = Object.entries({ authorization: `Bearer ${target.token}`, ...target.headers });
   writeFileSync(headers, lines.map(([name, value]) => `${name}: ${value}\n`).join(''), { mode: 0o600 });
   const options = {
@@ -60,7 +64,10 @@ export async function runLoad(
     ...(workload.body.stream && { 'tokens-per-stream': workload.body.max_tokens }),
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const { stdout, stderr } = await run('taskset', ['-c', String(core), program, ...args], { timeout: 120_000, signal });
+  const { stdout, stderr } = await run('taskset', ['-c', String(core), target.loadProgram ?? program, ...args], {
+    timeout: 120_000,
+    signal,
+  });
   if (stderr) process.stderr.write(`${workload.name}: ${stderr}`);
   return loadFigures.parse(JSON.parse(stdout));
 }

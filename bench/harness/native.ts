@@ -6,12 +6,14 @@ import { isPortkeyInstalled } from '../peers/portkey.ts';
 
 const benchDirectory = join(import.meta.dirname, '..');
 const buildDirectory = join(benchDirectory, 'build');
-const headers = ['clock.h', 'engine-messages.h', 'response-parser.h'];
+const headers = ['clock.h', 'engine-messages.h', 'load-run.h', 'response-parser.h'];
 
 /** The compiled programs of the benchmark. */
 export interface NativePrograms {
   readonly engine: string;
   readonly load: string;
+  /** The load client of gRPC. */
+  readonly grpcLoad: string;
 }
 
 /** What the machine lacks for the benchmark, each with what to do about it; empty when nothing. */
@@ -32,10 +34,10 @@ export function isInstalled(program: string): boolean {
   return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
 }
 
-/** Compiles engine.cc and load.cc into bench/build/ where they are older than their sources. */
+/** Compiles engine.cc, load.cc and grpc-load.cc into bench/build/ where they are older than their sources. */
 export function compileNative(): NativePrograms {
   mkdirSync(buildDirectory, { recursive: true });
-  return { engine: compile('engine'), load: compile('load') };
+  return { engine: compile('engine'), load: compile('load'), grpcLoad: compile('grpc-load') };
 }
 
 function compile(name: string): string {

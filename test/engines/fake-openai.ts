@@ -8,6 +8,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fakeVector } from './kit/openai-server.ts';
 
 /** What the server does with every generation. Everything is optional. */
 export interface FakeScript {
@@ -113,6 +114,7 @@ async function route(request: IncomingMessage, response: ServerResponse): Promis
     return json(response, 200, {});
   }
   if (path === 'POST /tokenize') return json(response, 200, { tokens: [1, 2, 3], count: 3 });
+  if (path === 'POST /v1/embeddings') return json(response, 200, embeddings(JSON.parse(body)));
   if (path !== 'POST /v1/chat/completions' && path !== 'POST /v1/completions') {
     return json(response, 404, { detail: 'Not Found' });
   }
@@ -360,6 +362,11 @@ function usage(completionTokens: number, before = 0): object {
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: 2 },
   };
+}
+
+function embeddings({ input, dimensions }: { input: unknown[]; dimensions?: number }): object {
+  const data = input.map((text, index) => ({ index, embedding: fakeVector(text, dimensions) }));
+  return { data, usage: { prompt_tokens: 5 * input.length } };
 }
 
 function json(

@@ -27,17 +27,28 @@ export interface TestAuthority {
 }
 
 const HOUR_MS = 3_600_000;
-const ED25519 = sequence(oid(1, 3, 101, 112));
+
+/** What keys and signatures are made with. Browsers and Python's gRPC know no Ed25519. */
+export type KeyKind = 'ed25519' | 'p256';
+
+/** The names of the signatures: Ed25519, and ecdsa-with-SHA256, whose 840 and 10045 take two bytes each. */
+const SIGNATURES: Readonly<Record<KeyKind, Buffer>> = {
+  ed25519: sequence(oid(1, 3, 101, 112)),
+  p256: sequence(oid(1, 2, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2)),
+};
 
 /** Makes an authority that nobody knows. */
-export function createAuthority(commonName = 'test authority'): TestAuthority {
-  const keys = generateKeyPairSync('ed25519');
+export function createAuthority(commonName = 'test authority', kind: KeyKind = 'ed25519'): TestAuthority {
+  const keys = keyPair(kind);
   const issue = (options: CertificateOptions, subject: KeyObject, extensions: Buffer[]): string =>
-    pem('CERTIFICATE', certificate(options, { issuer: commonName, subject, signer: keys.privateKey, extensions }));
+    pem(
+      'CERTIFICATE',
+      certificate(options, { issuer: commonName, subject, signer: keys.privateKey, kind, extensions }),
+    );
   return {
     ca: issue({ commonName }, keys.publicKey, [basicConstraints(true)]),
     issue(options) {
-      const own = generateKeyPairSync('ed25519');
+      const own = keyPair(kind);
       const cert = issue(options, own.publicKey, [basicConstraints(false), alternativeNames(options.names ?? [])]);
       return { cert, key: privateKeyOf(own.privateKey) };
     },
@@ -46,9 +57,10 @@ export function createAuthority(commonName = 'test authority'): TestAuthority {
 
 /** Makes a certificate that vouches for itself. */
 export function selfSigned(options: CertificateOptions): TestCertificate {
-  const { publicKey: subject, privateKey: signer } = generateKeyPairSync('ed25519');
+  const { publicKey: subject, privateKey: signer } = keyPair('ed25519');
   const extensions = [alternativeNames(options.names ?? [])];
-  const der = certificate(options, { issuer: options.commonName ?? 'test', subject, signer, extensions });
+  const parts = { issuer: options.commonName ?? 'test', subject, signer, kind: 'ed25519' as const, extensions };
+  const der = certificate(options, parts);
   return { cert: pem('CERTIFICATE', der), key: privateKeyOf(signer) };
 }
 
@@ -73,23 +85,30 @@ interface Parts {
   readonly issuer: string;
   readonly subject: KeyObject;
   readonly signer: KeyObject;
+  /** Of the signer. */
+  readonly kind: KeyKind;
   readonly extensions: readonly Buffer[];
 }
 
 /** RFC 5280, 4.1. */
 function certificate({ commonName = 'test', notBefore, notAfter }: CertificateOptions, parts: Parts): Buffer {
   const nowMs = Date.now();
+  const signature = SIGNATURES[parts.kind];
   const tbs = sequence(
     tagged(0xa0, tagged(0x02, Buffer.from([2]))),
     tagged(0x02, Buffer.from([1, ...randomBytes(8)])),
-    ED25519,
+    signature,
     distinguishedName(parts.issuer),
     sequence(time(notBefore ?? new Date(nowMs - HOUR_MS)), time(notAfter ?? new Date(nowMs + HOUR_MS))),
     distinguishedName(commonName),
     parts.subject.export({ type: 'spki', format: 'der' }),
     tagged(0xa3, sequence(...parts.extensions)),
   );
-  return sequence(tbs, ED25519, bitString(sign(null, tbs, parts.signer)));
+  return sequence(tbs, signature, bitString(sign(parts.kind === 'p256' ? 'sha256' : null, tbs, parts.signer)));
+}
+
+function keyPair(kind: KeyKind): { publicKey: KeyObject; privateKey: KeyObject } {
+  return kind === 'p256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519');
 }
 
 function distinguishedName(commonName: string): Buffer {

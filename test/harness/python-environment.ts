@@ -6,9 +6,16 @@ import { promisify } from 'node:util';
 import { eventually } from './processes.ts';
 
 const CACHE = resolve(import.meta.dirname, '../../.venv');
-const ENVIRONMENT = join(CACHE, 'tests');
-const PYTHON = join(ENVIRONMENT, 'bin/python');
-const REQUIREMENTS = join(import.meta.dirname, 'python/requirements.txt');
+
+/** A virtual environment for tests. */
+interface PythonEnvironment {
+  /** Of its folder. */
+  readonly name: string;
+  /** The file with its packages, all of them. */
+  readonly requirements: string;
+}
+
+const TESTS: PythonEnvironment = { name: 'tests', requirements: join(import.meta.dirname, 'python/requirements.txt') };
 
 /** For an install over a slow network. */
 const INSTALL_TIMEOUT_MS = 170_000;
@@ -31,29 +38,30 @@ export function hasPython(): boolean {
 }
 
 /**
- * The interpreter of the environment with the packages of python/requirements.txt. The first test that asks makes it, and it
- * stays until the packages or the machine's Python change.
+ * The interpreter of an environment, without one that with the packages of python/requirements.txt. The first test that asks makes
+ * it, and it stays until the packages or the machine's Python change.
  */
-export async function pythonEnvironment(): Promise<string> {
+export async function pythonEnvironment({ name, requirements }: PythonEnvironment = TESTS): Promise<string> {
   const { stdout: origin } = await execute('python3', ['-c', 'import sys; print(sys.executable, sys.version)']);
-  const recipe = origin + readFileSync(REQUIREMENTS, 'utf8');
+  const recipe = origin + readFileSync(requirements, 'utf8');
+  const directory = join(CACHE, name);
   mkdirSync(CACHE, { recursive: true });
   const release = await onlyHere(join(CACHE, 'lock.db'));
   try {
-    await install(recipe);
+    await install(directory, requirements, recipe);
   } finally {
     release();
   }
-  return PYTHON;
+  return join(directory, 'bin/python');
 }
 
-async function install(recipe: string): Promise<void> {
-  const mark = join(ENVIRONMENT, '.installed');
+async function install(directory: string, requirements: string, recipe: string): Promise<void> {
+  const mark = join(directory, '.installed');
   if (existsSync(mark) && readFileSync(mark, 'utf8') === recipe) return;
   const options = { timeout: INSTALL_TIMEOUT_MS };
-  await execute('python3', ['-m', 'venv', '--clear', ENVIRONMENT], options);
-  const flags = ['--quiet', '--no-deps', '--disable-pip-version-check', '--requirement', REQUIREMENTS];
-  await execute(PYTHON, ['-m', 'pip', 'install', ...flags], options);
+  await execute('python3', ['-m', 'venv', '--clear', directory], options);
+  const flags = ['--quiet', '--no-deps', '--disable-pip-version-check', '--requirement', requirements];
+  await execute(join(directory, 'bin/python'), ['-m', 'pip', 'install', ...flags], options);
   writeFileSync(mark, recipe);
 }
 

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import net from 'node:net';
-import type { DescMethod } from '@bufbuild/protobuf';
+import { createRegistry, type DescMethod, type Registry } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
 import type { Logger } from 'pino';
@@ -12,7 +12,7 @@ import { reflectionRoutes } from '../grpc/reflection.ts';
 import { type Authorizer, isOpenService } from '../interceptors/authorize.ts';
 import { certifiedRolesKey } from '../interceptors/certified-roles.ts';
 import { createClientIp, createTrust } from '../interceptors/client-ip.ts';
-import { createErrorInterceptor, createErrorMapper } from '../interceptors/errors.ts';
+import { createErrorInterceptor, createErrorMapper, type ErrorMapper } from '../interceptors/errors.ts';
 import type { HttpsRule } from '../interceptors/https-rule.ts';
 import { noteAnswers } from '../interceptors/noted-answers.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
@@ -34,6 +34,7 @@ import type { PublicTls } from './public-tls.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
+import { SESSION_LIFETIME, type SessionLifetime } from './session-lifetime.ts';
 import { isTrunk } from './trunk/trunk-method.ts';
 import { createWriteStallWatch } from './write-stall.ts';
 
@@ -71,8 +72,16 @@ export interface ListenerOptions {
   readonly idleWriteMs?: number;
   /** The time for a request's body, in milliseconds; default 30,000. */
   readonly bodyTimeoutMs?: number;
+  /** The largest message of a client, in bytes, after decompression; default 16 MiB. */
+  readonly readMaxBytes?: number | undefined;
+  /** Messages that JSON may carry in a google.protobuf.Any, besides the details of errors; default none. */
+  readonly anyTypes?: Registry;
+  /** What errors of handlers become; default those of mesh.errors.v1, which tell nothing of any other. */
+  readonly mapErrors?: ErrorMapper;
   /** How long a connection of HTTP/2 on which nothing runs may be silent, in milliseconds; default 65,000. Not one of peers. */
   readonly idleSessionMs?: number;
+  /** How long connections of HTTP/2 live, besides; not those of peers. Default SESSION_LIFETIME. */
+  readonly lifetime?: SessionLifetime;
 }
 
 /** One port that answers HTTP/1.1, HTTP/2, gRPC, gRPC-Web and Connect, without TLS and with it. */
@@ -84,7 +93,8 @@ export interface Listener {
   /** Whether new work is refused. */
   readonly draining: boolean;
   /**
-   * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on; the fallback decides by `draining`.
+   * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on; the fallback decides by `draining`. Callers
+   * are told to leave their connections.
    * Resolves when no work of callers is running, or after the time, whichever is first: true when nothing runs. A watch is
    * no work: a stream of the server without side effects, as its contract says (`idempotency_level`).
    */
@@ -148,7 +158,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   });
   const { isForPeers = false, meshTls, publicTls, log, idleSessionMs = HTTP1_LIMITS.keepAliveTimeout } = options;
   const isSharedAddress = createTrust([...PROXIES_HERE, ...(options.trustedProxies ?? [])]);
-  const settings = { bodyTimeoutMs, idleSessionMs, isSharedAddress, isForPeers, meshTls, publicTls };
+  const { lifetime = SESSION_LIFETIME } = options;
+  const settings = { bodyTimeoutMs, idleSessionMs, lifetime, isSharedAddress, isForPeers, meshTls, publicTls };
   const servers = createHttpServers(handler, settings, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
@@ -192,6 +203,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     },
     drain(timeoutMs) {
       state.draining = true;
+      servers.retireSessions();
       for (const { onDrain } of state.exchanges) onDrain?.();
       return changes.until(() => work().length === 0, timeoutMs);
     },
@@ -232,7 +244,7 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     if (exchange) exchange.isWork = !isWatch(context.method);
   }
 
-  const mapErrors = createErrorInterceptor(createErrorMapper(log));
+  const mapErrors = createErrorInterceptor(options.mapErrors ?? createErrorMapper(log));
   const traced = serveTraced(gate, ({ requestHeader, values }) =>
     authorizer.isFromPeer(requestHeader, values.get(certifiedRolesKey)),
   );
@@ -240,6 +252,8 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     routes: [...options.routes, options.health.routes, reflectionRoutes(() => rpc.services)],
     gate: traced.gate,
     interceptors: [mapErrors, noteAnswers, ...traced.interceptors, validateInterceptor],
+    readMaxBytes: options.readMaxBytes,
+    anyTypes: options.anyTypes ?? createRegistry(),
     shutdownSignal: state.shutdown.signal,
     log,
   });

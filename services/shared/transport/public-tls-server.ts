@@ -26,8 +26,11 @@ export function createPublicTlsServer(
       socket.destroy();
       log.debug({ err: error }, 'a connection failed');
     });
-    if (socket.alpnProtocol === 'h2') servers.http2(socket);
-    else servers.http1(socket);
+    if (socket.alpnProtocol === 'h2') return servers.http2(socket);
+    servers.http1(socket);
+    // With such a listener Node reads the connection as a stream. Else its parser reads it by itself, goes on over TLS when it is
+    // told to pause, as it is for a request that comes before the last of a long answer has left, and fails (HPE_PAUSED).
+    socket.on('data', () => {});
   });
   publicTls.onChange(() => server.setSecureContext(context()));
   server.on('tlsClientError', (error, socket) => {

@@ -25,6 +25,7 @@ import { rpcProtocolOf, writeWhenOver } from './logged-request.ts';
 import { nodeHeaderLookup, REQUEST_ID_HEADER, requestIdOf } from './mesh-headers.ts';
 import type { RpcHandler } from './rpc-handler.ts';
 import { certifiedRolesOf } from './tls-server.ts';
+import { answerUnknownMethod } from './unknown-method.ts';
 import type { WriteStallWatch } from './write-stall.ts';
 
 /** What the request handler of a listener is made of. */
@@ -110,6 +111,7 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
       rpc.handle(exchange, values.set(certifiedRolesKey, certifiedRolesOf(request.socket)));
       return;
     }
+    if (answerUnknownMethod(request, response)) return;
     if (!fallback) return sendError(response, 404, 'Not found');
     exchange.isWork = true;
     try {

@@ -1,4 +1,4 @@
-import { createRegistry, type DescMethod, type DescService } from '@bufbuild/protobuf';
+import { createRegistry, type DescMethod, type DescService, type Registry } from '@bufbuild/protobuf';
 import {
   Code,
   ConnectError,
@@ -32,6 +32,10 @@ export interface RpcHandlerOptions {
   /** Runs before the body of a call is read; throws ConnectError. */
   readonly gate: (context: HandlerContext) => Promise<void>;
   readonly interceptors: Interceptor[];
+  /** The largest message of a client, in bytes, after decompression. Unset: READ_MAX_BYTES. */
+  readonly readMaxBytes: number | undefined;
+  /** What JSON may carry in a google.protobuf.Any, besides the details of errors. */
+  readonly anyTypes: Registry;
   readonly shutdownSignal: AbortSignal;
   readonly log: Logger;
 }
@@ -53,8 +57,9 @@ export interface RpcHandler {
 export function createRpcHandler(options: RpcHandlerOptions): RpcHandler {
   const router = createConnectRouter({
     ...SERVER_LIMITS,
+    ...(options.readMaxBytes !== undefined && { readMaxBytes: options.readMaxBytes }),
     // A field that nobody reads would be a wish that nobody grants: a mistyped restriction must not be ignored.
-    jsonOptions: { registry: DETAILS, ignoreUnknownFields: false },
+    jsonOptions: { registry: createRegistry(DETAILS, options.anyTypes), ignoreUnknownFields: false },
     acceptCompression: [compressionGzip, compressionBrotli],
     interceptors: options.interceptors,
     requestGate: options.gate,
