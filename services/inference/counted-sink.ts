@@ -11,6 +11,7 @@ export class CountedSink implements GenerationSink, RunningGeneration {
   readonly #sink: GenerationSink;
   readonly contextTokens: number;
   begun = false;
+  #completionTokens = 0;
 
   constructor(load: EngineLoad, flow: FlowControl, sink: GenerationSink, contextTokens: number = 0) {
     this.#load = load;
@@ -27,8 +28,16 @@ export class CountedSink implements GenerationSink, RunningGeneration {
   event(event: GenerationEvent): void {
     this.#load.events++;
     // The start of an answer comes before its prompt is read; only its tokens tell that they flow.
-    if (!this.begun && event.event.case === 'delta') this.begun = true;
+    if (event.event.case === 'delta') this.#count(event.event.value.completionTokens);
     this.#sink.event(event);
+  }
+
+  #count(completionTokens: number): void {
+    this.begun = true;
+    // Deltas tell the sum so far; an adapter that does not know it tells 0.
+    if (completionTokens <= this.#completionTokens) return;
+    this.#load.completionTokens += completionTokens - this.#completionTokens;
+    this.#completionTokens = completionTokens;
   }
 
   end(): void {
