@@ -39,5 +39,6 @@ export function createCommands(host: Host, outcome: Outcome): Commands {
 /** The examples of a command, for the end of its help. */
 export function examples(...lines: readonly (readonly [command: string, meaning: string])[]): string {
   const width = Math.max(...lines.map(([command]) => command.length));
-  return ['', 'Examples:', ...lines.map(([command, meaning]) => `  ${command.padEnd(width)}  ${meaning}`)].join('\n');
+  const shown = lines.map(([command, meaning]) => `  ${command.padEnd(width)}  ${meaning}`.trimEnd());
+  return ['', 'Examples:', ...shown, ''].join('\n');
 }

@@ -77,7 +77,7 @@ const EXAMPLES = examples(
 export async function runCommandLine(args: readonly string[], host: Host, outcome = new Outcome()): Promise<Outcome> {
   const program = await createProgram(args, host, outcome);
   if (args.length === 0) {
-    host.stdout.write(program.helpInformation() + EXAMPLES.trimEnd().concat('\n'));
+    host.stdout.write(program.helpInformation() + EXAMPLES);
     return outcome;
   }
   try {

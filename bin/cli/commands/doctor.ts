@@ -47,7 +47,7 @@ async function examine(session: Session, _args: string[], options: StartOptions)
   const [problems, warnings] = [count('problem'), count('warning')];
   if (session.isJson) session.json({ problems, warnings, findings });
   else for (const line of findings.flatMap((finding) => findingLines(session, finding))) session.out.line(line);
-  if (!session.isJson) session.out.line(`\n${problems} problems, ${warnings} warnings`);
+  if (!session.isJson) session.out.line(`\nproblems: ${problems}, warnings: ${warnings}`);
   return problems > 0 ? EXIT.failed : EXIT.ok;
 }
 

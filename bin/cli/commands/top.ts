@@ -6,6 +6,7 @@ import { EXIT } from '../exit-code.ts';
 import { failureOf } from '../failure.ts';
 import type { Session } from '../session.ts';
 import { FullScreen } from '../top/full-screen.ts';
+import { Looker } from '../top/looker.ts';
 import { screenLines } from '../top/screen.ts';
 import { type Sample, type View, viewOf } from '../top/view.ts';
 
@@ -33,14 +34,16 @@ export function add(program: Command, { act }: Commands): Command {
 async function top(session: Session, _args: string[], options: TopOptions): Promise<number> {
   const intervalMs = decimalNumber('--interval', options.interval, 0.2, 60) * 1_000;
   // What cannot be reached at all is an error and no screen.
-  const first = await look(session);
-  if (options.once || session.isJson || !session.out.isTerminal) return await printOnce(session, first, intervalMs);
-  return await live(session, first, intervalMs);
+  const looker = new Looker(session);
+  const first = await looker.look();
+  if (options.once || session.isJson || !session.out.isTerminal)
+    return await printOnce(session, looker, first, intervalMs);
+  return await live(session, looker, first, intervalMs);
 }
 
-async function printOnce(session: Session, first: Sample, intervalMs: number): Promise<number> {
+async function printOnce(session: Session, looker: Looker, first: Sample, intervalMs: number): Promise<number> {
   await delay(intervalMs, undefined, { signal: session.signal });
-  const view = viewOf(session.url, await look(session), first);
+  const view = viewOf(session.url, await looker.look(), first);
   if (session.isJson) session.json(view);
   else
     for (const line of screenLines(view, { time: '', history: [], problem: undefined }, session.out))
@@ -48,7 +51,7 @@ async function printOnce(session: Session, first: Sample, intervalMs: number): P
   return EXIT.ok;
 }
 
-async function live(session: Session, first: Sample, intervalMs: number): Promise<number> {
+async function live(session: Session, looker: Looker, first: Sample, intervalMs: number): Promise<number> {
   const screen = new FullScreen(session.out, session.host);
   const leaving = new AbortController();
   const history: number[] = [];
@@ -70,7 +73,7 @@ async function live(session: Session, first: Sample, intervalMs: number): Promis
       draw();
       await delay(intervalMs, undefined, { signal: ended });
       try {
-        const now = await look(session);
+        const now = await looker.look();
         view = viewOf(session.url, now, before);
         before = now;
         problem = undefined;
@@ -87,14 +90,4 @@ async function live(session: Session, first: Sample, intervalMs: number): Promis
   } finally {
     screen.close();
   }
-}
-
-async function look(session: Session): Promise<Sample> {
-  const { inference, registry } = await session.clients();
-  const [{ engines }, { nodes, waiting }] = await Promise.all([
-    inference.listEngines({}, session.call),
-    registry.listNodes({}, session.call),
-  ]);
-  const devices = nodes.flatMap(({ node, devices: of }) => of.map((device) => ({ node, device })));
-  return { atMs: performance.now(), engines, devices, waiting };
 }

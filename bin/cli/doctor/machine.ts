@@ -24,9 +24,11 @@ export function checkNode(nodeVersion: string, version: string): Finding {
 /** Whether a mesh can keep its things in the data directory, and nobody else can read them. */
 export async function checkDataDirectory(dataDir: string): Promise<Finding[]> {
   const existing = existingPart(dataDir);
-  try {
-    await access(existing, constants.W_OK | constants.X_OK);
-  } catch {
+  const isUsable = await access(existing, constants.W_OK | constants.X_OK).then(
+    async () => (await stat(existing)).isDirectory(),
+    () => false,
+  );
+  if (!isUsable) {
     return [
       problem(
         'data directory',
