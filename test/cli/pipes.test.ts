@@ -6,6 +6,7 @@ import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
+import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { eventually, freePort } from '../harness/processes.ts';
 import { type CliMesh, PROGRAM, runProgram, startCliMesh } from './cli-mesh.ts';
 
@@ -217,6 +218,36 @@ describe('tasks', () => {
     const rest = (await ok(['--json', 'tasks', 'watch', id, '--after', first.eventId])).trim().split('\n');
     expect(rest.map((line) => JSON.parse(line))).toEqual(all.slice(all.indexOf(first) + 1));
   });
+
+  test.each(['reset', 'cut'] as const)(
+    'watch takes a connection that broke up again (%s): no text is lost or doubled',
+    async (how) => {
+      await cli.fake.script({ tokens: 4, holdAtToken: 2 });
+      const proxy = await startFaultProxy(Number(new URL(cli.mesh.url).port));
+      try {
+        const child = spawn(PROGRAM, ['--url', proxy.url, 'tasks', 'watch', await submit()], {
+          cwd: cli.directory,
+          env: { PATH: process.env.PATH, ...cli.env },
+        });
+        let out = '';
+        let err = '';
+        child.stdout.on('data', (chunk) => {
+          out += chunk;
+        });
+        child.stderr.on('data', (chunk) => {
+          err += chunk;
+        });
+        await eventually('text comes', () => out.includes(' t1'));
+        proxy[how]();
+        await eventually('it is noticed', () => err.includes('the watch broke off'));
+        await cli.fake.go();
+        expect(await once(child, 'exit')).toEqual([0, null]);
+        expect(out.replaceAll('\n', '')).toBe(' t0 t1 t2 t3');
+      } finally {
+        await proxy.close();
+      }
+    },
+  );
 
   test('cancel and list', async () => {
     await cli.fake.script({ tokens: 100_000, everyMs: 20 });

@@ -75,7 +75,7 @@ describe('chat', () => {
     expect(readFileSync(history, 'utf8')).toBe('First question\n/model\nSecond one\n');
     expect([statSync(history).mode & 0o777, statSync(join(history, '..')).mode & 0o777]).toEqual([0o600, 0o700]);
     const next = cli.open(['chat']);
-    await next.sees(/^> /);
+    await next.sees(/^>/);
     next.type('\u001b[A');
     await next.sees(/^> Second one/);
     next.type(`${CTRL_C}${CTRL_C}${CTRL_C}`);
@@ -85,7 +85,7 @@ describe('chat', () => {
   test('Ctrl-C cancels the generation and not the program; the second one leaves', async () => {
     await cli.fake.script({ tokens: 100_000, everyMs: 20 });
     const terminal = cli.open(['chat', '--no-history']);
-    await terminal.sees(/^> /);
+    await terminal.sees(/^>/);
     terminal.type('Go on for ever\r');
     await terminal.sees(/ t3 t4/);
     terminal.type(CTRL_C);
@@ -111,7 +111,7 @@ describe('chat', () => {
   test('lines that are typed or pasted during an answer wait for their turn and do not stand in it', async () => {
     await cli.fake.script({ texts: ['one', ' two'], tokens: 2, holdAtToken: 1 });
     const terminal = cli.open(['chat', '--no-history']);
-    await terminal.sees(/^> /);
+    await terminal.sees(/^>/);
     terminal.type('First\r');
     await terminal.sees(/^one/);
     terminal.type('Typed meanwhile\r');
@@ -128,7 +128,7 @@ describe('chat', () => {
 
   test('what goes wrong is told, and the chat goes on', async () => {
     const terminal = cli.open(['chat', 'nothing-of-this-name', '--no-history']);
-    await terminal.sees(/^> /);
+    await terminal.sees(/^>/);
     terminal.type('Hi\r');
     await terminal.sees(/does not exist/);
     terminal.type('/model chat\r');

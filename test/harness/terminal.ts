@@ -69,7 +69,7 @@ export function openTerminal(
     const { active } = window.buffer;
     return Array.from({ length: window.rows }, (_, row) => {
       const line = active.getLine(active.viewportY + row);
-      return line?.translateToString(true) ?? '';
+      return (line?.translateToString(true) ?? '').trimEnd();
     });
   };
   const orShow = async (what: string, condition: () => boolean | Promise<boolean>): Promise<void> => {
