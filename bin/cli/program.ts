@@ -58,7 +58,7 @@ const FAMILIES: readonly Family[] = [
     group: GRANT,
     load: () => import('./commands/users.ts'),
   },
-  { name: 'orgs', summary: 'create organisations', group: GRANT, load: () => import('./commands/orgs.ts') },
+  { name: 'orgs', summary: 'create and list organisations', group: GRANT, load: () => import('./commands/orgs.ts') },
   { name: 'limits', summary: 'see, set and explain limits', group: GRANT, load: () => import('./commands/limits.ts') },
   { name: 'usage', summary: 'who used how much', group: GRANT, load: () => import('./commands/usage.ts') },
 ];

@@ -161,6 +161,7 @@ test('keys: made, used, rotated, revoked; the secret alone is on standard output
 
 test('organisations, users and their limits', async () => {
   expect(await ok(['orgs', 'create', 'acme', '--tier', 'premium'])).toContain('premium');
+  expect((await json(['orgs', 'list'])).organizations).toMatchObject([{ organizationId: 'acme', tier: 'premium' }]);
   expect(await ok(['users', 'create', 'ada', '--org', 'acme'], 'correct horse battery\n')).toContain('ada of acme');
   expect(await ok(['users', 'password', 'ada'], 'another horse battery\n')).toContain('is set');
   expect(await ok(['users', 'disable', 'ada'])).toContain('disabled');
