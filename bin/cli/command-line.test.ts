@@ -1,6 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { text as readText } from 'node:stream/consumers';
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { expect, test } from 'vitest';
@@ -12,8 +14,10 @@ import { findKey, isLocal, meshUrl } from './address.ts';
 import { collect, moment, timeSpanMs } from './arguments.ts';
 import { Conversation } from './chat/conversation.ts';
 import { HistoryFile, historyPath } from './chat/history-file.ts';
+import { TerminalInput } from './chat/line-input.ts';
 import { completions, slashCommand } from './chat/slash-commands.ts';
 import { failureOf, isBroken } from './failure.ts';
+import { chatRequest, generate, noAnswer } from './generation.ts';
 import { limitWord, maximumWord, parseLimit } from './limit-words.ts';
 import { viewOf } from './top/view.ts';
 
@@ -150,6 +154,40 @@ test('the history of chats is bounded, its owner’s alone, and no chat ends whe
   expect(nowhere.load()).toEqual([]);
   expect(historyPath({})).toBeUndefined();
   rmSync(home, { recursive: true });
+});
+
+test('what is typed while nobody is asked is kept and not shown', async () => {
+  const input = new PassThrough();
+  const output = new PassThrough();
+  const options = { input, output, history: [], complete: () => [], onInterrupt: () => {} };
+  const lines = new TerminalInput(options as never);
+  input.write('first\rsecond\r');
+  expect([await lines.next('> '), await lines.next('> ')]).toEqual(['first', 'second']);
+  input.write('half');
+  const third = lines.next('> ');
+  input.write(' a line\r');
+  expect(await third).toBe('half a line');
+  input.write('secondly\r');
+  expect(await lines.next('> ')).toBe('secondly');
+  lines.close();
+  output.end();
+  expect(await readText(output)).not.toMatch(/first|second/);
+});
+
+test('an answer without its bill broke off, whatever came of it', async () => {
+  const generated = async function* () {
+    yield { event: { case: 'delta', value: { text: 'so far', reasoning: '' } } };
+  };
+  const answer = noAnswer();
+  const view = { text() {}, reasoning() {} };
+  const { signal } = new AbortController();
+  const asked = generate({ router: { generate: generated } } as never, chatRequest('', '', [], {}), {
+    signal,
+    answer,
+    view,
+  });
+  await expect(asked).rejects.toMatchObject({ message: 'The answer broke off.', exitCode: 69 });
+  expect(answer.text).toBe('so far');
 });
 
 test('rates are of the time between two looks; an engine that began anew has none', () => {

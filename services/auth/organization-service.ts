@@ -46,18 +46,14 @@ export function createOrganizationService(parts: OrganizationServiceParts): Orga
       const limit = asked || PAGE_SIZE;
       const stored = await organizations.list({ limit, after: token || undefined });
       const after = token === '' ? undefined : parseNameCursor(token);
-      // A page of the store ends somewhere; what the file has behind that comes with a later page.
-      const until = stored.next === undefined ? undefined : parseNameCursor(stored.next);
       const fromFile = [...configured]
         .map(([organizationId, tier]) => ({ organizationId, tier, createdAtMs: 0 }))
-        .filter(
-          ({ organizationId: id }) =>
-            (after === undefined || compare(id, after) > 0) && (until === undefined || compare(id, until) <= 0),
-        );
+        .filter(({ organizationId }) => after === undefined || compare(organizationId, after) > 0);
       const fromStore = stored.records.filter(({ organizationId }) => !configured.has(organizationId));
       const all = [...fromFile, ...fromStore].sort((a, b) => compare(a.organizationId, b.organizationId));
       const records = all.slice(0, limit);
       const last = records.at(-1);
+      // A page of the store that goes on is full, so what the file has behind it is over the limit.
       return { records, next: all.length > limit && last ? formatNameCursor(last.organizationId) : stored.next };
     },
     tierOf: async (organizationId) =>
