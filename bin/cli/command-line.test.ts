@@ -16,10 +16,35 @@ import { Conversation } from './chat/conversation.ts';
 import { HistoryFile, historyPath } from './chat/history-file.ts';
 import { TerminalInput } from './chat/line-input.ts';
 import { completions, slashCommand } from './chat/slash-commands.ts';
+import { Outcome } from './command.ts';
 import { failureOf, isBroken } from './failure.ts';
 import { chatRequest, generate, noAnswer } from './generation.ts';
 import { limitWord, maximumWord, parseLimit } from './limit-words.ts';
+import { createProgram } from './program.ts';
 import { viewOf } from './top/view.ts';
+
+test('docs/cli.md has every command, and every command that asks something has an example or a description', async () => {
+  const docs = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+  const families = ['start', 'status', 'doctor', 'chat', 'run', 'models', 'engines', 'tasks', 'top'];
+  const program = await createProgram(
+    [...families, 'keys', 'users', 'orgs', 'limits', 'usage'],
+    { version: '1' } as never,
+    new Outcome(),
+  );
+  const leaves = program.commands.flatMap((family) =>
+    family.commands.length === 0 ? [[family]] : family.commands.map((command) => [family, command]),
+  );
+  expect(leaves.length).toBeGreaterThan(30);
+  for (const commands of leaves) {
+    for (const command of commands) expect(command.description()).not.toBe('');
+    const [family = '', name = ''] = commands.map((command) => command.name());
+    const row = docs
+      .split('\n')
+      .filter((line) => line.startsWith('|') && line.includes(`\`${family}`))
+      .join('\n');
+    expect(row, `${family} ${name}`).toContain(name);
+  }
+});
 
 test.each<[string | undefined, NodeJS.ProcessEnv, string]>([
   [undefined, {}, 'http://127.0.0.1:8000'],

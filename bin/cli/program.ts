@@ -89,7 +89,8 @@ export async function runCommandLine(args: readonly string[], host: Host, outcom
   return outcome;
 }
 
-async function createProgram(args: readonly string[], host: Host, outcome: Outcome): Promise<Command> {
+/** All commands; those whose names are not in `args` by their summaries alone. */
+export async function createProgram(args: readonly string[], host: Host, outcome: Outcome): Promise<Command> {
   const program = new Command('inference-mesh')
     .description('The command line of an inference mesh.')
     .version(host.version)

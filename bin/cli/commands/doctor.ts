@@ -77,7 +77,7 @@ async function findingsOf(session: Session, options: StartOptions): Promise<Find
   if (['auth', 'quota', 'tasks'].some((role) => config.roles.has(role as 'auth')))
     findings.push(await checkStore(config));
   if (config.roles.has('inference')) findings.push(...(await inferenceFindings(config, env, host.workingDirectory)));
-  findings.push(await checkPort(config), ...(await checkPeers(config)), await checkMesh(session));
+  findings.push(await checkPort(config), ...(await checkPeers(config)), ...(await checkMesh(session, config)));
   return findings;
 }
 

@@ -1,8 +1,11 @@
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { createServer, connect as dial } from 'node:net';
 import type { Config } from '../../../services/config.ts';
+import { findKey } from '../address.ts';
+import { connect } from '../connection.ts';
 import { EXIT } from '../exit-code.ts';
 import { failureOf } from '../failure.ts';
+import { readSecretLine } from '../secret-input.ts';
 import type { Session } from '../session.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
 
@@ -13,15 +16,15 @@ const CONNECT_TIMEOUT_MS = 3_000;
 export async function checkPort({ server, port }: Config): Promise<Finding> {
   if (port === 0) return ok('port', 'a free one at each start');
   const { host } = server;
-  const server_ = createServer();
-  const listening = once(server_, 'listening');
-  server_.listen(port, host);
+  const probe = createServer();
+  const listening = once(probe, 'listening');
+  probe.listen(port, host);
   try {
     await listening;
   } catch (error) {
     return await explainPort(host, port, (error as NodeJS.ErrnoException).code ?? '');
   }
-  server_.close();
+  probe.close();
   return ok('port', `${host}:${port} is free`);
 }
 
@@ -50,7 +53,7 @@ export async function checkPeers({ peers, routers }: Config): Promise<Finding[]>
 
 async function checkPeer(url: string): Promise<Finding> {
   const { hostname, port, protocol } = new URL(url);
-  const socket = connect(Number(port || (protocol === 'https:' ? 443 : 80)), hostname.replace(/^\[|\]$/g, ''));
+  const socket = dial(Number(port || (protocol === 'https:' ? 443 : 80)), hostname.replace(/^\[|\]$/g, ''));
   try {
     await once(socket, 'connect', { signal: AbortSignal.timeout(CONNECT_TIMEOUT_MS) });
     return ok('reachability', `${url} accepts connections`);
@@ -62,20 +65,26 @@ async function checkPeer(url: string): Promise<Finding> {
   }
 }
 
-/** Whether the mesh answers that commands would call, and takes the key. */
-export async function checkMesh(session: Session): Promise<Finding> {
-  const wasNamed = Boolean(session.options.url ?? session.host.env.MESH_URL);
+/** Whether the mesh answers that commands would call, or that this configuration makes, and takes the key. */
+export async function checkMesh(session: Session, config: Config): Promise<Finding[]> {
+  const { options, host } = session;
+  const wasNamed = Boolean(options.url ?? host.env.MESH_URL);
+  // Only the public port answers callers.
+  if (!wasNamed && (!config.roles.has('facade') || config.port === 0)) return [];
+  const url = wasNamed ? session.url : `http://127.0.0.1:${config.port}`;
+  const where = wasNamed ? options : { ...options, dataDir: config.server.data_dir };
   try {
-    const { router } = await session.clients();
-    const { models } = await router.listModels({}, session.call);
+    const key = await findKey(where, url, host.env, host.workingDirectory, () => readSecretLine(host, 'API key: '));
+    const { models } = await connect(url, key).router.listModels({}, session.call);
     const ready = models.filter(({ ready: isReady }) => isReady).length;
-    const what = `${session.url} answers and takes the key; ${ready} of ${models.length} models are ready`;
-    if (ready > 0 || models.length === 0) return ok('mesh', what);
-    return warning('mesh', what, '`engines list` says how the engines are, `engines logs` why.');
+    const what = `${url} answers and takes the key; ${ready} of ${models.length} models are ready`;
+    if (ready > 0 || models.length === 0) return [ok('mesh', what)];
+    return [warning('mesh', what, '`engines list` says how the engines are, `engines logs` why.')];
   } catch (error) {
-    const { exitCode, message, hint = '' } = failureOf(error, session.url);
+    const { exitCode, message, hint = '' } = failureOf(error, url);
     // None runs here yet, and nobody said that one does.
-    if (exitCode === EXIT.unavailable && !wasNamed) return warning('mesh', message, 'Start one: inference-mesh start');
-    return problem('mesh', message, hint);
+    if (exitCode === EXIT.unavailable && !wasNamed)
+      return [warning('mesh', message, 'Start one: inference-mesh start')];
+    return [problem('mesh', message, hint)];
   }
 }
