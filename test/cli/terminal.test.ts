@@ -55,6 +55,7 @@ describe('chat', () => {
   test('streams, remembers what was said, and leaves with Ctrl-D', async () => {
     const terminal = cli.open(['chat']);
     await terminal.sees(/^talking with fake-chat/);
+    await terminal.sees(/^>/);
     terminal.type('First question\r');
     await terminal.sees(/^Hello there!/);
     terminal.type('/model\r');
