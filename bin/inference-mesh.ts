@@ -1,95 +1,49 @@
-// The commands `keys hash` and `users hash`: a secret in, what the configuration file takes of it out.
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
-import { Writable } from 'node:stream';
-import { text } from 'node:stream/consumers';
-import { parseArgs } from 'node:util';
-import { type HashOutput, hashOfKey, hashOfPassword } from '../services/auth/hash-commands.ts';
-import { loadConfig } from '../services/config.ts';
-import { loadEnvironment } from '../services/flags.ts';
-import { ConfigError } from '../services/shared/lifecycle/config-source.ts';
-import { exitCodeOf } from '../services/shared/lifecycle/exit-code.ts';
-import { requireNode } from '../services/shared/lifecycle/node-version.ts';
-import { readSecret } from '../services/shared/lifecycle/secret-file.ts';
+// The command line: `npx inference-mesh <command>`. This file alone touches the process; bin/cli/ has the commands.
+import { readFileSync } from 'node:fs';
 
-const USAGE = `Usage: npx inference-mesh <command>
+const args = process.argv.slice(2);
 
-  keys hash [--data-dir <path>] [--config <file>]   for auth.api_keys[].hash
-  users hash                                        for auth.users[].password_hash
-
-The secret is read from standard input, never from the command line.
-`;
-
-const OPTIONS = {
-  'data-dir': { type: 'string' },
-  config: { type: 'string' },
-  help: { type: 'boolean', short: 'h' },
-} as const;
+if (args[0] === 'start' && !args.some((arg) => arg === '--help' || arg === '-h')) {
+  // The mesh in this very process, as `npm start` runs it: its flags, signals and exit codes are its own.
+  process.argv.splice(2, 1);
+  await import('../services/main.ts');
+} else {
+  await main();
+}
 
 async function main(): Promise<void> {
-  requireNode(process.versions.node);
-  const { values, positionals } = parse();
-  if (values.help || positionals.length === 0) return void process.stdout.write(USAGE);
-  if (positionals.length > 2) {
-    throw new ConfigError(
-      'a secret does not belong on the command line, where others see it: change it, and type it here',
+  const [{ runCommandLine }, { Outcome }] = await Promise.all([import('./cli/program.ts'), import('./cli/command.ts')]);
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  const { env, stdin, stdout, stderr } = process;
+  const outcome = new Outcome();
+  try {
+    await runCommandLine(
+      args,
+      {
+        ...{ env, stdin, stdout, stderr, version },
+        nodeVersion: process.versions.node,
+        workingDirectory: process.cwd(),
+        onSignal(listener) {
+          for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => listener(signal));
+        },
+        onExit: (listener) => void process.on('exit', listener),
+        onOutputClosed(listener) {
+          for (const stream of [stdout, stderr]) {
+            stream.on('error', (error: NodeJS.ErrnoException) => {
+              if (error.code === 'EPIPE') listener();
+              else throw error;
+            });
+          }
+        },
+        exit: (code) => process.exit(code),
+      },
+      outcome,
     );
-  }
-  const { hash, warning } = await run(positionals.join(' '), values);
-  if (warning) process.stderr.write(`inference-mesh: ${warning}\n`);
-  process.stdout.write(`${hash}\n`);
-}
-
-function parse() {
-  try {
-    return parseArgs({ args: process.argv.slice(2), options: OPTIONS, strict: true, allowPositionals: true });
-  } catch {
-    // Its message would repeat what was given, which may be a secret.
-    throw new ConfigError(`unknown option.\n${USAGE}`);
+    process.exit(outcome.session?.stopCode ?? outcome.exitCode);
+  } catch (error) {
+    const { reportFailure } = await import('./cli/report-failure.ts');
+    process.exit(reportFailure(error, outcome.session, stderr, args.includes('--json')));
   }
 }
-
-async function run(command: string, flags: { 'data-dir'?: string; config?: string }): Promise<HashOutput> {
-  if (command === 'keys hash') {
-    const pepper = Buffer.from(pepperOf(flags));
-    return hashOfKey(await readInput('API key: '), pepper);
-  }
-  if (command === 'users hash') return await hashOfPassword(await readInput('Password: '));
-  throw new ConfigError(`unknown command.\n${USAGE}`);
-}
-
-/** The same that a mesh started here would use; made if there is none yet. */
-function pepperOf(flags: { 'data-dir'?: string; config?: string }): string {
-  const argv = (['data-dir', 'config'] as const).flatMap((name) => {
-    const value = flags[name];
-    return value === undefined ? [] : [`--${name}`, value];
-  });
-  const { pepperFile, server } = loadConfig(argv, loadEnvironment(argv, process.env, process.cwd()), process.cwd());
-  if (pepperFile !== undefined) return readSecret(pepperFile, { create: false });
-  mkdirSync(server.data_dir, { recursive: true, mode: 0o700 });
-  return readSecret(join(server.data_dir, 'pepper'), { create: true });
-}
-
-/** One line: from a person without showing it, else all of standard input. */
-async function readInput(prompt: string): Promise<string> {
-  if (!process.stdin.isTTY) return (await text(process.stdin)).replace(/\r?\n$/, '');
-  process.stderr.write(prompt);
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true });
-  try {
-    return await lines.question('');
-  } finally {
-    lines.close();
-    process.stderr.write('\n');
-  }
-}
-
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    const { code, message } = exitCodeOf(error);
-    process.stderr.write(`inference-mesh: ${message}\n`);
-    process.exit(code);
-  },
-);

@@ -109,6 +109,42 @@ describe('imports', () => {
   });
 });
 
+describe('the command line', () => {
+  const commandLine = globSync('bin/cli/**/*.ts', { cwd: root })
+    .filter((path) => !path.endsWith('.test.ts'))
+    .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+  /** What asks nobody but looks at this machine, or makes what a mesh of it would make. */
+  const LOCAL = ['bin/cli/commands/doctor.ts', 'bin/cli/commands/hash.ts'];
+
+  test('is a client: but for the doctor and the hashes it knows gen/ and shared alone', () => {
+    expect(commandLine.length).toBeGreaterThan(20);
+    const wrong = commandLine.flatMap((source) =>
+      importsOf(source)
+        .filter((imported) => imported.startsWith('services/') && !imported.startsWith('services/shared/'))
+        .filter(() => !LOCAL.includes(source.path) && !source.path.startsWith('bin/cli/doctor/'))
+        .map((imported) => `${source.path} → ${imported}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('no service knows it', () => {
+    expect(offenders((_path, imported) => imported.startsWith('bin/'))).toEqual([]);
+  });
+
+  test('its entry file alone touches the process', () => {
+    const wrong = commandLine.filter(({ text }) =>
+      /\bprocess\.(env|argv|exit|on|once|stdin|stdout|stderr|cwd)\b/.test(text),
+    );
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('it starts no processes, and has no file over 400 lines', () => {
+    const wrong = commandLine.filter((source) => importsOf(source).includes('node:child_process'));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+    expect(commandLine.filter(({ text }) => text.split('\n').length > 400).map(({ path }) => path)).toEqual([]);
+  });
+});
+
 describe('files', () => {
   test('only entry files and the configuration touch process.env and process.argv', () => {
     const wrong = sources.filter(

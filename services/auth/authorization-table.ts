@@ -51,6 +51,7 @@ export const authorizationTable: AuthorizationTable = new Map([
     enableUser: ADMIN,
     listUsers: ADMIN,
     createOrganization: ADMIN,
+    listOrganizations: ADMIN,
     getJwks: { ...OPEN, peers: ['facade'] },
     rotateSigningKey: ADMIN,
     watchRevocations: VERIFIERS,

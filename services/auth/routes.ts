@@ -3,7 +3,7 @@ import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import type { AuthContext } from './context.ts';
 import { createApiKey, generateApiKey, listApiKeys, revokeApiKey, rotateApiKey } from './handlers/api-keys.ts';
 import { authenticate } from './handlers/authenticate.ts';
-import { createOrganization } from './handlers/organizations.ts';
+import { createOrganization, listOrganizations } from './handlers/organizations.ts';
 import { getJwks, login, refreshToken, rotateSigningKey } from './handlers/tokens.ts';
 import { createUser, disableUser, enableUser, listUsers, setPassword } from './handlers/users.ts';
 import { watchRevocations } from './handlers/watch-revocations.ts';
@@ -27,6 +27,7 @@ export function authRoutes(context: AuthContext): (router: ConnectRouter) => voi
       enableUser: enableUser(context),
       listUsers: listUsers(context),
       createOrganization: createOrganization(context),
+      listOrganizations: listOrganizations(context),
       getJwks: getJwks(context),
       rotateSigningKey: rotateSigningKey(context),
     });

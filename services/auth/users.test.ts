@@ -298,6 +298,20 @@ describeStores('users', (stores) => {
       expect(plain.organization?.tier).toBe('standard');
     });
 
+    test('those of the configuration and of the store are listed together, page by page', async () => {
+      for (const organizationId of ['zoo', 'aaa', 'new'])
+        await admin.createOrganization({ organizationId, tier: 'free' });
+      const seen: string[] = [];
+      for (let pageToken = ''; ; ) {
+        const { organizations, nextPageToken } = await admin.listOrganizations({ pageSize: 1, pageToken });
+        seen.push(...organizations.map((one) => `${one.organizationId} ${one.tier} ${one.createdAt !== undefined}`));
+        pageToken = nextPageToken;
+        if (pageToken === '') break;
+      }
+      expect(seen).toEqual(['aaa free true', 'acme premium false', 'new free true', 'zoo free true']);
+      expect(await reasonOf(admin.listOrganizations({ pageToken: '%' }))).toBe('INVALID_FIELD');
+    });
+
     test('its tier is that of its new keys, whoever of it makes them; another tier still needs admin', async () => {
       await admin.createOrganization({ organizationId: 'new', tier: 'free' });
       const makerOf = (organizationId: string) => clientAs(context, maker({ organizationId, tier: 'standard' }));

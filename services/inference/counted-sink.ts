@@ -15,6 +15,7 @@ export class CountedSink implements GenerationSink, RunningGeneration {
   readonly contextTokens: number;
   readonly #sentAtMs = performance.now();
   begun = false;
+  #completionTokens = 0;
 
   constructor(load: EngineLoad, flow: FlowControl, sink: GenerationSink, contextTokens: number = 0) {
     this.#load = load;
@@ -33,7 +34,7 @@ export class CountedSink implements GenerationSink, RunningGeneration {
     // The start of an answer comes before its prompt is read; only its tokens tell that they flow.
     if (event.event.case === 'delta') {
       if (!this.begun) event.event.value.engineSeconds = this.#secondsAtEngine();
-      this.begun = true;
+      this.#count(event.event.value.completionTokens);
     } else if (event.event.case === 'usage') {
       event.event.value.engineSeconds = this.#secondsAtEngine();
     }
@@ -42,6 +43,14 @@ export class CountedSink implements GenerationSink, RunningGeneration {
 
   #secondsAtEngine(): number {
     return (performance.now() - this.#sentAtMs) / 1_000;
+  }
+
+  #count(completionTokens: number): void {
+    this.begun = true;
+    // Deltas tell the sum so far; an adapter that does not know it tells 0.
+    if (completionTokens <= this.#completionTokens) return;
+    this.#load.completionTokens += completionTokens - this.#completionTokens;
+    this.#completionTokens = completionTokens;
   }
 
   end(): void {

@@ -89,6 +89,7 @@ describe.each(STORES)('hostile texts on %s', (store) => {
         call(method.createUser, { userId: `user-${index}`, password: `${secret}-long`.slice(0, 200) }, admin),
         call(method.setPassword, { userId: name, newPassword: `${secret}-longer` }, admin),
         call(method.disableUser, { userId: name }, admin),
+        call(method.listOrganizations, { pageToken: text }, admin),
         call(method.createOrganization, { organizationId: name, tier: name }, admin),
         call(method.login, { username: name, password: secret }),
         call(method.refreshToken, { refreshToken: secret }),

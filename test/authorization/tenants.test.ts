@@ -22,6 +22,7 @@ const ADMIN_PLANE = [
   'AuthService/CreateUser',
   'AuthService/DisableUser',
   'AuthService/EnableUser',
+  'AuthService/ListOrganizations',
   'AuthService/ListUsers',
   'AuthService/RotateSigningKey',
   'InferenceService/TailLogs',

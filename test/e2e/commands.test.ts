@@ -59,7 +59,6 @@ test.each<[string, string[], string, RegExp]>([
   ['one character', ['users', 'hash'], 'x'.repeat(20), /too weak/],
   ['a secret as an argument', ['keys', 'hash', 'sk-seen'], '', /does not belong on the command line/],
   ['a secret as an option', ['keys', 'hash', '--sk-seen'], '', /unknown option/],
-  ['no such command', ['sk-seen'], '', /unknown command/],
 ])('%s ends with 78 and repeats nothing', (_name, args, input, message) => {
   const { code, out, err } = run(args, input);
   expect([code, out, err]).toEqual([78, '', expect.stringMatching(message)]);

@@ -18,6 +18,22 @@ describeStores('organisations', (stores) => {
     expect(await organizations.find('other')).toBeUndefined();
   });
 
+  test('they are listed page by page, by the bytes of their ids, each once', async () => {
+    const organizations = organizationStore(await stores.openEmpty());
+    const ids = ['z', 'a', 'ä', 'b:c', 'B', '*'];
+    for (const id of ids) await organizations.add({ organizationId: id, tier: 'free', createdAtMs: 1_000 });
+    await organizations.add({ organizationId: 'a', tier: 'premium', createdAtMs: 2_000 });
+    const seen: string[] = [];
+    for (let after: string | undefined; ; ) {
+      const { records, next } = await organizations.list({ limit: 2, after });
+      seen.push(...records.map(({ organizationId }) => organizationId));
+      after = next;
+      if (after === undefined) break;
+    }
+    expect(seen).toEqual(['*', 'B', 'a', 'b:c', 'z', 'ä']);
+    await expect(organizations.list({ limit: 1, after: '%' })).rejects.toMatchObject({ reason: 'INVALID_FIELD' });
+  });
+
   test('adding the same again changes nothing, another of the id is refused', async () => {
     const organizations = organizationStore(await stores.openEmpty());
     const acme = { organizationId: 'acme', tier: 'premium', createdAtMs: 1_000 };

@@ -73,7 +73,7 @@ const callOf = (requestSignal: AbortSignal) =>
   });
 
 /** Reads as fast as it can until the stream ends; `seen` grows meanwhile. */
-function reading(request: { engine: string; lines: number; node?: string }, signal?: AbortSignal) {
+function reading(request: { engine: string; lines: number; node?: string; pastOnly?: boolean }, signal?: AbortSignal) {
   const seen: string[] = [];
   const done = (async () => {
     for await (const { lines } of client().tailLogs(request, signal ? { signal } : {})) {
@@ -121,6 +121,13 @@ test('all past lines come, however many messages they need', async () => {
   await chat.close();
   await done;
   expect(new Set(seen).size).toBe(900);
+});
+
+test('past lines alone end the stream, and nobody follows', async () => {
+  for (let index = 0; index < 450; index++) chat.add(String(index));
+  const { seen, done } = reading({ engine: 'chat', lines: 430, pastOnly: true });
+  await done;
+  expect([seen.length, seen[0], seen.at(-1), followers]).toEqual([430, '[mesh] 20', '[mesh] 449', 0]);
 });
 
 test('a reader that leaves is forgotten', async () => {

@@ -18,7 +18,7 @@ const WAITING_LINES = 1_000;
 
 /**
  * The last lines of an engine's log, as many as are asked for and kept, then those that follow, until the engine's log is
- * closed. The first message may be empty. A slow reader is told how many lines it missed.
+ * closed, or none that follow. The first message may be empty. A slow reader is told how many lines it missed.
  */
 export function tailLogs(
   context: Pick<InferenceContext, 'node' | 'engineLog'>,
@@ -34,23 +34,25 @@ export function tailLogs(
     let waiting = [...log.tail(request.lines)];
     const limit = waiting.length + WAITING_LINES;
     let missed = 0;
-    let isOver = false;
+    let isOver = request.pastOnly;
     let wake: () => void = () => {};
-    const leave = log.follow(
-      (line) => {
-        waiting.push(line);
-        if (waiting.length > limit) {
-          // In blocks, not one by one: shifting for every line of a flood would cost more than the lines.
-          missed += LINES_PER_MESSAGE;
-          waiting = waiting.slice(LINES_PER_MESSAGE);
-        }
-        wake();
-      },
-      () => {
-        isOver = true;
-        wake();
-      },
-    );
+    const follow = (): (() => void) =>
+      log.follow(
+        (line) => {
+          waiting.push(line);
+          if (waiting.length > limit) {
+            // In blocks, not one by one: shifting for every line of a flood would cost more than the lines.
+            missed += LINES_PER_MESSAGE;
+            waiting = waiting.slice(LINES_PER_MESSAGE);
+          }
+          wake();
+        },
+        () => {
+          isOver = true;
+          wake();
+        },
+      );
+    const leave = request.pastOnly ? () => {} : follow();
     // The signal, not a finally: a generator that waits in a yield is not finalised when its reader vanishes.
     call.signal.addEventListener('abort', () => {
       leave();

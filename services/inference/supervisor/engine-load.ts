@@ -14,6 +14,8 @@ export class EngineLoad {
   #contextTokens = 0;
   /** Events that the engine has sent, of all generations. Only grows. */
   events = 0;
+  /** Tokens that the engine has made, of all generations. Only grows. */
+  completionTokens = 0;
   /** Called when one has ended. */
   onLeft: () => void = () => {};
   /** Called when the last one has ended. */

@@ -86,8 +86,10 @@ export class EngineStatus {
   /** The engine as it is now. */
   get engine(): Engine {
     const { waiting = 0, kvCacheUsed } = this.gauges;
-    const told = { running: this.load.running, waiting, ...(kvCacheUsed === undefined ? {} : { kvCacheUsed }) };
-    return { ...this.#engine, load: create(EngineLoadSchema, told) };
+    const { running, completionTokens } = this.load;
+    const told = { running, waiting, ...(kvCacheUsed === undefined ? {} : { kvCacheUsed }) };
+    const load = create(EngineLoadSchema, { ...told, completionTokens: BigInt(completionTokens) });
+    return { ...this.#engine, load };
   }
 
   /** Goes to another state; an illegal step is a defect of the supervisor. */

@@ -40,7 +40,7 @@ export function listNodes(context: RouterContext): MethodImpl<typeof RegistrySer
     const principal = principalOf(call);
     const nodes = context.registry.nodes().map((node) => ({ ...node, engines: visibleEngines(node, principal) }));
     const defaultModel = context.registry.snapshot.route('')?.names[0] ?? '';
-    return create(ListNodesResponseSchema, { nodes, defaultModel });
+    return create(ListNodesResponseSchema, { nodes, defaultModel, waiting: context.unary.places.waiting });
   };
 }
 
