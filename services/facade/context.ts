@@ -11,6 +11,7 @@ import type { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
+import { Roster } from '../shared/lifecycle/roster.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
 import type { FacadeConfig } from './config.ts';
@@ -71,7 +72,7 @@ export interface FacadeContext {
  */
 export async function createFacadeContext(config: FacadeConfig, resources: FacadeResources): Promise<FacadeContext> {
   const { quota, now, log, isDraining } = resources;
-  const exchanges = new Set<Exchange>();
+  const exchanges = new Roster<Exchange>();
   const clientIp = createClientIp(resources.trustedProxies);
   const limitBook = createLimitBook({ quota, clientIp, now });
   const app = createApp({

@@ -10,7 +10,7 @@ const KEEP_ALIVE_FRAME = ': keep-alive\n\n';
 /** An event stream towards one client. Its head leaves with the first frame. */
 export interface SseStream {
   /** Whether the head has left, so that a failure can only be told as an event. */
-  readonly open: boolean;
+  isOpen(): boolean;
   /** Sends ready frames in one write. */
   send(frames: string): void;
   /** Sends the last frames and ends the answer. */
@@ -63,9 +63,7 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
   const silence = setTimeout(() => (body ? comment() : options.onSilentStart(comment)), keepAliveMs);
 
   return {
-    get open() {
-      return body !== undefined;
-    },
+    isOpen: () => body !== undefined,
     send: (frames) => {
       if (ended) return;
       if (!body) openHead();

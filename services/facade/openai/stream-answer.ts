@@ -60,7 +60,7 @@ export function streamAnswer(
     },
     fail: (error: MeshError) => {
       if (!exchange.end()) return;
-      if (!stream.open) {
+      if (!stream.isOpen()) {
         stream.stop();
         reply.send(error);
         return;

@@ -16,6 +16,7 @@ import { choicesOf, makesAllChoices } from './choices.ts';
 import { CoveredSink } from './covered-sink.ts';
 import type { Timed } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
+import { EngineCall } from './engine-call.ts';
 import { FanOut } from './fan-out.ts';
 import { GatedFlow } from './gated-flow.ts';
 import { type EngineSide, Relay } from './relay.ts';
@@ -61,7 +62,7 @@ export class RunningGeneration implements Timed {
     this.#dispatch = dispatch;
     const { request, call, principal, booked, engines, reports } = dispatch;
     const drawDown = new DrawDown(booked.lease, performance.now());
-    drawDown.onLost = (error) => this.expire(error);
+    drawDown.whenLost((error) => this.expire(error));
     this.#drawDown = drawDown;
     this.#flow = new GatedFlow(call.flow);
     const covered = new CoveredSink({
@@ -126,17 +127,10 @@ export class RunningGeneration implements Timed {
     if (!this.#relay.stalled(error)) this.expire(error);
   }
 
-  /** The call towards engines: without the caller's credential, which no engine must see. */
   #engineCall(): GenerationCall {
     const { call, leftMs } = this.#dispatch;
-    return {
-      requestId: call.requestId,
-      flow: this.#flow.engine,
-      signal: this.#abort.signal,
-      get timeoutMs() {
-        return leftMs();
-      },
-    };
+    const { signal } = this.#abort;
+    return new EngineCall({ requestId: call.requestId, flow: this.#flow.engine, signal, leftMs });
   }
 
   #event(event: GenerationEvent): void {

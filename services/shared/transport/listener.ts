@@ -16,6 +16,7 @@ import type { HttpsRule } from '../interceptors/https-rule.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { concerns, type Revocation } from '../interceptors/revocation.ts';
 import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
+import { Roster } from '../lifecycle/roster.ts';
 import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
 import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
@@ -110,7 +111,7 @@ const CHECK_INTERVAL_MS = 1_000;
 
 /** What the parts of one listener share. */
 interface State {
-  readonly exchanges: Set<Exchange>;
+  readonly exchanges: Roster<Exchange>;
   /** Aborts what runs. */
   readonly shutdown: AbortController;
   draining: boolean;
@@ -123,7 +124,7 @@ interface State {
  */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { host, idleWriteMs = 30_000, bodyTimeoutMs = BODY_TIMEOUT_MS } = options;
-  const state: State = { exchanges: new Set(), shutdown: new AbortController(), draining: false };
+  const state: State = { exchanges: new Roster(), shutdown: new AbortController(), draining: false };
   const changes = createChanges();
   const stalls = createWriteStallWatch(idleWriteMs);
   const handler = createRequestHandler({
