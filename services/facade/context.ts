@@ -12,6 +12,7 @@ import { MeshError } from '../shared/errors/mesh-error.ts';
 import type { Authenticate } from '../shared/interceptors/authorize.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
+import { Roster } from '../shared/lifecycle/roster.ts';
 import type { Metrics } from '../shared/observability/metrics.ts';
 import type { ReadMetrics } from '../shared/observability/metrics-reader.ts';
 import type { Generate } from '../shared/transport/generate.ts';
@@ -80,7 +81,7 @@ export interface FacadeContext {
  */
 export async function createFacadeContext(config: FacadeConfig, resources: FacadeResources): Promise<FacadeContext> {
   const { quota, now, log, isDraining } = resources;
-  const exchanges = new Set<Exchange>();
+  const exchanges = new Roster<Exchange>();
   const clientIp = createClientIp(resources.trustedProxies);
   const limitBook = createLimitBook({ quota, clientIp, now });
   const httpMetrics = resources.metrics && createHttpMetrics(resources.metrics.registry);

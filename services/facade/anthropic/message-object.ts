@@ -49,7 +49,7 @@ export function messageObject(head: AnswerHead, content: readonly object[], endi
 export function messageAnswer(head: AnswerHead, collected: Collector): string {
   const choice = collected.choices()[0]?.[1];
   const ending = endingOf(choice?.finishReason ?? FinishReason.UNSPECIFIED, choice?.matchedStop);
-  return JSON.stringify(messageObject(head, choice ? blocksOf(choice) : [], ending, collected.usage));
+  return JSON.stringify(messageObject(head, choice ? blocksOf(choice) : [], ending, collected.usage()));
 }
 
 function blocksOf({ reasoning, text, toolCalls }: CollectedChoice): object[] {

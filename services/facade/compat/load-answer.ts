@@ -71,7 +71,7 @@ export function streamLoadAnswer(exchange: Exchange, keepAliveMs: number): LoadA
     },
     fail(error) {
       if (!exchange.end()) return;
-      if (!stream.open) {
+      if (!stream.isOpen()) {
         stream.stop();
         reply.send(error);
         return;

@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FlowControl } from '../../shared/transport/flow-control.ts';
-import { type Framing, takeOverFraming } from './chunked.ts';
+import { type StreamedBody, streamedBody } from './streamed-body.ts';
 
 /** Ends a stream that is complete. */
 export const DONE_FRAME = 'data: [DONE]\n\n';
@@ -10,7 +10,7 @@ const KEEP_ALIVE_FRAME = ': keep-alive\n\n';
 /** An event stream towards one client. Its head leaves with the first frame. */
 export interface SseStream {
   /** Whether the head has left, so that a failure can only be told as an event. */
-  readonly open: boolean;
+  isOpen(): boolean;
   /** Sends ready frames in one write. */
   send(frames: string): void;
   /** Sends the last frames and ends the answer. */
@@ -35,14 +35,14 @@ export interface SseOptions {
 export function createSseStream(response: ServerResponse, options: SseOptions): SseStream {
   const { flow, keepAliveMs } = options;
   /** Set when the head has left. */
-  let framing: Framing | undefined;
+  let body: StreamedBody | undefined;
   let ended = false;
 
   const write = (frames: string): void => {
-    if (framing && !response.write(framing.part(frames))) flow.pause();
+    if (body && !body.write(frames)) flow.pause();
   };
   const openHead = (): void => {
-    if (framing || ended) return;
+    if (body || ended) return;
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',
@@ -50,7 +50,7 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
       'x-accel-buffering': 'no',
       ...options.head(),
     });
-    framing = takeOverFraming(response);
+    body = streamedBody(response);
     response.on('drain', () => flow.resume());
   };
   const comment = (): void => {
@@ -60,15 +60,13 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
     if (!flow.paused) write(KEEP_ALIVE_FRAME);
     silence.refresh();
   };
-  const silence = setTimeout(() => (framing ? comment() : options.onSilentStart(comment)), keepAliveMs);
+  const silence = setTimeout(() => (body ? comment() : options.onSilentStart(comment)), keepAliveMs);
 
   return {
-    get open() {
-      return framing !== undefined;
-    },
+    isOpen: () => body !== undefined,
     send: (frames) => {
       if (ended) return;
-      if (!framing) openHead();
+      if (!body) openHead();
       write(frames);
       silence.refresh();
     },
@@ -77,7 +75,7 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
       openHead();
       ended = true;
       clearTimeout(silence);
-      response.end(framing?.last(frames));
+      body?.end(frames);
     },
     stop: () => {
       ended = true;

@@ -3,13 +3,14 @@ import type { CollectedChoice, Collector } from './collector.ts';
 
 /** A collected generation → the body of a chat answer. */
 export function chatAnswer(head: AnswerHead, collected: Collector): string {
+  const usage = collected.usage();
   return JSON.stringify({
     id: head.id,
     object: 'chat.completion',
     created: head.created,
     model: head.model,
     choices: collected.choices().map(choiceOf),
-    usage: collected.usage && usageOf(collected.usage),
+    usage: usage && usageOf(usage),
   });
 }
 

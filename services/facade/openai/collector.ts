@@ -35,7 +35,7 @@ export interface Collector {
   /** The choices by index, in order. */
   choices(): [index: number, choice: CollectedChoice][];
   /** The bill; unset until the last event. */
-  readonly usage: Usage | undefined;
+  usage(): Usage | undefined;
 }
 
 /** Makes an empty Collector. */
@@ -56,9 +56,7 @@ export function createCollector(): Collector {
       else if (event.case === 'usage') usage = event.value;
     },
     choices: () => [...choices].sort(([a], [b]) => a - b),
-    get usage() {
-      return usage;
-    },
+    usage: () => usage,
   };
 }
 

@@ -46,13 +46,14 @@ export function completionChunks(head: AnswerHead, includeUsage: boolean): Event
 
 /** A collected generation → the body of a text completion. */
 export function completionAnswer(head: AnswerHead, collected: Collector): string {
+  const usage = collected.usage();
   return JSON.stringify({
     id: head.id,
     object: 'text_completion',
     created: head.created,
     model: head.model,
     choices: collected.choices().map(choiceOf),
-    usage: collected.usage && usageOf(collected.usage),
+    usage: usage && usageOf(usage),
   });
 }
 

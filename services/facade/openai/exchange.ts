@@ -6,6 +6,7 @@ import type { Started } from '../../../gen/mesh/generation/v1/generation_event_p
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
+import type { Roster } from '../../shared/lifecycle/roster.ts';
 import { factsOf } from '../../shared/observability/request-facts.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall } from '../../shared/transport/generate.ts';
@@ -18,7 +19,7 @@ export interface ExchangeResources {
   readonly limitBook: LimitBook;
   readonly clientIp: (request: AddressedRequest) => string | undefined;
   /** The exchanges that are open, so that closing the facade can end them. */
-  readonly exchanges: Set<Exchange>;
+  readonly exchanges: Roster<Exchange>;
   readonly log: Logger;
   /** Told of every answer what of its time was ours, in milliseconds. */
   readonly onOverhead: (overheadMs: number) => void;
@@ -32,12 +33,12 @@ export class Exchange {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly call: GenerationCall;
-  readonly #open: Set<Exchange>;
+  readonly #leave: () => void;
   readonly #limitBook: LimitBook;
   readonly #log: Logger;
   readonly #onOverhead: (overheadMs: number) => void;
   readonly #controller = new AbortController();
-  readonly #onClose: () => void;
+  readonly #onClose = (): void => this.abort(causeOfClose(this.reply.raw));
   #limits: readonly LimitState[] | undefined;
   /** How long it waited for an engine. */
   #queueSeconds = 0;
@@ -45,7 +46,6 @@ export class Exchange {
 
   /** Begins an exchange and notes it in `exchanges` until it ends. */
   constructor(request: FastifyRequest, reply: FastifyReply, resources: ExchangeResources) {
-    this.#open = resources.exchanges;
     this.#limitBook = resources.limitBook;
     this.#log = resources.log;
     this.#onOverhead = resources.onOverhead;
@@ -60,8 +60,7 @@ export class Exchange {
       trace: request.span?.headers,
       facts: factsOf(request.raw),
     };
-    this.#open.add(this);
-    this.#onClose = () => this.abort(causeOfClose(reply.raw));
+    this.#leave = resources.exchanges.add(this);
     reply.raw.once('close', this.#onClose);
     // What breaks the response closes it as well; the close is what counts.
     reply.raw.on('error', () => undefined);
@@ -120,7 +119,7 @@ export class Exchange {
     if (this.#ended) return false;
     this.#ended = true;
     this.reply.raw.off('close', this.#onClose);
-    this.#open.delete(this);
+    this.#leave();
     return true;
   }
 }

@@ -53,7 +53,7 @@ export function streamAnswer(
         stream.send(resumedComment(event.event.value));
         return;
       }
-      if (!stream.open && event.event.case === 'delta') engineSeconds = event.event.value.engineSeconds;
+      if (!stream.isOpen() && event.event.case === 'delta') engineSeconds = event.event.value.engineSeconds;
       frames ??= framesOf(undefined);
       const text = frames(event);
       if (text !== '') stream.send(text);
@@ -63,7 +63,7 @@ export function streamAnswer(
     },
     fail: (error: MeshError) => {
       if (!exchange.end()) return;
-      if (!stream.open) {
+      if (!stream.isOpen()) {
         stream.stop();
         reply.send(error);
         return;

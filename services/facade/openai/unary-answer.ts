@@ -28,7 +28,7 @@ export function unaryAnswer(
       reply
         .headers({
           ...rateLimitHeaders(exchange.limits ?? []),
-          ...exchange.overheadHeader(collector.usage?.engineSeconds),
+          ...exchange.overheadHeader(collector.usage()?.engineSeconds),
         })
         .type(JSON_TYPE)
         .send(bodyOf(started, collector));

@@ -12,7 +12,7 @@ export function responseAnswer(head: AnswerHead, collected: Collector, body: Res
   const items = choice ? itemsOf(head, choice) : [];
   // Only the last one can have been cut.
   const output = items.map((item, at) => itemObject(item, at === items.length - 1 ? status : 'completed'));
-  return JSON.stringify(responseObject(head, body, { status, output, reason, usage: collected.usage }));
+  return JSON.stringify(responseObject(head, body, { status, output, reason, usage: collected.usage() }));
 }
 
 function itemsOf(head: AnswerHead, { reasoning, text, logprobs, toolCalls }: CollectedChoice): OutputItem[] {

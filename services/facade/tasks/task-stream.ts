@@ -99,9 +99,9 @@ async function follow(
       }
       await resumed();
     }
-    if (!hasEvents && !stream.open) await exchange.lookUpLimits();
+    if (!hasEvents && !stream.isOpen()) await exchange.lookUpLimits();
     if (!exchange.end()) return;
-    if (hasEvents || stream.open) return stream.finish('');
+    if (hasEvents || stream.isOpen()) return stream.finish('');
     stream.stop();
     reply
       .code(204)
@@ -110,7 +110,7 @@ async function follow(
   } catch (error) {
     if (!exchange.end()) return;
     const failure = asMeshError(error);
-    if (!stream.open) {
+    if (!stream.isOpen()) {
       stream.stop();
       reply.send(failure);
       return;

@@ -5,6 +5,7 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { TraceHeaders } from '../../shared/observability/trace-headers.ts';
 import { tracer } from '../../shared/observability/tracer.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import { EnginePool } from './http/engine-pool.ts';
 import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutBytes, withoutKey } from './openai-errors.ts';
 import { type AnswerForm, OpenAiExchange } from './openai-exchange.ts';
 import { type OpenAiDialect, type OpenAiRequest, openAiRequest } from './openai-request.ts';
@@ -25,7 +26,7 @@ export interface OpenAiEndpoint {
   readonly maxConcurrency?: number | undefined;
 }
 
-/** How long a connection attempt may take, in milliseconds. */
+/** How long a connection attempt for a small request may take, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /** How much of a small answer is taken, in bytes. */
@@ -40,7 +41,7 @@ export class OpenAiConnection {
   readonly #basePath: string;
   readonly #headers: readonly string[];
   readonly #apiKey: string | undefined;
-  readonly #generations: Pool;
+  readonly #generations: EnginePool;
   /** Of its own, so that a probe never waits behind generations. */
   readonly #control: Pool;
 
@@ -59,10 +60,8 @@ export class OpenAiConnection {
       ...(endpoint.keepAliveMs === undefined ? {} : { keepAliveTimeout: endpoint.keepAliveMs }),
       ...(endpoint.socketPath === undefined ? {} : { socketPath: endpoint.socketPath }),
     };
-    this.#generations = new Pool(endpoint.baseUrl.origin, {
-      ...options,
-      ...(endpoint.maxConcurrency === undefined ? {} : { connections: endpoint.maxConcurrency }),
-    });
+    const { baseUrl, socketPath, maxConcurrency: maxConnections, keepAliveMs } = endpoint;
+    this.#generations = new EnginePool({ origin: baseUrl, socketPath, maxConnections, keepAliveMs });
     this.#control = new Pool(endpoint.baseUrl.origin, { ...options, maxResponseSize: CONTROL_ANSWER_LIMIT_BYTES });
   }
 
@@ -84,7 +83,6 @@ export class OpenAiConnection {
   /** Sends a generation in the engine's own words; `path` counts from the server's root. The token seam's contract holds. */
   exchange(path: string, body: unknown, form: AnswerForm, call: GenerationCall, sink: GenerationSink): void {
     new OpenAiExchange(form, call, sink, this.#apiKey).start(this.#generations, {
-      method: 'POST',
       path,
       headers: [
         ...this.#headers,
@@ -156,7 +154,8 @@ export class OpenAiConnection {
 
   /** Ends what still runs. */
   async close(): Promise<void> {
-    await Promise.all([this.#generations.destroy(), this.#control.destroy()]);
+    this.#generations.close();
+    await this.#control.destroy();
   }
 }
 

@@ -1,9 +1,11 @@
-import { nextTick } from 'node:process';
-import { type Dispatcher, errors } from 'undici';
+import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { AnswerDecoder } from './answer-decoder.ts';
+import type { EngineExchange, EnginePool, EngineRequest } from './http/engine-pool.ts';
+import type { ResponseHandler } from './http/engine-socket.ts';
+import { MalformedResponseError, type ResponseHead } from './http/response-head.ts';
 import {
   engineFailed,
   engineLost,
@@ -11,7 +13,6 @@ import {
   errorWithoutKey,
   noHealthyEngine,
   type OpenAiAnswer,
-  withoutBytes,
   withoutKey,
 } from './openai-errors.ts';
 
@@ -34,20 +35,18 @@ export interface AnswerForm {
 }
 
 /**
- * One generation over HTTP: the handler of one undici dispatch.
- *
- * Callbacks of the parser only gather; the sink is called in a tick of its own right after the socket's read has been
- * worked off. So all tokens of a read leave together, and a sink may pause, resume or abort any stream without
- * re-entering a parser.
+ * One generation over HTTP. What a read brings is gathered first and handed to the sink when the read has been worked off:
+ * all its tokens leave together, and a sink may pause, resume or abort any stream without re-entering a parser.
  */
-export class OpenAiExchange implements Dispatcher.DispatchHandler {
+export class OpenAiExchange implements ResponseHandler {
   readonly #call: GenerationCall;
   readonly #sink: GenerationSink;
   readonly #form: AnswerForm;
   readonly #apiKey: string | undefined;
   readonly #onAbort = (): void => this.#cancel(asMeshError(this.#call.signal.reason));
-  #deadline: NodeJS.Timeout | undefined;
-  #controller: Dispatcher.DispatchController | undefined;
+  /** For the whole exchange; then for what may follow its last event. */
+  #timer: NodeJS.Timeout | undefined;
+  #exchange: EngineExchange | undefined;
   #stream: AnswerDecoder | undefined;
   #status = 0;
   #retryAfter: string | undefined;
@@ -57,9 +56,8 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   #failure: MeshError | undefined;
   /** The sink has had its `end` or `fail`. */
   #over = false;
-  /** undici has had its last callback. */
+  /** Nothing comes from the engine any more. */
   #answered = false;
-  #scheduled = false;
 
   /** `apiKey` is what the request proves itself with. */
   constructor(form: AnswerForm, call: GenerationCall, sink: GenerationSink, apiKey: string | undefined) {
@@ -70,7 +68,7 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
   }
 
   /** Sends the request. */
-  start(dispatcher: Dispatcher, options: Dispatcher.DispatchOptions): void {
+  start(pool: EnginePool, request: EngineRequest): void {
     const { signal, flow, timeoutMs } = this.#call;
     if (signal.aborted) {
       this.#over = true;
@@ -78,102 +76,76 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
       return;
     }
     signal.addEventListener('abort', this.#onAbort);
-    if (timeoutMs !== undefined) this.#deadline = setTimeout(() => this.#cancel(deadlineExceeded()), timeoutMs);
-    flow.connect((paused) => {
-      if (this.#over || this.#answered) return; // The connection may belong to another request by now.
-      if (paused) this.#controller?.pause();
-      else this.#controller?.resume();
-    });
-    dispatcher.dispatch(options, this);
+    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#cancel(deadlineExceeded()), timeoutMs);
+    try {
+      this.#exchange = pool.send(request, this);
+    } catch (error) {
+      this.#failure = engineFailed(this.#form.engine, error);
+      this.onReadOver();
+      return;
+    }
+    flow.connect((paused) => this.#exchange?.setPaused(paused));
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    // Cancelled while it waited for a connection: the request is never written.
-    if (this.#over) controller.abort(new Error('cancelled'));
-    else if (this.#call.flow.paused) controller.pause();
-  }
-
-  onResponseStart(_controller: unknown, status: number, headers: Record<string, string | string[] | undefined>): void {
+  onHead({ status, headers }: ResponseHead): void {
     this.#status = status;
-    this.#retryAfter = single(headers['retry-after']);
-    const isStream = single(headers['content-type'])?.startsWith(this.#form.contentType) ?? false;
-    if (status !== 200 || !isStream) return;
-    this.#stream = this.#form.decoder();
-    this.#schedule();
+    this.#retryAfter = headers.get('retry-after');
+    const isStream = headers.get('content-type')?.startsWith(this.#form.contentType) ?? false;
+    if (status === 200 && isStream) this.#stream = this.#form.decoder();
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#over || this.#failure) return;
+  onBody(bytes: Buffer): void {
+    if (this.#failure) return;
     if (!this.#stream) {
-      this.#onErrorData(controller, chunk);
+      this.#onErrorBody(bytes);
       return;
     }
     try {
-      this.#stream.push(chunk);
+      this.#stream.push(bytes);
     } catch (error) {
       this.#failure = asMeshError(error);
-      controller.abort(this.#failure);
     }
-    this.#schedule();
   }
 
-  #onErrorData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#errorBytes += chunk.length;
-    this.#errorBody.push(Buffer.from(chunk));
-    if (this.#errorBytes <= ERROR_BODY_LIMIT_BYTES) return;
+  #onErrorBody(bytes: Buffer): void {
+    this.#errorBytes += bytes.length;
+    this.#errorBody.push(Buffer.from(bytes));
     // Enough to know what it is; the rest may be endless.
-    this.#failure = this.#refusal();
-    controller.abort(this.#failure);
-    this.#schedule();
+    if (this.#errorBytes > ERROR_BODY_LIMIT_BYTES) this.#failure = this.#refusal();
   }
 
-  onResponseEnd(): void {
+  onComplete(): void {
     this.#answered = true;
+    if (this.#over) clearTimeout(this.#timer);
     try {
       if (this.#stream) this.#stream.close();
-      else this.#failure = this.#refusal();
+      else this.#failure ??= this.#refusal();
     } catch (error) {
       this.#failure ??= asMeshError(error);
     }
-    this.#schedule();
   }
 
-  onResponseError(_controller: unknown, error: Error): void {
+  onFailed(error: Error, wasSent: boolean): void {
     this.#answered = true;
-    if (this.#over) return;
-    this.#failure ??= this.#broken(error);
-    this.#schedule();
+    this.#failure ??= this.#broken(error, wasSent);
   }
 
-  #schedule(): void {
-    if (this.#scheduled || this.#over) return;
-    this.#scheduled = true;
-    nextTick(OpenAiExchange.#flush, this);
-  }
-
-  static #flush(exchange: OpenAiExchange): void {
-    exchange.#deliver();
-  }
-
-  #deliver(): void {
-    this.#scheduled = false;
+  onReadOver(): void {
     const stream = this.#stream;
     if (stream) {
-      for (const event of stream.take()) {
-        // The sink may have cancelled at the event before.
-        if (this.#over) return;
-        this.#sink.event(event);
-      }
+      const events = stream.take();
+      // The sink may cancel at any of them.
+      for (let at = 0; at < events.length && !this.#over; at++) this.#sink.event(events[at] as GenerationEvent);
     }
     if (this.#over) return;
     if (stream?.complete) {
       this.#leave();
-      if (stream.leftRunning) this.#controller?.abort(new Error('cut short'));
+      if (stream.leftRunning) this.#exchange?.abort();
       else if (!this.#answered) this.#linger();
       this.#sink.end();
     } else if (this.#failure) {
       this.#leave();
+      this.#exchange?.abort();
       this.#sink.fail(errorWithoutKey(this.#failure, this.#apiKey));
     }
   }
@@ -182,22 +154,20 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
     if (this.#over) return;
     this.#leave();
     // The socket first: the engine must stop even if the sink takes its time.
-    if (!this.#answered) this.#controller?.abort(error);
+    this.#exchange?.abort();
     this.#sink.fail(error);
   }
 
   #leave(): void {
     this.#over = true;
-    clearTimeout(this.#deadline);
+    clearTimeout(this.#timer);
     this.#call.signal.removeEventListener('abort', this.#onAbort);
   }
 
   /** The rest of a complete answer normally comes in the same read and the connection is kept for the next request. */
   #linger(): void {
-    this.#controller?.resume();
-    setTimeout(() => {
-      if (!this.#answered) this.#controller?.abort(new Error('answer left open'));
-    }, LINGER_MS).unref();
+    this.#exchange?.setPaused(false);
+    this.#timer = setTimeout(() => this.#exchange?.abort(), LINGER_MS).unref();
   }
 
   #refusal(): MeshError {
@@ -207,18 +177,14 @@ export class OpenAiExchange implements Dispatcher.DispatchHandler {
     return errorOf(engine, { status: this.#status, retryAfter: this.#retryAfter, body });
   }
 
-  #broken(error: Error): MeshError {
+  #broken(error: Error, wasSent: boolean): MeshError {
     const { engine } = this.#form;
-    if (!this.#controller) return noHealthyEngine(engine, error);
-    if (error instanceof errors.HTTPParserError) return engineFailed(engine, withoutBytes(error));
+    if (!wasSent) return noHealthyEngine(engine, error);
+    if (error instanceof MalformedResponseError) return engineFailed(engine, new Error(`no HTTP: ${error.message}`));
     return engineLost(engine, this.#stream?.completionTokens ?? 0, error);
   }
 }
 
 function deadlineExceeded(): MeshError {
   return new MeshError('DEADLINE_EXCEEDED', 'Gateway timeout', { metadata: { limit: 'total' } });
-}
-
-function single(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header;
 }

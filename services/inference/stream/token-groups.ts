@@ -1,5 +1,8 @@
 import type { Delta, GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 
+/** Stands for nothing ready; never added to. */
+const NONE: GenerationEvent[] = [];
+
 /**
  * Gathers the tokens of one generation that became ready together: one delta per choice. Nothing waits here longer than
  * the turn in which it came; whoever adds also takes.
@@ -9,7 +12,7 @@ import type { Delta, GenerationEvent } from '../../../gen/mesh/generation/v1/gen
 export class TokenGroups {
   /** By choice. */
   readonly #open: (Delta | undefined)[] = [];
-  #ready: GenerationEvent[] = [];
+  #ready: GenerationEvent[] = NONE;
   /** Tokens of all choices so far. */
   completionTokens = 0;
   /** Length of the prompt. 0: not yet known. */
@@ -31,13 +34,16 @@ export class TokenGroups {
       promptTokens: 0,
     };
     this.#open[choice] = delta;
-    this.#ready.push({ $typeName: 'mesh.generation.v1.GenerationEvent', event: { case: 'delta', value: delta } });
+    this.push({ case: 'delta', value: delta });
     return delta;
   }
 
   /** Puts an event behind what has been gathered so far. */
   push(event: GenerationEvent['event']): void {
-    this.#ready.push({ $typeName: 'mesh.generation.v1.GenerationEvent', event });
+    const message: GenerationEvent = { $typeName: 'mesh.generation.v1.GenerationEvent', event };
+    // Mostly it is alone: a literal holds one, where the first push onto an empty array makes room for seventeen.
+    if (this.#ready.length === 0) this.#ready = [message];
+    else this.#ready.push(message);
   }
 
   /** What is ready, in order; the next tokens open new deltas. */
@@ -51,7 +57,7 @@ export class TokenGroups {
       delta.promptTokens = this.promptTokens;
       this.#open[choice] = undefined;
     }
-    this.#ready = [];
+    this.#ready = NONE;
     return ready;
   }
 }

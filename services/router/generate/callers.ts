@@ -1,15 +1,16 @@
 import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { concerns, type Revocation } from '../../shared/interceptors/revocation.ts';
+import { Roster } from '../../shared/lifecycle/roster.ts';
 
 /** The callers of all generations, from before it is known who they are until their generation is over. */
 export class Callers {
-  readonly #present = new Set<Caller>();
+  readonly #present = new Roster<Caller>();
 
   /** Somebody calls. */
   enter(): Caller {
-    const caller = new Caller(() => this.#present.delete(caller));
-    this.#present.add(caller);
+    const caller = new Caller();
+    caller.leave = this.#present.add(caller);
     return caller;
   }
 
@@ -21,17 +22,17 @@ export class Callers {
 
 /** The caller of one generation. */
 export class Caller {
-  /** Ends the generation, once it runs. */
-  onCut: (error: MeshError) => void = () => {};
-  readonly leave: () => void;
+  /** To be called when the generation is over. */
+  leave: () => void = () => {};
   #principal: Principal | undefined;
   /** What was revoked while it was not known who calls. */
   #early: Revocation[] = [];
   #isCut = false;
+  #end: (error: MeshError) => void = () => {};
 
-  /** `leave` is for when the generation is over. */
-  constructor(leave: () => void) {
-    this.leave = leave;
+  /** From now on `end` ends what the caller has running. */
+  endWith(end: (error: MeshError) => void): void {
+    this.#end = end;
   }
 
   /** It is known who calls. Throws MeshError CREDENTIAL_INVALID when that was revoked meanwhile. */
@@ -47,7 +48,7 @@ export class Caller {
       this.#early.push(revocation);
     } else if (concerns(revocation, this.#principal)) {
       this.#isCut = true;
-      this.onCut(revoked());
+      this.#end(revoked());
     }
   }
 

@@ -35,7 +35,7 @@ export class CoveredSink implements GenerationSink {
 
   constructor(parts: Covering) {
     this.#parts = parts;
-    parts.drawDown.onAnswer = (isFinal) => this.#goOn(isFinal);
+    parts.drawDown.whenAnswered((isFinal) => this.#goOn(isFinal));
   }
 
   event(event: GenerationEvent): void {

@@ -1,4 +1,5 @@
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { Roster } from '../../shared/lifecycle/roster.ts';
 
 /** The time limits of a generation, in milliseconds. */
 export interface TimeLimits {
@@ -26,6 +27,11 @@ export interface Timed {
   stalled(error: MeshError): void;
 }
 
+interface Watched {
+  readonly generation: Timed;
+  lastProgressMs: number;
+}
+
 /** So much later an engine's side ends by itself what ours should have ended, in milliseconds. */
 const GRACE_MS = 1_000;
 
@@ -38,7 +44,7 @@ const CHECK_EVERY_MS = 100;
 /** Watches the time limits of all running generations with one timer. */
 export class Deadlines {
   readonly #limits: TimeLimits;
-  readonly #lastProgressMs = new Map<Timed, number>();
+  readonly #watched = new Roster<Watched>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(limits: TimeLimits) {
@@ -47,24 +53,24 @@ export class Deadlines {
 
   /** Watches a generation until the returned function is called. */
   watch(generation: Timed): () => void {
-    this.#lastProgressMs.set(generation, performance.now());
+    const leave = this.#watched.add({ generation, lastProgressMs: performance.now() });
     this.#timer ??= setInterval(() => this.#check(performance.now()), CHECK_EVERY_MS).unref();
     return () => {
-      this.#lastProgressMs.delete(generation);
-      if (this.#lastProgressMs.size > 0) return;
+      leave();
+      if (this.#watched.size > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
     };
   }
 
   #check(nowMs: number): void {
-    for (const [generation, seenMs] of this.#lastProgressMs) {
-      const lastProgressMs = generation.progressed || generation.isPaused ? nowMs : seenMs;
+    for (const watched of this.#watched) {
+      const { generation } = watched;
+      if (generation.progressed || generation.isPaused) watched.lastProgressMs = nowMs;
       generation.progressed = false;
-      this.#lastProgressMs.set(generation, lastProgressMs);
-      const exceeded = exceededLimit(generation, this.#limits, lastProgressMs, nowMs);
+      const exceeded = exceededLimit(generation, this.#limits, watched.lastProgressMs, nowMs);
       if (exceeded && OF_AN_ENGINE.has(exceeded.metadata.limit)) {
-        this.#lastProgressMs.set(generation, nowMs);
+        watched.lastProgressMs = nowMs;
         generation.stalled(exceeded);
       } else if (exceeded) generation.expire(exceeded);
     }

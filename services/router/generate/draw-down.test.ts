@@ -73,7 +73,7 @@ test('where a limit had less than was wanted it is asked once a second', () => {
 test('one that waits asks at once for what it waits for, and is told whether the answer was about that', () => {
   const drawDown = start();
   const told: boolean[] = [];
-  drawDown.onAnswer = (isFinal) => told.push(isFinal);
+  drawDown.whenAnswered((isFinal) => told.push(isFinal));
   drawDown.completionTokens = 60;
   drawDown.report(0);
   drawDown.need(300, 1);
@@ -110,7 +110,7 @@ test('a report that got no answer is sent again a second later, whole', () => {
 test('one that waits while quota does not answer is given up when its lease may have run out', () => {
   const drawDown = start();
   const lost: string[] = [];
-  drawDown.onLost = ({ reason }) => lost.push(reason);
+  drawDown.whenLost(({ reason }) => lost.push(reason));
   drawDown.missed(DEFAULT_HOLD_MS * 2);
   drawDown.need(200, 1_000);
   drawDown.missed(DEFAULT_HOLD_MS + 999);
@@ -122,7 +122,7 @@ test('one that waits while quota does not answer is given up when its lease may 
 test.each([ENDED, UNKNOWN])('a lease that is no longer held (%i) ends its generation', (standing) => {
   const drawDown = start();
   const lost: string[] = [];
-  drawDown.onLost = ({ reason }) => lost.push(reason);
+  drawDown.whenLost(({ reason }) => lost.push(reason));
   drawDown.report(0);
   drawDown.answered(answer(0, standing));
   expect(lost).toEqual(['STORE_UNAVAILABLE']);

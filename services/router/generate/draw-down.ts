@@ -36,10 +36,10 @@ export class DrawDown {
   promptTokens: number | undefined;
   /** What was delivered. */
   completionTokens = 0;
-  /** Called when quota answered while tokens wait for it; `isFinal` when it had been asked for all of them. */
-  onAnswer: (isFinal: boolean) => void = () => {};
-  /** Called when the generation must stop. */
-  onLost: (error: MeshError) => void = () => {};
+  /** Nobody reports on it any more: what quota still answers is about a lease that has ended. */
+  isOver = false;
+  #onAnswer: (isFinal: boolean) => void = () => {};
+  #onLost: (error: MeshError) => void = () => {};
   #coveredTokens: number;
   /** How many tokens must be covered for the generation to go on; 0: it does not wait. */
   #neededTokens = 0;
@@ -59,6 +59,16 @@ export class DrawDown {
     this.#reportedAtMs = nowMs;
   }
 
+  /** `onAnswer` is called when quota answered while tokens wait for it; `isFinal` when it had been asked for all of them. */
+  whenAnswered(onAnswer: (isFinal: boolean) => void): void {
+    this.#onAnswer = onAnswer;
+  }
+
+  /** `onLost` is called when the generation must stop. */
+  whenLost(onLost: (error: MeshError) => void): void {
+    this.#onLost = onLost;
+  }
+
   /** How many completion tokens may be delivered in all. */
   get coveredTokens(): number {
     return this.#coveredTokens;
@@ -69,7 +79,7 @@ export class DrawDown {
     return this.#coveredTokens < this.reserved.maxCompletionTokens;
   }
 
-  /** The generation waits until `tokens` are covered; see onAnswer. */
+  /** The generation waits until `tokens` are covered; see whenAnswered. */
   need(tokens: number, nowMs: number): void {
     if (this.#neededTokens === 0) this.#neededSinceMs = nowMs;
     this.#neededTokens = Math.min(tokens, this.reserved.maxCompletionTokens);
@@ -110,13 +120,13 @@ export class DrawDown {
   answered(extension: LeaseExtension): void {
     this.#isUnderWay = false;
     if (extension.standing !== LeaseStanding.HELD) {
-      this.onLost(leaseEnded());
+      this.#onLost(leaseEnded());
       return;
     }
     this.#coveredTokens = Math.max(this.#coveredTokens, extension.coveredCompletionTokens);
     this.#isScarce = this.#coveredTokens < this.#askedTokens;
     const needed = this.#neededTokens;
-    if (needed > 0) this.onAnswer(this.#askedForNeeded >= needed);
+    if (needed > 0) this.#onAnswer(this.#askedForNeeded >= needed);
   }
 
   /** Quota did not answer: what is covered stays covered. */
@@ -127,7 +137,7 @@ export class DrawDown {
     this.#toldTokens = -1;
     this.#toldPrompt = undefined;
     // It stands at its bound for as long as its lease lives.
-    if (this.#neededTokens > 0 && nowMs - this.#neededSinceMs >= this.reserved.holdMs) this.onLost(quotaAway());
+    if (this.#neededTokens > 0 && nowMs - this.#neededSinceMs >= this.reserved.holdMs) this.#onLost(quotaAway());
   }
 
   /** How many tokens the lease should cover in all; 0: no more than it does. */

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { Reason } from '../../shared/errors/reasons.ts';
+import { Roster } from '../../shared/lifecycle/roster.ts';
 
 /** One lease that is to be ended. */
 export interface Ending {
@@ -34,7 +35,7 @@ const MOST_PENDING = 100_000;
 /** Ends leases behind the answers to callers, again and again while quota does not answer. */
 export class Endings {
   readonly #log: Logger;
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new Roster<Promise<void>>();
   readonly #turns: (() => void)[] = [];
   #retrying = 0;
 
@@ -62,8 +63,7 @@ export class Endings {
       // Whoever called hears of the failure.
       () => undefined,
     );
-    this.#pending.add(done);
-    void done.then(() => this.#pending.delete(done));
+    void done.then(this.#pending.add(done));
     return work;
   }
 

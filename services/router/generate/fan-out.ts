@@ -7,6 +7,7 @@ import type { GenerationSink } from '../../shared/transport/generate.ts';
 import type { Place, Wanting } from '../queue/places.ts';
 import { contextTokensOf } from '../select/verdict.ts';
 import { choiceOf, choicesOf, choicesPerPrompt } from './choices.ts';
+import { EngineCall } from './engine-call.ts';
 import { promptBound } from './prompt-bound.ts';
 import { Relay, type RelayParts } from './relay.ts';
 
@@ -127,15 +128,13 @@ export class FanOut {
     this.#flows.push(flow);
     if (call.flow.paused) flow.pause();
     const { signal } = this.#abort;
-    const own = {
+    const own = new EngineCall({
       requestId: call.requestId,
       trace: call.trace,
       flow,
       signal,
-      get timeoutMs() {
-        return call.timeoutMs;
-      },
-    };
+      leftMs: () => call.timeoutMs,
+    });
     const alone = choiceOf(all, choice);
     const promptTokens = this.#boundOf(alone);
     const contextTokens = contextTokensOf({ promptTokens, sampling: alone.sampling }, place.candidate.engine);

@@ -3,6 +3,7 @@ import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_r
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Revocation } from '../../shared/interceptors/revocation.ts';
+import { Roster } from '../../shared/lifecycle/roster.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Registry } from '../fleet/registry.ts';
 import { admit, fallbacksOf, refuseInternal } from './admission.ts';
@@ -42,8 +43,8 @@ export interface PipelineParts {
 /** The front door: authenticate → admit → choose an engine → reserve quota → wait for a place → stream → settle. */
 export class Pipeline {
   readonly #parts: PipelineParts;
-  readonly #running = new Set<RunningGeneration>();
-  readonly #pending = new Set<PendingRequest>();
+  readonly #running = new Roster<RunningGeneration>();
+  readonly #pending = new Roster<PendingRequest>();
   readonly #callers = new Callers();
   #draining = false;
 
@@ -86,10 +87,11 @@ export class Pipeline {
     const pending = new PendingRequest(call, record.enteredAtMs);
     const { signal } = pending;
     const unwatch = deadlines.watch(pending);
-    caller.onCut = (error) => pending.expire(error);
+    let leavePending = (): void => {};
+    caller.endWith((error) => pending.expire(error));
     try {
       if (this.#draining) throw new MeshError('SHUTTING_DOWN', 'The server is shutting down.', { retryAfterMs: 1_000 });
-      this.#pending.add(pending);
+      leavePending = this.#pending.add(pending);
       const principal = await authenticate(call);
       record.principal = principal;
       caller.identify(principal);
@@ -108,7 +110,7 @@ export class Pipeline {
         signal,
         keep(lease) {
           const drawDown = new DrawDown(lease, performance.now());
-          drawDown.onLost = (error) => pending.expire(error);
+          drawDown.whenLost((error) => pending.expire(error));
           return reports.add(drawDown);
         },
       });
@@ -124,7 +126,7 @@ export class Pipeline {
     } finally {
       unwatch();
       pending.close();
-      this.#pending.delete(pending);
+      leavePending();
     }
   }
 
@@ -146,13 +148,13 @@ export class Pipeline {
       onEnd: () => {
         unwatch();
         caller.leave();
-        this.#running.delete(generation);
+        leave();
       },
       onTold: (error) => tellEnded(observers, rest.record, error),
     });
     const unwatch = deadlines.watch(generation);
-    this.#running.add(generation);
-    caller.onCut = (error) => generation.expire(error);
+    const leave = this.#running.add(generation);
+    caller.endWith((error) => generation.expire(error));
     generation.start();
   }
 }

@@ -77,7 +77,7 @@ test('one that waits is reported in the same turn, with all others that are due'
   add(waiting);
   add(other);
   const covered = Promise.withResolvers<boolean>();
-  waiting.onAnswer = covered.resolve;
+  waiting.whenAnswered(covered.resolve);
   waiting.completionTokens = 100;
   waiting.need(130, performance.now());
   reports.urge();
@@ -108,7 +108,7 @@ test('what has ended is not reported, and answers about it reach nobody', async 
   answers = () => open.promise;
   const gone = running('gone');
   const leave = add(gone);
-  gone.onLost = () => expect.unreachable();
+  gone.whenLost(() => expect.unreachable());
   gone.completionTokens = 90;
   await expect.poll(() => calls).toHaveLength(1);
   leave();

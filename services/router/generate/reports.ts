@@ -2,6 +2,7 @@ import { type Duration, durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { QuotaService } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
+import { Roster } from '../../shared/lifecycle/roster.ts';
 import { DEFAULT_HOLD_MS, type DrawDown } from './draw-down.ts';
 
 /** How often it is looked which generations have something to report, in milliseconds. */
@@ -18,7 +19,7 @@ export class Reports {
   readonly #quota: Pick<Client<typeof QuotaService>, 'extend'>;
   readonly #log: Logger;
   readonly #holdFor: Duration;
-  readonly #running = new Set<DrawDown>();
+  readonly #running = new Roster<DrawDown>();
   #timer: NodeJS.Timeout | undefined;
   #urged: NodeJS.Immediate | undefined;
   #isAway = false;
@@ -36,10 +37,11 @@ export class Reports {
 
   /** Reports on a generation until the returned function is called. */
   add(drawDown: DrawDown): () => void {
-    this.#running.add(drawDown);
+    const leave = this.#running.add(drawDown);
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
     return () => {
-      this.#running.delete(drawDown);
+      drawDown.isOver = true;
+      leave();
       if (this.#running.size > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
@@ -74,15 +76,14 @@ export class Reports {
       this.#heard();
       for (const [i, drawDown] of due.entries()) {
         const extension = answer.leases[i];
-        // Settled meanwhile: the answer is about a lease that has ended.
-        if (!this.#running.has(drawDown)) continue;
+        if (drawDown.isOver) continue;
         if (extension) drawDown.answered(extension);
         else drawDown.missed(performance.now());
       }
     } catch (error) {
       this.#unheard(error);
       const missedAtMs = performance.now();
-      for (const drawDown of due) if (this.#running.has(drawDown)) drawDown.missed(missedAtMs);
+      for (const drawDown of due) if (!drawDown.isOver) drawDown.missed(missedAtMs);
     }
   }
 

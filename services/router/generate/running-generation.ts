@@ -17,6 +17,7 @@ import { choicesOf, makesAllChoices } from './choices.ts';
 import { CoveredSink } from './covered-sink.ts';
 import type { Timed } from './deadlines.ts';
 import { DrawDown } from './draw-down.ts';
+import { EngineCall } from './engine-call.ts';
 import { FanOut } from './fan-out.ts';
 import { GatedFlow } from './gated-flow.ts';
 import type { GenerationRecord } from './generation-record.ts';
@@ -67,7 +68,7 @@ export class RunningGeneration implements Timed {
     record.bookedAtMs = performance.now();
     record.modelId = booked.modelId;
     const drawDown = new DrawDown(booked.lease, performance.now());
-    drawDown.onLost = (error) => this.expire(error);
+    drawDown.whenLost((error) => this.expire(error));
     this.#drawDown = drawDown;
     this.#flow = new GatedFlow(call.flow);
     const covered = new CoveredSink({
@@ -134,18 +135,10 @@ export class RunningGeneration implements Timed {
     if (!this.#relay.stalled(error)) this.expire(error);
   }
 
-  /** The call towards engines: without the caller's credential, which no engine must see. */
   #engineCall(): GenerationCall {
     const { call, leftMs } = this.#dispatch;
-    return {
-      requestId: call.requestId,
-      trace: call.trace,
-      flow: this.#flow.engine,
-      signal: this.#abort.signal,
-      get timeoutMs() {
-        return leftMs();
-      },
-    };
+    const { signal } = this.#abort;
+    return new EngineCall({ requestId: call.requestId, trace: call.trace, flow: this.#flow.engine, signal, leftMs });
   }
 
   #event(event: GenerationEvent): void {

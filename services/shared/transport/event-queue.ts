@@ -17,7 +17,7 @@ export interface EventQueue {
   /** The next event; rejects with the failure once everything before it was read. */
   next(): Promise<IteratorResult<GenerationEvent>>;
   /** Whether the generation has ended or failed. */
-  readonly ended: boolean;
+  hasEnded(): boolean;
 }
 
 type Waiter = PromiseWithResolvers<IteratorResult<GenerationEvent>>;
@@ -83,9 +83,7 @@ export function createEventQueue(flow: FlowControl, onEnd: () => void): EventQue
       waiter = Promise.withResolvers();
       return waiter.promise;
     },
-    get ended() {
-      return outcome !== undefined;
-    },
+    hasEnded: () => outcome !== undefined,
   };
 }
 

@@ -46,7 +46,7 @@ function start(generate: Generate, request: GenerateRequest, context: HandlerCon
   return {
     next: queue.next,
     return: () => {
-      if (!queue.ended) abort();
+      if (!queue.hasEnded()) abort();
       return Promise.resolve({ done: true, value: undefined });
     },
   };

@@ -19,6 +19,7 @@ import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
 import { concerns, type Revocation } from '../interceptors/revocation.ts';
 import { serveTraced } from '../interceptors/trace-served.ts';
 import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
+import { Roster } from '../lifecycle/roster.ts';
 import { NO_REQUEST_LOG, type RequestLog } from '../observability/request-log.ts';
 import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
@@ -125,7 +126,7 @@ const CHECK_INTERVAL_MS = 1_000;
 
 /** What the parts of one listener share. */
 interface State {
-  readonly exchanges: Set<Exchange>;
+  readonly exchanges: Roster<Exchange>;
   /** Aborts what runs. */
   readonly shutdown: AbortController;
   draining: boolean;
@@ -138,7 +139,7 @@ interface State {
  */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { host, idleWriteMs = 30_000, bodyTimeoutMs = BODY_TIMEOUT_MS } = options;
-  const state: State = { exchanges: new Set(), shutdown: new AbortController(), draining: false };
+  const state: State = { exchanges: new Roster(), shutdown: new AbortController(), draining: false };
   const changes = createChanges();
   const stalls = createWriteStallWatch(idleWriteMs);
   const handler = createRequestHandler({

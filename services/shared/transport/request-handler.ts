@@ -6,6 +6,7 @@ import { certifiedRolesKey } from '../interceptors/certified-roles.ts';
 import { clientIpKey, type createClientIp } from '../interceptors/client-ip.ts';
 import { joinedHeader } from '../interceptors/credential.ts';
 import { HTTPS_ONLY, type HttpsRule } from '../interceptors/https-rule.ts';
+import type { Roster } from '../lifecycle/roster.ts';
 import { noteRequest, RequestFacts } from '../observability/request-facts.ts';
 import type { RequestLog } from '../observability/request-log.ts';
 import { traceHeadersOf, traceIdOf } from '../observability/trace-headers.ts';
@@ -42,7 +43,7 @@ export interface RequestHandlerOptions {
   /** The time for a request's body, in milliseconds. */
   readonly bodyTimeoutMs: number;
   /** Where running exchanges are kept; onLeave is called whenever one has left, or is work no more. */
-  readonly exchanges: Set<Exchange>;
+  readonly exchanges: Roster<Exchange>;
   readonly onLeave: () => void;
   readonly isDraining: () => boolean;
   readonly log: Logger;
@@ -63,10 +64,10 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
       isWork: false,
       onWorkOver: options.onLeave,
     };
-    exchanges.add(exchange);
+    const leave = exchanges.add(exchange);
     options.stalls.track(response, nowMs);
     response.on('close', () => {
-      exchanges.delete(exchange);
+      leave();
       options.onLeave();
     });
     const finished = 'stream' in response ? response.stream : response;

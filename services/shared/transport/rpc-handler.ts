@@ -114,7 +114,8 @@ async function* expectedBody(request: NodeRequest): AsyncIterable<Uint8Array> {
 function abortable(exchange: Exchange, left: AbortSignal): AbortSignal {
   const aborter = new AbortController();
   left.addEventListener('abort', () => aborter.abort(left.reason), { once: true });
-  exchange.abort = (reason) => aborter.abort(reason);
+  const abort = (reason: ConnectError): void => aborter.abort(reason);
+  exchange.abort = abort;
   return aborter.signal;
 }
 

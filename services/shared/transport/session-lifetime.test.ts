@@ -79,7 +79,7 @@ describe('max age', () => {
 
   test('a grpc-js client that calls all the time loses nothing', async () => {
     const connections = new Set<number>();
-    const { listener } = await start({ ...SESSION_LIFETIME, maxAgeMs: 25 }, { interceptors: [] });
+    const { listener } = await start({ ...SESSION_LIFETIME, maxAgeMs: 25 });
     const proxy = await countingProxy(listener.port, connections);
     const client = grpcClient(proxy.port);
     const codes = new Set<number>();

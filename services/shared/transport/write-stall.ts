@@ -1,7 +1,9 @@
 import { constants } from 'node:http2';
+import { Roster } from '../lifecycle/roster.ts';
 import type { NodeResponse } from './exchange.ts';
 
 interface Progress {
+  readonly response: NodeResponse;
   /** Bytes that wait to be sent, as last seen. */
   pendingBytes: number;
   /** When bytes were last seen to leave, in milliseconds. */
@@ -30,19 +32,19 @@ export interface WriteStallWatch {
  * @param idleWriteMs how long bytes may wait without any of them leaving
  */
 export function createWriteStallWatch(idleWriteMs: number): WriteStallWatch {
-  const watched = new Map<NodeResponse, Progress>();
+  const watched = new Roster<Progress>();
   return {
     track(response, nowMs) {
-      const progress: Progress = { pendingBytes: 0, movedAtMs: nowMs };
-      watched.set(response, progress);
-      response.on('close', () => watched.delete(response));
+      const progress: Progress = { response, pendingBytes: 0, movedAtMs: nowMs };
+      response.on('close', watched.add(progress));
       // A fast reader may drain and fill up again between two looks.
       response.on('drain', () => {
         progress.pendingBytes = 0;
       });
     },
     check(nowMs) {
-      for (const [response, progress] of watched) {
+      for (const progress of watched) {
+        const { response } = progress;
         const pendingBytes = pendingOf(response);
         if (pendingBytes === 0 || progress.pendingBytes === 0 || pendingBytes < progress.pendingBytes) {
           progress.movedAtMs = nowMs;

@@ -1,0 +1,178 @@
+import { validateHeaderValue } from 'node:http';
+import { EngineSocket, type ResponseHandler, type ServerAddress } from './engine-socket.ts';
+
+/** How a server is connected to. */
+export interface EnginePoolOptions extends ServerAddress {
+  /** How many exchanges may run at a time; the others wait in line. Unset: no limit. */
+  readonly maxConnections?: number | undefined;
+  /** How long an idle connection is kept where the server does not say, in milliseconds. Default 4 s. */
+  readonly keepAliveMs?: number | undefined;
+}
+
+/** A POST. */
+export interface EngineRequest {
+  /** Path and query as they go on the wire. */
+  readonly path: string;
+  /** Besides `host` and `content-length`: name, value, name, value … */
+  readonly headers: readonly string[];
+  readonly body: string;
+}
+
+/** A server may close just as we send: so long before it would a connection is not used any more, in milliseconds. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+
+const KEEP_ALIVE_MS = 4_000;
+
+/** What stands between the words of a request line. */
+const NOT_IN_PATH = /[^\x21-\x7e]/;
+
+/** A request that was handed to a pool. */
+export class EngineExchange {
+  readonly handler: ResponseHandler;
+  readonly #text: string;
+  readonly #onAbort: (exchange: EngineExchange) => void;
+  #socket: EngineSocket | undefined;
+  #isPaused = false;
+
+  constructor(text: string, handler: ResponseHandler, onAbort: (exchange: EngineExchange) => void) {
+    this.#text = text;
+    this.handler = handler;
+    this.#onAbort = onAbort;
+  }
+
+  /** Sends it. */
+  begin(socket: EngineSocket): void {
+    this.#socket = socket;
+    socket.send(this.#text, this.handler);
+    if (this.#isPaused) socket.setPaused(this.handler, true);
+  }
+
+  /** Reads nothing more of the answer, or goes on. After its end it changes nothing. */
+  setPaused(paused: boolean): void {
+    this.#isPaused = paused;
+    this.#socket?.setPaused(this.handler, paused);
+  }
+
+  /** Ends it at once, at the server too; its handler is told nothing any more. */
+  abort(): void {
+    if (this.#socket) this.#socket.abort(this.handler);
+    else this.#onAbort(this);
+  }
+}
+
+interface IdleSocket {
+  readonly socket: EngineSocket;
+  /** How long it may be used, in milliseconds of the monotonic clock. */
+  readonly untilMs: number;
+}
+
+/** The connections to one server: one for each exchange, kept between them. The one used last is used first. */
+export class EnginePool {
+  readonly #options: EnginePoolOptions;
+  readonly #host: string;
+  readonly #open = new Set<EngineSocket>();
+  /** Those without an exchange, the one used last at the end. */
+  #idle: IdleSocket[] = [];
+  #waiting: EngineExchange[] = [];
+  #sweep: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: EnginePoolOptions) {
+    this.#options = options;
+    this.#host = options.origin.host;
+  }
+
+  /**
+   * Sends a request as soon as there is a connection for it.
+   *
+   * @throws TypeError for a path or a header that cannot stand in a request.
+   */
+  send(request: EngineRequest, handler: ResponseHandler): EngineExchange {
+    const exchange = new EngineExchange(this.#text(request), handler, (one) => this.#forget(one));
+    const { maxConnections = Number.POSITIVE_INFINITY } = this.#options;
+    const socket = this.#takeIdle();
+    if (this.#isClosed) queueMicrotask(() => refuse(exchange));
+    else if (socket) exchange.begin(socket);
+    else if (this.#open.size < maxConnections) exchange.begin(this.#connect());
+    else this.#waiting.push(exchange);
+    return exchange;
+  }
+
+  /** Closes all connections; what is under way fails. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#sweep);
+    for (const socket of this.#open) socket.close();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const exchange of waiting) refuse(exchange);
+  }
+
+  #text({ path, headers, body }: EngineRequest): string {
+    if (NOT_IN_PATH.test(path)) throw new TypeError('a character in the path that must be encoded');
+    let text = `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`;
+    for (let at = 0; at + 1 < headers.length; at += 2) {
+      const [name, value] = [headers[at] as string, headers[at + 1] as string];
+      validateHeaderValue(name, value);
+      text += `${name}: ${value}\r\n`;
+    }
+    return `${text}\r\n${body}`;
+  }
+
+  #connect(): EngineSocket {
+    const socket = new EngineSocket(this.#options, {
+      onFree: (free, keepAliveMs) => this.#free(free, keepAliveMs),
+      onClosed: (closed) => {
+        this.#open.delete(closed);
+        this.#idle = this.#idle.filter(({ socket: idle }) => idle !== closed);
+        const next = this.#isClosed ? undefined : this.#waiting.shift();
+        if (next) next.begin(this.#connect());
+      },
+    });
+    this.#open.add(socket);
+    return socket;
+  }
+
+  #free(socket: EngineSocket, told: number | undefined): void {
+    const next = this.#waiting.shift();
+    if (next) {
+      next.begin(socket);
+      return;
+    }
+    const keepMs = told === undefined ? (this.#options.keepAliveMs ?? KEEP_ALIVE_MS) : told - KEEP_ALIVE_MARGIN_MS;
+    if (keepMs <= 0) {
+      socket.close();
+      return;
+    }
+    this.#idle.push({ socket, untilMs: performance.now() + keepMs });
+    this.#sweep ??= setTimeout(() => this.#closeOld(), keepMs).unref();
+  }
+
+  #takeIdle(): EngineSocket | undefined {
+    const now = performance.now();
+    for (let idle = this.#idle.pop(); idle; idle = this.#idle.pop()) {
+      if (idle.untilMs > now && idle.socket.isUsable) return idle.socket;
+      idle.socket.close();
+    }
+    return undefined;
+  }
+
+  #closeOld(): void {
+    const now = performance.now();
+    for (const { socket, untilMs } of this.#idle) if (untilMs <= now) socket.close();
+    const nextMs = this.#idle.reduce(
+      (soonest, { untilMs }) => (untilMs > now ? Math.min(soonest, untilMs) : soonest),
+      Infinity,
+    );
+    this.#sweep = nextMs === Infinity ? undefined : setTimeout(() => this.#closeOld(), nextMs - now).unref();
+  }
+
+  #forget(exchange: EngineExchange): void {
+    this.#waiting = this.#waiting.filter((one) => one !== exchange);
+  }
+}
+
+function refuse({ handler }: EngineExchange): void {
+  handler.onFailed(new Error('the connections were closed'), false);
+  handler.onReadOver();
+}
