@@ -14,6 +14,7 @@ export class CountedSink implements GenerationSink, RunningGeneration {
   readonly #sink: GenerationSink;
   readonly contextTokens: number;
   readonly #sentAtMs = performance.now();
+  readonly #leave: () => void;
   begun = false;
   #completionTokens = 0;
 
@@ -22,7 +23,7 @@ export class CountedSink implements GenerationSink, RunningGeneration {
     this.#flow = flow;
     this.#sink = sink;
     this.contextTokens = contextTokens;
-    load.add(this);
+    this.#leave = load.add(this);
   }
 
   get paused(): boolean {
@@ -54,12 +55,12 @@ export class CountedSink implements GenerationSink, RunningGeneration {
   }
 
   end(): void {
-    this.#load.remove(this);
+    this.#leave();
     this.#sink.end();
   }
 
   fail(error: MeshError): void {
-    this.#load.remove(this);
+    this.#leave();
     this.#sink.fail(error);
   }
 }

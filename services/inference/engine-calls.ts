@@ -69,15 +69,14 @@ export class EngineCalls {
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const run = async (connection: EngineConnection, { status: { load } }: ModelSlot): Promise<void> => {
-        const running = { paused: false, begun: false };
-        load.add(running);
+        const leave = load.add({ paused: false, begun: false });
         try {
           resolve(await work(connection));
         } catch (error) {
           reject(error);
         } finally {
           load.events++;
-          load.remove(running);
+          leave();
         }
       };
       this.#admit({

@@ -28,9 +28,9 @@ function engineOf(entry: Limited['entry'], waitMs = 60_000) {
         signal: controller.signal,
         go() {
           const running = { paused: false, begun: false, contextTokens };
-          load.add(running);
+          const leave = load.add(running);
           ran.push(number);
-          ends.set(number, () => load.remove(running));
+          ends.set(number, leave);
         },
         refuse: ({ reason }) => refused.push(`${number} ${reason}`),
       });

@@ -1,3 +1,5 @@
+import { Roster } from '../../shared/lifecycle/roster.ts';
+
 /** A generation that runs, as far as it tells how its engine is. */
 export interface RunningGeneration {
   /** Whether its reader wants nothing more for now: then the engine owes it nothing. */
@@ -10,7 +12,7 @@ export interface RunningGeneration {
 
 /** What the mesh has running on one engine. */
 export class EngineLoad {
-  readonly #generations = new Set<RunningGeneration>();
+  readonly #generations = new Roster<RunningGeneration>();
   #contextTokens = 0;
   /** Events that the engine has sent, of all generations. Only grows. */
   events = 0;
@@ -41,18 +43,20 @@ export class EngineLoad {
     return this.#count((generation) => generation.begun && !generation.paused);
   }
 
-  /** Counts a generation from its dispatch on. */
-  add(generation: RunningGeneration): void {
-    this.#generations.add(generation);
-    this.#contextTokens += generation.contextTokens ?? 0;
-  }
-
-  /** It has ended. */
-  remove(generation: RunningGeneration): void {
-    if (!this.#generations.delete(generation)) return;
-    this.#contextTokens -= generation.contextTokens ?? 0;
-    this.onLeft();
-    if (this.#generations.size === 0) this.onIdle();
+  /** Counts a generation from its dispatch on, until the returned function is called; called again it does nothing. */
+  add(generation: RunningGeneration): () => void {
+    const leave = this.#generations.add(generation);
+    const contextTokens = generation.contextTokens ?? 0;
+    this.#contextTokens += contextTokens;
+    let isRunning = true;
+    return () => {
+      if (!isRunning) return;
+      isRunning = false;
+      leave();
+      this.#contextTokens -= contextTokens;
+      this.onLeft();
+      if (this.#generations.size === 0) this.onIdle();
+    };
   }
 
   #count(matches: (generation: RunningGeneration) => boolean): number {
