@@ -75,6 +75,34 @@ describe('run', () => {
   });
 });
 
+test.each([['run'], ['chat'], ['--key-file', '-', 'models', 'list']])(
+  'whoever writes standard input and never ends it: one SIGTERM ends %s',
+  async (...args) => {
+    const child = spawn(PROGRAM, args, { cwd: cli.directory, env: { PATH: process.env.PATH, ...cli.env } });
+    // More than a pipe holds: it is written when it is read.
+    await new Promise((resolve) => child.stdin.write('x'.repeat(4_000_000), resolve));
+    child.stdin.on('error', () => {});
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([143, null]);
+  },
+);
+
+test.runIf(existsSync('/dev/full')).each([['status'], ['run', 'Hi'], ['usage', '--json']])(
+  'an output that cannot be written is an error of one line: %s',
+  async (...args) => {
+    const child = spawn('sh', ['-c', '"$0" "$@" </dev/null >/dev/full', PROGRAM, ...args], {
+      cwd: cli.directory,
+      env: { PATH: process.env.PATH, ...cli.env },
+    });
+    let err = '';
+    child.stderr.on('data', (chunk) => {
+      err += chunk;
+    });
+    expect(await once(child, 'close')).toEqual([1, null]);
+    expect(err).toMatch(/^(inference-mesh: |\{"error":\{.*)the output cannot be written: ENOSPC[^\n]*\n$/);
+  },
+);
+
 test('chat: each line of standard input is asked, in one conversation', async () => {
   expect(await ok(['chat', 'chat'], 'One\n/system Be brief\nTwo\n')).toBe('Hello there!\nHello there!\n');
   const { last } = await cli.fake.counts();
@@ -297,7 +325,7 @@ describe('doctor', () => {
     const { findings, problems } = await json(['doctor', '--port', port]);
     expect([problems, findings.map(({ check }: { check: string }) => check)]).toEqual([
       0,
-      ['versions', 'configuration', 'data directory', 'disk', 'store', 'devices', 'engines', 'port', 'mesh'],
+      ['versions', 'configuration', 'data directory', 'disk', 'store', 'drivers', 'engines', 'port', 'mesh'],
     ]);
     expect(findings.find(({ check }: { check: string }) => check === 'port').what).toContain('a mesh listens');
   });
@@ -373,5 +401,5 @@ test('help is quick to load: it loads no client and no service', async () => {
   expect(out).toContain('keys hash');
   const source = readFileSync(new URL('../../bin/cli/program.ts', import.meta.url), 'utf8');
   const loaded = [...source.matchAll(/^import (?!type).* from '([^']+)'/gm)].map(([, name]) => name);
-  expect(loaded).toEqual(['commander', './command.ts', './exit-code.ts']);
+  expect(loaded).toEqual(['commander', './command.ts', './exit-code.ts', './failure-line.ts']);
 });

@@ -25,11 +25,18 @@ const RETRY_MS = 1_000;
 const MOST_RETRIES = 30;
 
 export function add(program: Command, { act }: Commands): Command {
-  const tasks = program.command('tasks').description('Generations that outlive their connection; a key sees its own.');
+  const tasks = program
+    .command('tasks')
+    .description('Generations that outlive their connection; a key sees its own.')
+    .addHelpText(
+      'after',
+      examples(['inference-mesh tasks list', ''], ['inference-mesh tasks watch 4be1…', 'to its end']),
+    );
   tasks
     .command('list')
     .description('Tasks, newest first.')
     .option('-n, --limit <count>', 'at most so many', '50')
+    .addHelpText('after', examples(['inference-mesh tasks list -n 5', 'the newest five']))
     .action(act(list));
   tasks
     .command('watch <task-id>')
@@ -39,7 +46,11 @@ export function add(program: Command, { act }: Commands): Command {
     .option('--after <event-id>', 'go on after this event', '0')
     .addHelpText('after', examples(['inference-mesh tasks watch 4be1… --after 17', 'where an earlier watch ended']))
     .action(act(watch));
-  tasks.command('cancel <task-id>').description('Ends a task; what it made is charged.').action(act(cancel));
+  tasks
+    .command('cancel <task-id>')
+    .description('Ends a task; what it made is charged.')
+    .addHelpText('after', examples(['inference-mesh tasks cancel 4be1…', '']))
+    .action(act(cancel));
   return tasks;
 }
 
