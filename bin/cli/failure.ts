@@ -74,6 +74,11 @@ function ofConnection(error: ConnectError, url: string): Failure {
     const message = `What answers at ${url} is no mesh, or an older one: ${error.rawMessage}`;
     return { exitCode: EXIT.unavailable, reason: 'UNREACHABLE', message, hint: 'Look at --url and MESH_URL.' };
   }
+  if (url.startsWith('https:') && /certificate/i.test(error.rawMessage)) {
+    const message = `The certificate of ${url} is not trusted: ${error.rawMessage.split(';')[0]}`;
+    const hint = 'Name the file of the authority that signed it: NODE_EXTRA_CA_CERTS=<file>.';
+    return { exitCode: EXIT.unavailable, reason: 'UNREACHABLE', message, hint };
+  }
   const message = `No mesh answers at ${url}: ${error.rawMessage}`;
   const hint =
     'Start one with `inference-mesh start`, or say where it is with --url or MESH_URL. `inference-mesh doctor` looks for what is wrong.';

@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
+import { selfSigned } from '../harness/certificates.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { eventually, freePort } from '../harness/processes.ts';
 import { type CliMesh, PROGRAM, runProgram, startCliMesh } from './cli-mesh.ts';
@@ -18,13 +21,14 @@ afterAll(() => cli?.stop());
 beforeEach(() => cli.fake.script({ texts: ['Hello', ' there', '!'], tokens: 3 }));
 
 /** Runs a command that must go well. */
-async function ok(args: readonly string[], input = ''): Promise<string> {
-  const { code, out, err } = await cli.run(args, { input });
+async function ok(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<string> {
+  const { code, out, err } = await cli.run(args, { input, env });
   expect(err).not.toContain('inference-mesh:');
   expect(code).toBe(0);
   return out;
 }
-const json = async (args: readonly string[], input = '') => JSON.parse(await ok(['--json', ...args], input));
+const json = async (args: readonly string[], input = '', env: Record<string, string> = {}) =>
+  JSON.parse(await ok(['--json', ...args], input, env));
 
 describe('run', () => {
   test('standard output has the answer and nothing else; prompt and standard input go together', async () => {
@@ -295,11 +299,32 @@ describe('what goes wrong', () => {
     ['no such engine', ['engines', 'logs', 'none'], 1, /No node has an engine/],
     ['no such task', ['tasks', 'watch', 'none'], 1, /task/i],
     ['nobody answers', ['--url', 'http://127.0.0.1:1', 'status'], 69, /No mesh answers at .*\n.*inference-mesh start/],
+    [
+      'nobody answers a watch',
+      ['--url', 'http://127.0.0.1:1', 'tasks', 'watch', 'x'],
+      69,
+      /^inference-mesh: No mesh answers/,
+    ],
     ['no key file', ['--key-file', 'nowhere', 'status'], 77, /key file cannot be read/],
   ])('%s', async (_name, args, code, message) => {
     const result = await cli.run(args);
     expect([result.code, result.out, result.err]).toEqual([code, '', expect.stringMatching(message)]);
     expect(result.err).not.toMatch(/sk-seen|^ +at /m);
+  });
+
+  test('a certificate that is not trusted is no mesh that is away', async () => {
+    const server = createServer(selfSigned({ names: ['localhost'] })).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+      const { code, err } = await cli.run(['--url', url, 'status']);
+      expect([code, err]).toEqual([
+        69,
+        expect.stringMatching(/certificate of .* is not trusted.*\n.*NODE_EXTRA_CA_CERTS/),
+      ]);
+    } finally {
+      server.close();
+    }
   });
 
   test('with --json the error is JSON on standard error', async () => {
@@ -366,6 +391,19 @@ describe('doctor', () => {
     const { port } = cli.fake;
     const { code, out } = await cli.run(['doctor', '--port', String(port)]);
     expect([code, out]).toEqual([1, expect.stringMatching(/problem {2}port: another program has .*\n +→ Stop it/)]);
+  });
+
+  test('looks for the mesh where the configuration has it listen', async () => {
+    const port = String(await freePort());
+    const { findings } = await json(['doctor', '--host', 'localhost', '--port', port], '', { MESH_URL: '' });
+    const { what } = findings.find(({ check }: { check: string }) => check === 'mesh');
+    expect(what).toContain(`http://localhost:${port}`);
+  });
+
+  test('a port that a process without callers would have may be its own', async () => {
+    const env = { MESH_ROLES: 'inference', MESH_PEER_AUTH: cli.mesh.url, MESH_PEER_ROUTER: cli.mesh.url };
+    const { findings } = await json(['doctor', '--port', String(cli.fake.port)], '', env);
+    expect(findings.find(({ check }: { check: string }) => check === 'port')).toMatchObject({ level: 'warning' });
   });
 
   test('finds a device that is not there and a program that is not installed', async () => {

@@ -152,7 +152,7 @@ async function explain(session: Session, [model = '']: string[], options: Explai
   session.answer(ExplainLimitsResponseSchema, answer, () => [
     answer.allowed
       ? 'it would be let in now'
-      : `refused by ${answer.refusedBy.join(', ')}; try again in ${durationWord(answer.retryAfter)}`,
+      : `refused by ${answer.refusedBy.join(', ')}${answer.retryAfter ? `; try again in ${durationWord(answer.retryAfter)}` : ''}`,
     '',
     ...stateLines(session, answer.limits, answer.refusedBy),
   ]);

@@ -91,16 +91,20 @@ function styleOf(state: TaskState): 'green' | 'red' | 'yellow' {
 async function watch(session: Session, [taskId = '']: string[], { after }: { after: string }): Promise<number> {
   const { tasks } = await session.clients();
   const watched = new WatchedTask(session, BigInt(wholeNumber('--after', after, 0, Number.MAX_SAFE_INTEGER)));
+  let hasBegun = false;
   for (let failed = 0; ; ) {
     try {
       for await (const event of tasks.watch({ taskId, afterEventId: watched.lastEventId }, session.stream)) {
         failed = 0;
+        hasBegun = true;
         watched.take(event);
       }
       if (watched.exitCode !== undefined) return watched.exitCode;
     } catch (error) {
       if (session.signal.aborted) watched.tellWhereToGoOn(taskId);
-      if (session.signal.aborted || !isBroken(error) || failed >= MOST_RETRIES) throw error;
+      // A watch that never began has nothing to take up again.
+      const isLost = !hasBegun || failed >= MOST_RETRIES;
+      if (session.signal.aborted || !isBroken(error) || isLost) throw error;
     }
     failed += 1;
     session.err.line(session.err.style('dim', `the watch broke off; going on after event ${watched.lastEventId}`));
