@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -385,6 +386,22 @@ describe('doctor', () => {
       1,
       expect.objectContaining({ what: expect.stringMatching(what), fix: expect.any(String) }),
     ]);
+  });
+
+  test.each<[string, (file: Buffer) => Buffer]>([
+    ['no database', () => Buffer.from('no database')],
+    ['damaged in the middle', (file) => file.fill(0x5a, 4_096 * 2, 4_096 * 4)],
+  ])('finds a store that is %s', async (_name, damage) => {
+    const dataDir = mkdtempSync(join(cli.directory, 'damaged-'));
+    const path = join(dataDir, 'mesh.db');
+    const database = new DatabaseSync(path);
+    database.exec('BEGIN; CREATE TABLE one (a TEXT PRIMARY KEY); CREATE TABLE two (b TEXT)');
+    for (let i = 0; i < 500; i += 1) database.exec(`INSERT INTO one VALUES ('${i}'); INSERT INTO two VALUES ('${i}')`);
+    database.exec('COMMIT');
+    database.close();
+    writeFileSync(path, damage(readFileSync(path)));
+    const { code, out } = await cli.run(['doctor', '--data-dir', dataDir, '--port', '0']);
+    expect([code, out]).toEqual([1, expect.stringMatching(/problem {2}store: .*mesh\.db cannot be read: /)]);
   });
 
   test('finds another program on the port', async () => {
