@@ -17,7 +17,10 @@ type Gate = (context: HandlerContext) => Promise<void>;
 
 /** The trace that an RPC belongs to, for what its handler asks of others. Undefined: none. */
 export function traceOf(context: HandlerContext): TraceHeaders | undefined {
-  return context.values.get(spanKey)?.headers ?? traceHeadersOf(context.requestHeader, tracer().headerNames);
+  const to = tracer();
+  // A call from this process has its span around it and not in its headers.
+  const own = context.values.get(spanKey)?.headers ?? to.activeHeaders;
+  return own ?? traceHeadersOf(context.requestHeader, to.headerNames);
 }
 
 /** A gate and the interceptors that stand behind it. */

@@ -60,7 +60,8 @@ export const NO_TRACER: Tracer = {
   isOn: false,
   headerNames: W3C_HEADERS,
   recordsContent: false,
-  begin: (_name, { parent }) => ({ ...NO_SPAN, headers: parent === 'active' ? undefined : parent }),
+  begin: (_name, { parent }) =>
+    parent === undefined || parent === 'active' ? NO_SPAN : { ...NO_SPAN, headers: parent },
   hasActive: false,
   activeTraceId: undefined,
   activeHeaders: undefined,
