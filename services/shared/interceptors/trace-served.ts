@@ -1,6 +1,6 @@
 import { createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import { NAMES } from '../observability/telemetry-names.ts';
-import { type TraceHeaders, traceHeadersOf, traceIdOf } from '../observability/trace-headers.ts';
+import { type TraceHeaders, traceHeadersOf } from '../observability/trace-headers.ts';
 import { type Attributes, type Span, tracer } from '../observability/tracer.ts';
 import { exchangeKey } from '../transport/exchange.ts';
 import { REQUEST_ID_HEADER } from '../transport/mesh-headers.ts';
@@ -70,7 +70,7 @@ function beginSpan(context: HandlerContext, isFromPeer: (context: HandlerContext
   });
   values.set(spanKey, span);
   const facts = values.get(exchangeKey)?.facts;
-  if (facts) facts.traceId = traceIdOf(span.headers);
+  if (facts) facts.traceId = span.traceId ?? facts.traceId;
   // Whatever becomes of it: a body that cannot be read ends a call before any interceptor.
   values.get(exchangeKey)?.response.once('close', () => span.end());
   return span;

@@ -49,6 +49,7 @@ test('parts of a span here are parts of itself, those of headers of a caller are
   const part = begin('part', whole.headers);
   const copied = begin('copied', { ...whole.headers });
   for (const span of [copied, part, whole]) span.end();
+  expect([whole.traceId, part.traceId]).toEqual(['a'.repeat(32), 'a'.repeat(32)]);
   expect(part.headers).toMatchObject({ tracestate: 'vendor=1', baggage: 'x=1' });
   expect(part.headers?.traceparent).toBe(`00-${'a'.repeat(32)}-${ended[1]?.spanContext().spanId}-01`);
   expect(ended.map(({ name, attributes, parentSpanContext: parent }) => [name, attributes, parent?.isRemote])).toEqual([

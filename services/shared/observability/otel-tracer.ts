@@ -110,6 +110,10 @@ class SdkSpan implements Span {
     return this.#headers;
   }
 
+  get traceId(): string {
+    return this.#span.spanContext().traceId;
+  }
+
   get isRecorded(): boolean {
     return this.#span.isRecording();
   }

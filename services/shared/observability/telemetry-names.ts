@@ -36,7 +36,6 @@ export const NAMES = {
   genAiFrequencyPenalty: 'gen_ai.request.frequency_penalty',
   genAiPresencePenalty: 'gen_ai.request.presence_penalty',
   genAiChoices: 'gen_ai.request.choice.count',
-  genAiResponseId: 'gen_ai.response.id',
   genAiResponseModel: 'gen_ai.response.model',
   genAiFinishReasons: 'gen_ai.response.finish_reasons',
   genAiTimeToFirstChunk: 'gen_ai.response.time_to_first_chunk',

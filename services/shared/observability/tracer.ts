@@ -18,6 +18,8 @@ export interface SpanStart {
 export interface Span {
   /** What makes the work of others a part of it. Undefined: nothing is recorded and the caller gave none. */
   readonly headers: TraceHeaders | undefined;
+  /** The id of its trace, 32 hexadecimal digits. Undefined: there is none of ours; what the caller gave may have one. */
+  readonly traceId: string | undefined;
   /** Whether anybody will see it; else there is no use in noting anything. */
   readonly isRecorded: boolean;
   set(attributes: Attributes): void;
@@ -71,6 +73,7 @@ export const NO_TRACER: Tracer = {
 
 const NO_SPAN: Span = {
   headers: undefined,
+  traceId: undefined,
   isRecorded: false,
   set() {},
   event() {},
