@@ -35,7 +35,7 @@ export function engineGeneration(engine: Engine): GenerationSpan {
     attributes: (request, { requestId }) => ({
       ...attributesOf(engine, operationOf(request)),
       ...samplingOf(request),
-      ...(tracer().recordsContent ? { [NAMES.genAiInput]: promptContent(request) } : {}),
+      ...(tracer().recordsContent ? contentOf(request) : {}),
       [NAMES.requestId]: requestId,
     }),
     notes: notesOf,
@@ -103,9 +103,19 @@ function operationOf({ prompt }: GenerateRequest): Operation {
   return prompt?.input.case === 'chat' ? 'chat' : 'text_completion';
 }
 
-function samplingOf({ sampling }: GenerateRequest): Attributes {
+/** What callers wrote. */
+function contentOf(request: GenerateRequest): Attributes {
+  const { stop = [] } = request.sampling ?? {};
+  return {
+    [NAMES.genAiInput]: promptContent(request),
+    [NAMES.genAiStopSequences]: stop.length > 0 ? stop : undefined,
+  };
+}
+
+function samplingOf({ sampling, responseFormat }: GenerateRequest): Attributes {
   return {
     [NAMES.genAiStream]: true,
+    [NAMES.genAiOutputType]: responseFormat ? 'json' : undefined,
     [NAMES.genAiMaxTokens]: sampling?.maxTokens,
     [NAMES.genAiTemperature]: sampling?.temperature,
     [NAMES.genAiTopP]: sampling?.topP,

@@ -35,6 +35,8 @@ export const NAMES = {
   genAiSeed: 'gen_ai.request.seed',
   genAiFrequencyPenalty: 'gen_ai.request.frequency_penalty',
   genAiPresencePenalty: 'gen_ai.request.presence_penalty',
+  genAiStopSequences: 'gen_ai.request.stop_sequences',
+  genAiOutputType: 'gen_ai.output.type',
   genAiChoices: 'gen_ai.request.choice.count',
   genAiResponseModel: 'gen_ai.response.model',
   genAiFinishReasons: 'gen_ai.response.finish_reasons',
