@@ -85,10 +85,14 @@ describe('imports', () => {
   test('OpenTelemetry is loaded only where traces are recorded: it takes as long as a tenth of a start', () => {
     const wrong = sources.flatMap(({ path, text }) =>
       [
-        ...text.matchAll(/^import (?!type)[^;]*?from '(@opentelemetry\/[^']+|[^']*(?:open-traces|otel-tracer)\.ts)'/gm),
+        ...text.matchAll(
+          /^import (?!type)[^;]*?from '(@opentelemetry\/[^']+|[^']*(?:open-traces|otel-tracer|otel-context)\.ts)'/gm,
+        ),
       ].map(([, imported]) => `${path} → ${imported}`),
     );
-    const inside = ['open-traces', 'otel-tracer'].map((name) => `services/shared/observability/${name}.ts → `);
+    const inside = ['open-traces', 'otel-tracer', 'otel-context'].map(
+      (name) => `services/shared/observability/${name}.ts → `,
+    );
     expect(wrong.filter((line) => !inside.some((start) => line.startsWith(start)))).toEqual([]);
     expect(wrong.length).toBeGreaterThan(3);
   });

@@ -30,7 +30,8 @@ const request = create(GenerateRequestSchema, {
       value: { messages: [message(Role.SYSTEM, 'be brief'), { role: Role.USER, parts: [imagePart()] }] },
     },
   },
-  sampling: { maxTokens: 5, topP: 0.5, seed: 7n, choices: 2 },
+  sampling: { maxTokens: 5, topP: 0.5, seed: 7n, choices: 2, stop: ['until this'] },
+  responseFormat: { format: { case: 'jsonObject', value: true } },
 });
 
 function imagePart() {
@@ -77,6 +78,7 @@ test('the span of an engine call says what conventions for generative AI say, an
     'gen_ai.provider.name': 'vllm',
     'gen_ai.request.model': 'org/m',
     'gen_ai.request.stream': true,
+    'gen_ai.output.type': 'json',
     'gen_ai.request.max_tokens': 5,
     'gen_ai.request.top_p': 0.5,
     'gen_ai.request.seed': 7,
@@ -100,6 +102,7 @@ test('with texts, where an operator asked for them; images are only mentioned', 
     { role: 'system', parts: [{ type: 'text', content: 'be brief' }] },
     { role: 'user', parts: [{ type: 'image' }] },
   ]);
+  expect(attributes?.['gen_ai.request.stop_sequences']).toEqual(['until this']);
   expect(JSON.parse(String(attributes?.['gen_ai.output.messages']))).toEqual([
     {
       role: 'assistant',
@@ -119,6 +122,17 @@ test('a long text is cut', () => {
     sink.end();
   }, true);
   expect(String(span?.attributes['gen_ai.output.messages']).length).toBeLessThan(66_000);
+});
+
+test('an engine that came back elsewhere is told where it is now', async () => {
+  const { spans, restore: undo } = recordSpans();
+  restore = undo;
+  const moved = create(EngineSchema, engine);
+  const call = () => inEngineSpan(moved, 'embeddings', undefined, () => Promise.resolve());
+  await call();
+  moved.address = 'http://127.0.0.1:9002/v1';
+  await call();
+  expect(spans.map(({ attributes }) => attributes['server.port'])).toEqual([9001, 9002]);
 });
 
 test('what broke off is told by its reason; where an engine listens on a socket stays here', async () => {

@@ -11,29 +11,31 @@ import { AnswerContent, promptContent } from './engine-span-content.ts';
 /** What is asked of an engine, as conventions for generative AI call it. */
 type Operation = 'chat' | 'text_completion' | 'embeddings';
 
-/** What every span of a call of an engine says. Its name has the model that the engine runs, which nobody else chose. */
-function engineSpanOf(engine: Engine, operation: Operation): { name: string; attributes: Attributes } {
+/** What every span of a call of an engine says. */
+function attributesOf(engine: Engine, operation: Operation): Attributes {
   return {
-    name: `${operation} ${engine.modelId || engine.name}`,
-    attributes: {
-      [NAMES.genAiOperation]: operation,
-      [NAMES.genAiProvider]: engine.kind,
-      [NAMES.genAiRequestModel]: engine.modelId || engine.name,
-      [NAMES.engine]: engine.name,
-      ...serverOf(engine.address),
-    },
+    [NAMES.genAiOperation]: operation,
+    [NAMES.genAiProvider]: engine.kind,
+    [NAMES.genAiRequestModel]: engine.modelId || engine.name,
+    [NAMES.engine]: engine.name,
+    ...serverOf(engine),
   };
+}
+
+/** Its name has the model that the engine runs, which nobody else chose. */
+function nameOf(engine: Engine, operation: Operation): string {
+  return `${operation} ${engine.modelId || engine.name}`;
 }
 
 /** The span of a generation at an engine: its own time, without our waiting. Spans of the engine itself are parts of it. */
 export function engineGeneration(engine: Engine): GenerationSpan {
   return {
     kind: 'client',
-    name: (request) => engineSpanOf(engine, operationOf(request)).name,
+    name: (request) => nameOf(engine, operationOf(request)),
     attributes: (request, { requestId }) => ({
-      ...engineSpanOf(engine, operationOf(request)).attributes,
+      ...attributesOf(engine, operationOf(request)),
       ...samplingOf(request),
-      ...(tracer().recordsContent ? { [NAMES.genAiInput]: promptContent(request) } : {}),
+      ...(tracer().recordsContent ? contentOf(request) : {}),
       [NAMES.requestId]: requestId,
     }),
     notes: notesOf,
@@ -48,8 +50,8 @@ export async function inEngineSpan<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (!tracer().isOn || !engine) return await work();
-  const { name, attributes } = engineSpanOf(engine, operation);
-  const span = tracer().begin(name, { kind: 'client', parent, attributes });
+  const attributes = attributesOf(engine, operation);
+  const span = tracer().begin(nameOf(engine, operation), { kind: 'client', parent, attributes });
   try {
     return await span.within(work);
   } catch (error) {
@@ -101,9 +103,19 @@ function operationOf({ prompt }: GenerateRequest): Operation {
   return prompt?.input.case === 'chat' ? 'chat' : 'text_completion';
 }
 
-function samplingOf({ sampling }: GenerateRequest): Attributes {
+/** What callers wrote. */
+function contentOf(request: GenerateRequest): Attributes {
+  const { stop = [] } = request.sampling ?? {};
+  return {
+    [NAMES.genAiInput]: promptContent(request),
+    [NAMES.genAiStopSequences]: stop.length > 0 ? stop : undefined,
+  };
+}
+
+function samplingOf({ sampling, responseFormat }: GenerateRequest): Attributes {
   return {
     [NAMES.genAiStream]: true,
+    [NAMES.genAiOutputType]: responseFormat ? 'json' : undefined,
     [NAMES.genAiMaxTokens]: sampling?.maxTokens,
     [NAMES.genAiTemperature]: sampling?.temperature,
     [NAMES.genAiTopP]: sampling?.topP,
@@ -116,8 +128,20 @@ function samplingOf({ sampling }: GenerateRequest): Attributes {
   };
 }
 
+/** What was read of the addresses of engines: that costs more than the rest of a span. */
+const servers = new WeakMap<Engine, { readonly address: string; readonly attributes: Attributes }>();
+
+function serverOf(engine: Engine): Attributes {
+  const { address } = engine;
+  const known = servers.get(engine);
+  if (known?.address === address) return known.attributes;
+  const attributes = serverAt(address);
+  servers.set(engine, { address, attributes });
+  return attributes;
+}
+
 /** Where an engine is. Of one on a socket that is a path of this machine, which is nobody's business. */
-function serverOf(address: string): Attributes {
+function serverAt(address: string): Attributes {
   const url = URL.parse(address);
   if (!url?.hostname) return {};
   return { [NAMES.serverAddress]: url.hostname, [NAMES.serverPort]: url.port ? Number(url.port) : undefined };

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import { factsOf } from '../../shared/observability/request-facts.ts';
 import { NAMES } from '../../shared/observability/telemetry-names.ts';
-import { traceHeadersOf, traceIdOf } from '../../shared/observability/trace-headers.ts';
+import { traceHeadersOf } from '../../shared/observability/trace-headers.ts';
 import { NO_TRACER, type Span, tracer } from '../../shared/observability/tracer.ts';
 import { nodeHeaderLookup } from '../../shared/transport/mesh-headers.ts';
 
@@ -16,7 +16,8 @@ export function traceRequests(app: FastifyInstance, clientIp: (request: Addresse
     const span = beginSpan(request, clientIp);
     request.span = span;
     const facts = factsOf(request.raw);
-    if (facts) facts.traceId = traceIdOf(span.headers);
+    // However its caller named it: there are other headers for traces than those of W3C.
+    if (facts && span.traceId !== undefined) facts.traceId = span.traceId;
     if (!span.isRecorded) return done();
     reply.raw.once('close', () => endSpan(span, reply));
     span.within(done);

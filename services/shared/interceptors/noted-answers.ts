@@ -34,15 +34,15 @@ type Message = Messages extends AsyncIterable<infer T> ? T : never;
 
 /** The same messages, each told on its way. Not a generator: it must end what it stands before. */
 function told(messages: Messages, tell: (message: Message) => void): Messages {
+  const tellOf = (result: IteratorResult<Message>): IteratorResult<Message> => {
+    if (!result.done) tell(result.value);
+    return result;
+  };
   return {
     [Symbol.asyncIterator]() {
       const iterator = messages[Symbol.asyncIterator]();
       return {
-        async next() {
-          const result: IteratorResult<Message> = await iterator.next();
-          if (!result.done) tell(result.value);
-          return result;
-        },
+        next: () => iterator.next().then(tellOf),
         return: async (value) => (await iterator.return?.(value)) ?? { done: true, value },
         throw: async (error) => {
           if (!iterator.throw) throw error;

@@ -1,3 +1,4 @@
+import type { DescMethod } from '@bufbuild/protobuf';
 import type { Interceptor } from '@connectrpc/connect';
 import { QuotaService } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { NAMES } from '../observability/telemetry-names.ts';
@@ -18,14 +19,26 @@ export function traceCalls(url: string | undefined): Interceptor[] {
   const kind: SpanKind = url === undefined ? 'internal' : 'client';
   const system: RpcSystem = url === undefined ? 'connectrpc' : 'grpc';
   const peer = peerAttributes(url);
+  // One for each method of a contract.
+  const known = new Map<DescMethod, Attributes>();
+  const attributesOf = (method: DescMethod): Attributes => {
+    let attributes = known.get(method);
+    if (!attributes) {
+      attributes = { ...rpcAttributes(method, system), ...peer };
+      known.set(method, attributes);
+    }
+    return attributes;
+  };
   return [
     (next) => async (req) => {
       const to = tracer();
       if (!to.hasActive || OF_MANY.has(req.method)) return await next(req);
-      const attributes = { ...rpcAttributes(req.method, system), ...peer };
-      const name = String(attributes[NAMES.rpcMethod]);
-      const span = to.begin(name, { kind, parent: 'active', attributes });
-      for (const [header, value] of Object.entries(span.headers ?? {})) req.header.set(header, value);
+      const attributes = attributesOf(req.method);
+      const span = to.begin(String(attributes[NAMES.rpcMethod]), { kind, parent: 'active', attributes });
+      // Of what runs here the active span is the parent already, and headers would have to be made and read.
+      if (url !== undefined) {
+        for (const [header, value] of Object.entries(span.headers ?? {})) req.header.set(header, value);
+      }
       const over = (error?: unknown): void => endRpcSpan(span, { kind, system }, error);
       try {
         const response = await span.within(() => next(req));

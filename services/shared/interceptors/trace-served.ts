@@ -1,6 +1,6 @@
 import { createContextKey, type HandlerContext, type Interceptor } from '@connectrpc/connect';
 import { NAMES } from '../observability/telemetry-names.ts';
-import { type TraceHeaders, traceHeadersOf, traceIdOf } from '../observability/trace-headers.ts';
+import { type TraceHeaders, traceHeadersOf } from '../observability/trace-headers.ts';
 import { type Attributes, type Span, tracer } from '../observability/tracer.ts';
 import { exchangeKey } from '../transport/exchange.ts';
 import { REQUEST_ID_HEADER } from '../transport/mesh-headers.ts';
@@ -17,7 +17,10 @@ type Gate = (context: HandlerContext) => Promise<void>;
 
 /** The trace that an RPC belongs to, for what its handler asks of others. Undefined: none. */
 export function traceOf(context: HandlerContext): TraceHeaders | undefined {
-  return context.values.get(spanKey)?.headers ?? traceHeadersOf(context.requestHeader, tracer().headerNames);
+  const to = tracer();
+  // A call from this process has its span around it and not in its headers.
+  const own = context.values.get(spanKey)?.headers ?? to.activeHeaders;
+  return own ?? traceHeadersOf(context.requestHeader, to.headerNames);
 }
 
 /** A gate and the interceptors that stand behind it. */
@@ -67,7 +70,7 @@ function beginSpan(context: HandlerContext, isFromPeer: (context: HandlerContext
   });
   values.set(spanKey, span);
   const facts = values.get(exchangeKey)?.facts;
-  if (facts) facts.traceId = traceIdOf(span.headers);
+  if (facts) facts.traceId = span.traceId ?? facts.traceId;
   // Whatever becomes of it: a body that cannot be read ends a call before any interceptor.
   values.get(exchangeKey)?.response.once('close', () => span.end());
   return span;

@@ -6,11 +6,11 @@ import {
   SpanKind as OtelSpanKind,
   type Tracer as OtelTracer,
   propagation,
-  ROOT_CONTEXT,
   SpanStatusCode,
   TraceFlags,
   trace,
 } from '@opentelemetry/api';
+import { activeContext, NO_CONTEXT } from './otel-context.ts';
 import { NAMES } from './telemetry-names.ts';
 import type { TraceHeaders } from './trace-headers.ts';
 import type { Attributes, Span, SpanKind, SpanStart, Tracer } from './tracer.ts';
@@ -34,9 +34,15 @@ export function createOtelTracer(version: string, recordsContent: boolean): Trac
     headerNames: propagation.fields(),
     begin(name, { kind, parent, attributes }: SpanStart) {
       const around = contextOf(parent);
-      const start = { kind: KINDS[kind], ...(attributes ? { attributes } : {}) };
-      const span = inner.startSpan(name, start, around);
-      return new RecordedSpan(span, trace.setSpan(around, span));
+      if (parent !== 'active' && parent instanceof OwnHeaders) {
+        // With every sampler that can be chosen, parts of what is not recorded here are not recorded either.
+        const whole = trace.getSpan(around);
+        if (whole && !isSampled(whole)) return new SdkSpan(whole, around, parent);
+      }
+      const span = inner.startSpan(name, { kind: KINDS[kind] }, around);
+      // The SDK looks at each attribute of a start twice, and at those of what is not recorded too. No sampler asks for them.
+      if (attributes && span.isRecording()) span.setAttributes(attributes);
+      return new SdkSpan(span, trace.setSpan(around, span));
     },
     get hasActive() {
       const active = context.active();
@@ -48,14 +54,11 @@ export function createOtelTracer(version: string, recordsContent: boolean): Trac
       return trace.getActiveSpan()?.spanContext().traceId;
     },
     get activeHeaders() {
-      if (!this.hasActive) return undefined;
-      const headers: Record<string, string> = {};
-      propagation.inject(context.active(), headers);
-      return headers;
+      return this.hasActive ? headersOf(activeContext().deleteValue(LATE)) : undefined;
     },
-    outside: (work) => context.with(ROOT_CONTEXT, work),
+    outside: (work) => context.with(NO_CONTEXT, work),
     capture() {
-      const late = context.active().setValue(LATE, true);
+      const late = activeContext().setValue(LATE, true);
       return (work) => context.with(late, work);
     },
   };
@@ -66,27 +69,49 @@ function isSampled(span: OtelSpan): boolean {
 }
 
 function contextOf(parent: SpanStart['parent']): Context {
-  if (parent === 'active') return context.active();
-  return parent === undefined ? ROOT_CONTEXT : propagation.extract(ROOT_CONTEXT, parent);
+  if (parent === 'active') return activeContext();
+  if (parent === undefined) return NO_CONTEXT;
+  return OwnHeaders.contextOf(parent) ?? propagation.extract(NO_CONTEXT, parent);
 }
 
-class RecordedSpan implements Span {
+/** What a context is carried on by. In this process nobody has to read what was written here. */
+class OwnHeaders {
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+    propagation.inject(context, this);
+  }
+
+  /** The context that headers were made of here; undefined: they came from elsewhere. */
+  static contextOf(headers: TraceHeaders): Context | undefined {
+    return #context in headers ? headers.#context : undefined;
+  }
+}
+
+function headersOf(context: Context): TraceHeaders {
+  return new OwnHeaders(context) as TraceHeaders & OwnHeaders;
+}
+
+/** A span of the SDK, recorded or not. */
+class SdkSpan implements Span {
   readonly #span: OtelSpan;
   readonly #context: Context;
   #headers: TraceHeaders | undefined;
 
-  constructor(span: OtelSpan, context: Context) {
+  constructor(span: OtelSpan, context: Context, headers?: TraceHeaders) {
     this.#span = span;
     this.#context = context;
+    this.#headers = headers;
   }
 
   get headers(): TraceHeaders {
-    if (!this.#headers) {
-      const headers: Record<string, string> = {};
-      propagation.inject(this.#context, headers);
-      this.#headers = headers;
-    }
+    this.#headers ??= headersOf(this.#context);
     return this.#headers;
+  }
+
+  get traceId(): string {
+    return this.#span.spanContext().traceId;
   }
 
   get isRecorded(): boolean {
@@ -94,14 +119,16 @@ class RecordedSpan implements Span {
   }
 
   set(attributes: Attributes): void {
-    this.#span.setAttributes(attributes);
+    // What is noted after the end costs the SDK an error with a stack.
+    if (this.#span.isRecording()) this.#span.setAttributes(attributes);
   }
 
   event(name: string, attributes?: Attributes): void {
-    this.#span.addEvent(name, attributes);
+    if (this.#span.isRecording()) this.#span.addEvent(name, attributes);
   }
 
   fail(errorType: string): void {
+    if (!this.#span.isRecording()) return;
     this.#span.setAttribute(NAMES.errorType, errorType).setStatus({ code: SpanStatusCode.ERROR });
   }
 

@@ -38,6 +38,7 @@ export function recordSpans(
     const headers = headersOf(isSampled ? spans.length - 1 : 999);
     return {
       headers,
+      traceId: 'a'.repeat(32),
       isRecorded: isSampled,
       set: (more: Attributes) => void Object.assign(span.attributes, more),
       event: (event) => void span.events.push(event),

@@ -18,6 +18,8 @@ export interface SpanStart {
 export interface Span {
   /** What makes the work of others a part of it. Undefined: nothing is recorded and the caller gave none. */
   readonly headers: TraceHeaders | undefined;
+  /** The id of its trace, 32 hexadecimal digits. Undefined: there is none of ours; what the caller gave may have one. */
+  readonly traceId: string | undefined;
   /** Whether anybody will see it; else there is no use in noting anything. */
   readonly isRecorded: boolean;
   set(attributes: Attributes): void;
@@ -60,7 +62,8 @@ export const NO_TRACER: Tracer = {
   isOn: false,
   headerNames: W3C_HEADERS,
   recordsContent: false,
-  begin: (_name, { parent }) => ({ ...NO_SPAN, headers: parent === 'active' ? undefined : parent }),
+  begin: (_name, { parent }) =>
+    parent === undefined || parent === 'active' ? NO_SPAN : { ...NO_SPAN, headers: parent },
   hasActive: false,
   activeTraceId: undefined,
   activeHeaders: undefined,
@@ -70,6 +73,7 @@ export const NO_TRACER: Tracer = {
 
 const NO_SPAN: Span = {
   headers: undefined,
+  traceId: undefined,
   isRecorded: false,
   set() {},
   event() {},
