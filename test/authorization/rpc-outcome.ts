@@ -39,7 +39,7 @@ export function connectCall(method: DescMethod, json: Buffer, headers: readonly 
 
 /** What became of a call over Connect; undefined: ask again. */
 export function rpcOutcome(method: DescMethod, answer: RawAnswer): Outcome | undefined {
-  if (answer.status === 404 && !('code' in JSON.parse(answer.body.toString()))) return 'NOT_SERVED';
+  if (answer.status === 404 && isUnknownMethod(answer)) return 'NOT_SERVED';
   // Two directions at once need HTTP/2; nothing was asked.
   if (answer.status === 505) return 'NO_HTTP1';
   const error = method.methodKind === 'unary' ? unaryError(answer) : streamError(answer);
@@ -51,6 +51,12 @@ export function rpcOutcome(method: DescMethod, answer: RawAnswer): Outcome | und
   if (reason === 'INVALID_FIELD' && metadata.field === 'api_key') return 'KEY_IN_URL';
   if (['invalid_argument', 'unimplemented', 'not_found'].includes(error.code)) return 'ADMITTED';
   return `${error.code} ${reason}`;
+}
+
+/** Errors of a method have details; that there is no such method has none. */
+function isUnknownMethod({ body }: RawAnswer): boolean {
+  const { code, details } = JSON.parse(body.toString()) as Partial<ConnectErrorBody>;
+  return code === undefined || (code === 'unimplemented' && details === undefined);
 }
 
 interface ConnectErrorBody {
