@@ -49,8 +49,14 @@ export async function startNginxHost(config: Record<string, unknown>): Promise<N
   }
   writeFileSync(join(directory, 'mesh.json'), JSON.stringify(config));
 
-  const inServer = (command: readonly string[]): RunningProgram =>
-    startProgram('ip', ['netns', 'exec', server, ...command], {}, directory);
+  // Into files: a full pipe would stop nginx while a test waits for a command.
+  const logs: string[] = [];
+  const inServer = (command: readonly string[]): RunningProgram => {
+    const log = join(directory, `${logs.length}.log`);
+    logs.push(log);
+    const toLog = ['-c', 'log=$1; shift; exec "$@" >>"$log" 2>&1', 'sh', log];
+    return startProgram('sh', [...toLog, 'ip', 'netns', 'exec', server, ...command], {}, directory);
+  };
   const run = (namespace: string, command: readonly string[]): { status: number | null; output: string } => {
     const { status, stdout, stderr } = spawnSync('ip', ['netns', 'exec', namespace, ...command], {
       ...{ encoding: 'utf8', timeout: 30_000, maxBuffer: 2 ** 26 },
@@ -84,7 +90,7 @@ export async function startNginxHost(config: Record<string, unknown>): Promise<N
     network.remove();
     rmSync(directory, { recursive: true, force: true });
   };
-  const outputs = (): string => programs.map((program) => program.output()).join('\n---\n');
+  const outputs = (): string => logs.map((log) => readFileSync(log, 'utf8')).join('\n---\n');
   const ready = ['curl', '-sk', '-o', '/dev/null', '-w', '%{http_code}', 'https://127.0.0.1/readyz'];
   await eventually('nginx says that the mesh is ready', () => run(server, ready).output === '200').catch(
     async (error: unknown) => {
