@@ -195,6 +195,18 @@ test('scripts are what their shell can read', () => {
     expect(readFileSync(join(ROOT, 'deploy', name), 'utf8')).toMatch(/^#!\/bin\/sh\n[\s\S]*\nset -eu\n/);
 });
 
+test('systemd starts files that are there, and gives streams more time than the mesh does', () => {
+  for (const unit of ['inference-mesh.service', 'inference-mesh@.service']) {
+    const lines = readFileSync(join(ROOT, 'deploy/systemd', unit), 'utf8');
+    const paths = [...lines.matchAll(/\/opt\/inference-mesh\/(\S+)/g)].map(([, path = '']) => path);
+    expect(paths.length).toBeGreaterThan(3);
+    for (const path of paths) expect([unit, path, existsSync(join(ROOT, path))]).toEqual([unit, path, true]);
+    const stopSeconds = Number(/^TimeoutStopSec=(\d+)$/m.exec(lines)?.[1]);
+    expect(stopSeconds).toBeGreaterThan(loadConfig([], {}, ROOT).server.drain_seconds);
+  }
+  expect(readFileSync(join(ROOT, 'deploy/systemd/inference-mesh.service'), 'utf8')).toContain('Alias=llm-api.service');
+});
+
 function meshServices(all: Readonly<Record<string, Service>>, profile: string): [string, Service][] {
   return Object.entries(all).filter(
     ([, service]) => service.build && (service.profiles === undefined || service.profiles.includes(profile)),
