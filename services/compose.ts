@@ -50,9 +50,10 @@ import type { Role } from './shared/transport/roles.ts';
 import type { Routes } from './shared/transport/routes.ts';
 import { createTasksContext, type TasksContext } from './tasks/context.ts';
 import { tasksRoutes } from './tasks/routes.ts';
+import { openWorkerPort, type WorkerResources } from './worker-port.ts';
 
 /** What a process gives its services. */
-export interface MeshResources {
+export interface MeshResources extends WorkerResources {
   readonly log: Logger;
   readonly version: string;
   /** Milliseconds since the epoch. */
@@ -130,8 +131,10 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   const inference = inferenceConfig ? await addInference(parts, inferenceConfig) : undefined;
   const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
   const tasks = store && roles.has('tasks') ? addTasks(parts, store, router) : undefined;
+  await openWorkerPort(resources, { ...parts, ...config });
   const listener = await addListener(parts, store, router);
   addRevocationWatch(parts, listener, router);
+  await resources.workers?.start();
   if (inference) {
     // Closed before the port: who watches the engines sees them stop.
     closer.add('engines', () => inference.close(), STOP_LIMIT_MS);
@@ -153,7 +156,7 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
       const services = [...roles].flatMap((role) => SERVICES_OF_ROLE[role]);
       for (const name of ['', ...services.map(({ typeName }) => typeName)]) parts.health.set(name, false);
       inference?.drain();
-      await Promise.all([listener.drain(limitMs), router?.drain(limitMs), tasks?.drain(limitMs)]);
+      await Promise.all([resources.workers, listener, router, tasks].map((part) => part?.drain(limitMs)));
       await listener.endWork();
       // Others still settle what they ran: whoever keeps the books leaves last.
       if (store && !router) await listener.peersGone(limitMs);
@@ -275,7 +278,7 @@ async function addInference(parts: Parts, inferenceConfig: InferenceConfig): Pro
 function routersToTell({ config, closer, peers, proof }: Parts): RouterToTell[] {
   const remote = createRemoteRouters(proof);
   closer.add('registrations', () => remote.close());
-  const address = advertisedUrl(config.server, config.port);
+  const address = advertisedUrl({ ...config.server, host: config.bindHost }, config.port);
   const isHere = config.roles.has('router');
   const here = { name: 'here', registry: peers.client('router', RegistryService), address: '' };
   const others = config.routers
@@ -332,7 +335,7 @@ async function addListener(
   const isPublic = config.roles.has('facade');
   const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
   const listener: Listener = await startListener({
-    ...listenerSettings(config.server, isPublic, resources.log),
+    ...listenerSettings(config.server, isPublic, resources.log, config.bindHost),
     port: config.port,
     routes: listenedRoutes({ ...parts, roles: config.roles, table: authorizationTable }),
     authorizer,
@@ -374,6 +377,7 @@ async function addFacade(
     tasks: peers.client('tasks', TasksService),
     quota: peers.client('quota', QuotaService),
     isDraining,
+    awaitsWorkers: () => resources.asWorker?.isComplete() === false,
     health: async () => ({
       storeKind,
       storeAnswers: (await Promise.all(answers.map((answer) => answer()))).every(Boolean),

@@ -22,6 +22,7 @@ import { logLevelName } from './shared/observability/logger.ts';
 import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
+import { requireWorkable } from './workers/worker-plan.ts';
 
 /** Documented variables that this version does not have yet: ignoring one would be a security setting that is not there. */
 const NOT_YET = ['MESH_LOG_DIR', 'METRICS_PORT'];
@@ -49,6 +50,8 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly roles: ReadonlySet<Role>;
   /** The one port; 0 picks a free one. */
   readonly port: number;
+  /** What the port is bound to: `server.host`; in the process that has workers, an address for the mesh itself. */
+  readonly bindHost: string;
   /** A GGUF path, a reference to a Hugging Face hub, "none", or undefined for the model that ships. */
   readonly model: string | undefined;
   /** Where roles run that are not local. */
@@ -96,6 +99,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   source.override(['server', 'port'], { '--port': flags.port, MESH_PORT: env.MESH_PORT, PORT: env.PORT }, Number);
   source.override(['server', 'data_dir'], { '--data-dir': flags['data-dir'], MESH_DATA_DIR: env.MESH_DATA_DIR });
   source.override(['server', 'roles'], { '--roles': flags.roles, MESH_ROLES: env.MESH_ROLES }, parseRoles);
+  source.override(['server', 'workers'], { MESH_WORKERS: env.MESH_WORKERS }, Number);
   source.override(['server', 'mesh_token'], { MESH_TOKEN: env.MESH_TOKEN });
   source.override(['server', 'tls'], { MESH_TLS_CERT: env.MESH_TLS_CERT }, (cert) => ({ cert, key: env.MESH_TLS_KEY }));
   source.override(
@@ -117,6 +121,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     server: withAbsolutePaths(sections.server, workingDirectory),
     roles,
     port: sections.server.port ?? defaultPort(roles),
+    bindHost: sections.server.host,
     model: flags.model ?? env.MESH_MODEL,
     ...readPeerAddresses(env),
     redisUrl: env.REDIS_URL || undefined,
@@ -192,6 +197,7 @@ function requirePossible(config: Config): void {
   requirePeers(config);
   requireStore(config);
   requireAddress(config);
+  requireWorkable(config);
   requireStrongKeys(config);
 }
 

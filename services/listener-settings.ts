@@ -16,24 +16,32 @@ type ListenerSettings = Pick<
   | 'httpsRule'
   | 'publicTls'
   | 'isForPeers'
+  | 'isShared'
 >;
 
 /**
  * Tells a listener what the section `server` says.
  *
  * @param isPublic whether callers use the port, besides processes of the mesh
+ * @param bindHost what the port is bound to
  * @throws ConfigError for a certificate or a key that cannot be used
  */
-export function listenerSettings(server: ServerConfig, isPublic: boolean, log: Logger): ListenerSettings {
+export function listenerSettings(
+  server: ServerConfig,
+  isPublic: boolean,
+  log: Logger,
+  bindHost = server.host,
+): ListenerSettings {
   return {
-    host: server.host,
+    host: bindHost,
     maxConnections: server.max_connections,
     corsOrigins: server.cors_origins,
     trustedProxies: server.trusted_proxies,
     // Callers' names; processes of the mesh have their own for a port that only they use.
-    allowedHosts: isPublic || isLoopbackHost(server.host) ? server.allowed_hosts : undefined,
+    allowedHosts: isPublic || (isLoopbackHost(server.host) && server.workers === 1) ? server.allowed_hosts : undefined,
     isForPeers: !isPublic,
     ...(isPublic && {
+      isShared: server.workers > 1,
       httpsRule: httpsRuleOf(server),
       publicTls: server.tls && openPublicTls(server.tls, log),
     }),
@@ -41,6 +49,9 @@ export function listenerSettings(server: ServerConfig, isPublic: boolean, log: L
 }
 
 /** Where other processes reach this one: as configured, else from what it binds. `port` is the one that it listens on. */
-export function advertisedUrl({ host, advertise_url: given, mesh_tls: tls }: ServerConfig, port: number): string {
+export function advertisedUrl(
+  { host, advertise_url: given, mesh_tls: tls }: Pick<ServerConfig, 'host' | 'advertise_url' | 'mesh_tls'>,
+  port: number,
+): string {
   return given ?? `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { composeMesh, type Mesh } from './compose.ts';
+import type { Mesh, MeshResources } from './compose.ts';
 import { type Config, loadConfig } from './config.ts';
 import { loadEnvironment } from './flags.ts';
 import { importForeign } from './import.ts';
@@ -9,6 +9,8 @@ import { requireNode } from './shared/lifecycle/node-version.ts';
 import { startMessage } from './shared/lifecycle/start-message.ts';
 import { createLogger } from './shared/observability/logger.ts';
 import { printable } from './shared/observability/printable.ts';
+import { assignedConfig, type SentConfig, startMesh, startWorker } from './start-mesh.ts';
+import { isWorker, joinPool, type WorkerProcess } from './workers/worker-process.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -17,9 +19,18 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** Runs a process of the mesh until a signal ends it. */
 async function main(): Promise<void> {
   requireNode(process.versions.node);
+  const stopping = new AbortController();
+  const stop = (): void => {
+    // The second signal does not wait for streams; engines are ended by their guards when this process is gone.
+    if (stopping.signal.aborted) process.exit(0);
+    stopping.abort();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
   const argv = process.argv.slice(2);
   const environment = loadEnvironment(argv, process.env, process.cwd());
-  const config = loadConfig(argv, environment, process.cwd());
+  const worker = isWorker ? await joinPool<SentConfig>(() => stopping.abort()) : undefined;
+  const config = worker ? assignedConfig(worker) : loadConfig(argv, environment, process.cwd());
   if (config.checkOnly) {
     const { checkOnly: _, imports: _imports, ...shown } = config;
     process.stdout.write(`${JSON.stringify(masked(shown), null, 2)}\n`);
@@ -30,22 +41,19 @@ async function main(): Promise<void> {
     process.stdout.write(await importForeign(config, config.imports, { workingDirectory: process.cwd(), log }));
     return;
   }
-  const stopping = new AbortController();
-  const stop = (): void => {
-    // The second signal does not wait for streams; engines are ended by their guards when this process is gone.
-    if (stopping.signal.aborted) process.exit(0);
-    stopping.abort();
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  await serve(config, environment, stopping.signal);
+  await serve(config, environment, stopping.signal, worker);
 }
 
-async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: AbortSignal): Promise<void> {
+async function serve(
+  config: Config,
+  environment: NodeJS.ProcessEnv,
+  stop: AbortSignal,
+  worker: WorkerProcess<SentConfig> | undefined,
+): Promise<void> {
   const log = createLogger({ level: config.observability.log_level });
   let mesh: Mesh;
   try {
-    mesh = await composeMesh(config, {
+    const resources: MeshResources = {
       log,
       version,
       now: Date.now,
@@ -53,14 +61,15 @@ async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: Abort
       environmentVariable: (name) => environment[name],
       terminal: process.stderr,
       stop,
-    });
+    };
+    mesh = worker ? await startWorker(config, worker, resources) : await startMesh(config, environment, resources);
   } catch (error) {
     // Asked to stop before it ran.
     if (error === stop.reason) return;
     throw error;
   }
   const asked = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
-  void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
+  if (!worker) void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
   if (!stop.aborted) await asked;
   log.info('stopping');
   await mesh.stop();

@@ -46,6 +46,13 @@ export const serverConfigSchema = z.strictObject({
   allowed_hosts: z.array(z.string().regex(/^[\w.-]+$/, 'expected a host name without a port')).optional(),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),
+  /** How many processes of router and facade share the public port; everything else runs once beside them. 1: no others. */
+  workers: z.int().min(1).max(64).default(1),
+  /**
+   * The first of `workers` + 1 consecutive ports on `host` where processes elsewhere reach this one and then each worker's router.
+   * Unset: free ones on loopback, for what this start runs itself.
+   */
+  worker_port: z.int().min(1).max(65_535).optional(),
   /** Connections at a time on the port; more are closed at once. */
   max_connections: z.int().min(10).max(1_000_000).default(20_000),
   /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */

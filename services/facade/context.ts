@@ -46,6 +46,8 @@ export interface FacadeResources {
   readonly health: () => Promise<{ storeKind: 'sqlite' | 'redis'; storeAnswers: boolean }>;
   /** Whether new work is refused. */
   readonly isDraining: () => boolean;
+  /** Whether one of the processes that share the port has never been ready yet: then nobody is sent here. */
+  readonly awaitsWorkers: () => boolean;
   /** Addresses and networks (CIDR) whose `X-Forwarded-For` is believed, besides loopback. */
   readonly trustedProxies: readonly string[];
   /** Which requests are refused because they came over HTTP. Unset: none. */

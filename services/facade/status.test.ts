@@ -129,6 +129,12 @@ test.each([
   ['the store is away', { fleet: fleet(engine), resources: { health: async () => down } }, 503, { reason: 'store' }],
   ['the registry is away', {}, 503, { reason: 'registry' }],
   ['the process drains', { fleet: fleet(engine), resources: { isDraining: () => true } }, 503, { reason: 'draining' }],
+  [
+    'a worker was never ready',
+    { fleet: fleet(engine), resources: { awaitsWorkers: () => true } },
+    503,
+    { reason: 'workers' },
+  ],
 ] as const)('/readyz when %s', async (_when, options, status, body) => {
   expect(await get('/readyz', options as TestOptions)).toMatchObject({ status, body });
 });

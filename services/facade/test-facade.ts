@@ -141,6 +141,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
     },
     health: async () => ({ storeKind: 'sqlite', storeAnswers: true }),
     isDraining: () => false,
+    awaitsWorkers: () => false,
     trustedProxies: [],
     version: '1.2.3',
     now: Date.now,

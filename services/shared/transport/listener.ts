@@ -60,6 +60,8 @@ export interface ListenerOptions {
   readonly publicTls?: PublicTls | undefined;
   /** Names by which callers may address the port; see createHostRule. */
   readonly allowedHosts?: readonly string[] | undefined;
+  /** Whether other workers of the same process listen on the port too, and get connections in turn. Default false. */
+  readonly isShared?: boolean;
   /** Connections at a time; more are closed at once. Default: as many as the system lets be. */
   readonly maxConnections?: number;
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
@@ -146,10 +148,14 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const servers = createHttpServers(handler, settings, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
-  const port = await listen(server, host, options.port).catch((error: unknown) => {
-    servers.destroy();
-    throw error;
-  });
+  // Else a worker that has enough of them would hand them back for ever.
+  Object.assign(server, { dropMaxConnection: true });
+  const port = await listen(server, { host, port: options.port, exclusive: !options.isShared }).catch(
+    (error: unknown) => {
+      servers.destroy();
+      throw error;
+    },
+  );
   // E.g. no file descriptor left for a new connection; those that are open go on.
   server.on('error', (error) => options.log.error({ err: error }, 'could not accept a connection'));
   server.on('drop', () => options.log.debug('closed a connection: there are max_connections'));
@@ -258,7 +264,8 @@ function revoked(): MeshError {
 const TAKEN: ReadonlySet<unknown> = new Set(['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL']);
 
 /** Resolves to the port. */
-function listen(server: net.Server, host: string, port: number): Promise<number> {
+function listen(server: net.Server, at: { host: string; port: number; exclusive: boolean }): Promise<number> {
+  const { host, port } = at;
   return new Promise((resolve, reject) => {
     const onError = (error: Error) => {
       const code = 'code' in error ? error.code : undefined;
@@ -266,7 +273,7 @@ function listen(server: net.Server, host: string, port: number): Promise<number>
       reject(TAKEN.has(code) ? new PortUnavailable(message, { cause: error }) : error);
     };
     server.once('error', onError);
-    server.listen({ host, port }, () => {
+    server.listen(at, () => {
       server.off('error', onError);
       const address = server.address();
       resolve(address !== null && typeof address === 'object' ? address.port : port);

@@ -1,0 +1,219 @@
+import { once } from 'node:events';
+import http, { type IncomingMessage } from 'node:http';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { createClient } from '@connectrpc/connect';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
+import { createRemoteTransport } from '../../services/shared/transport/remote-transport.ts';
+import { startFakeEngine } from '../engines/fake-engine.ts';
+import type { FakeScript } from '../engines/fake-openai.ts';
+import { isRunning } from '../engines/processes.ts';
+import { createAuthority, type TestAuthority } from '../harness/certificates.ts';
+import { childrenOf, connectionsOf } from '../harness/connections.ts';
+import { readLedger } from '../harness/ledger.ts';
+import { startMesh, type TestMesh } from '../harness/mesh.ts';
+import { stretched } from '../harness/patience.ts';
+import { eventually, freePort, type RunningProgram, startProgram } from '../harness/processes.ts';
+
+const main = resolve(import.meta.dirname, '../../services/main.ts');
+
+const WORKERS = 3;
+
+/** What a revocation may take to reach everybody, in milliseconds. */
+const PUSHED_WITHIN_MS = 250;
+
+/** What a request got, on a connection of its own. */
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Sends a request on a connection of its own; resolves when the head of the answer is there. */
+async function open(mesh: TestMesh, key: string, path: string, body?: object): Promise<IncomingMessage> {
+  const request = http.request(`${mesh.url}${path}`, {
+    method: body ? 'POST' : 'GET',
+    agent: false,
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+  });
+  request.end(body && JSON.stringify(body));
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  return response;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  let text = '';
+  // A connection that is cut ends the text.
+  await new Promise<void>((done) => {
+    response.setEncoding('utf8').on('data', (piece) => {
+      text += piece;
+    });
+    response.once('close', done).on('error', () => {});
+  });
+  return text;
+}
+
+async function ask(mesh: TestMesh, key: string, path: string, body?: object): Promise<Answer> {
+  const response = await open(mesh, key, path, body);
+  return { status: response.statusCode ?? 0, text: await textOf(response) };
+}
+
+const CHAT = { model: 'fake', messages: [{ role: 'user', content: 'hi' }], max_tokens: 200 };
+
+const stream = (mesh: TestMesh) => open(mesh, mesh.adminKey, '/v1/chat/completions', { ...CHAT, stream: true });
+
+/** A mesh with workers before a fake engine; both are stopped when the test is over. */
+async function serve(script: FakeScript, config: object = {}, authority?: TestAuthority) {
+  const engine = await startFakeEngine(script);
+  onTestFinished(() => engine.stop());
+  const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
+  const mesh = await startMesh('one process', {
+    config: { ...config, server: { workers: WORKERS, drain_seconds: 20 }, inference: { models, devices: 'none' } },
+    ...(authority && { authority }),
+  });
+  onTestFinished(() => mesh.stop());
+  const program = mesh.processes.get('all') as RunningProgram;
+  const parent = program.child.pid as number;
+  return { engine, mesh, program, parent, workers: () => childrenOf(parent), port: Number(new URL(mesh.url).port) };
+}
+
+/** A client of auth that acts as the admin of a mesh. */
+function authOf(mesh: TestMesh) {
+  const transport = createRemoteTransport(mesh.url, {
+    meshToken: undefined,
+    interceptors: [
+      (next) => (request) => {
+        request.header.set('authorization', `Bearer ${mesh.adminKey}`);
+        return next(request);
+      },
+    ],
+  });
+  onTestFinished(() => transport.close());
+  return createClient(AuthService, transport);
+}
+
+const times = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make);
+
+// What serves whom is read from /proc.
+describe.runIf(process.platform === 'linux')('several workers', () => {
+  test('limits are exact over all of them, and a revocation reaches each', async () => {
+    const quota = { tiers: { thirty: { requests_per_hour: 30 } } };
+    const { mesh } = await serve({ tokens: 3 }, { quota });
+    const auth = authOf(mesh);
+    const limited = await auth.createApiKey({ tier: 'thirty' });
+    const chat = () => ask(mesh, limited.secret, '/v1/chat/completions', { ...CHAT, max_tokens: 3 });
+    const statuses = (await Promise.all(times(50, chat))).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(30);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(20);
+    const keyId = limited.apiKey?.keyId ?? '';
+    await eventually('all is written', async () => (await readLedger(mesh, keyId)).held === 0);
+    expect(await readLedger(mesh, keyId)).toMatchObject({ requests: 30, completionTokens: 90 });
+
+    // Connections are handed out in turn, so that each worker remembers the key.
+    const look = async () => (await ask(mesh, limited.secret, '/v1/models')).status;
+    expect(await Promise.all(times(2 * WORKERS, look))).toEqual(times(2 * WORKERS, () => 200));
+    await auth.revokeApiKey({ keyId });
+    const revokedMs = performance.now();
+    await eventually('no worker takes it', async () =>
+      (await Promise.all(times(2 * WORKERS, look))).every((status) => status === 401),
+    );
+    expect(performance.now() - revokedMs).toBeLessThan(stretched(PUSHED_WITHIN_MS));
+  });
+
+  test('streams spread; one that is killed takes its own with it and no others, and comes back', async () => {
+    const { engine, mesh, program, workers, port } = await serve({ tokens: 20, holdAtToken: 5 });
+    const before = workers();
+    expect(before).toHaveLength(WORKERS);
+    const streams = await Promise.all(times(3 * WORKERS, () => stream(mesh)));
+    expect(streams.map(({ statusCode }) => statusCode)).toEqual(streams.map(() => 200));
+    // In turn, but for a worker that has not taken its last one yet; one on which the readiness was asked may be open still.
+    const held = before.map((processId) => connectionsOf(processId, port));
+    expect(Math.min(...held)).toBeGreaterThanOrEqual(1);
+
+    const texts = streams.map(textOf);
+    const [victim = 0, ...others] = before;
+    process.kill(victim, 'SIGKILL');
+    await eventually('it is gone', () => !isRunning(victim));
+    await engine.go();
+    const whole = (await Promise.all(texts)).filter((text) => text.includes('[DONE]'));
+    expect(whole.length).toBeLessThan(streams.length);
+    expect(whole.length).toBeGreaterThanOrEqual(streams.length - (held[0] ?? 0));
+    for (const text of whole) {
+      expect([...text.matchAll(/ t(\d+)/g)].map(([, index]) => Number(index))).toEqual(
+        times(20, () => 0).map((_, index) => index),
+      );
+    }
+    const newest = await eventually('another takes its place', () => workers().find((one) => !before.includes(one)));
+    expect(workers()).toEqual(expect.arrayContaining(others));
+    const takes = (line: string) => line.includes(`"processId":${newest},`) && line.includes('takes requests');
+    await eventually('it takes requests', async () => {
+      // Nobody meets one that does not know the models yet.
+      const asked = await Promise.all(times(WORKERS, () => ask(mesh, mesh.adminKey, '/v1/chat/completions', CHAT)));
+      expect(asked.filter(({ status }) => status !== 200)).toEqual([]);
+      return program.output().split('\n').some(takes);
+    });
+    await engine.script({ tokens: 20, holdAtToken: 5 });
+    const again = await Promise.all(times(3 * WORKERS, () => stream(mesh)));
+    expect(connectionsOf(newest, port)).toBeGreaterThanOrEqual(1);
+    await engine.go();
+    for (const text of await Promise.all(again.map(textOf))) expect(text).toContain('[DONE]');
+  });
+
+  test('SIGTERM: streams of all workers end as they should, and nobody is left', async () => {
+    const { engine, mesh, program, parent, workers } = await serve({ tokens: 60, holdAtToken: 5 });
+    const all = [parent, ...workers()];
+    const streams = await Promise.all(times(WORKERS, () => stream(mesh)));
+    const texts = streams.map(textOf);
+    const ended = program.stop('SIGTERM');
+    await eventually('new work is refused', async () => (await ask(mesh, mesh.adminKey, '/readyz')).status === 503);
+    expect(all.every(isRunning)).toBe(true);
+    await engine.go();
+    for (const text of await Promise.all(texts)) {
+      expect(text).toContain(' t59');
+      expect(text).toContain('[DONE]');
+    }
+    expect(await ended).toBe(0);
+    expect(all.filter(isRunning)).toEqual([]);
+    const keyId = /^im_([^_]+)_/.exec(mesh.adminKey)?.[1] ?? '';
+    expect(await readLedger(mesh, keyId)).toMatchObject({ requests: WORKERS, completionTokens: 60 * WORKERS, held: 0 });
+  });
+
+  test('SIGKILL leaves no worker behind, also with streams running; with certificates between them', async () => {
+    const { mesh, program, parent, workers } = await serve({ tokens: 60, holdAtToken: 5 }, {}, createAuthority());
+    const all = [parent, ...workers()];
+    const running = (await stream(mesh)).on('error', () => {});
+    await program.stop('SIGKILL');
+    await eventually('all are gone', () => !all.some(isRunning));
+    running.destroy();
+  });
+});
+
+describe('a start with workers that cannot be', () => {
+  async function startOn(port: number, env: Record<string, string>) {
+    const directory = join(import.meta.dirname, '../../node_modules/.cache', `workers-${process.pid}-${port}`);
+    const args = [main, '--port', String(port), '--data-dir', directory, '--model', 'none'];
+    const program = startProgram(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], env);
+    const [code] = (await once(program.child, 'exit')) as [number];
+    return { code, output: program.output() };
+  }
+
+  test('the port is taken: 75', async () => {
+    const taken = createServer().listen(await freePort(), '127.0.0.1');
+    await once(taken, 'listening');
+    onTestFinished(() => void taken.close());
+    const address = taken.address() as { port: number };
+    const { code, output } = await startOn(address.port, { MESH_WORKERS: '2' });
+    expect(output).toContain(`cannot listen on 127.0.0.1:${address.port} (EADDRINUSE)`);
+    expect(code).toBe(75);
+  });
+
+  test.each([
+    [{ MESH_WORKERS: '0' }, /MESH_WORKERS/],
+    [{ MESH_WORKERS: 'many' }, /MESH_WORKERS/],
+    [{ MESH_WORKERS: '2', MESH_ROLES: 'auth,quota' }, /server\.workers: .*lacks 'router'/],
+  ])('%j: 78', async (env, message) => {
+    const { code, output } = await startOn(await freePort(), env);
+    expect(output).toMatch(message);
+    expect(code).toBe(78);
+  });
+});
