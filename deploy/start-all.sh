@@ -42,6 +42,8 @@ for name in pepper grafana-password; do
   openssl rand -hex 32 >"$secrets/$name"
   echo "start-all: made $secrets/$name"
 done
+# Files that are there cannot be written to, also not by their owner.
+rm -f "$secrets/redis-users.acl"
 sha256() { printf %s "$1" | openssl dgst -sha256 -r | cut -d ' ' -f 1; }
 sed -e "s/MESH_PASSWORD_SHA256/$(sha256 "$(value REDIS_PASSWORD)")/" \
   -e "s/ADMIN_PASSWORD_SHA256/$(sha256 "$(value REDIS_ADMIN_PASSWORD)")/" \

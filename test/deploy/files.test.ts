@@ -1,5 +1,8 @@
 // What of deploy/ can be told without starting anything. test:deploy starts it.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chownSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { expect, test } from 'vitest';
@@ -193,6 +196,39 @@ test('scripts are what their shell can read', () => {
   expect(scripts.length).toBeGreaterThan(1);
   for (const name of scripts)
     expect(readFileSync(join(ROOT, 'deploy', name), 'utf8')).toMatch(/^#!\/bin\/sh\n[\s\S]*\nset -eu\n/);
+});
+
+test('start-all.sh makes each secret once, for its owner, also without root', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'start-'));
+  try {
+    const copied = ['start-all.sh', '.env.example', 'redis/users.acl.example'];
+    for (const name of copied) cpSync(join(ROOT, 'deploy', name), join(directory, 'deploy', name), { recursive: true });
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) for (const name of ['', 'deploy']) chownSync(join(directory, name), 65_534, 65_534);
+    const start = () =>
+      spawnSync('sh', ['deploy/start-all.sh', 'cpu'], {
+        ...{ cwd: directory, encoding: 'utf8', env: { PATH: process.env.PATH, SECRETS_ONLY: '1' } },
+        ...(isRoot && { uid: 65_534, gid: 65_534 }),
+      });
+    const read = (): string[] =>
+      ['.env', 'secrets/pepper', 'secrets/grafana-password', 'secrets/redis-users.acl', 'secrets/tls/privkey.pem'].map(
+        (name) => readFileSync(join(directory, 'deploy', name), 'utf8'),
+      );
+    expect(start()).toMatchObject({ status: 0, stderr: '' });
+    const made = read();
+    expect(start()).toMatchObject({ status: 0, stderr: '', stdout: '' });
+    expect(read()).toEqual(made);
+    const { MESH_TOKEN = '', REDIS_PASSWORD = '' } = readVariables(join(directory, 'deploy/.env'));
+    expect([MESH_TOKEN.length, REDIS_PASSWORD.length]).toEqual([64, 64]);
+    expect(made[3]).toContain(createHash('sha256').update(REDIS_PASSWORD).digest('hex'));
+    expect(made[3]).not.toContain(REDIS_PASSWORD);
+    // Containers read the files as users that are not known here; nobody else comes into the directory.
+    expect(statSync(join(directory, 'deploy/secrets')).mode & 0o777).toBe(0o700);
+    expect(statSync(join(directory, 'deploy/secrets/pepper')).mode & 0o777).toBe(0o444);
+    expect(statSync(join(directory, 'deploy/.env')).mode & 0o777).toBe(0o600);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 test('systemd starts files that are there, and gives streams more time than the mesh does', () => {
