@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../harness/processes.ts';
 import { type ComposeHost, missingForContainers, startComposeHost } from './compose-host.ts';
+import { isThere } from './tools.ts';
 
 const missing = missingForContainers();
 if (missing) console.log(`skipped: the compose file as processes needs ${missing}`);
@@ -24,6 +25,9 @@ describe.skipIf(missing)('docker-compose.yml, profile cpu, as processes', () => 
     const at = output.lastIndexOf('\n');
     return `${output.slice(at + 1)} ${output.slice(0, at)}`;
   }
+
+  // The engines' process binds the address that its name has, and nothing else.
+  const metricsHost = (name: string): string => (name.startsWith('inference') ? 'inference' : '127.0.0.1');
 
   const chat = (stream: boolean): string[] => [
     ...['-N', '-H', `Authorization: Bearer ${adminKey}`, '-H', 'Content-Type: application/json'],
@@ -54,6 +58,28 @@ describe.skipIf(missing)('docker-compose.yml, profile cpu, as processes', () => 
       return result.startsWith('200 ') && result;
     });
     expect(done).toContain('"completed"');
+  });
+
+  test('each role tells its metrics on a port of its own and writes its log into its volume', () => {
+    for (const container of host.containers.values()) {
+      if (!container.exec(['ls', '/app/services']).output.includes('main.ts')) continue;
+      const { name } = container;
+      const metrics = container.exec(['curl', '-sS', `http://${metricsHost(name)}:9090/metrics`]).output;
+      expect([name, metrics]).toEqual([name, expect.stringMatching(/^# (HELP|TYPE) /m)]);
+      expect([name, container.exec(['ls', '/var/log/llm-api']).output]).toEqual([name, expect.stringContaining('app')]);
+    }
+  });
+
+  test.skipIf(!isThere('prometheus'))('Prometheus scrapes every role', async () => {
+    const prometheus = host.containers.get('prometheus');
+    const up = await eventually('all are up', () => {
+      const query = ['curl', '-sS', 'http://127.0.0.1:9090/api/v1/query?query=up'];
+      const { data } = JSON.parse(prometheus?.exec(query).output ?? '') as {
+        data: { result: { metric: { instance: string }; value: [number, string] }[] };
+      };
+      return data.result.length === 5 && data.result.every(({ value }) => value[1] === '1') && data.result;
+    });
+    expect(up.map(({ metric }) => metric.instance)).toContain('inference:9090');
   });
 
   test('port 80 leads to https, metrics are closed', () => {

@@ -131,7 +131,7 @@ test.each(profiles)(
   'each process of profile %s takes the configuration and the environment that it is given',
   (profile) => {
     for (const [name, service] of meshServices(fileOf(profile).services, profile)) {
-      const { MESH_LOG_DIR: _logs, METRICS_PORT: _metrics, ...environment } = service.environment ?? {};
+      const { environment = {} } = service;
       const config = loadConfig([], { ...environment, MESH_CONFIG: `deploy/docker/mesh.${profile}.yaml` }, ROOT);
       expect([name, config.server.trusted_proxies]).toEqual([name, [addressOf('nginx', 'edge')]]);
       // Others find it where the environment of all says.

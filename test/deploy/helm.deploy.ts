@@ -91,7 +91,7 @@ describe.skipIf(missing)('the Helm chart', () => {
           const [container] = spec.template.spec.containers;
           const environment: Record<string, string> = {};
           for (const { name, value, valueFrom } of container.env) environment[name] = value ?? given(name, valueFrom);
-          const { MESH_LOG_DIR: _logs, METRICS_PORT: _metrics, MESH_CONFIG: path = '', ...rest } = environment;
+          const { MESH_CONFIG: path = '', ...rest } = environment;
           const file = join(directory, path.split('/').at(-1) ?? '');
           writeFileSync(file, data[path.split('/').at(-1) ?? '']);
           const config = loadConfig([], { ...rest, MESH_CONFIG: file }, directory);

@@ -12,12 +12,18 @@ export interface Image {
   readonly mounts: readonly string[];
 }
 
-/** The machine's own programs stand for those of other images. */
-const FOREIGN: Image = { entrypoint: [], environment: {}, workingDirectory: '/', mounts: [] };
+/** Entry points of other images, which the machine's own programs stand for; Redis has its program in the command. */
+const FOREIGN: readonly (readonly [RegExp, string])[] = [
+  [/^prom\/prometheus:/, 'prometheus'],
+  [/^jaegertracing\//, 'jaeger'],
+];
 
 /** The image of a service: of its Dockerfile's last stage, or nothing but the machine's programs. */
-export function imageOf({ build }: Service): Image {
-  if (!build) return FOREIGN;
+export function imageOf({ build, image }: Service): Image {
+  if (!build) {
+    const entrypoint = FOREIGN.filter(([pattern]) => pattern.test(image)).map(([, program]) => program);
+    return { entrypoint, environment: {}, workingDirectory: '/', mounts: [] };
+  }
   return readDockerfile(resolve(ROOT, build.context, build.dockerfile));
 }
 
