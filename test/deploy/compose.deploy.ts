@@ -77,7 +77,8 @@ describe.skipIf(missing)('docker-compose.yml, profile cpu, as processes', () => 
       const { data } = JSON.parse(prometheus?.exec(query).output ?? '') as {
         data: { result: { metric: { instance: string }; value: [number, string] }[] };
       };
-      return data.result.length === 5 && data.result.every(({ value }) => value[1] === '1') && data.result;
+      const isUp = data.result.length === 5 && data.result.every(({ value }) => value[1] === '1');
+      return isUp ? data.result : undefined;
     });
     expect(up.map(({ metric }) => metric.instance)).toContain('inference:9090');
   });

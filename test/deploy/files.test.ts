@@ -198,6 +198,26 @@ test('scripts are what their shell can read', () => {
     expect(readFileSync(join(ROOT, 'deploy', name), 'utf8')).toMatch(/^#!\/bin\/sh\n[\s\S]*\nset -eu\n/);
 });
 
+test('what an image starts needs no package that it leaves out', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { dependencies: object };
+  const sources = ['services', 'gen', 'bin']
+    .flatMap((name) => readdirSync(join(ROOT, name), { recursive: true }).map((path) => join(name, String(path))))
+    .filter((path) => path.endsWith('.ts') && !/\.(test|fixture)\.ts$|test-facade|^bin\/(test|check)\.ts$/.test(path));
+  expect(sources.length).toBeGreaterThan(300);
+  for (const path of sources) {
+    for (const [, name = ''] of readFileSync(join(ROOT, path), 'utf8').matchAll(
+      /^(?:import|export) (?!type )[^;]*?from '([^.'][^']*)';/gm,
+    )) {
+      if (name.startsWith('node:')) continue;
+      const packageName = name
+        .split('/')
+        .slice(0, name.startsWith('@') ? 2 : 1)
+        .join('/');
+      expect([path, packageName in dependencies, packageName]).toEqual([path, true, packageName]);
+    }
+  }
+});
+
 test('start-all.sh makes each secret once, for its owner, also without root', () => {
   const directory = mkdtempSync(join(tmpdir(), 'start-'));
   try {
