@@ -1,6 +1,6 @@
 import { composeMesh, type Mesh, type MeshResources } from './compose.ts';
 import type { Config } from './config.ts';
-import { freePorts } from './workers/free-ports.ts';
+import { freePorts, publicPort } from './workers/free-ports.ts';
 import { type InternalAddresses, parentConfig, workerConfig } from './workers/worker-plan.ts';
 import { createWorkerPool } from './workers/worker-pool.ts';
 import type { WorkerProcess } from './workers/worker-process.ts';
@@ -23,9 +23,10 @@ export async function startMesh(
 ): Promise<Mesh> {
   if (config.server.workers === 1) return await composeMesh(config, resources);
   const addresses = await internalAddresses(config);
+  const port = await publicPort(config.server.host, config.port);
   const pool = createWorkerPool<SentConfig>({
-    ...{ count: config.server.workers, port: config.port, environment, log: resources.log },
-    assign: (index, port) => {
+    ...{ count: config.server.workers, environment, log: resources.log },
+    assign: (index) => {
       const { originOf: _, ...sent } = workerConfig(config, addresses, port);
       return { config: sent, internal: { host: addresses.host, port: addresses.ports[index] ?? 0 } };
     },

@@ -46,6 +46,11 @@ export function requireWorkable({
     if (first === undefined) return;
     throw new ConfigError('server.worker_port: there are no workers; set server.workers to 2 or more, or leave it out');
   }
+  if (process.platform !== 'linux') {
+    throw new ConfigError(
+      'server.workers: this system does not share a port among processes as Linux does; set it to 1',
+    );
+  }
   for (const role of WORKER_ROLES) {
     if (roles.has(role)) continue;
     throw new ConfigError(
@@ -83,7 +88,7 @@ export function parentConfig<C extends SplitConfig>(config: C, addresses: Intern
   };
 }
 
-/** What a worker runs. @param index from 1 @param publicPort 0 while nobody has picked one yet */
+/** What a worker runs. */
 export function workerConfig<C extends SplitConfig>(config: C, addresses: InternalAddresses, publicPort: number): C {
   const parent = addressOf(config, addresses, 0);
   const here = ROLES.filter((role) => config.roles.has(role) && !WORKER_ROLES.has(role));

@@ -24,10 +24,8 @@ export interface WorkerPoolOptions<C> {
   readonly count: number;
   /** The environment of the workers. */
   readonly environment: NodeJS.ProcessEnv;
-  /** What a worker is to run, at each of its starts. @param index from 1 @param port the public one; 0: pick one */
-  readonly assign: (index: number, port: number) => Omit<Assignment<C>, 'type' | 'isComplete'>;
-  /** The public port; 0: the first worker picks one. */
-  readonly port: number;
+  /** What a worker is to run, at each of its starts; they are counted from 1. */
+  readonly assign: (index: number) => Omit<Assignment<C>, 'type' | 'isComplete'>;
   readonly log: Logger;
 }
 
@@ -54,15 +52,14 @@ interface Place {
 }
 
 /**
- * Makes the workers of this process, by `node:cluster`: this process holds the port and hands out connections in turn, so that
- * a port that is taken is seen, a worker that hangs gets no more of them, and a worker whose parent is gone ends.
+ * Makes the workers of this process, by `node:cluster`, for a worker of it whose parent is gone ends. They listen by themselves, on
+ * a port that the system shares among them: a connection that the cluster has handed to a worker as it dies hangs for ever.
  */
-export function createWorkerPool<C>({ count, environment, assign, port, log }: WorkerPoolOptions<C>): WorkerPool {
+export function createWorkerPool<C>({ count, environment, assign, log }: WorkerPoolOptions<C>): WorkerPool {
   const places: Place[] = Array.from({ length: count }, (_, index) => ({
     ...{ index: index + 1, worker: undefined, isReady: false, beganAtMs: 0, pauseMs: FIRST_PAUSE_MS },
   }));
   const { promise: complete, resolve, reject } = Promise.withResolvers<string>();
-  let publicPort = port;
   let isComplete = false;
   let isStopping = false;
   let isStarted = false;
@@ -74,7 +71,7 @@ export function createWorkerPool<C>({ count, environment, assign, port, log }: W
     const tell = (message: ToWorker<C>): void => void worker.send(message as object, () => {});
     worker.on('message', (message: FromWorker) => {
       if (message.type === 'hello') {
-        tell({ type: 'assignment', ...assign(place.index, publicPort), isComplete });
+        tell({ type: 'assignment', ...assign(place.index), isComplete });
         if (isStopping) tell({ type: 'stop' });
       } else onReady(place, message.url);
     });
@@ -85,7 +82,6 @@ export function createWorkerPool<C>({ count, environment, assign, port, log }: W
 
   function onReady(place: Place, url: string): void {
     place.isReady = true;
-    publicPort = Number(new URL(url).port) || publicPort;
     log.info({ worker: place.index, processId: place.worker?.process.pid }, 'a worker takes requests');
     if (isComplete || !places.every(({ isReady }) => isReady)) return;
     isComplete = true;

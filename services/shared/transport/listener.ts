@@ -60,7 +60,7 @@ export interface ListenerOptions {
   readonly publicTls?: PublicTls | undefined;
   /** Names by which callers may address the port; see createHostRule. */
   readonly allowedHosts?: readonly string[] | undefined;
-  /** Whether other workers of the same process listen on the port too, and get connections in turn. Default false. */
+  /** Whether other processes of the same user listen on the port too, among whom the system spreads connections. Default false. */
   readonly isShared?: boolean;
   /** Connections at a time; more are closed at once. Default: as many as the system lets be. */
   readonly maxConnections?: number;
@@ -148,9 +148,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const servers = createHttpServers(handler, settings, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
-  // Else a worker that has enough of them would hand them back for ever.
-  Object.assign(server, { dropMaxConnection: true });
-  const port = await listen(server, { host, port: options.port, exclusive: !options.isShared }).catch(
+  const port = await listen(server, { host, port: options.port, reusePort: options.isShared ?? false }).catch(
     (error: unknown) => {
       servers.destroy();
       throw error;
@@ -264,7 +262,7 @@ function revoked(): MeshError {
 const TAKEN: ReadonlySet<unknown> = new Set(['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL']);
 
 /** Resolves to the port. */
-function listen(server: net.Server, at: { host: string; port: number; exclusive: boolean }): Promise<number> {
+function listen(server: net.Server, at: { host: string; port: number; reusePort: boolean }): Promise<number> {
   const { host, port } = at;
   return new Promise((resolve, reject) => {
     const onError = (error: Error) => {
@@ -273,7 +271,8 @@ function listen(server: net.Server, at: { host: string; port: number; exclusive:
       reject(TAKEN.has(code) ? new PortUnavailable(message, { cause: error }) : error);
     };
     server.once('error', onError);
-    server.listen(at, () => {
+    // Exclusive: a worker of node:cluster shares nothing else.
+    server.listen({ ...at, exclusive: true }, () => {
       server.off('error', onError);
       const address = server.address();
       resolve(address !== null && typeof address === 'object' ? address.port : port);
