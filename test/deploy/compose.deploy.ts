@@ -40,7 +40,8 @@ describe.skipIf(missing)('docker-compose.yml, profile cpu, as processes', () => 
   test('a streamed request goes through nginx, gateway, auth, quota and the engine', () => {
     const answer = curl('/v1/chat/completions', ...chat(true));
     expect(answer).toMatch(/^200 /);
-    expect(answer.match(/^data: \{/gm)?.length).toBeGreaterThan(2);
+    // How many tokens are in one event depends on how busy the machine is.
+    expect(answer).toMatch(/^data: \{.*"delta":\{.*"content":"[^"]/m);
     expect(answer).toContain('data: [DONE]');
   });
 
