@@ -34,8 +34,6 @@ const paced = readWorkload('paced-c256');
 const VARIANTS: Readonly<Record<string, Record<string, string>>> = {
   'one process': {},
   [`${options.workers} workers`]: { MESH_WORKERS: options.workers },
-  rrnone: { MESH_WORKERS: options.workers, NODE_CLUSTER_SCHED_POLICY: 'none' },
-  reuseport: { MESH_WORKERS: options.workers, MESH_TMP_SHARING: 'reuseport' },
 };
 
 interface Figures {
