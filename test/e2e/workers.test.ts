@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -206,6 +206,51 @@ describe.runIf(process.platform === 'linux')('several workers', () => {
     await program.stop('SIGKILL');
     await eventually('all are gone', () => !all.some(isRunning));
     running.destroy();
+  });
+});
+
+/** Free ports, each one more than the one before. */
+async function consecutivePorts(count: number): Promise<number[]> {
+  const ports = [await freePort()];
+  while (ports.length < count) {
+    const port = await freePort();
+    if (port !== (ports.at(-1) ?? 0) + 1) ports.length = 0;
+    ports.push(port);
+  }
+  return ports;
+}
+
+test.runIf(process.platform === 'linux')('engines in another process serve all workers, and tasks', async () => {
+  const engine = await startFakeEngine({ tokens: 3 });
+  onTestFinished(() => engine.stop());
+  const [first = 0, ...others] = await consecutivePorts(3);
+  const ports = [first, ...others].map((port) => `http://127.0.0.1:${port}`);
+  const env = { MESH_TOKEN: 'test-token-0123456789abcdef0123456789abcdef' };
+  const directory = mkdtempSync(join(tmpdir(), 'mesh-'));
+  const models = [{ name: 'fake', engine: 'openai', base_url: engine.baseUrl, required: true }];
+  writeFileSync(join(directory, 'engines.json'), JSON.stringify({ inference: { models, devices: 'none' } }));
+  const flags = ['--roles', 'inference', '--config', 'engines.json', '--port', String(await freePort())];
+  const peers = { MESH_PEER_AUTH: ports[0] ?? '', MESH_PEER_ROUTER: ports.join() };
+  const args = ['--disable-warning=ExperimentalWarning', main, ...flags, '--data-dir', 'engines'];
+  const node = startProgram(process.execPath, args, { ...env, ...peers }, directory);
+  const mesh = await startMesh('one process', {
+    ...{ env, args: ['--roles', 'auth,quota,router,tasks,facade'] },
+    config: { server: { workers: 2, worker_port: first } },
+  });
+  onTestFinished(async () => {
+    await node.stop();
+    await mesh.stop();
+    rmSync(directory, { recursive: true });
+  });
+  await eventually('all workers know the engine', async () => {
+    const asked = await Promise.all(times(MANY, () => ask(mesh, mesh.adminKey, '/v1/chat/completions', CHAT)));
+    return asked.every(({ status, text }) => status === 200 && text.includes(' t0 t1 t2'));
+  });
+  const accepted = await ask(mesh, mesh.adminKey, '/generate', { prompt: 'hi', max_tokens: 3 });
+  const { task_id: taskId } = JSON.parse(accepted.text) as { task_id: string };
+  await eventually('the task is done', async () => {
+    const { status, text } = await ask(mesh, mesh.adminKey, `/result/${taskId}`);
+    return status === 200 && text.includes(' t0 t1 t2');
   });
 });
 
