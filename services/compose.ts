@@ -46,8 +46,9 @@ import { createPeers, type Peers } from './shared/transport/peers.ts';
 import { createProof, type Proof } from './shared/transport/proof.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import { createRemoteRouters } from './shared/transport/remote-routers.ts';
-import type { Role } from './shared/transport/roles.ts';
+import { KEEPERS, type Role } from './shared/transport/roles.ts';
 import type { Routes } from './shared/transport/routes.ts';
+import { takeLeave } from './take-leave.ts';
 import { createTasksContext, type TasksContext } from './tasks/context.ts';
 import { tasksRoutes } from './tasks/routes.ts';
 import { openWorkerPort, type WorkerResources } from './worker-port.ts';
@@ -91,9 +92,6 @@ interface Parts {
   /** The services that run here, filled role by role. */
   readonly local: Map<Role, Routes[]>;
 }
-
-/** Who keeps things in the store. */
-const KEEPERS = ['auth', 'quota', 'tasks'] as const;
 
 /** How often the store is asked whether it answers, in milliseconds. */
 const STORE_CHECK_MS = 1_000;
@@ -152,14 +150,7 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
       return { url: listener.url, roles: [...roles], engines, adminKeyPath, isPublic: roles.has('facade') };
     },
     async stop() {
-      const limitMs = config.server.drain_seconds * 1_000;
-      const services = [...roles].flatMap((role) => SERVICES_OF_ROLE[role]);
-      for (const name of ['', ...services.map(({ typeName }) => typeName)]) parts.health.set(name, false);
-      inference?.drain();
-      await Promise.all([resources.workers, listener, router, tasks].map((part) => part?.drain(limitMs)));
-      await listener.endWork();
-      // Others still settle what they ran: whoever keeps the books leaves last.
-      if (store && !router) await listener.peersGone(limitMs);
+      await takeLeave({ ...parts, ...resources, roles, inference, listener, router, tasks });
       await closer.close();
     },
   };
@@ -333,7 +324,7 @@ async function addListener(
 ): Promise<Listener> {
   const { config, resources, closer, health, authorizer, proof } = parts;
   const isPublic = config.roles.has('facade');
-  const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
+  const facade = isPublic ? await addFacade(parts, store, router, () => listener) : undefined;
   const listener: Listener = await startListener({
     ...listenerSettings(config.server, isPublic, resources.log, config.bindHost),
     port: config.port,
@@ -354,7 +345,7 @@ async function addFacade(
   { config, resources, closer, principals, peers }: Parts,
   store: Store | undefined,
   router: RouterContext | undefined,
-  isDraining: () => boolean,
+  port: () => Listener,
 ): Promise<FacadeContext> {
   const storeKind = config.redisUrl === undefined ? 'sqlite' : 'redis';
   const answers: (() => Promise<boolean>)[] = store ? [() => pingStore(store)] : [];
@@ -376,7 +367,8 @@ async function addFacade(
     auth: peers.client('auth', AuthService),
     tasks: peers.client('tasks', TasksService),
     quota: peers.client('quota', QuotaService),
-    isDraining,
+    isLeaving: () => port().leaving,
+    isDraining: (request) => port().refuses(request),
     awaitsWorkers: () => resources.asWorker?.isComplete() === false,
     health: async () => ({
       storeKind,

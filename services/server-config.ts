@@ -57,6 +57,11 @@ export const serverConfigSchema = z.strictObject({
   max_connections: z.int().min(10).max(1_000_000).default(20_000),
   /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */
   store_timeout_ms: z.int().min(10).max(60_000).default(200),
+  /**
+   * How long a process that was told to end goes on as before, in seconds, while it says that it is not ready and tells callers to
+   * open new connections: as long as what stands before it takes to notice. Before `drain_seconds`.
+   */
+  drain_grace_seconds: z.number().min(0).max(3_600).default(0),
   /** How long running streams get after SIGTERM, in seconds. */
   drain_seconds: z.number().min(0).max(86_400).default(30),
 });

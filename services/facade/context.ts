@@ -11,6 +11,7 @@ import type { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createClientIp } from '../shared/interceptors/client-ip.ts';
 import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
+import type { NodeRequest } from '../shared/transport/exchange.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
 import type { FacadeConfig } from './config.ts';
@@ -44,8 +45,10 @@ export interface FacadeResources {
   readonly quota: Client<typeof QuotaService>;
   /** The state of the store. */
   readonly health: () => Promise<{ storeKind: 'sqlite' | 'redis'; storeAnswers: boolean }>;
-  /** Whether new work is refused. */
-  readonly isDraining: () => boolean;
+  /** Whether callers are told to go elsewhere. */
+  readonly isLeaving: () => boolean;
+  /** Whether a request is refused if it is new work. */
+  readonly isDraining: (request: NodeRequest) => boolean;
   /** Whether one of the processes that share the port has never been ready yet: then nobody is sent here. */
   readonly awaitsWorkers: () => boolean;
   /** Addresses and networks (CIDR) whose `X-Forwarded-For` is believed, besides loopback. */

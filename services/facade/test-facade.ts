@@ -140,6 +140,7 @@ export async function startFacade(options: TestOptions = {}): Promise<TestFacade
       if (credential !== KEY) throw new MeshError('CREDENTIAL_INVALID', 'Invalid API key');
     },
     health: async () => ({ storeKind: 'sqlite', storeAnswers: true }),
+    isLeaving: () => false,
     isDraining: () => false,
     awaitsWorkers: () => false,
     trustedProxies: [],

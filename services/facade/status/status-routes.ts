@@ -10,7 +10,7 @@ import { healthAnswers } from './health-schema.ts';
 export interface StatusRouteContext {
   readonly fleetView: FleetView;
   readonly health: () => Promise<{ storeKind: 'sqlite' | 'redis'; storeAnswers: boolean }>;
-  readonly isDraining: () => boolean;
+  readonly isLeaving: () => boolean;
   /** Whether one of the processes that share the port has never been ready yet. */
   readonly awaitsWorkers: () => boolean;
   readonly version: string;
@@ -87,8 +87,8 @@ async function factsOf(context: StatusRouteContext): Promise<HealthFacts> {
     // A registry that does not answer is itself the answer.
     context.fleetView().catch(() => undefined),
   ]);
-  const { isDraining, awaitsWorkers, version } = context;
-  return { fleet, ...store, draining: isDraining(), awaitsWorkers: awaitsWorkers(), version };
+  const { isLeaving, awaitsWorkers, version } = context;
+  return { fleet, ...store, draining: isLeaving(), awaitsWorkers: awaitsWorkers(), version };
 }
 
 function sendJson(reply: FastifyReply, status: number, body: object): FastifyReply {

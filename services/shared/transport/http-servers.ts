@@ -11,7 +11,14 @@ import { type ProtocolServers, routeByPreface } from './preface.ts';
 import type { PublicTls } from './public-tls.ts';
 import { createPublicTlsServer } from './public-tls-server.ts';
 import { routeByServerName } from './server-name.ts';
+import { limitLifetime, retire, type SessionLifetime } from './session-lifetime.ts';
 import { createTlsServer, type TlsServer } from './tls-server.ts';
+
+/**
+ * How long a process of the mesh has to say that it has heard where to call, in milliseconds. A client of Connect that has ended its last
+ * call says nothing more.
+ */
+const PEER_ANSWER_MS = 1_000;
 
 /** What the servers of a port are made of. */
 export interface HttpServersOptions {
@@ -19,6 +26,8 @@ export interface HttpServersOptions {
   readonly bodyTimeoutMs: number;
   /** How long a connection of HTTP/2 on which nothing runs may be silent, in milliseconds; not one of peers. */
   readonly idleSessionMs: number;
+  /** How long connections of callers by HTTP/2 live. */
+  readonly lifetime: SessionLifetime;
   /** Whether a proxy, and with it many clients, may be at an address. */
   readonly isSharedAddress: (address: string) => boolean;
   /** Whether only processes of the mesh use the port. */
@@ -37,6 +46,10 @@ export interface HttpServers {
   readonly connectionCount: number;
   /** How many HTTP/2 sessions are alive; Node's own close() leaves them alone. */
   readonly sessionCount: number;
+  /** Tells callers by HTTP/2 to open their next calls on other connections, and those who connect from now on after their first. */
+  retireSessions(): void;
+  /** Has processes of the mesh, which have the port to themselves, open their next calls on other connections. */
+  retirePeers(): void;
   /** Lets HTTP/2 sessions end after their running streams. */
   closeSessions(): void;
   /** Cuts every connection. */
@@ -50,18 +63,29 @@ export interface HttpServers {
  */
 export function createHttpServers(
   handler: RequestHandler,
-  { bodyTimeoutMs, idleSessionMs, isSharedAddress, isForPeers, meshTls, publicTls }: HttpServersOptions,
+  { bodyTimeoutMs, idleSessionMs, lifetime, isSharedAddress, isForPeers, meshTls, publicTls }: HttpServersOptions,
   log: Logger,
   onLeave: () => void,
 ): HttpServers {
   const http1 = createHttp1Server(handler, bodyTimeoutMs, log);
   const sessions = new Set<ServerHttp2Session>();
+  const callers = new Set<ServerHttp2Session>();
+  let isRetiring = false;
   const onFlood = (address: string) => log.warn({ address }, 'ended a connection of HTTP/2 that did nothing but cost');
   const floods = createFloodGuard({ isShared: isSharedAddress, onFlood, nowMs: () => performance.now() });
   const http2Server = createHttp2Server(handler, isForPeers);
   // One connection of a process of the mesh carries all that its callers do and leave.
   if (!isForPeers) {
-    http2Server.on('session', floods.watch).on('session', (session) => endWhenIdle(session, idleSessionMs));
+    http2Server.on('session', (session) => {
+      floods.watch(session);
+      endWhenIdle(session, idleSessionMs);
+      limitLifetime(session, lifetime);
+      callers.add(session);
+      session.on('close', () => callers.delete(session));
+      session.on('stream', () => {
+        if (isRetiring) retire(session);
+      });
+    });
   }
   watchHttp2(http2Server, log, sessions, onLeave);
   const sockets = new Set<Socket>();
@@ -74,13 +98,16 @@ export function createHttpServers(
     },
   };
   const peers = meshTls && createPeerServer(meshTls);
-  const callers = publicTls && createPublicTlsServer(publicTls, log, plain);
+  const publicServer = publicTls && createPublicTlsServer(publicTls, log, plain);
   const servers: ProtocolServers =
     isForPeers && peers
       ? { tls: peers.take, http1: peers.refusePlain, http2: peers.refusePlain }
       : {
           ...plain,
-          tls: peers && callers ? routeByServerName(peers.domain, peers.take, callers) : (peers?.take ?? callers),
+          tls:
+            peers && publicServer
+              ? routeByServerName(peers.domain, peers.take, publicServer)
+              : (peers?.take ?? publicServer),
         };
 
   function createPeerServer(tls: MeshTls): TlsServer & Pick<MeshTls, 'domain'> {
@@ -106,6 +133,13 @@ export function createHttpServers(
     },
     get sessionCount() {
       return sessions.size;
+    },
+    retireSessions() {
+      isRetiring = true;
+      for (const session of callers) retire(session);
+    },
+    retirePeers() {
+      for (const session of sessions) retire(session, PEER_ANSWER_MS);
     },
     closeSessions() {
       for (const session of sessions) session.close();

@@ -9,6 +9,8 @@ import type { ServerHttp2Session } from 'node:http2';
 export function endWhenIdle(session: ServerHttp2Session, idleMs: number): void {
   let running = 0;
   session.setTimeout(idleMs);
+  // Node counts pings only where somebody listens to them.
+  session.on('ping', () => {});
   session.on('timeout', () => {
     if (running === 0) session.destroy();
   });

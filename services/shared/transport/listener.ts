@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import net from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext, Interceptor } from '@connectrpc/connect';
@@ -18,7 +19,7 @@ import { concerns, type Revocation } from '../interceptors/revocation.ts';
 import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
 import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
-import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
+import { type Exchange, exchangeKey, type FallbackHandler, type NodeRequest } from './exchange.ts';
 import { createHostRule } from './host-rule.ts';
 import { createHttpServers } from './http-servers.ts';
 import { BODY_TIMEOUT_MS, HTTP1_LIMITS } from './limits.ts';
@@ -29,6 +30,7 @@ import type { PublicTls } from './public-tls.ts';
 import { createRequestHandler, cutLateBody } from './request-handler.ts';
 import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
+import { SESSION_LIFETIME, type SessionLifetime } from './session-lifetime.ts';
 import { isTrunk } from './trunk/trunk-method.ts';
 import { createWriteStallWatch } from './write-stall.ts';
 
@@ -70,6 +72,8 @@ export interface ListenerOptions {
   readonly bodyTimeoutMs?: number;
   /** How long a connection of HTTP/2 on which nothing runs may be silent, in milliseconds; default 65,000. Not one of peers. */
   readonly idleSessionMs?: number;
+  /** How long connections of HTTP/2 live, besides; not those of peers. Default SESSION_LIFETIME. */
+  readonly lifetime?: SessionLifetime;
 }
 
 /** One port that answers HTTP/1.1, HTTP/2, gRPC, gRPC-Web and Connect, without TLS and with it. */
@@ -78,10 +82,20 @@ export interface Listener {
   readonly port: number;
   /** E.g. "http://127.0.0.1:8000"; with https where callers have TLS, or nothing else is taken. */
   readonly url: string;
+  /** Whether callers are told to go elsewhere. */
+  readonly leaving: boolean;
   /** Whether new work is refused. */
   readonly draining: boolean;
+  /** Whether this request is, if it is new work: not where its client could not be told to go elsewhere. */
+  refuses(request: NodeRequest): boolean;
   /**
-   * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on; the fallback decides by `draining`.
+   * Tells callers to open their next calls on other connections, in each answer of HTTP/1.1 and by GOAWAY; what they ask until
+   * then is done as before. Resolves after the time, by when nobody sends new connections here.
+   */
+  leave(forMs: number): Promise<void>;
+  /**
+   * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on, and so does what comes by a port of peers; the
+   * fallback decides by `draining`. Callers are told to leave their connections, on a port of peers all are, and their watches end.
    * Resolves when no work of callers is running, or after the time, whichever is first: true when nothing runs. A watch is
    * no work: a stream of the server without side effects, as its contract says (`idempotency_level`).
    */
@@ -115,7 +129,13 @@ interface State {
   readonly exchanges: Set<Exchange>;
   /** Aborts what runs. */
   readonly shutdown: AbortController;
+  leaving: boolean;
   draining: boolean;
+  /**
+   * Connections of HTTP/1.1 whose answer was under way when the drain began: its head was written before anybody could say in it that
+   * the next request belongs elsewhere, so that one is still answered.
+   */
+  readonly untold: WeakSet<object>;
 }
 
 /**
@@ -125,7 +145,13 @@ interface State {
  */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { host, idleWriteMs = 30_000, bodyTimeoutMs = BODY_TIMEOUT_MS } = options;
-  const state: State = { exchanges: new Set(), shutdown: new AbortController(), draining: false };
+  const state: State = {
+    exchanges: new Set(),
+    shutdown: new AbortController(),
+    leaving: false,
+    draining: false,
+    untold: new WeakSet(),
+  };
   const changes = createChanges();
   const stalls = createWriteStallWatch(idleWriteMs);
   const handler = createRequestHandler({
@@ -139,12 +165,13 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     bodyTimeoutMs,
     exchanges: state.exchanges,
     onLeave: changes.notify,
-    isDraining: () => state.draining,
+    isLeaving: () => state.leaving || state.draining,
     log: options.log,
   });
   const { isForPeers = false, meshTls, publicTls, log, idleSessionMs = HTTP1_LIMITS.keepAliveTimeout } = options;
   const isSharedAddress = createTrust([...PROXIES_HERE, ...(options.trustedProxies ?? [])]);
-  const settings = { bodyTimeoutMs, idleSessionMs, isSharedAddress, isForPeers, meshTls, publicTls };
+  const { lifetime = SESSION_LIFETIME } = options;
+  const settings = { bodyTimeoutMs, idleSessionMs, lifetime, isSharedAddress, isForPeers, meshTls, publicTls };
   const servers = createHttpServers(handler, settings, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
@@ -168,6 +195,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   async function close(): Promise<void> {
     state.draining = true;
     const closed = new Promise((resolve) => server.close(resolve));
+    if (isForPeers) await finishCalls();
     state.shutdown.abort(toConnectError(shuttingDown()));
     servers.closeSessions();
     // A session that is closing ends by itself once its last frames are sent.
@@ -178,6 +206,18 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     await closed;
   }
 
+  /** To another process of the role, where there is one; else they are back at once. */
+  function sendPeersAway(): void {
+    servers.retirePeers();
+    for (const { isPeerWatch, abort } of state.exchanges) if (isPeerWatch) abort?.(toConnectError(shuttingDown()));
+  }
+
+  /** What a peer has asked is answered: cut off, it would be unknown whether it was done. */
+  async function finishCalls(): Promise<void> {
+    sendPeersAway();
+    await changes.until(() => state.exchanges.size === 0, CLOSE_GRACE_MS);
+  }
+
   const work = () => [...state.exchanges].filter(({ isWork }) => isWork);
 
   let closing: Promise<void> | undefined;
@@ -185,11 +225,23 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     host,
     port,
     url: `${publicTls || (isForPeers && meshTls) ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    get leaving() {
+      return state.leaving || state.draining;
+    },
     get draining() {
       return state.draining;
     },
+    refuses: (request) => refuses(state, request),
+    async leave(forMs) {
+      state.leaving = true;
+      servers.retireSessions();
+      await delay(forMs);
+    },
     drain(timeoutMs) {
+      if (!state.draining) for (const { request } of state.exchanges) markUntold(state, request);
       state.draining = true;
+      servers.retireSessions();
+      if (isForPeers) sendPeersAway();
       for (const { onDrain } of state.exchanges) onDrain?.();
       return changes.until(() => work().length === 0, timeoutMs);
     },
@@ -223,11 +275,15 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     const principal = context.values.get(principalKey);
     if (exchange && principal && context.method.methodKind !== 'unary') exchange.streamOf = principal;
     const isFromPeer = principal === PEER_PRINCIPAL;
-    if (state.draining && (!isFromPeer || isTrunk(context.method))) throw toConnectError(shuttingDown());
+    // On a port of peers callers are those for whom a peer asks, on a connection that it is about to leave.
+    const isRefused = isTrunk(context.method) || !(isFromPeer || options.isForPeers);
+    if (isRefused && exchange && refuses(state, exchange.request)) throw toConnectError(shuttingDown());
     // A peer's generation is a caller's in the end; what else peers do is not waited for and never refused. A trunk is work
     // by itself, while something runs on it.
-    if (isFromPeer && context.method.input.typeName !== GenerateRequestSchema.typeName) return;
-    if (exchange) exchange.isWork = !isWatch(context.method);
+    const isOfCaller = !isFromPeer || context.method.input.typeName === GenerateRequestSchema.typeName;
+    if (!exchange) return;
+    if (isOfCaller) exchange.isWork = !isWatch(context.method);
+    else exchange.isPeerWatch = isWatch(context.method);
   }
 
   const mapErrors = createErrorInterceptor(createErrorMapper(log));
@@ -248,6 +304,14 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
 function plainRefusal({ httpsRule, authorizer }: ListenerOptions): HttpsRule {
   if (!httpsRule) return () => false;
   return (request) => httpsRule(request) && !authorizer.isFromPeer(nodeHeaderLookup(request.headers), undefined);
+}
+
+function refuses({ draining, untold }: State, { socket }: NodeRequest): boolean {
+  return draining && !untold.has(socket);
+}
+
+function markUntold({ untold }: State, request: NodeRequest): void {
+  if (!('stream' in request)) untold.add(request.socket);
 }
 
 /** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */

@@ -103,7 +103,7 @@ lifecycle: { preStop: { exec: { command: [sleep, {{ .Values.server.preStopSecond
 {{- end }}
 
 {{- define "mesh.gracePeriod" -}}
-{{ add .Values.server.drainSeconds .Values.server.preStopSeconds 30 }}
+{{ add .Values.server.drainSeconds .Values.server.drainGraceSeconds .Values.server.preStopSeconds 30 }}
 {{- end }}
 
 {{- define "mesh.mounts" -}}
