@@ -42,9 +42,7 @@ describe.skipIf(!hasRedis())('a mesh whose processes are restarted one by one', 
     );
     for (const member of mesh.members.toReversed()) {
       await everyoneIsServed();
-      console.log(new Date().toISOString(), 'restart', member.name, report().length);
       await mesh.restart(member);
-      console.log(new Date().toISOString(), 'restarted', member.name, report());
     }
     await everyoneIsServed();
     await Promise.all(load.map((client) => client.end()));

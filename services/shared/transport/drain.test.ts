@@ -2,19 +2,25 @@ import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
 import { expect, onTestFinished, test } from 'vitest';
 import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
+import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { InferenceService } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
 import { fromConnectError } from '../errors/connect-error.ts';
+import type { MeshError } from '../errors/mesh-error.ts';
 import { type Access, methodName } from '../interceptors/access.ts';
 import { createAuthorizer } from '../interceptors/authorize.ts';
 import type { NodeResponse } from './exchange.ts';
+import { FlowControl } from './flow-control.ts';
 import { CLIENT_LIMITS } from './limits.ts';
-import { BEARER, MESH_TOKEN, startTestListener } from './listener.fixture.ts';
+import { BEARER, eventually, MESH_TOKEN, startTestListener } from './listener.fixture.ts';
 import type { Routes } from './routes.ts';
+import { createTrunkClient } from './trunk/trunk-client.ts';
 
 const prompt = (text: string) => ({ prompt: { input: { case: 'text' as const, value: text } } });
 
@@ -201,5 +207,24 @@ test('peers go elsewhere in a drain of a port of theirs: told to, their watches 
   });
   expect(await listener.peersGone(60_000)).toBe(true);
   expect((await peer.listEngines({}, { headers })).engines).toEqual([]);
+  await listener.close();
+});
+
+test('a trunk that carries something is work, and goes on while its port drains', async () => {
+  const { listener, seen } = await startTestListener({ isForPeers: true });
+  const trunk = createTrunkClient({ url: listener.url, method: RouterService.method.attach, meshToken: MESH_TOKEN });
+  onTestFinished(() => trunk.close());
+  const failures: MeshError[] = [];
+  const sink = { event: () => {}, end: () => {}, fail: (error: MeshError) => failures.push(error) };
+  const aborter = new AbortController();
+  const request = create(GenerateRequestSchema, prompt('wait'));
+  trunk.generate(request, { requestId: 'r', signal: aborter.signal, flow: new FlowControl() }, sink);
+  await eventually(() => seen.events > 0, 'it runs');
+  const drained = listener.drain(60_000);
+  // Longer than peers have to say that they have heard of the drain.
+  expect(await Promise.race([drained, delay(2_500, 'goes on')])).toBe('goes on');
+  expect(failures).toEqual([]);
+  aborter.abort();
+  expect(await drained).toBe(true);
   await listener.close();
 });

@@ -2,6 +2,7 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { TrunkCommands, TrunkEvents } from '../../../../gen/mesh/generation/v1/trunk_pb.ts';
 import { abortReason } from '../abort-reason.ts';
 import { type Exchange, exchangeKey } from '../exchange.ts';
+import { leaveToTrunk } from '../session-lifetime.ts';
 import { ServedTrunk, type ServedTrunkOptions } from './served-trunk.ts';
 import { watchSession } from './session-watch.ts';
 import { SERVER_KEEPALIVE } from './trunk-limits.ts';
@@ -44,5 +45,7 @@ export function attachHandler(options: Pick<ServedTrunkOptions, 'generate' | 'vo
 
 function watchPeer(exchange: Exchange | undefined): () => void {
   const session = exchange && 'stream' in exchange.request ? exchange.request.stream.session : undefined;
-  return session ? watchSession(session, SERVER_KEEPALIVE) : () => {};
+  if (!session) return () => {};
+  leaveToTrunk(session);
+  return watchSession(session, SERVER_KEEPALIVE);
 }
