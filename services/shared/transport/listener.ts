@@ -283,7 +283,8 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     const isOfCaller = !isFromPeer || context.method.input.typeName === GenerateRequestSchema.typeName;
     if (!exchange) return;
     if (isOfCaller) exchange.isWork = !isWatch(context.method);
-    else exchange.isPeerWatch = isWatch(context.method);
+    // What processes of the mesh follow for themselves they begin again elsewhere.
+    else exchange.isPeerWatch = context.method.methodKind === 'server_streaming';
   }
 
   const mapErrors = createErrorInterceptor(createErrorMapper(log));
