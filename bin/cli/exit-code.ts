@@ -5,7 +5,7 @@ export const EXIT = {
   failed: 1,
   /** The command line is not understood; nothing was done. */
   usage: 2,
-  /** `run`, `tasks watch`: the answer ended before the model did. */
+  /** `run`: the answer ended before the model did. */
   cutShort: 3,
   /** Nothing answers at the address, or no engine serves the model. */
   unavailable: 69,

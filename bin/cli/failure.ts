@@ -1,16 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ErrorInfoSchema, RetryInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { CliError, EXIT } from './exit-code.ts';
-
-/** How a command ends that could not do what it was asked, and what it says. */
-export interface Failure {
-  readonly exitCode: number;
-  /** A stable word: the reason of `mesh.errors.v1`, "UNREACHABLE", "USAGE" or "FAILED". */
-  readonly reason: string;
-  readonly message: string;
-  /** What to do next. */
-  readonly hint?: string | undefined;
-}
+import type { Failure } from './failure-line.ts';
 
 const NO_KEY =
   'Set MESH_API_KEY, or name a file with --key-file. On the machine of the mesh, run it where the data directory is, or name that with --data-dir.';
@@ -73,7 +64,7 @@ function ofCall(error: ConnectError, url: string): Failure {
 /** What did not come from a mesh: nobody answers, or somebody else does. */
 function ofConnection(error: ConnectError, url: string): Failure {
   if (error.code === Code.DeadlineExceeded) {
-    const hint = 'Ask for less, or for longer with --timeout.';
+    const hint = 'The mesh may be busy: `status` and `top` show what waits, `doctor` looks for what is wrong.';
     return { exitCode: EXIT.tryAgain, reason: 'DEADLINE_EXCEEDED', message: 'No answer in time.', hint };
   }
   if (error.code === Code.InvalidArgument) {
@@ -82,6 +73,11 @@ function ofConnection(error: ConnectError, url: string): Failure {
   if (isHttp(error) || error.code === Code.Unimplemented) {
     const message = `What answers at ${url} is no mesh, or an older one: ${error.rawMessage}`;
     return { exitCode: EXIT.unavailable, reason: 'UNREACHABLE', message, hint: 'Look at --url and MESH_URL.' };
+  }
+  if (url.startsWith('https:') && /certificate/i.test(error.rawMessage)) {
+    const message = `The certificate of ${url} is not trusted: ${error.rawMessage.split(';')[0]}`;
+    const hint = 'Name the file of the authority that signed it: NODE_EXTRA_CA_CERTS=<file>.';
+    return { exitCode: EXIT.unavailable, reason: 'UNREACHABLE', message, hint };
   }
   const message = `No mesh answers at ${url}: ${error.rawMessage}`;
   const hint =

@@ -16,8 +16,6 @@ export interface Host {
   onSignal(listener: (signal: StopSignal) => void): void;
   /** Called when the process ends, however it does so except by a signal that nobody can catch; nothing may wait. */
   onExit(listener: () => void): void;
-  /** Called when whoever reads an output has left. */
-  onOutputClosed(listener: () => void): void;
   /** Ends the process now. */
   exit(code: number): never;
 }

@@ -13,14 +13,14 @@ import { usageError } from './exit-code.ts';
 import { countWord, enumWord } from './output/words.ts';
 
 /** Whose limits can be set, as the command line has them. */
-export const SUBJECT_KINDS: Readonly<Record<string, LimitScope>> = {
-  key: LimitScope.KEY,
-  user: LimitScope.USER,
-  org: LimitScope.ORGANIZATION,
-  tier: LimitScope.TIER,
-  model: LimitScope.MODEL,
-  engine: LimitScope.ENGINE,
-};
+export const SUBJECT_KINDS: ReadonlyMap<string, LimitScope> = new Map([
+  ['key', LimitScope.KEY],
+  ['user', LimitScope.USER],
+  ['org', LimitScope.ORGANIZATION],
+  ['tier', LimitScope.TIER],
+  ['model', LimitScope.MODEL],
+  ['engine', LimitScope.ENGINE],
+]);
 
 const CONCURRENT: Readonly<Record<string, LimitUnit>> = {
   concurrent_requests: LimitUnit.CONCURRENT_REQUESTS,

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { type Commands, createCommands, examples, Outcome } from './command.ts';
 import { EXIT } from './exit-code.ts';
+import { failureLine } from './failure-line.ts';
 import type { Host } from './host.ts';
 
 /** A command, or several of one kind, in a file that is loaded only when it is asked for. */
@@ -90,7 +91,7 @@ export async function runCommandLine(args: readonly string[], host: Host, outcom
     await program.parseAsync([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    outcome.exitCode = explain(error, host);
+    outcome.exitCode = explain(error, host, args.includes('--json'));
   }
   return outcome;
 }
@@ -113,7 +114,7 @@ export async function createProgram(args: readonly string[], host: Host, outcome
     // What was typed may be a secret, so the words of commander, which repeat it, are not shown.
     .configureOutput({
       writeOut: (text) => host.stdout.write(text),
-      writeErr: (text) => host.stderr.write(text),
+      writeErr: (text) => void (args.includes('--json') || host.stderr.write(text)),
       outputError: () => {},
     })
     .addHelpText('after', EXAMPLES);
@@ -129,17 +130,19 @@ export async function createProgram(args: readonly string[], host: Host, outcome
 }
 
 /** Says what is wrong with a command line without repeating it. */
-function explain(error: CommanderError, { stderr }: Host): number {
+function explain(error: CommanderError, { stderr }: Host, isJson: boolean): number {
   if (error.exitCode === 0) return EXIT.ok;
-  // Its help was printed instead.
-  if (error.code === 'commander.help') return EXIT.usage;
+  // A person saw the help instead.
+  if (error.code === 'commander.help' && !isJson) return EXIT.usage;
   const hint = /\(Did you mean .*\)/s.exec(error.message)?.[0];
   const words: Readonly<Record<string, string>> = {
+    'commander.help': 'a command is missing',
     'commander.unknownCommand': 'unknown command',
     'commander.unknownOption': 'unknown option',
     'commander.excessArguments': 'too many arguments; put words that belong together into quotes',
   };
   const known = words[error.code] ?? error.message.replace(/^error: /, '');
-  stderr.write(`inference-mesh: ${known}${hint ? ` ${hint.replaceAll('\n', ' ')}` : ''}; see --help\n`);
+  const message = `${known}${hint ? ` ${hint.replaceAll('\n', ' ')}` : ''}; see --help`;
+  stderr.write(failureLine({ exitCode: EXIT.usage, reason: 'USAGE', message }, isJson));
   return EXIT.usage;
 }

@@ -1,5 +1,5 @@
-import { printable } from '../../services/shared/observability/printable.ts';
 import { failureOf } from './failure.ts';
+import { failureLine } from './failure-line.ts';
 import type { OutputStream } from './output/terminal.ts';
 import type { Session } from './session.ts';
 
@@ -12,11 +12,7 @@ export function reportFailure(
 ): number {
   // Told to stop: whatever broke by that is no news.
   if (session?.stopCode !== undefined) return session.stopCode;
-  const { exitCode, reason, message, hint } = failureOf(error, session?.url ?? '');
-  if (isJson) {
-    stderr.write(`${JSON.stringify({ error: { reason, message, ...(hint ? { hint } : {}), exitCode } })}\n`);
-  } else {
-    stderr.write(`inference-mesh: ${printable(message)}\n${hint ? `${hint}\n` : ''}`);
-  }
-  return exitCode;
+  const failure = failureOf(error, session?.url ?? '');
+  stderr.write(failureLine(failure, isJson));
+  return failure.exitCode;
 }

@@ -40,7 +40,6 @@ export class Session {
     this.url = meshUrl(options, host.env);
     this.#onSignal = (signal) => this.stop(signal);
     host.onSignal((signal) => this.#onSignal(signal));
-    host.onOutputClosed(() => host.exit(EXIT.outputClosed));
   }
 
   /** Aborted when the command is to end. */
@@ -74,7 +73,7 @@ export class Session {
 
   async #connect(): Promise<Clients> {
     const { env, workingDirectory } = this.host;
-    const readInput = () => readSecretLine(this.host, 'API key: ');
+    const readInput = () => readSecretLine(this, 'API key: ');
     const key = await findKey(this.options, this.url, env, workingDirectory, readInput);
     const { connect } = await import('./connection.ts');
     return connect(this.url, key);

@@ -22,7 +22,7 @@ async function run(args: readonly string[]): Promise<{ code: number; out: string
       nodeVersion: '26.0.0',
     },
     stdin: Readable.from([]) as never,
-    ...{ onSignal() {}, onExit() {}, onOutputClosed() {} },
+    ...{ onSignal() {}, onExit() {} },
     exit: (code) => {
       throw new Error(`exit ${code}`);
     },
@@ -52,6 +52,12 @@ test.each<[string, string[], RegExp]>([
   ['a word too many', ['keys', 'list', 'sk-seen'], /too many arguments/],
   ['a family without a command', ['models'], /Usage: inference-mesh models/],
   ['start that does not come first', ['--json', 'start'], /must come first/],
+  [
+    'what every object has is no kind',
+    ['limits', 'set', 'constructor', 'x', 'requests_per_minute=1'],
+    /<kind>: expected key/,
+  ],
+  ['nor a column', ['usage', '--by', 'constructor'], /--by: there are key, user/],
 ])('%s ends with 2 and repeats nothing', async (_name, args, message) => {
   const { code, out, err } = await run(args);
   expect([code, out, err]).toEqual([2, '', expect.stringMatching(message)]);
@@ -66,4 +72,34 @@ test.each([[[]], [['--help']], [['help']]])('%j tells what there is', async (arg
 
 test.each([['--version'], ['-V']])('%s', async (flag) => {
   expect(await run([flag])).toEqual({ code: 0, out: '1\n', err: '' });
+});
+
+test.each([
+  [['nonsense']],
+  [['status', '--nonsense']],
+  [['models']],
+  [['models', 'load']],
+  [['usage', '--by', 'mood']],
+])('%j with --json: the error is one object', async (args) => {
+  const { code, out, err } = await run(['--json', ...args]);
+  expect([code, out, JSON.parse(err)]).toEqual([
+    2,
+    '',
+    { error: { reason: 'USAGE', message: expect.stringMatching(/\w/), exitCode: 2 } },
+  ]);
+});
+
+test('the help of every command has examples', async () => {
+  const families = (await run(['--help'])).out.matchAll(/^ {2}([a-z]+) {2,}\S/gm);
+  const names = [...families].map(([, name = '']) => name).filter((name) => name !== 'help');
+  expect(names).toHaveLength(14);
+  for (const name of names) {
+    const { out } = await run([name, '--help']);
+    expect(out, name).toContain(`Examples:\n  `);
+    const [, commands = ''] = /\nCommands:\n([\s\S]*?)\n\n/.exec(out) ?? [];
+    for (const [, command = ''] of commands.matchAll(/^ {2}([a-z]+)/gm)) {
+      if (command === 'help') continue;
+      expect((await run([name, command, '--help'])).out, `${name} ${command}`).toContain('Examples:\n  ');
+    }
+  }
 });

@@ -1,11 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
+import { selfSigned } from '../harness/certificates.ts';
 import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { eventually, freePort } from '../harness/processes.ts';
 import { type CliMesh, PROGRAM, runProgram, startCliMesh } from './cli-mesh.ts';
@@ -18,13 +22,14 @@ afterAll(() => cli?.stop());
 beforeEach(() => cli.fake.script({ texts: ['Hello', ' there', '!'], tokens: 3 }));
 
 /** Runs a command that must go well. */
-async function ok(args: readonly string[], input = ''): Promise<string> {
-  const { code, out, err } = await cli.run(args, { input });
+async function ok(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<string> {
+  const { code, out, err } = await cli.run(args, { input, env });
   expect(err).not.toContain('inference-mesh:');
   expect(code).toBe(0);
   return out;
 }
-const json = async (args: readonly string[], input = '') => JSON.parse(await ok(['--json', ...args], input));
+const json = async (args: readonly string[], input = '', env: Record<string, string> = {}) =>
+  JSON.parse(await ok(['--json', ...args], input, env));
 
 describe('run', () => {
   test('standard output has the answer and nothing else; prompt and standard input go together', async () => {
@@ -74,6 +79,34 @@ describe('run', () => {
     await eventually('the engine is told', async () => (await cli.fake.counts()).running === 0);
   });
 });
+
+test.each([['run'], ['chat'], ['--key-file', '-', 'models', 'list']])(
+  'whoever writes standard input and never ends it: one SIGTERM ends %s',
+  async (...args) => {
+    const child = spawn(PROGRAM, args, { cwd: cli.directory, env: { PATH: process.env.PATH, ...cli.env } });
+    // More than a pipe holds: it is written when it is read.
+    await new Promise((resolve) => child.stdin.write('x'.repeat(4_000_000), resolve));
+    child.stdin.on('error', () => {});
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([143, null]);
+  },
+);
+
+test.runIf(existsSync('/dev/full')).each([['status'], ['run', 'Hi'], ['usage', '--json']])(
+  'an output that cannot be written is an error of one line: %s',
+  async (...args) => {
+    const child = spawn('sh', ['-c', '"$0" "$@" </dev/null >/dev/full', PROGRAM, ...args], {
+      cwd: cli.directory,
+      env: { PATH: process.env.PATH, ...cli.env },
+    });
+    let err = '';
+    child.stderr.on('data', (chunk) => {
+      err += chunk;
+    });
+    expect(await once(child, 'close')).toEqual([1, null]);
+    expect(err).toMatch(/^(inference-mesh: |\{"error":\{.*)the output cannot be written: ENOSPC[^\n]*\n$/);
+  },
+);
 
 test('chat: each line of standard input is asked, in one conversation', async () => {
   expect(await ok(['chat', 'chat'], 'One\n/system Be brief\nTwo\n')).toBe('Hello there!\nHello there!\n');
@@ -267,11 +300,32 @@ describe('what goes wrong', () => {
     ['no such engine', ['engines', 'logs', 'none'], 1, /No node has an engine/],
     ['no such task', ['tasks', 'watch', 'none'], 1, /task/i],
     ['nobody answers', ['--url', 'http://127.0.0.1:1', 'status'], 69, /No mesh answers at .*\n.*inference-mesh start/],
+    [
+      'nobody answers a watch',
+      ['--url', 'http://127.0.0.1:1', 'tasks', 'watch', 'x'],
+      69,
+      /^inference-mesh: No mesh answers/,
+    ],
     ['no key file', ['--key-file', 'nowhere', 'status'], 77, /key file cannot be read/],
   ])('%s', async (_name, args, code, message) => {
     const result = await cli.run(args);
     expect([result.code, result.out, result.err]).toEqual([code, '', expect.stringMatching(message)]);
     expect(result.err).not.toMatch(/sk-seen|^ +at /m);
+  });
+
+  test('a certificate that is not trusted is no mesh that is away', async () => {
+    const server = createServer(selfSigned({ names: ['localhost'] })).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const url = `https://localhost:${(server.address() as AddressInfo).port}`;
+      const { code, err } = await cli.run(['--url', url, 'status']);
+      expect([code, err]).toEqual([
+        69,
+        expect.stringMatching(/certificate of .* is not trusted.*\n.*NODE_EXTRA_CA_CERTS/),
+      ]);
+    } finally {
+      server.close();
+    }
   });
 
   test('with --json the error is JSON on standard error', async () => {
@@ -297,7 +351,7 @@ describe('doctor', () => {
     const { findings, problems } = await json(['doctor', '--port', port]);
     expect([problems, findings.map(({ check }: { check: string }) => check)]).toEqual([
       0,
-      ['versions', 'configuration', 'data directory', 'disk', 'store', 'devices', 'engines', 'port', 'mesh'],
+      ['versions', 'configuration', 'data directory', 'disk', 'store', 'drivers', 'engines', 'port', 'mesh'],
     ]);
     expect(findings.find(({ check }: { check: string }) => check === 'port').what).toContain('a mesh listens');
   });
@@ -334,10 +388,39 @@ describe('doctor', () => {
     ]);
   });
 
+  test.each<[string, (file: Buffer) => Buffer]>([
+    ['no database', () => Buffer.from('no database')],
+    ['damaged in the middle', (file) => file.fill(0x5a, 4_096 * 2, 4_096 * 4)],
+  ])('finds a store that is %s', async (_name, damage) => {
+    const dataDir = mkdtempSync(join(cli.directory, 'damaged-'));
+    const path = join(dataDir, 'mesh.db');
+    const database = new DatabaseSync(path);
+    database.exec('BEGIN; CREATE TABLE one (a TEXT PRIMARY KEY); CREATE TABLE two (b TEXT)');
+    for (let i = 0; i < 500; i += 1) database.exec(`INSERT INTO one VALUES ('${i}'); INSERT INTO two VALUES ('${i}')`);
+    database.exec('COMMIT');
+    database.close();
+    writeFileSync(path, damage(readFileSync(path)));
+    const { code, out } = await cli.run(['doctor', '--data-dir', dataDir, '--port', '0']);
+    expect([code, out]).toEqual([1, expect.stringMatching(/problem {2}store: .*mesh\.db cannot be read: /)]);
+  });
+
   test('finds another program on the port', async () => {
     const { port } = cli.fake;
     const { code, out } = await cli.run(['doctor', '--port', String(port)]);
     expect([code, out]).toEqual([1, expect.stringMatching(/problem {2}port: another program has .*\n +→ Stop it/)]);
+  });
+
+  test('looks for the mesh where the configuration has it listen', async () => {
+    const port = String(await freePort());
+    const { findings } = await json(['doctor', '--host', 'localhost', '--port', port], '', { MESH_URL: '' });
+    const { what } = findings.find(({ check }: { check: string }) => check === 'mesh');
+    expect(what).toContain(`http://localhost:${port}`);
+  });
+
+  test('a port that a process without callers would have may be its own', async () => {
+    const env = { MESH_ROLES: 'inference', MESH_PEER_AUTH: cli.mesh.url, MESH_PEER_ROUTER: cli.mesh.url };
+    const { findings } = await json(['doctor', '--port', String(cli.fake.port)], '', env);
+    expect(findings.find(({ check }: { check: string }) => check === 'port')).toMatchObject({ level: 'warning' });
   });
 
   test('finds a device that is not there and a program that is not installed', async () => {
@@ -373,5 +456,5 @@ test('help is quick to load: it loads no client and no service', async () => {
   expect(out).toContain('keys hash');
   const source = readFileSync(new URL('../../bin/cli/program.ts', import.meta.url), 'utf8');
   const loaded = [...source.matchAll(/^import (?!type).* from '([^']+)'/gm)].map(([, name]) => name);
-  expect(loaded).toEqual(['commander', './command.ts', './exit-code.ts']);
+  expect(loaded).toEqual(['commander', './command.ts', './exit-code.ts', './failure-line.ts']);
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { eventually } from '../harness/processes.ts';
 import { ALTERNATE_OFF, ALTERNATE_ON, CTRL_C, CTRL_D, type TerminalProgram } from '../harness/terminal.ts';
 import { type CliMesh, startCliMesh } from './cli-mesh.ts';
@@ -186,6 +187,34 @@ describe('top', () => {
     const terminal = cli.open(['top']);
     await leaves(terminal, () => end(terminal), code);
   });
+
+  test('leaves at once when the mesh hangs', async () => {
+    const proxy = await startFaultProxy(Number(new URL(cli.mesh.url).port));
+    try {
+      const terminal = cli.open(['--url', proxy.url, 'top', '--interval', '0.2']);
+      await terminal.sees(/tokens\/s/);
+      proxy.freeze();
+      let last = { length: 0, atMs: 0 };
+      await eventually('it waits for an answer, and draws no more', () => {
+        const { length } = terminal.raw();
+        if (length !== last.length) last = { length, atMs: performance.now() };
+        return performance.now() - last.atMs > 1_000;
+      });
+      const startedMs = performance.now();
+      await leaves(terminal, () => terminal.type('q'), 0);
+      // A call that is answered in one piece may take 30 s.
+      expect(performance.now() - startedMs).toBeLessThan(20_000);
+    } finally {
+      await proxy.close();
+    }
+  });
+
+  test('printed once it is whole in a low window, and has no keys to tell of', async () => {
+    const terminal = cli.open(['top', '--once', '--interval', '0.2'], { columns: 80, rows: 6 });
+    expect(await terminal.ended()).toBe(0);
+    for (const part of ['inference-mesh', 'DEVICE', 'ENGINE', 'big']) expect(terminal.raw()).toContain(part);
+    expect(terminal.raw()).not.toContain('q leaves');
+  });
 });
 
 describe('colours', () => {
@@ -221,4 +250,12 @@ test('a secret that is asked for is not shown', async () => {
   await terminal.sees(/^\$argon2id\$/);
   expect(terminal.raw()).not.toContain('horse');
   expect(existsSync(join(cli.directory, '.mesh'))).toBe(false);
+});
+
+test('Ctrl-C while a secret is asked for ends the command', async () => {
+  const terminal = cli.open(['users', 'hash']);
+  await terminal.sees(/^Password:/);
+  terminal.type(CTRL_C);
+  expect(await terminal.ended()).toBe(130);
+  expect(terminal.raw()).not.toContain('inference-mesh:');
 });

@@ -58,6 +58,8 @@ const runnable: Readonly<Record<string, boolean>> = {
 };
 
 test('no block is left out', () => {
+  // One without a language, or with more than a name behind it, would be none.
+  expect(clientsPage().match(/^```/gm)).toHaveLength(2 * blocks.length);
   expect(new Set(blocks.map(({ section }) => section))).toEqual(new Set(['', ...Object.keys(runnable)]));
   for (const { language, file } of blocks) if (language !== 'sh') expect(file).toBeDefined();
 });

@@ -169,7 +169,7 @@ describe.each(arrangements())('one line per request, %s', (arrangement) => {
       '/mesh.router.v1.RouterService/ListModels',
       '{',
       {},
-      { status: 400, outcome: 'refused' },
+      { status: 400, outcome: 'INVALID_FIELD' },
     ],
   ];
   test.each(REFUSED)('refused for %s', async (_, path, body, more, expected) => {

@@ -37,7 +37,12 @@ async function startChat(session: Session, [model = '']: string[], options: Chat
   const talk = new Talk(session, { model, system: options.system ?? '', sampling: samplingOf(options) });
   // Refuses at once what would fail at the first question, too.
   await talk.begin();
-  if (!host.stdin.isTTY) return await talk.follow(new PipedInput(host.stdin), () => {});
+  if (!host.stdin.isTTY) {
+    const piped = new PipedInput(host.stdin);
+    // Whoever writes may never end.
+    session.signal.addEventListener('abort', () => piped.close());
+    return await talk.follow(piped, () => {});
+  }
   const file = new HistoryFile(options.history === false ? undefined : historyPath(host.env));
   const input = new TerminalInput({
     input: host.stdin,

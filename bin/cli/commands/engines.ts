@@ -21,8 +21,25 @@ import { bytesWord, enumWord } from '../output/words.ts';
 import { messageJson, type Session } from '../session.ts';
 
 export function add(program: Command, { act }: Commands): Command {
-  const engines = program.command('engines').description('The engines of all nodes.');
-  engines.command('list').description('Every engine, how it is, and why it failed.').action(act(list));
+  const engines = program
+    .command('engines')
+    .description('The engines of all nodes.')
+    .addHelpText(
+      'after',
+      examples(
+        ['inference-mesh engines list', 'all of them'],
+        ['inference-mesh engines logs chat -f', 'what one writes'],
+        ['inference-mesh engines explain chat', 'where its requests go'],
+      ),
+    );
+  engines
+    .command('list')
+    .description('Every engine, how it is, and why it failed.')
+    .addHelpText(
+      'after',
+      examples(['inference-mesh --json engines list | jq -r .engines[].engine.name', 'their names']),
+    )
+    .action(act(list));
   engines
     .command('logs <engine>')
     .description("The last lines of an engine's log, secrets masked.")
@@ -130,7 +147,11 @@ async function explain(
     [
       { title: 'PLACE', of: ({ device: at, node }) => [node, at?.index ?? 'cpu'].join(' '), mayShrink: true },
       { title: 'CHOSEN', of: ({ chosen }) => (chosen ? '*' : '') },
-      { title: 'FREE', isFigure: true, of: ({ freeBytes }) => bytesWord(freeBytes) },
+      {
+        title: 'FREE',
+        isFigure: true,
+        of: ({ freeBytes, device: at }) => (at?.index === undefined ? '-' : bytesWord(freeBytes)),
+      },
       { title: 'WHY', of: ({ why }) => why, mayShrink: true },
     ],
     placement.candidates,

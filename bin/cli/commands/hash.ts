@@ -13,13 +13,13 @@ import type { Session } from '../session.ts';
 export async function hashKeyCommand(session: Session, extra: readonly string[], options: LocalOptions): Promise<void> {
   await hash(session, extra, async () => {
     const pepper = Buffer.from(pepperOf(session, options));
-    return hashOfKey(await readSecretLine(session.host, 'API key: '), pepper);
+    return hashOfKey(await readSecretLine(session, 'API key: '), pepper);
   });
 }
 
 /** `users hash`: a password in, what `auth.users` of the configuration file takes of it out. */
 export async function hashPasswordCommand(session: Session, extra: readonly string[]): Promise<void> {
-  await hash(session, extra, async () => await hashOfPassword(await readSecretLine(session.host, 'Password: ')));
+  await hash(session, extra, async () => await hashOfPassword(await readSecretLine(session, 'Password: ')));
 }
 
 async function hash(session: Session, extra: readonly string[], work: () => Promise<HashOutput>): Promise<void> {

@@ -17,7 +17,16 @@ import { allPages } from '../pages.ts';
 import { messageJson, type Session } from '../session.ts';
 
 export function add(program: Command, { act }: Commands): Command {
-  const keys = program.command('keys').description('API keys. A key is shown once, when it is made or rotated.');
+  const keys = program
+    .command('keys')
+    .description('API keys. A key is shown once, when it is made or rotated.')
+    .addHelpText(
+      'after',
+      examples(
+        ['inference-mesh keys create --name my-app', 'one that may generate'],
+        ['inference-mesh keys revoke 3f9kQz07LmXa', 'ends it'],
+      ),
+    );
   keys
     .command('create')
     .description('Makes a key and prints it on standard output; what is known of it goes to standard error.')
@@ -41,16 +50,22 @@ export function add(program: Command, { act }: Commands): Command {
     .command('list')
     .description('Keys, newest first, never their secrets.')
     .option('--org <id>', 'of one organisation')
+    .addHelpText('after', examples(['inference-mesh keys list --org acme', '']))
     .action(act(list));
   keys
     .command('rotate <key-id>')
     .description('Makes a new secret for a key and prints it.')
     .option('--grace <time>', 'how long the old one stays valid, e.g. 1h; 0s ends it now; 24 hours if not given')
+    .addHelpText(
+      'after',
+      examples(['inference-mesh keys rotate 3f9kQz07LmXa --grace 1h > key', 'the new one into a file']),
+    )
     .action(act(rotate));
   keys
     .command('revoke <key-id>')
     .description('Ends a key at once, everywhere.')
     .option('--cut', 'also end the streams that run with it')
+    .addHelpText('after', examples(['inference-mesh keys revoke 3f9kQz07LmXa --cut', 'and what runs with it']))
     .action(act(revoke));
   keys
     .command('hash')
@@ -58,6 +73,7 @@ export function add(program: Command, { act }: Commands): Command {
       'What auth.api_keys[].hash of the configuration file takes of a key, which is read from standard input.',
     )
     .option('--config <file>', 'the configuration whose pepper counts')
+    .addHelpText('after', examples(['inference-mesh keys hash --config mesh.yaml < key-file', 'without a terminal']))
     .allowUnknownOption()
     .allowExcessArguments()
     .action(

@@ -18,13 +18,23 @@ import type { Session } from '../session.ts';
 const MOST_TOKENS = 0xffff_ffff;
 
 export function add(program: Command, { act }: Commands): Command {
-  const limits = program.command('limits').description('Limits on requests, tokens and what runs at a time.');
+  const limits = program
+    .command('limits')
+    .description('Limits on requests, tokens and what runs at a time.')
+    .addHelpText(
+      'after',
+      examples(
+        ['inference-mesh limits get', 'your own'],
+        ['inference-mesh limits set user ada requests_per_minute=30', 'hers'],
+      ),
+    );
   limits
     .command('get')
     .description('The limits of the key that you call with, and how full each is; those of others need an admin key.')
     .option('--key <key-id>', 'of another key')
     .option('--user <id>', 'of a user')
     .option('--org <id>', 'of an organisation')
+    .addHelpText('after', examples(['inference-mesh limits get --user ada', 'what is left to her']))
     .action(act(get));
   limits
     .command('set <kind> <name> [limits...]')
@@ -50,6 +60,10 @@ export function add(program: Command, { act }: Commands): Command {
     .option('--max-tokens <count>', 'the most that it may produce', '0')
     .option('--ip <address>', 'where it comes from')
     .option('--engine <name>', 'the engine that would run it')
+    .addHelpText(
+      'after',
+      examples(['inference-mesh limits explain chat --prompt-tokens 2000 --max-tokens 500', 'may this call?']),
+    )
     .action(act(explain));
   return limits;
 }
@@ -98,8 +112,8 @@ async function principalOf(session: Session, { key, user, org }: Whose): Promise
 
 async function set(session: Session, args: string[], { reset = false }: { reset?: boolean }): Promise<void> {
   const [kind = '', subject = '', ...texts] = args;
-  const scope = SUBJECT_KINDS[kind];
-  if (scope === undefined) throw usageError('<kind>', `expected ${Object.keys(SUBJECT_KINDS).join(', ')}`);
+  const scope = SUBJECT_KINDS.get(kind);
+  if (scope === undefined) throw usageError('<kind>', `expected ${[...SUBJECT_KINDS.keys()].join(', ')}`);
   if (reset === texts.length > 0) throw usageError('[limits...]', 'give limits, or --reset');
   const limits = texts.map((text) => parseLimit(text, scope));
   const { quota } = await session.clients();
@@ -138,7 +152,7 @@ async function explain(session: Session, [model = '']: string[], options: Explai
   session.answer(ExplainLimitsResponseSchema, answer, () => [
     answer.allowed
       ? 'it would be let in now'
-      : `refused by ${answer.refusedBy.join(', ')}; try again in ${durationWord(answer.retryAfter)}`,
+      : `refused by ${answer.refusedBy.join(', ')}${answer.retryAfter ? `; try again in ${durationWord(answer.retryAfter)}` : ''}`,
     '',
     ...stateLines(session, answer.limits, answer.refusedBy),
   ]);

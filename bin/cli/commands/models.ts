@@ -23,8 +23,21 @@ interface LoadOptions {
 const UNLOAD_TIMEOUT_MS = 10 * 60_000;
 
 export function add(program: Command, { act }: Commands): Command {
-  const models = program.command('models').description('The models of the mesh.');
-  models.command('list').description('The models that may be asked for, the default first.').action(act(list));
+  const models = program
+    .command('models')
+    .description('The models of the mesh.')
+    .addHelpText(
+      'after',
+      examples(
+        ['inference-mesh models list', 'what may be asked for'],
+        ['inference-mesh models load chat', 'with its progress'],
+      ),
+    );
+  models
+    .command('list')
+    .description('The models that may be asked for, the default first.')
+    .addHelpText('after', examples(['inference-mesh models list --json', 'for programs']))
+    .action(act(list));
   models
     .command('load <model>')
     .description('Loads a model and shows how far it is. Leaving with Ctrl-C does not end the load.')
@@ -44,6 +57,7 @@ export function add(program: Command, { act }: Commands): Command {
     .command('unload [model]')
     .description('Unloads a model after its running streams; without a name the only one that is loaded.')
     .option('--node <node>', 'on this node alone')
+    .addHelpText('after', examples(['inference-mesh models unload chat', 'when its streams have ended']))
     .action(act(unload));
   return models;
 }

@@ -12,14 +12,21 @@ import { allPages } from '../pages.ts';
 import type { Session } from '../session.ts';
 
 export function add(program: Command, { act }: Commands): Command {
-  const orgs = program.command('orgs').description('Organisations, whose keys and users share limits and a bill.');
+  const orgs = program
+    .command('orgs')
+    .description('Organisations, whose keys and users share limits and a bill.')
+    .addHelpText('after', examples(['inference-mesh orgs create acme', '']));
   orgs
     .command('create <id>')
     .description('Makes an organisation.')
     .option('--tier <name>', 'of its new keys and users; standard if not given')
     .addHelpText('after', examples(['inference-mesh orgs create acme --tier premium', 'its keys are premium']))
     .action(act(createOrganization));
-  orgs.command('list').description('Organisations by id, those of the configuration file too.').action(act(list));
+  orgs
+    .command('list')
+    .description('Organisations by id, those of the configuration file too.')
+    .addHelpText('after', examples(['inference-mesh orgs list --json', 'for programs']))
+    .action(act(list));
   return orgs;
 }
 

@@ -1,4 +1,3 @@
-import { text as readText } from 'node:stream/consumers';
 import { create } from '@bufbuild/protobuf';
 import type { Command } from 'commander';
 import { type GenerateRequest, GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
@@ -18,6 +17,7 @@ import {
   type SamplingOptions,
   samplingOf,
 } from '../generation.ts';
+import { readAll } from '../read-all.ts';
 import type { Session } from '../session.ts';
 
 interface RunOptions extends SamplingOptions {
@@ -70,13 +70,13 @@ async function runOnce(session: Session, words: string[], options: RunOptions): 
 }
 
 async function promptOf(
-  { host, options: { keyFile } }: Session,
+  { host, signal, options: { keyFile } }: Session,
   words: string[],
   { stdin }: RunOptions,
 ): Promise<string> {
   const typed = words.join(' ');
   const takesInput = stdin !== false && !host.stdin.isTTY && keyFile !== '-';
-  const piped = takesInput ? await readText(host.stdin as never) : '';
+  const piped = takesInput ? await readAll(host.stdin, signal) : '';
   const prompt = [typed, piped.trimEnd()].filter((part) => part !== '').join('\n\n');
   if (prompt === '') throw usageError('[prompt...]', 'give a prompt, or write it to standard input');
   return prompt;

@@ -25,11 +25,18 @@ const RETRY_MS = 1_000;
 const MOST_RETRIES = 30;
 
 export function add(program: Command, { act }: Commands): Command {
-  const tasks = program.command('tasks').description('Generations that outlive their connection; a key sees its own.');
+  const tasks = program
+    .command('tasks')
+    .description('Generations that outlive their connection; a key sees its own.')
+    .addHelpText(
+      'after',
+      examples(['inference-mesh tasks list', ''], ['inference-mesh tasks watch 4be1…', 'to its end']),
+    );
   tasks
     .command('list')
     .description('Tasks, newest first.')
     .option('-n, --limit <count>', 'at most so many', '50')
+    .addHelpText('after', examples(['inference-mesh tasks list -n 5', 'the newest five']))
     .action(act(list));
   tasks
     .command('watch <task-id>')
@@ -39,7 +46,11 @@ export function add(program: Command, { act }: Commands): Command {
     .option('--after <event-id>', 'go on after this event', '0')
     .addHelpText('after', examples(['inference-mesh tasks watch 4be1… --after 17', 'where an earlier watch ended']))
     .action(act(watch));
-  tasks.command('cancel <task-id>').description('Ends a task; what it made is charged.').action(act(cancel));
+  tasks
+    .command('cancel <task-id>')
+    .description('Ends a task; what it made is charged.')
+    .addHelpText('after', examples(['inference-mesh tasks cancel 4be1…', '']))
+    .action(act(cancel));
   return tasks;
 }
 
@@ -80,16 +91,20 @@ function styleOf(state: TaskState): 'green' | 'red' | 'yellow' {
 async function watch(session: Session, [taskId = '']: string[], { after }: { after: string }): Promise<number> {
   const { tasks } = await session.clients();
   const watched = new WatchedTask(session, BigInt(wholeNumber('--after', after, 0, Number.MAX_SAFE_INTEGER)));
+  let hasBegun = false;
   for (let failed = 0; ; ) {
     try {
       for await (const event of tasks.watch({ taskId, afterEventId: watched.lastEventId }, session.stream)) {
         failed = 0;
+        hasBegun = true;
         watched.take(event);
       }
       if (watched.exitCode !== undefined) return watched.exitCode;
     } catch (error) {
       if (session.signal.aborted) watched.tellWhereToGoOn(taskId);
-      if (session.signal.aborted || !isBroken(error) || failed >= MOST_RETRIES) throw error;
+      // A watch that never began has nothing to take up again.
+      const isLost = !hasBegun || failed >= MOST_RETRIES;
+      if (session.signal.aborted || !isBroken(error) || isLost) throw error;
     }
     failed += 1;
     session.err.line(session.err.style('dim', `the watch broke off; going on after event ${watched.lastEventId}`));

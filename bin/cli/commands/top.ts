@@ -7,7 +7,7 @@ import { failureOf } from '../failure.ts';
 import type { Session } from '../session.ts';
 import { FullScreen } from '../top/full-screen.ts';
 import { Looker } from '../top/looker.ts';
-import { screenLines } from '../top/screen.ts';
+import { screenLines, viewLines } from '../top/screen.ts';
 import { type Sample, type View, viewOf } from '../top/view.ts';
 
 /** Rates that are kept for the line of earlier ones; no window is wider. */
@@ -35,7 +35,7 @@ async function top(session: Session, _args: string[], options: TopOptions): Prom
   const intervalMs = decimalNumber('--interval', options.interval, 0.2, 60) * 1_000;
   // What cannot be reached at all is an error and no screen.
   const looker = new Looker(session);
-  const first = await looker.look();
+  const first = await looker.look(session.signal);
   if (options.once || session.isJson || !session.out.isTerminal)
     return await printOnce(session, looker, first, intervalMs);
   return await live(session, looker, first, intervalMs);
@@ -43,11 +43,9 @@ async function top(session: Session, _args: string[], options: TopOptions): Prom
 
 async function printOnce(session: Session, looker: Looker, first: Sample, intervalMs: number): Promise<number> {
   await delay(intervalMs, undefined, { signal: session.signal });
-  const view = viewOf(session.url, await looker.look(), first);
+  const view = viewOf(session.url, await looker.look(session.signal), first);
   if (session.isJson) session.json(view);
-  else
-    for (const line of screenLines(view, { time: '', history: [], problem: undefined }, session.out))
-      session.out.line(line);
+  else for (const line of viewLines(view, session.out)) session.out.line(line);
   return EXIT.ok;
 }
 
@@ -73,13 +71,14 @@ async function live(session: Session, looker: Looker, first: Sample, intervalMs:
       draw();
       await delay(intervalMs, undefined, { signal: ended });
       try {
-        const now = await looker.look();
+        const now = await looker.look(ended);
         view = viewOf(session.url, now, before);
         before = now;
         problem = undefined;
         history.push(view.tokensPerSecond);
         if (history.length > MOST_HISTORY) history.shift();
       } catch (error) {
+        if (ended.aborted) throw error;
         // The mesh may come back; until then the last view stays.
         problem = failureOf(error, session.url).message;
       }

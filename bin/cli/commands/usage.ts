@@ -60,7 +60,7 @@ export function add(program: Command, { act }: Commands): Command {
 
 async function usage(session: Session, _args: string[], options: UsageOptions): Promise<void> {
   const groupings = (options.by ?? ['key', 'user', 'model', 'day']).map((name) => {
-    const grouping = GROUPINGS[name];
+    const grouping = Object.hasOwn(GROUPINGS, name) ? GROUPINGS[name] : undefined;
     if (!grouping) throw usageError('--by', `there are ${Object.keys(GROUPINGS).join(', ')}`);
     return grouping;
   });

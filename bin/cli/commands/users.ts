@@ -21,6 +21,13 @@ export function add(program: Command, { act }: Commands): Command {
     .command('users')
     .description(
       'Users, who log in with a password. Passwords are read from standard input, never from the command line.',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['inference-mesh users create ada --org acme', 'asks for a password'],
+        ['inference-mesh users disable ada', 'ends all that is hers'],
+      ),
     );
   users
     .command('create <user>')
@@ -30,21 +37,33 @@ export function add(program: Command, { act }: Commands): Command {
     .option('--scope <names>', `what the user may do, by commas (${SCOPE_NAMES}); generate if not given`, collect)
     .addHelpText('after', examples(['inference-mesh users create ada < password-file', 'without a terminal']))
     .action(act(createUser));
-  users.command('list').description('Users by name.').option('--org <id>', 'of one organisation').action(act(list));
+  users
+    .command('list')
+    .description('Users by name.')
+    .option('--org <id>', 'of one organisation')
+    .addHelpText('after', examples(['inference-mesh users list --org acme', '']))
+    .action(act(list));
   users
     .command('password <user>')
     .description("Sets a user's password; tokens from before no longer count.")
+    .addHelpText('after', examples(['inference-mesh users password ada', 'asks for it']))
     .action(act(setPassword));
   users
     .command('disable <user>')
     .description("Ends a user's tokens, keys and running streams at once, everywhere.")
+    .addHelpText('after', examples(['inference-mesh users disable ada', '']))
     .action(act(disable));
-  users.command('enable <user>').description('Lets a disabled user in again.').action(act(enable));
+  users
+    .command('enable <user>')
+    .description('Lets a disabled user in again.')
+    .addHelpText('after', examples(['inference-mesh users enable ada', '']))
+    .action(act(enable));
   users
     .command('hash')
     .description(
       'What auth.users[].password_hash of the configuration file takes of a password, which is read from standard input.',
     )
+    .addHelpText('after', examples(['inference-mesh users hash < password-file', 'without a terminal']))
     .allowUnknownOption()
     .allowExcessArguments()
     .action(
@@ -66,7 +85,7 @@ async function createUser(session: Session, [userId = '']: string[], options: Cr
   const { org = '', tier = '' } = options;
   const granted = scopes(options.scope);
   const { auth } = await session.clients();
-  const password = await readSecretLine(session.host, 'Password: ');
+  const password = await readSecretLine(session, 'Password: ');
   const answer = await auth.createUser({ userId, password, organizationId: org, tier, scopes: granted }, session.call);
   session.answer(CreateUserResponseSchema, answer, () => [
     clean(`${answer.user?.userId} of ${answer.user?.organizationId} may ${scopeWords(answer.user?.scopes ?? [])}`),
@@ -102,7 +121,7 @@ async function list(session: Session, _args: string[], { org = '' }: { org?: str
 
 async function setPassword(session: Session, [userId = '']: string[]): Promise<void> {
   const { auth } = await session.clients();
-  const newPassword = await readSecretLine(session.host, 'New password: ');
+  const newPassword = await readSecretLine(session, 'New password: ');
   const answer = await auth.setPassword({ userId, newPassword }, session.call);
   session.answer(SetPasswordResponseSchema, answer, () => ['the password is set']);
 }

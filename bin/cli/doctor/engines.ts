@@ -5,6 +5,7 @@ import { delimiter, isAbsolute, join } from 'node:path';
 import type { Config } from '../../../services/config.ts';
 import { readDriver } from '../../../services/inference/devices/driver.ts';
 import type { DriverReading } from '../../../services/inference/devices/gpu-reading.ts';
+import { binaryVariants, readDeviceSigns } from '../../../services/inference/embedded/device.ts';
 import { clean } from '../output/table.ts';
 import { bytesWord } from '../output/words.ts';
 import { type Finding, ok, problem, warning } from './finding.ts';
@@ -31,7 +32,11 @@ export async function checkDevices(
 }
 
 function driverFindings(reading: DriverReading): Finding[] {
-  if (reading.absent) return [ok('devices', 'no nvidia-smi: engines run on the CPU')];
+  if (reading.absent) {
+    const best = binaryVariants('auto', readDeviceSigns())[0];
+    const otherwise = best === 'cpu' ? 'engines run on the CPU' : `llama.cpp tries ${best}, and else the CPU`;
+    return [ok('drivers', `no nvidia-smi: ${otherwise}`)];
+  }
   const findings = reading.gpus.map(({ index, name, totalBytes, usedBytes, migMode }) => {
     const memory = totalBytes === undefined ? '' : `, ${bytesWord(usedBytes ?? 0)} of ${bytesWord(totalBytes)} used`;
     const what = clean(`cuda:${index} ${name}${memory}`);
@@ -45,6 +50,8 @@ function driverFindings(reading: DriverReading): Finding[] {
     findings.push(problem('drivers', clean(reading.problem), fix));
   } else if (reading.gpus.length === 0) {
     findings.push(warning('drivers', 'the driver lists no device', 'Without one engines run on the CPU.'));
+  } else {
+    findings.unshift(ok('drivers', `nvidia-smi answers and lists ${reading.gpus.length}`));
   }
   return findings;
 }

@@ -13,7 +13,7 @@ import { type Finding, ok, problem, warning } from './finding.ts';
 const CONNECT_TIMEOUT_MS = 3_000;
 
 /** Whether a start could listen, or a mesh already does. */
-export async function checkPort({ server, port }: Config): Promise<Finding> {
+export async function checkPort({ server, port, roles }: Config): Promise<Finding> {
   if (port === 0) return ok('port', 'a free one at each start');
   const { host } = server;
   const probe = createServer();
@@ -22,17 +22,23 @@ export async function checkPort({ server, port }: Config): Promise<Finding> {
   try {
     await listening;
   } catch (error) {
-    return await explainPort(host, port, (error as NodeJS.ErrnoException).code ?? '');
+    return await explainPort(host, port, (error as NodeJS.ErrnoException).code ?? '', roles.has('facade'));
   }
   probe.close();
   return ok('port', `${host}:${port} is free`);
 }
 
-async function explainPort(host: string, port: number, code: string): Promise<Finding> {
+async function explainPort(host: string, port: number, code: string, isPublic: boolean): Promise<Finding> {
   const where = `${host}:${port}`;
   if (code === 'EADDRINUSE') {
-    const name = ['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
-    const isMesh = await fetch(`http://${name.includes(':') ? `[${name}]` : name}:${port}/healthz`, {
+    // The others answer processes of the mesh alone.
+    if (!isPublic)
+      return warning(
+        'port',
+        `${where} is taken`,
+        'By this process, if it runs already; else choose another with --port.',
+      );
+    const isMesh = await fetch(`${localUrl(host, port)}/healthz`, {
       signal: AbortSignal.timeout(CONNECT_TIMEOUT_MS),
     }).then(
       (answer) => answer.ok,
@@ -43,6 +49,12 @@ async function explainPort(host: string, port: number, code: string): Promise<Fi
   }
   if (code === 'EACCES') return problem('port', `this user may not use ${where}`, 'Choose one above 1023 with --port.');
   return problem('port', `${where}: ${code}`, 'Look at --host: it must be an address of this machine.');
+}
+
+/** Where a mesh of this machine answers that listens on `host`. */
+function localUrl(host: string, port: number): string {
+  const name = ['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
 /** Whether the other processes of the mesh that the environment names accept connections. */
@@ -71,10 +83,10 @@ export async function checkMesh(session: Session, config: Config): Promise<Findi
   const wasNamed = Boolean(options.url ?? host.env.MESH_URL);
   // Only the public port answers callers.
   if (!wasNamed && (!config.roles.has('facade') || config.port === 0)) return [];
-  const url = wasNamed ? session.url : `http://127.0.0.1:${config.port}`;
+  const url = wasNamed ? session.url : localUrl(config.server.host, config.port);
   const where = wasNamed ? options : { ...options, dataDir: config.server.data_dir };
   try {
-    const key = await findKey(where, url, host.env, host.workingDirectory, () => readSecretLine(host, 'API key: '));
+    const key = await findKey(where, url, host.env, host.workingDirectory, () => readSecretLine(session, 'API key: '));
     const { models } = await connect(url, key).router.listModels({}, session.call);
     const ready = models.filter(({ ready: isReady }) => isReady).length;
     const what = `${url} answers and takes the key; ${ready} of ${models.length} models are ready`;

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pino from 'pino';
@@ -9,6 +9,9 @@ import { type Finding, ok, problem } from './finding.ts';
 /** A start allows less; a doctor wants to know whether it is slow or away. In milliseconds. */
 const REDIS_TIMEOUT_MS = 2_000;
 
+/** A larger file is not read whole: that takes seconds for each of these. Bytes. */
+const MOST_CHECKED = 1024 ** 3;
+
 /** Whether the store answers, and would be taken by a start. */
 export async function checkStore(config: Config): Promise<Finding> {
   return config.redisUrl === undefined ? checkSqlite(config.server.data_dir) : await checkRedis(config.redisUrl);
@@ -18,9 +21,12 @@ function checkSqlite(dataDir: string): Finding {
   const path = join(dataDir, 'mesh.db');
   if (!existsSync(path)) return ok('store', 'SQLite; made at the first start');
   try {
-    const database = new DatabaseSync(path, { readOnly: true });
+    using database = new DatabaseSync(path, { readOnly: true });
     const { tables } = database.prepare('SELECT count(*) AS tables FROM sqlite_master').get() as { tables: number };
-    database.close();
+    if (statSync(path).size <= MOST_CHECKED) {
+      const [wrong] = database.prepare('PRAGMA quick_check(1)').all() as { quick_check: string }[];
+      if (wrong?.quick_check !== 'ok') throw new Error(wrong?.quick_check.replaceAll('\n', ' '));
+    }
     return ok('store', `SQLite, ${path}, ${tables} tables`);
   } catch (error) {
     const fix = 'Put back a copy of it, or move it away: a start makes a new one, without keys, users and usage.';

@@ -20,13 +20,17 @@ export class Looker {
     this.#session = session;
   }
 
-  /** @throws ConnectError when engines or nodes cannot be had; of devices the last answer counts. */
-  async look(): Promise<Sample> {
+  /**
+   * @param signal nobody waits for the answer any more: a mesh that hangs may give none
+   * @throws ConnectError when engines or nodes cannot be had; of devices the last answer counts.
+   */
+  async look(signal: AbortSignal): Promise<Sample> {
     const { inference, registry } = await this.#session.clients();
     this.#askForDevices();
+    const call = { ...this.#session.call, signal };
     const [{ engines }, { waiting }] = await Promise.all([
-      inference.listEngines({}, this.#session.call),
-      registry.listNodes({}, this.#session.call),
+      inference.listEngines({}, call),
+      registry.listNodes({}, call),
     ]);
     const atMs = performance.now();
     if (!this.#hasLooked) await Promise.race([this.#asked, delay(FIRST_DEVICES_MS, undefined, { ref: false })]);

@@ -20,17 +20,32 @@ export interface ScreenFrame {
 export function screenLines(view: View, { time, history, problem }: ScreenFrame, output: Output): string[] {
   const width = output.width ?? 80;
   const head = [
-    `${output.style('bold', 'inference-mesh')}  ${view.url}  ${time}`,
-    `tokens/s ${output.style('bold', view.tokensPerSecond.toFixed(1))}   running ${view.running}   waiting ${view.waiting}`,
+    ...headLines(view, output, time),
     ...(history.length === 0 ? [] : [output.style('cyan', sparkline(history, width))]),
     ...(problem === undefined ? [] : [output.style('red', clean(problem))]),
   ].map((line) => cliTruncate(line, width));
   const foot = output.style('dim', cliTruncate('q leaves', width));
   const room = Math.max(0, output.height - head.length - 1);
+  return [...head, ...cut(bodyLines(view, output), room), foot].slice(0, output.height);
+}
+
+/** One view that is printed and not drawn: all of it, however low a window is. */
+export function viewLines(view: View, output: Output): string[] {
+  return [...headLines(view, output), ...bodyLines(view, output)];
+}
+
+function headLines({ url, tokensPerSecond, running, waiting }: View, output: Output, time?: string): string[] {
+  return [
+    [output.style('bold', 'inference-mesh'), url, ...(time === undefined ? [] : [time])].join('  '),
+    `tokens/s ${output.style('bold', tokensPerSecond.toFixed(1))}   running ${running}   waiting ${waiting}`,
+  ];
+}
+
+function bodyLines(view: View, output: Output): string[] {
   const devices = view.devices.length === 0 ? [] : ['', ...tableLines(DEVICES, view.devices, output)];
   const engines =
     view.engines.length === 0 ? ['', 'no engines'] : ['', ...tableLines(engineColumns(), view.engines, output)];
-  return [...head, ...cut([...devices, ...engines], room), foot].slice(0, output.height);
+  return [...devices, ...engines];
 }
 
 const DEVICES = [

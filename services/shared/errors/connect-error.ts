@@ -18,7 +18,7 @@ import { ERROR_DOMAIN, isReason, type Reason } from './reasons.ts';
  */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError && ourInfo(error)) return error;
-  const known = error instanceof MeshError ? error : asMeshError(error);
+  const known = (error instanceof ConnectError && wrongMessage(error)) || asMeshError(error);
   const info = { reason: known.reason, domain: ERROR_DOMAIN, metadata: { ...known.metadata } };
   const details: { desc: DescMessage; value: Message }[] = [outgoing(ErrorInfoSchema, info)];
   if (known.retryAfterMs !== undefined) {
@@ -77,6 +77,17 @@ export function asMeshError(error: unknown): MeshError {
     return new MeshError('CLIENT_GONE', 'The caller cancelled.', { cause: error });
   }
   return new MeshError('INTERNAL', 'Internal error. The log has the cause under the request id.', { cause: error });
+}
+
+/** What Connect finds wrong with a caller's message; it tells so in words only, and takes what is malformed for a fault of ours. */
+function wrongMessage(error: ConnectError): MeshError | undefined {
+  const { code, rawMessage } = error;
+  if (code === Code.Internal && rawMessage.startsWith('parse binary: ')) {
+    return new MeshError('INVALID_FIELD', `The message cannot be read: ${rawMessage}`, { cause: error });
+  }
+  const limitBytes = code === Code.ResourceExhausted && /readMaxBytes (\d+)/.exec(rawMessage)?.[1];
+  if (!limitBytes) return undefined;
+  return new MeshError('MESSAGE_TOO_LARGE', rawMessage, { metadata: { limit_bytes: limitBytes }, cause: error });
 }
 
 function outgoing<D extends DescMessage>(desc: D, init: MessageInitShape<D>): { desc: D; value: MessageShape<D> } {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { NumberedRoster } from './numbered-roster.ts';
 import { Roster } from './roster.ts';
 
 test('who came and did not leave is present, once for each time', () => {
@@ -40,4 +41,20 @@ test('it grows no larger than the most that were present at once', () => {
   const last = roster.add(7);
   expect([...roster]).toEqual([7]);
   last();
+});
+
+test('by number: who left is nobody, and its number may be given again', () => {
+  const roster = new NumberedRoster<string>();
+  roster.add(1, 'a');
+  roster.add(2, 'b');
+  roster.remove(1);
+  roster.remove(1);
+  expect([roster.get(1), roster.get(2), roster.size]).toEqual([undefined, 'b', 1]);
+  roster.add(1, 'c');
+  const met: string[] = [];
+  for (const name of roster) {
+    met.push(name);
+    roster.remove(1);
+  }
+  expect(met).toEqual(['b']);
 });

@@ -57,6 +57,22 @@ test('a drain refuses callers, serves peers and health, and waits for what runs'
   await expect(fetch(listener.url)).rejects.toThrow();
 });
 
+test('a drain does not wait for the rest of a message that was refused', async () => {
+  const { listener } = await startTestListener();
+  const session = http2.connect(listener.url);
+  const path = '/mesh.router.v1.RouterService/Tokenize';
+  const call = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', ...BEARER });
+  // Says that it is larger than any may be, and never comes.
+  call.write(Buffer.from([0, 0x7f, 0, 0, 0]));
+  const [{ 'grpc-status': code }] = await once(call.resume(), 'trailers');
+  expect(code).toBe('8');
+  const beganAtMs = performance.now();
+  expect(await listener.drain(20_000)).toBe(true);
+  expect(performance.now() - beganAtMs).toBeLessThan(10_000);
+  session.destroy();
+  await listener.close();
+});
+
 test('close tells running streams why and leaves no connection', async () => {
   const { listener, seen } = await startTestListener();
   const transport = createGrpcTransport({ baseUrl: listener.url, ...CLIENT_LIMITS });

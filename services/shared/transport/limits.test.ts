@@ -18,7 +18,14 @@ const CONSTRUCTORS: readonly { call: RegExp; files: Record<string, string> }[] =
       'tls-server.ts': 'handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS',
     },
   },
-  { call: /\btls\.connect\(/, files: { 'tls-client.ts': '...TLS_PROTOCOL' } },
+  {
+    call: /\btls\.connect\(/,
+    files: {
+      // Engines are servers of others, which may speak TLS 1.2.
+      'inference/engines/http/engine-socket.ts': "ALPNProtocols: ['http/1.1']",
+      'tls-client.ts': '...TLS_PROTOCOL',
+    },
+  },
   // Ready-made ones take no limits from us, or none at all.
   { call: /\bconnectNodeAdapter\(/, files: {} },
   { call: /\bcreateConnectTransport\(/, files: {} },
@@ -33,11 +40,15 @@ const sources = globSync('services/**/*.ts', { cwd: root })
 
 test.each(CONSTRUCTORS)('$call is called with limits only', ({ call, files }) => {
   const callers = sources.filter(({ text }) => call.test(text));
-  expect(callers.map(({ path }) => path).sort()).toEqual(
-    Object.keys(files).map((name) => `services/shared/transport/${name}`),
-  );
-  for (const { path, text } of callers) {
+  expect(callers.map(({ path }) => path).sort()).toEqual(Object.keys(files).map(pathOf));
+  for (const [name, limits] of Object.entries(files)) {
+    const text = callers.find(({ path }) => path === pathOf(name))?.text ?? '';
     const from = text.search(call);
-    expect(text.slice(from, from + 300)).toContain(files[path.replace('services/shared/transport/', '')]);
+    expect(text.slice(from, from + 300)).toContain(limits);
   }
 });
+
+/** Those of this folder are named without it. */
+function pathOf(name: string): string {
+  return name.startsWith('inference/') ? `services/${name}` : `services/shared/transport/${name}`;
+}

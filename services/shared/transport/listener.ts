@@ -17,6 +17,7 @@ import { createErrorInterceptor, createErrorMapper, type ErrorMapper } from '../
 import type { HttpsRule } from '../interceptors/https-rule.ts';
 import { noteAnswers } from '../interceptors/noted-answers.ts';
 import { PEER_PRINCIPAL, principalKey } from '../interceptors/principal.ts';
+import { completeFailures } from '../interceptors/protocol-failure.ts';
 import { concerns, type Revocation } from '../interceptors/revocation.ts';
 import { serveTraced } from '../interceptors/trace-served.ts';
 import { validateInterceptor, warmValidator } from '../interceptors/validate.ts';
@@ -277,11 +278,12 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
 
 /** The RPC side: authorization before the body is read, then error mapping, then validation, then the handler. */
 function createRpc(options: ListenerOptions, state: State): RpcHandler {
-  const { authorizer, log } = options;
+  const { authorizer, log, mapErrors = createErrorMapper(log) } = options;
   // Every running call listens to it.
   setMaxListeners(0, state.shutdown.signal);
 
   async function gate(context: HandlerContext): Promise<void> {
+    completeFailures(context, mapErrors);
     await notedGate(authorizer, context);
     if (isOpenService(context.service.typeName)) return;
     const exchange = context.values.get(exchangeKey);
@@ -300,14 +302,13 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     else exchange.isPeerWatch = context.method.methodKind === 'server_streaming';
   }
 
-  const mapErrors = createErrorInterceptor(options.mapErrors ?? createErrorMapper(log));
   const traced = serveTraced(gate, ({ requestHeader, values }) =>
     authorizer.isFromPeer(requestHeader, values.get(certifiedRolesKey)),
   );
   const rpc: RpcHandler = createRpcHandler({
     routes: [...options.routes, options.health.routes, reflectionRoutes(() => rpc.services)],
     gate: traced.gate,
-    interceptors: [mapErrors, noteAnswers, ...traced.interceptors, validateInterceptor],
+    interceptors: [createErrorInterceptor(mapErrors), noteAnswers, ...traced.interceptors, validateInterceptor],
     readMaxBytes: options.readMaxBytes,
     anyTypes: options.anyTypes ?? createRegistry(),
     shutdownSignal: state.shutdown.signal,

@@ -72,7 +72,13 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
       options.onLeave();
     });
     const finished = 'stream' in response ? response.stream : response;
-    finished.on('finish', () => discardBody(request));
+    finished.on('finish', () => {
+      if (request.complete) return;
+      discardBody(request);
+      // Whatever a client does with the rest of its body, the work is over.
+      exchange.isWork = false;
+      exchange.onWorkOver();
+    });
     // Both are told of a broken connection by 'close'; without a listener an 'error' would end the process.
     request.on('error', ignore);
     response.on('error', ignore);
@@ -141,7 +147,6 @@ export function cutLateBody(exchange: Exchange, nowMs: number): void {
  * read the answer and the connection serves the next request. The time for bodies bounds it.
  */
 function discardBody(request: NodeRequest): void {
-  if (request.complete) return;
   // Taking a reader by 'readable' away stops a stream that flows a turn later, unless somebody listens to its data.
   request.removeAllListeners('readable').on('data', ignore).resume();
 }

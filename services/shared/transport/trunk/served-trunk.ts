@@ -2,6 +2,7 @@ import type { TrunkCommand, TrunkCommands, TrunkStart } from '../../../../gen/me
 import { asMeshError, toConnectError } from '../../errors/connect-error.ts';
 import { invalidField, MeshError, shuttingDown } from '../../errors/mesh-error.ts';
 import type { Vouching } from '../../interceptors/on-behalf-of.ts';
+import { NumberedRoster } from '../../lifecycle/numbered-roster.ts';
 import type { Generate } from '../generate.ts';
 import { forWhom } from './call-headers.ts';
 import { EventStream } from './event-stream.ts';
@@ -21,7 +22,7 @@ export class ServedTrunk {
   /** What goes to the other side. */
   readonly events = new EventStream();
   readonly #options: ServedTrunkOptions;
-  readonly #running = new Map<number, ServedGeneration>();
+  readonly #running = new NumberedRoster<ServedGeneration>();
   /** Nothing more can be asked. */
   #isClosed = false;
   #isDraining = false;
@@ -49,7 +50,7 @@ export class ServedTrunk {
 
   /** Ends what runs, down to the engines, and the trunk. */
   abort(reason: MeshError): void {
-    for (const generation of this.#running.values()) generation.abort(reason);
+    for (const generation of this.#running) generation.abort(reason);
     this.events.end(toConnectError(reason));
   }
 
@@ -68,7 +69,7 @@ export class ServedTrunk {
   }
 
   #start(generationId: number, start: TrunkStart): void {
-    if (this.#running.has(generationId)) throw invalidField('generation_id', 'runs already on this trunk');
+    if (this.#running.get(generationId)) throw invalidField('generation_id', 'runs already on this trunk');
     const { generate, vouching, onWork } = this.#options;
     const answering = {
       tell: (news: Parameters<typeof this.events.push>[0]['news'], bytes: number) =>
@@ -77,7 +78,7 @@ export class ServedTrunk {
     };
     const { who, refusal } = this.#whom(start, vouching);
     const generation = new ServedGeneration(start, who, answering);
-    this.#running.set(generationId, generation);
+    this.#running.add(generationId, generation);
     if (this.#running.size === 1) onWork(true);
     if (refusal) generation.fail(refusal);
     else if (!start.request) generation.fail(invalidField('start.request', 'is missing'));
@@ -94,7 +95,7 @@ export class ServedTrunk {
   }
 
   #over(generationId: number): void {
-    this.#running.delete(generationId);
+    this.#running.remove(generationId);
     if (this.#running.size > 0) return;
     this.#options.onWork(false);
     if (this.#isClosed) this.events.end();

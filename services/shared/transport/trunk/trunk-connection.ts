@@ -2,6 +2,7 @@ import type { GenerateRequest } from '../../../../gen/mesh/generation/v1/generat
 import type { TrunkCommand, TrunkEvents } from '../../../../gen/mesh/generation/v1/trunk_pb.ts';
 import { RouterService } from '../../../../gen/mesh/router/v1/router_service_pb.ts';
 import type { MeshError } from '../../errors/mesh-error.ts';
+import { NumberedRoster } from '../../lifecycle/numbered-roster.ts';
 import type { GenerationCall, GenerationSink } from '../generate.ts';
 import { type EncodedCommand, encodeCommand } from './command-codec.ts';
 import { openChannel, type TrunkChannel, type TrunkTarget } from './trunk-channel.ts';
@@ -24,7 +25,7 @@ const LAST_ID = 2 ** 32 - 1;
 
 /** One trunk on the side that asks, with everything that runs on it. */
 export class TrunkConnection {
-  readonly #running = new Map<number, TrunkGeneration>();
+  readonly #running = new NumberedRoster<TrunkGeneration>();
   readonly #listener: ConnectionListener;
   readonly #channel: TrunkChannel;
   readonly #commands = new TurnBatch<EncodedCommand>((commands) => this.#send(commands));
@@ -68,7 +69,7 @@ export class TrunkConnection {
       onOver: () => this.#forget(generationId),
       brokenOff: this.#brokenOff,
     });
-    this.#running.set(generationId, generation);
+    this.#running.add(generationId, generation);
     this.#commands.add(start);
     if (generationId === LAST_ID) this.#retire();
   }
@@ -91,7 +92,7 @@ export class TrunkConnection {
   }
 
   #forget(generationId: number): void {
-    this.#running.delete(generationId);
+    this.#running.remove(generationId);
     this.#endWhenIdle();
   }
 
@@ -103,7 +104,7 @@ export class TrunkConnection {
   #over(error: MeshError): void {
     this.#isRetired = true;
     this.#listener.onOver(error);
-    for (const generation of this.#running.values()) generation.lose(error);
+    for (const generation of this.#running) generation.lose(error);
   }
 
   #send(commands: EncodedCommand[]): void {
