@@ -23,7 +23,7 @@ import type { Terminal } from './inference/weights/progress.ts';
 import { advertisedUrl, listenerSettings } from './listener-settings.ts';
 import { openMetrics, type ProcessMetrics } from './metrics.ts';
 import type { Observability } from './observability.ts';
-import { KEEPERS, openWatchedStore } from './open-store.ts';
+import { openWatchedStore } from './open-store.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -42,20 +42,22 @@ import { readSecret, writeSecret } from './shared/lifecycle/secret-file.ts';
 import type { StartSummary } from './shared/lifecycle/start-message.ts';
 import { pingStore, type Store } from './shared/store/store.ts';
 import type { Generate } from './shared/transport/generate.ts';
-import { listenedRoutes, SERVICES_OF_ROLE } from './shared/transport/listened-routes.ts';
+import { listenedRoutes } from './shared/transport/listened-routes.ts';
 import { type Listener, startListener } from './shared/transport/listener.ts';
 import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { createPeers, type Peers } from './shared/transport/peers.ts';
 import { createProof, type Proof } from './shared/transport/proof.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import { createRemoteRouters } from './shared/transport/remote-routers.ts';
-import type { Role } from './shared/transport/roles.ts';
+import { KEEPERS, type Role } from './shared/transport/roles.ts';
 import type { Routes } from './shared/transport/routes.ts';
+import { takeLeave } from './take-leave.ts';
 import { createTasksContext, type TasksContext } from './tasks/context.ts';
 import { tasksRoutes } from './tasks/routes.ts';
+import { openWorkerPort, type WorkerResources } from './worker-port.ts';
 
 /** What a process gives its services. */
-export interface MeshResources {
+export interface MeshResources extends WorkerResources {
   readonly log: Logger;
   readonly observability: Observability;
   readonly version: string;
@@ -132,8 +134,10 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
   const router = roles.has('router') ? addRouter(parts, inference?.generate) : undefined;
   const tasks = store && roles.has('tasks') ? addTasks(parts, store, router) : undefined;
   await parts.metrics.openPort(parts);
+  await openWorkerPort(resources, { ...parts, ...config });
   const listener = await addListener(parts, store, router);
   addRevocationWatch(parts, listener, router);
+  await resources.workers?.start();
   if (inference) {
     // Closed before the port: who watches the engines sees them stop.
     closer.add('engines', () => inference.close(), STOP_LIMIT_MS);
@@ -151,14 +155,7 @@ async function compose(config: Config, resources: MeshResources, closer: Closer)
       return { url: listener.url, roles: [...roles], engines, adminKeyPath, isPublic: roles.has('facade') };
     },
     async stop() {
-      const limitMs = config.server.drain_seconds * 1_000;
-      const services = [...roles].flatMap((role) => SERVICES_OF_ROLE[role]);
-      for (const name of ['', ...services.map(({ typeName }) => typeName)]) parts.health.set(name, false);
-      inference?.drain();
-      await Promise.all([listener.drain(limitMs), router?.drain(limitMs), tasks?.drain(limitMs)]);
-      await listener.endWork();
-      // Others still settle what they ran: whoever keeps the books leaves last.
-      if (store && !router) await listener.peersGone(limitMs);
+      await takeLeave({ ...parts, ...resources, roles, inference, listener, router, tasks });
       await closer.close();
     },
   };
@@ -269,7 +266,7 @@ async function addInference(parts: Parts, inferenceConfig: InferenceConfig): Pro
 function routersToTell({ config, closer, peers, proof }: Parts): RouterToTell[] {
   const remote = createRemoteRouters(proof);
   closer.add('registrations', () => remote.close());
-  const address = advertisedUrl(config.server, config.port);
+  const address = advertisedUrl({ ...config.server, host: config.bindHost }, config.port);
   const isHere = config.roles.has('router');
   const here = { name: 'here', registry: peers.client('router', RegistryService), address: '' };
   const others = config.routers
@@ -324,9 +321,9 @@ async function addListener(
 ): Promise<Listener> {
   const { config, resources, closer, health, authorizer, proof } = parts;
   const isPublic = config.roles.has('facade');
-  const facade = isPublic ? await addFacade(parts, store, router, () => listener.draining) : undefined;
+  const facade = isPublic ? await addFacade(parts, store, router, () => listener) : undefined;
   const listener: Listener = await startListener({
-    ...listenerSettings(config.server, isPublic, resources.log),
+    ...listenerSettings(config.server, isPublic, resources.log, config.bindHost),
     port: config.port,
     routes: listenedRoutes({ ...parts, roles: config.roles, table: authorizationTable }),
     authorizer,
@@ -346,7 +343,7 @@ async function addFacade(
   { config, resources, closer, principals, peers, metrics }: Parts,
   store: Store | undefined,
   router: RouterContext | undefined,
-  isDraining: () => boolean,
+  port: () => Listener,
 ): Promise<FacadeContext> {
   const storeKind = config.redisUrl === undefined ? 'sqlite' : 'redis';
   const answers: (() => Promise<boolean>)[] = store ? [() => pingStore(store)] : [];
@@ -368,7 +365,9 @@ async function addFacade(
     auth: peers.client('auth', AuthService),
     tasks: peers.client('tasks', TasksService),
     quota: peers.client('quota', QuotaService),
-    isDraining,
+    isLeaving: () => port().leaving,
+    isDraining: (request) => port().refuses(request),
+    awaitsWorkers: () => resources.asWorker?.isComplete() === false,
     health: async () => ({
       storeKind,
       storeAnswers: (await Promise.all(answers.map((answer) => answer()))).every(Boolean),

@@ -164,3 +164,20 @@ describe('several routers and fallbacks', () => {
     expect(() => load({ router: { queue: { max_wating: 1 } } })).toThrow(/max_wating/);
   });
 });
+
+describe('server.workers', () => {
+  const load = (env: Record<string, string>) => loadConfig([], env, tmpdir());
+
+  test('comes from the environment; 1 unless told', () => {
+    expect(load({}).server.workers).toBe(1);
+    expect(load({ MESH_WORKERS: '3' })).toMatchObject({ server: { workers: 3 }, bindHost: '127.0.0.1' });
+  });
+
+  test.each([
+    [{ MESH_WORKERS: '0' }, /MESH_WORKERS/],
+    [{ MESH_WORKERS: 'many' }, /MESH_WORKERS/],
+    [{ MESH_WORKERS: '2', MESH_ROLES: 'auth,quota' }, /server\.workers: .*lacks 'router'/],
+  ])('%j is refused', (env, message) => {
+    expect(() => load(env)).toThrow(message);
+  });
+});

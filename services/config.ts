@@ -24,6 +24,7 @@ import { isLoopbackHost } from './shared/transport/loopback.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
 import { tasksConfigSchema } from './tasks/config.ts';
 import { overrideTraces } from './traces-config.ts';
+import { requireWorkable } from './workers/worker-plan.ts';
 
 const fileSchema = z.strictObject({
   server: serverConfigSchema.prefault({}),
@@ -42,6 +43,8 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly roles: ReadonlySet<Role>;
   /** The one port; 0 picks a free one. */
   readonly port: number;
+  /** What the port is bound to: `server.host`; in the process that has workers, an address for the mesh itself. */
+  readonly bindHost: string;
   /** A GGUF path, a reference to a Hugging Face hub, "none", or undefined for the model that ships. */
   readonly model: string | undefined;
   /** Where roles run that are not local. */
@@ -87,6 +90,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
   source.override(['server', 'port'], { '--port': flags.port, MESH_PORT: env.MESH_PORT, PORT: env.PORT }, Number);
   source.override(['server', 'data_dir'], { '--data-dir': flags['data-dir'], MESH_DATA_DIR: env.MESH_DATA_DIR });
   source.override(['server', 'roles'], { '--roles': flags.roles, MESH_ROLES: env.MESH_ROLES }, parseRoles);
+  source.override(['server', 'workers'], { MESH_WORKERS: env.MESH_WORKERS }, Number);
   source.override(['server', 'mesh_token'], { MESH_TOKEN: env.MESH_TOKEN });
   source.override(['server', 'tls'], { MESH_TLS_CERT: env.MESH_TLS_CERT }, (cert) => ({ cert, key: env.MESH_TLS_KEY }));
   source.override(
@@ -112,6 +116,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     observability: withAbsoluteLogDir(sections.observability, workingDirectory),
     roles,
     port: sections.server.port ?? defaultPort(roles),
+    bindHost: sections.server.host,
     model: flags.model ?? env.MESH_MODEL,
     ...readPeerAddresses(env),
     redisUrl: env.REDIS_URL || undefined,
@@ -187,6 +192,7 @@ function requirePossible(config: Config): void {
   requirePeers(config);
   requireStore(config);
   requireAddress(config);
+  requireWorkable(config);
   requireStrongKeys(config);
   requireOwnMetricsPort(config.observability, config.port);
 }

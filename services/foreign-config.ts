@@ -119,7 +119,9 @@ function readTieredGateway(values: Fields, file: string): ForeignConfig {
         : {}),
     },
     notes: [
-      ...(workers === undefined ? [] : [`${file}: server.workers: not needed, one process serves all; ignored`]),
+      ...(workers === undefined
+        ? []
+        : [`${file}: server.workers: ignored, one process serves all; server.workers of mesh.yaml starts more`]),
       ...leftOut(file, unknown),
     ],
   };

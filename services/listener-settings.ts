@@ -17,23 +17,30 @@ type ListenerSettings = Pick<
   | 'publicTls'
   | 'isForPeers'
   | 'lifetime'
+  | 'isShared'
 >;
 
 /**
  * Tells a listener what the section `server` says.
  *
  * @param isPublic whether callers use the port, besides processes of the mesh
+ * @param bindHost what the port is bound to
  * @throws ConfigError for a certificate or a key that cannot be used
  */
-export function listenerSettings(server: ServerConfig, isPublic: boolean, log: Logger): ListenerSettings {
+export function listenerSettings(
+  server: ServerConfig,
+  isPublic: boolean,
+  log: Logger,
+  bindHost = server.host,
+): ListenerSettings {
   const { http2 } = server;
   return {
-    host: server.host,
+    host: bindHost,
     maxConnections: server.max_connections,
     corsOrigins: server.cors_origins,
     trustedProxies: server.trusted_proxies,
     // Callers' names; processes of the mesh have their own for a port that only they use.
-    allowedHosts: isPublic || isLoopbackHost(server.host) ? server.allowed_hosts : undefined,
+    allowedHosts: isPublic || (isLoopbackHost(server.host) && server.workers === 1) ? server.allowed_hosts : undefined,
     isForPeers: !isPublic,
     lifetime: {
       maxAgeMs: http2.max_age_seconds === undefined ? undefined : http2.max_age_seconds * 1_000,
@@ -41,6 +48,7 @@ export function listenerSettings(server: ServerConfig, isPublic: boolean, log: L
       pingTimeoutMs: http2.ping_timeout_seconds * 1_000,
     },
     ...(isPublic && {
+      isShared: server.workers > 1,
       httpsRule: httpsRuleOf(server),
       publicTls: server.tls && openPublicTls(server.tls, log),
     }),
@@ -48,6 +56,9 @@ export function listenerSettings(server: ServerConfig, isPublic: boolean, log: L
 }
 
 /** Where other processes reach this one: as configured, else from what it binds. `port` is the one that it listens on. */
-export function advertisedUrl({ host, advertise_url: given, mesh_tls: tls }: ServerConfig, port: number): string {
+export function advertisedUrl(
+  { host, advertise_url: given, mesh_tls: tls }: Pick<ServerConfig, 'host' | 'advertise_url' | 'mesh_tls'>,
+  port: number,
+): string {
   return given ?? `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

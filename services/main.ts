@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { composeMesh, type Mesh, type MeshResources } from './compose.ts';
+import type { Mesh, MeshResources } from './compose.ts';
 import { type Config, loadConfig } from './config.ts';
 import { loadEnvironment } from './flags.ts';
 import { importForeign } from './import.ts';
@@ -10,8 +10,10 @@ import { requireNode } from './shared/lifecycle/node-version.ts';
 import { startMessage } from './shared/lifecycle/start-message.ts';
 import { createLogger } from './shared/observability/logger.ts';
 import { printable } from './shared/observability/printable.ts';
+import { assignedConfig, type SentConfig, startMesh, startWorker } from './start-mesh.ts';
 import { startTraces } from './traces.ts';
 import { tracesVariables } from './traces-config.ts';
+import { isWorker, joinPool, type WorkerProcess } from './workers/worker-process.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -20,9 +22,18 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** Runs a process of the mesh until a signal ends it. */
 async function main(): Promise<void> {
   requireNode(process.versions.node);
+  const stopping = new AbortController();
+  const stop = (): void => {
+    // The second signal does not wait for streams; engines are ended by their guards when this process is gone.
+    if (stopping.signal.aborted) process.exit(0);
+    stopping.abort();
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
   const argv = process.argv.slice(2);
   const environment = loadEnvironment(argv, process.env, process.cwd());
-  const config = loadConfig(argv, environment, process.cwd());
+  const worker = isWorker ? await joinPool<SentConfig>(() => stopping.abort()) : undefined;
+  const config = worker ? assignedConfig(worker) : loadConfig(argv, environment, process.cwd());
   if (config.checkOnly) {
     const { checkOnly: _, imports: _imports, ...shown } = config;
     process.stdout.write(`${JSON.stringify(masked(shown), null, 2)}\n`);
@@ -33,18 +44,15 @@ async function main(): Promise<void> {
     process.stdout.write(await importForeign(config, config.imports, { workingDirectory: process.cwd(), log }));
     return;
   }
-  const stopping = new AbortController();
-  const stop = (): void => {
-    // The second signal does not wait for streams; engines are ended by their guards when this process is gone.
-    if (stopping.signal.aborted) process.exit(0);
-    stopping.abort();
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  await serve(config, environment, stopping.signal);
+  await serve(config, environment, stopping.signal, worker);
 }
 
-async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: AbortSignal): Promise<void> {
+async function serve(
+  config: Config,
+  environment: NodeJS.ProcessEnv,
+  stop: AbortSignal,
+  worker: WorkerProcess<SentConfig> | undefined,
+): Promise<void> {
   const { stdout, stderr } = process;
   const observability = openObservability(config.observability, { stdout, stderr, workingDirectory: process.cwd() });
   const { log } = observability;
@@ -55,7 +63,7 @@ async function serve(config: Config, environment: NodeJS.ProcessEnv, stop: Abort
   Object.assign(process.env, variables);
   const endTraces = variables && (await startTraces(config.observability, { ...config, version, log }));
   try {
-    await run(config, environment, { observability, log, stop });
+    await run(config, environment, { observability, log, stop }, worker);
   } finally {
     await endTraces?.();
     await observability.close();
@@ -66,10 +74,11 @@ async function run(
   config: Config,
   environment: NodeJS.ProcessEnv,
   { stop, ...seen }: Pick<MeshResources, 'observability' | 'log' | 'stop'>,
+  worker: WorkerProcess<SentConfig> | undefined,
 ): Promise<void> {
   let mesh: Mesh;
   try {
-    mesh = await composeMesh(config, {
+    const resources: MeshResources = {
       ...seen,
       version,
       now: Date.now,
@@ -77,14 +86,15 @@ async function run(
       environmentVariable: (name) => environment[name],
       terminal: process.stderr,
       stop,
-    });
+    };
+    mesh = worker ? await startWorker(config, worker, resources) : await startMesh(config, environment, resources);
   } catch (error) {
     // Asked to stop before it ran.
     if (error === stop.reason) return;
     throw error;
   }
   const asked = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
-  void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
+  if (!worker) void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
   if (!stop.aborted) await asked;
   seen.log.info('stopping');
   await mesh.stop();

@@ -5,7 +5,7 @@ import type { HealthState } from './shared/grpc/health.ts';
 import type { Closer } from './shared/lifecycle/closer.ts';
 import { closeStore, openStore, pingStore, type Store } from './shared/store/store.ts';
 import { SERVICES_OF_ROLE } from './shared/transport/listened-routes.ts';
-import type { Role } from './shared/transport/roles.ts';
+import { KEEPERS, type Role } from './shared/transport/roles.ts';
 
 /** Where the store of a process is, and for whom. */
 export interface StoreSettings {
@@ -14,9 +14,6 @@ export interface StoreSettings {
   readonly redisUrl: string | undefined;
   readonly roles: ReadonlySet<Role>;
 }
-
-/** Who keeps things in the store. */
-export const KEEPERS = ['auth', 'quota', 'tasks'] as const;
 
 /** How often the store is asked whether it answers, in milliseconds. */
 const STORE_CHECK_MS = 1_000;

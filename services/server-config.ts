@@ -46,6 +46,13 @@ export const serverConfigSchema = z.strictObject({
   allowed_hosts: z.array(z.string().regex(/^[\w.-]+$/, 'expected a host name without a port')).optional(),
   /** Browser origins that may call. */
   cors_origins: z.array(z.string().min(1)).default(['*']),
+  /** How many processes of router and facade share the public port; everything else runs once beside them. 1: no others. */
+  workers: z.int().min(1).max(64).default(1),
+  /**
+   * The first of `workers` + 1 consecutive ports on `host` where processes elsewhere reach this one and then each worker's router.
+   * Unset: free ones on loopback, for what this start runs itself.
+   */
+  worker_port: z.int().min(1).max(65_535).optional(),
   /** Connections at a time on the port; more are closed at once. */
   max_connections: z.int().min(10).max(1_000_000).default(20_000),
   /** How long connections of HTTP/2 on the public port live, e.g. those of gRPC clients. */
@@ -61,6 +68,11 @@ export const serverConfigSchema = z.strictObject({
     .prefault({}),
   /** How long a caller waits for the shared store before it is told that it does not answer, in milliseconds. */
   store_timeout_ms: z.int().min(10).max(60_000).default(200),
+  /**
+   * How long a process that was told to end goes on as before, in seconds, while it says that it is not ready and tells callers to
+   * open new connections: as long as what stands before it takes to notice. Before `drain_seconds`.
+   */
+  drain_grace_seconds: z.number().min(0).max(3_600).default(0),
   /** How long running streams get after SIGTERM, in seconds. */
   drain_seconds: z.number().min(0).max(86_400).default(30),
 });

@@ -25,7 +25,7 @@ import { viewOf } from './top/view.ts';
 
 test('docs/cli.md has every command, and every command that asks something has an example or a description', async () => {
   const docs = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
-  const families = ['start', 'status', 'doctor', 'chat', 'run', 'models', 'engines', 'tasks', 'top'];
+  const families = ['start', 'status', 'doctor', 'backup', 'chat', 'run', 'models', 'engines', 'tasks', 'top'];
   const program = await createProgram(
     [...families, 'keys', 'users', 'orgs', 'limits', 'usage'],
     { version: '1' } as never,

@@ -13,7 +13,7 @@ export const EXIT = {
   tryAgain: 75,
   /** No key, one that does not count, or one that may not. */
   denied: 77,
-  /** `start`, `doctor`, `hash`: the configuration, or a secret to hash, is wrong. */
+  /** `start`, `doctor`, `hash`, `backup`: the configuration, a secret to hash or a place of a copy is wrong. */
   configuration: 78,
   interrupted: 130,
   /** Whoever read the output has left. */

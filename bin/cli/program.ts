@@ -26,6 +26,12 @@ const FAMILIES: readonly Family[] = [
     group: RUN,
     load: () => import('./commands/doctor.ts'),
   },
+  {
+    name: 'backup',
+    summary: 'copy the embedded store, also of a mesh that runs',
+    group: RUN,
+    load: () => import('./commands/backup.ts'),
+  },
   { name: 'chat', summary: 'talk with a model', group: ASK, load: () => import('./commands/chat.ts') },
   { name: 'run', summary: 'one prompt, one answer, for pipes', group: ASK, load: () => import('./commands/run.ts') },
   {

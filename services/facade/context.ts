@@ -15,6 +15,7 @@ import type { HttpsRule } from '../shared/interceptors/https-rule.ts';
 import { Roster } from '../shared/lifecycle/roster.ts';
 import type { Metrics } from '../shared/observability/metrics.ts';
 import type { ReadMetrics } from '../shared/observability/metrics-reader.ts';
+import type { NodeRequest } from '../shared/transport/exchange.ts';
 import type { Generate } from '../shared/transport/generate.ts';
 import { notedGenerate } from '../shared/transport/noted-generate.ts';
 import { createTellsLogprobs } from './compat/tells-logprobs.ts';
@@ -50,8 +51,12 @@ export interface FacadeResources {
   readonly quota: Client<typeof QuotaService>;
   /** The state of the store. */
   readonly health: () => Promise<{ storeKind: 'sqlite' | 'redis'; storeAnswers: boolean }>;
-  /** Whether new work is refused. */
-  readonly isDraining: () => boolean;
+  /** Whether callers are told to go elsewhere. */
+  readonly isLeaving: () => boolean;
+  /** Whether a request is refused if it is new work. */
+  readonly isDraining: (request: NodeRequest) => boolean;
+  /** Whether one of the processes that share the port has never been ready yet: then nobody is sent here. */
+  readonly awaitsWorkers: () => boolean;
   /** Addresses and networks (CIDR) whose `X-Forwarded-For` is believed, besides loopback. */
   readonly trustedProxies: readonly string[];
   /** Which requests are refused because they came over HTTP. Unset: none. */

@@ -108,7 +108,7 @@ test.each([
     503,
     { status: 'unhealthy', redis_connected: false, store: 'redis' },
   ],
-  ['the process drains', { fleet: fleet(engine), resources: { isDraining: () => true } }, 503, { status: 'unhealthy' }],
+  ['the process drains', { fleet: fleet(engine), resources: { isLeaving: () => true } }, 503, { status: 'unhealthy' }],
 ] as const)('/health when %s', async (_when, options, status, body) => {
   expect(await get('/health', options as TestOptions)).toMatchObject({ status, body });
 });
@@ -128,7 +128,13 @@ test.each([
   ['there is no model at all', { fleet: { ...fleet(), defaultModel: '' } }, 200, { status: 'ready' }],
   ['the store is away', { fleet: fleet(engine), resources: { health: async () => down } }, 503, { reason: 'store' }],
   ['the registry is away', {}, 503, { reason: 'registry' }],
-  ['the process drains', { fleet: fleet(engine), resources: { isDraining: () => true } }, 503, { reason: 'draining' }],
+  ['the process drains', { fleet: fleet(engine), resources: { isLeaving: () => true } }, 503, { reason: 'draining' }],
+  [
+    'a worker was never ready',
+    { fleet: fleet(engine), resources: { awaitsWorkers: () => true } },
+    503,
+    { reason: 'workers' },
+  ],
 ] as const)('/readyz when %s', async (_when, options, status, body) => {
   expect(await get('/readyz', options as TestOptions)).toMatchObject({ status, body });
 });

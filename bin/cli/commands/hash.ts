@@ -1,23 +1,16 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type HashOutput, hashOfKey, hashOfPassword } from '../../../services/auth/hash-commands.ts';
-import { loadConfig } from '../../../services/config.ts';
-import { loadEnvironment } from '../../../services/flags.ts';
 import { ConfigError } from '../../../services/shared/lifecycle/config-source.ts';
 import { requireNode } from '../../../services/shared/lifecycle/node-version.ts';
 import { readSecret } from '../../../services/shared/lifecycle/secret-file.ts';
 import { CliError, EXIT } from '../exit-code.ts';
+import { type LocalOptions, localConfig } from '../local-config.ts';
 import { readSecretLine } from '../secret-input.ts';
 import type { Session } from '../session.ts';
 
-/** Flags of `keys hash`. */
-export interface HashOptions {
-  readonly dataDir?: string;
-  readonly config?: string;
-}
-
 /** `keys hash`: a key in, what `auth.api_keys` of the configuration file takes of it out. */
-export async function hashKeyCommand(session: Session, extra: readonly string[], options: HashOptions): Promise<void> {
+export async function hashKeyCommand(session: Session, extra: readonly string[], options: LocalOptions): Promise<void> {
   await hash(session, extra, async () => {
     const pepper = Buffer.from(pepperOf(session, options));
     return hashOfKey(await readSecretLine(session, 'API key: '), pepper);
@@ -52,12 +45,8 @@ function refuseSecrets(extra: readonly string[]): void {
 }
 
 /** The same that a mesh started here would use; made if there is none yet. */
-function pepperOf({ host }: Session, { dataDir, config }: HashOptions): string {
-  const argv = Object.entries({ 'data-dir': dataDir, config }).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name}`, value],
-  );
-  const environment = loadEnvironment(argv, host.env, host.workingDirectory);
-  const { pepperFile, server } = loadConfig(argv, environment, host.workingDirectory);
+function pepperOf(session: Session, options: LocalOptions): string {
+  const { pepperFile, server } = localConfig(session, options);
   if (pepperFile !== undefined) return readSecret(pepperFile, { create: false });
   mkdirSync(server.data_dir, { recursive: true, mode: 0o700 });
   return readSecret(join(server.data_dir, 'pepper'), { create: true });

@@ -10,11 +10,11 @@ import {
 } from '../../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { collect, moment, SCOPE_NAMES, scopes, scopeWords, timeSpanMs } from '../arguments.ts';
 import { type Commands, examples } from '../command.ts';
+import type { LocalOptions } from '../local-config.ts';
 import { tableLines } from '../output/table.ts';
 import { momentWord } from '../output/words.ts';
 import { allPages } from '../pages.ts';
 import { messageJson, type Session } from '../session.ts';
-import type { HashOptions } from './hash.ts';
 
 export function add(program: Command, { act }: Commands): Command {
   const keys = program
@@ -77,7 +77,7 @@ export function add(program: Command, { act }: Commands): Command {
     .allowUnknownOption()
     .allowExcessArguments()
     .action(
-      act<HashOptions>(async (session, args, options) => {
+      act<LocalOptions>(async (session, args, options) => {
         const { hashKeyCommand } = await import('./hash.ts');
         await hashKeyCommand(session, args, options);
       }),

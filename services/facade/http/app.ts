@@ -5,6 +5,7 @@ import type { Authenticate } from '../../shared/interceptors/authorize.ts';
 import type { AddressedRequest } from '../../shared/interceptors/client-ip.ts';
 import { HTTPS_ONLY, type HttpsRule } from '../../shared/interceptors/https-rule.ts';
 import { factsOf } from '../../shared/observability/request-facts.ts';
+import type { NodeRequest } from '../../shared/transport/exchange.ts';
 import { nodeHeaderLookup, requestIdOf } from '../../shared/transport/mesh-headers.ts';
 import { type AllowedMethods, createAllowedMethods } from './allowed-methods.ts';
 import { type BodyLimits, readJsonBody } from './body.ts';
@@ -24,7 +25,8 @@ export interface AppOptions {
   readonly clientIp: (request: AddressedRequest) => string | undefined;
   /** Whether a request is refused because it came over HTTP. */
   readonly isPlainRefused: HttpsRule;
-  readonly isDraining: () => boolean;
+  /** Whether a request is refused if it starts work. */
+  readonly isDraining: (request: NodeRequest) => boolean;
   /** Who is told of every request when its answer is over. */
   readonly observers: readonly HttpObserver[];
 }
@@ -114,7 +116,7 @@ function credentialIfClear({ raw }: FastifyRequest): string {
 
 /** What speaks against a request of a known caller before its body is read. */
 function refusalOf(request: FastifyRequest, { isDraining }: AppOptions): Error | undefined {
-  if (!request.routeOptions.config.startsWork || !isDraining()) return undefined;
+  if (!request.routeOptions.config.startsWork || !isDraining(request.raw)) return undefined;
   return new MeshError('SHUTTING_DOWN', 'This server is shutting down. Send the request again, elsewhere or later.');
 }
 

@@ -7,6 +7,8 @@ export interface HealthFacts {
   readonly fleet: ListNodesResponse | undefined;
   readonly storeKind: 'sqlite' | 'redis';
   readonly storeAnswers: boolean;
+  /** Whether one of the processes that share the port has never been ready yet. */
+  readonly awaitsWorkers: boolean;
   readonly draining: boolean;
   readonly version: string;
 }
@@ -44,8 +46,9 @@ export function healthBody(facts: HealthFacts): HealthBody {
 }
 
 /** Why the mesh is not ready, or undefined when it is: the store answers and every required model has a ready engine. */
-export function unreadiness(facts: HealthFacts): 'draining' | 'store' | 'registry' | 'model' | undefined {
+export function unreadiness(facts: HealthFacts): 'draining' | 'workers' | 'store' | 'registry' | 'model' | undefined {
   if (facts.draining) return 'draining';
+  if (facts.awaitsWorkers) return 'workers';
   if (!facts.storeAnswers) return 'store';
   // Every mesh has a node, with or without engines: until it has registered nothing is known.
   if (!facts.fleet || facts.fleet.nodes.length === 0) return 'registry';

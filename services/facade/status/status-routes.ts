@@ -10,7 +10,9 @@ import { healthAnswers } from './health-schema.ts';
 export interface StatusRouteContext {
   readonly fleetView: FleetView;
   readonly health: () => Promise<{ storeKind: 'sqlite' | 'redis'; storeAnswers: boolean }>;
-  readonly isDraining: () => boolean;
+  readonly isLeaving: () => boolean;
+  /** Whether one of the processes that share the port has never been ready yet. */
+  readonly awaitsWorkers: () => boolean;
   readonly version: string;
 }
 
@@ -29,7 +31,7 @@ export const healthEndpoint: Endpoint<StatusRouteContext> = {
 const readySchema = z.object({ status: z.literal('ready') });
 const notReadySchema = z.object({
   status: z.literal('not ready'),
-  reason: z.enum(['draining', 'store', 'registry', 'model']),
+  reason: z.enum(['draining', 'workers', 'store', 'registry', 'model']),
 });
 const aliveSchema = z.object({ status: z.literal('ok') });
 
@@ -85,7 +87,8 @@ async function factsOf(context: StatusRouteContext): Promise<HealthFacts> {
     // A registry that does not answer is itself the answer.
     context.fleetView().catch(() => undefined),
   ]);
-  return { fleet, ...store, draining: context.isDraining(), version: context.version };
+  const { isLeaving, awaitsWorkers, version } = context;
+  return { fleet, ...store, draining: isLeaving(), awaitsWorkers: awaitsWorkers(), version };
 }
 
 function sendJson(reply: FastifyReply, status: number, body: object): FastifyReply {

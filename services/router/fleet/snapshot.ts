@@ -9,6 +9,8 @@ export interface Candidate {
   /** Unique in the mesh: node and engine name. */
   readonly id: string;
   readonly node: string;
+  /** Unique besides to the process of the node: another one after it has started anew. */
+  readonly life: string;
   /** Where the node's InferenceService is reached. Empty: in this process. */
   readonly address: string;
   /** Whether the node wants nothing new. */
@@ -106,6 +108,7 @@ function candidateOf(node: Node, engine: Engine, { weights = {} }: Naming): Cand
   return {
     id,
     node: node.node,
+    life: `${id}@${node.epoch}`,
     address: node.address,
     draining: node.draining,
     engine,

@@ -10,7 +10,7 @@ import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import { FlowControl } from '../../shared/transport/flow-control.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import { Breakers } from '../fleet/breaker.ts';
-import { createSnapshot } from '../fleet/snapshot.ts';
+import { type Candidate, createSnapshot } from '../fleet/snapshot.ts';
 import type { Place } from '../queue/places.ts';
 import { makesAllChoices } from './choices.ts';
 import { FanOut } from './fan-out.ts';
@@ -50,6 +50,8 @@ export interface Relayed {
   /** How many places are taken. */
   readonly taken: () => number;
   readonly controller: AbortController;
+  /** The node of all engines is started anew. */
+  restartNode(): void;
 }
 
 /** What the engines of a test can do; by name "a", "b", … */
@@ -76,8 +78,11 @@ export function startRelay(
       modelId: 'm',
     } as EngineInit),
   );
-  const node = { node: 'n', epoch: 1n, address: '', engines: named, devices: [], draining: false };
-  const { candidates } = createSnapshot([node as never], { aliases: {} }).models[0] ?? { candidates: [] };
+  const candidatesOf = (epoch: bigint): readonly Candidate[] => {
+    const node = { node: 'n', epoch, address: '', engines: named, devices: [], draining: false };
+    return createSnapshot([node as never], { aliases: {} }).models[0]?.candidates ?? [];
+  };
+  let candidates = candidatesOf(1n);
   let taken = 0;
   const placeOn = (at: number): Place => {
     const candidate = candidates[at];
@@ -136,6 +141,9 @@ export function startRelay(
     events,
     get text() {
       return events.map((event) => (event.case === 'delta' ? event.value.text : '')).join('');
+    },
+    restartNode() {
+      candidates = candidatesOf(2n);
     },
     outcome: () => state.outcome,
     error: () => state.error,

@@ -71,6 +71,21 @@ test('what is wrong with the request is told at once', () => {
   expect([relayed.outcome(), relayed.engines.length]).toEqual(['INVALID_FIELD', 1]);
 });
 
+test('a stream goes on at a node where it was before, once that has started anew', async () => {
+  const relayed = startRelay({}, { engines: [{}, {}] });
+  relayed.engines[0]?.start();
+  relayed.engines[0]?.sink.fail(lost);
+  const second = await engine(relayed, 1);
+  second.start();
+  relayed.restartNode();
+  second.sink.fail(lost);
+  const third = await engine(relayed, 2);
+  expect(third.request).toMatchObject({ engine: 'a' });
+  third.start();
+  third.finish();
+  expect([relayed.text, relayed.outcome(), relayed.taken()]).toEqual([WHOLE, 'end', 0]);
+});
+
 test.each(WORDS.map((_word, at) => at).slice(1))(
   'a stream that breaks after %i tokens goes on, nothing lost or doubled',
   async (after) => {

@@ -69,6 +69,7 @@ export class Relay {
   /** Why the generation is not continued whatever happens. Undefined: it may be. */
   readonly #never: NotResumed | 'off' | undefined;
   readonly #splice: Splice;
+  /** By their lives: a node that was started anew meanwhile is as good as another. */
   readonly #tried = new Set<string>();
   readonly #sink: GenerationSink;
   #place: Place;
@@ -145,7 +146,7 @@ export class Relay {
     this.#waitedMs += place.waitedMs;
     this.#attempts += 1;
     if (this.#attempts > 1) this.#splice.takeover(this.#attempts, this.engine, before);
-    this.#tried.add(place.candidate.id);
+    this.#tried.add(place.candidate.life);
     const { requestId, trace, flow, timeoutMs } = call;
     this.#attempt = new Attempt({
       place,
@@ -187,7 +188,7 @@ export class Relay {
   async #waitAgain(error: MeshError): Promise<void> {
     const { engines, request } = this.#parts;
     engines.booking.isFull(this.#place);
-    this.#tried.delete(this.#place.candidate.id);
+    this.#tried.delete(this.#place.candidate.life);
     this.#attempts -= 1;
     if (this.#broke) {
       this.#takeovers -= 1;
@@ -256,14 +257,14 @@ export class Relay {
 
   #hasOther(passes: (candidate: Candidate) => boolean): boolean {
     const { engines, request } = this.#parts;
-    const isOther = (one: Candidate): boolean => !this.#tried.has(one.id) && !isPinnedElsewhere(one, request.engine);
+    const isOther = (one: Candidate): boolean => !this.#tried.has(one.life) && !isPinnedElsewhere(one, request.engine);
     return engines.booking.hasOther(this.#place, (one) => isOther(one) && passes(one));
   }
 
   /** Ends with `error` when there is none; undefined then, and when the caller left meanwhile. */
   async #another(passes: (candidate: Candidate) => boolean, error: MeshError): Promise<Place | undefined> {
     const { engines, request, call, sink } = this.#parts;
-    const isNew = (one: Candidate): boolean => !this.#tried.has(one.id) && passes(one);
+    const isNew = (one: Candidate): boolean => !this.#tried.has(one.life) && passes(one);
     const place = await engines.booking.another(request, this.#place, isNew, call.signal);
     if (!call.signal.aborted) {
       if (!place) sink.fail(error);

@@ -1,17 +1,26 @@
 import { once } from 'node:events';
+import http from 'node:http';
 import http2 from 'node:http2';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { create } from '@bufbuild/protobuf';
 import { createClient } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
-import { expect, test } from 'vitest';
+import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { expect, onTestFinished, test } from 'vitest';
 import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
+import { GenerateRequestSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { InferenceService } from '../../../gen/mesh/inference/v1/inference_service_pb.ts';
 import { RouterService } from '../../../gen/mesh/router/v1/router_service_pb.ts';
 import { fromConnectError } from '../errors/connect-error.ts';
+import type { MeshError } from '../errors/mesh-error.ts';
 import { type Access, methodName } from '../interceptors/access.ts';
 import { createAuthorizer } from '../interceptors/authorize.ts';
+import type { NodeResponse } from './exchange.ts';
+import { FlowControl } from './flow-control.ts';
 import { CLIENT_LIMITS } from './limits.ts';
-import { BEARER, MESH_TOKEN, startTestListener } from './listener.fixture.ts';
+import { BEARER, eventually, MESH_TOKEN, startTestListener } from './listener.fixture.ts';
 import type { Routes } from './routes.ts';
+import { createTrunkClient } from './trunk/trunk-client.ts';
 
 const prompt = (text: string) => ({ prompt: { input: { case: 'text' as const, value: text } } });
 
@@ -127,5 +136,111 @@ test('work that has had its time is told why it ends; peers and the port go on',
   expect(seen.calls[0]?.signal.reason).toMatchObject({ reason: 'SHUTTING_DOWN' });
   const peer = await router.tokenize(prompt('x'), { headers: { 'mesh-token': MESH_TOKEN } });
   expect(peer.tokenIds).toEqual([1, 2]);
+  await listener.close();
+});
+
+test('who takes leave still does what it is asked, and says that the next request belongs on another connection', async () => {
+  const { listener } = await startTestListener({ fallback: (_request, response) => void response.end('done') });
+  const before = await fetch(`${listener.url}/x`);
+  expect(before.headers.get('connection')).not.toBe('close');
+  const session = http2.connect(listener.url);
+  onTestFinished(() => session.destroy());
+  const goneAway = once(session, 'goaway');
+  // It is known to the listener when it has been answered.
+  const known = session.request({ ':path': '/x' });
+  known.resume();
+  await once(known, 'close');
+  const left = listener.leave(20);
+  expect([listener.leaving, listener.draining]).toEqual([true, false]);
+  const plain = await fetch(`${listener.url}/x`);
+  expect([plain.headers.get('connection'), await plain.text()]).toEqual(['close', 'done']);
+  expect((await goneAway)[0]).toBe(http2.constants.NGHTTP2_NO_ERROR);
+  const router = createClient(RouterService, createGrpcTransport({ baseUrl: listener.url, ...CLIENT_LIMITS }));
+  expect((await router.tokenize(prompt('x'), { headers: BEARER })).tokenIds).toEqual([1, 2]);
+  await left;
+  await listener.close();
+});
+
+test('a connection whose answer began before anybody could say where the next belongs gets one more', async () => {
+  let answer: NodeResponse | undefined;
+  const refused: boolean[] = [];
+  const { listener } = await startTestListener({
+    fallback(request, response) {
+      refused.push(listener.refuses(request));
+      if (request.url === '/next') return void response.end('next');
+      answer = response;
+      (response as http.ServerResponse).write('begun');
+    },
+  });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const get = async (path: string): Promise<http.IncomingMessage> => {
+    const [message] = await once(http.get(`${listener.url}${path}`, { agent }), 'response');
+    return message;
+  };
+  const first = await get('/first');
+  const drained = listener.drain(60_000);
+  answer?.end();
+  await text(first);
+  const next = await get('/next');
+  expect(next.headers.connection).toBe('close');
+  await text(next);
+  await drained;
+  await text(await get('/next'));
+  expect(refused).toEqual([false, false, true]);
+  await listener.close();
+});
+
+test('peers go elsewhere in a drain of a port of theirs: told to, their watches ended, and what they ask until then done', async () => {
+  const watching: Routes = (router) =>
+    router.service(InferenceService, {
+      async *watchEngines(_request, { signal }) {
+        yield { snapshot: true };
+        await once(signal, 'abort');
+        throw signal.reason;
+      },
+      listEngines: () => ({}),
+    });
+  const peersOnly = InferenceService.methods.map(
+    (method) => [methodName(method), { kind: 'peer', peers: ['router'] }] as const,
+  );
+  const authorizer = createAuthorizer({
+    table: new Map<string, Access>(peersOnly),
+    authenticate: () => Promise.reject(new Error('nobody')),
+    meshToken: MESH_TOKEN,
+  });
+  const { listener } = await startTestListener({ routes: [watching], authorizer, isForPeers: true });
+  const sessions = new Http2SessionManager(listener.url);
+  onTestFinished(() => sessions.abort());
+  const transport = createGrpcTransport({ baseUrl: listener.url, sessionManager: sessions, ...CLIENT_LIMITS });
+  const peer = createClient(InferenceService, transport);
+  const headers = { 'mesh-token': MESH_TOKEN };
+  const watch = peer.watchEngines({}, { headers })[Symbol.asyncIterator]();
+  await watch.next();
+  expect(await listener.drain(60_000)).toBe(true);
+  await expect(watch.next().catch((reason: unknown) => fromConnectError(reason))).resolves.toMatchObject({
+    reason: 'SHUTTING_DOWN',
+  });
+  expect(await listener.peersGone(60_000)).toBe(true);
+  expect((await peer.listEngines({}, { headers })).engines).toEqual([]);
+  await listener.close();
+});
+
+test('a trunk that carries something is work, and goes on while its port drains', async () => {
+  const { listener, seen } = await startTestListener({ isForPeers: true });
+  const trunk = createTrunkClient({ url: listener.url, method: RouterService.method.attach, meshToken: MESH_TOKEN });
+  onTestFinished(() => trunk.close());
+  const failures: MeshError[] = [];
+  const sink = { event: () => {}, end: () => {}, fail: (error: MeshError) => failures.push(error) };
+  const aborter = new AbortController();
+  const request = create(GenerateRequestSchema, prompt('wait'));
+  trunk.generate(request, { requestId: 'r', signal: aborter.signal, flow: new FlowControl() }, sink);
+  await eventually(() => seen.events > 0, 'it runs');
+  const drained = listener.drain(60_000);
+  // Longer than peers have to say that they have heard of the drain.
+  expect(await Promise.race([drained, delay(2_500, 'goes on')])).toBe('goes on');
+  expect(failures).toEqual([]);
+  aborter.abort();
+  expect(await drained).toBe(true);
   await listener.close();
 });

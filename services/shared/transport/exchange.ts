@@ -27,6 +27,8 @@ export interface Exchange {
   bodyDueAt: number | undefined;
   /** Whether it is a caller's work, which a drain waits for; a trunk is while something runs on it. */
   isWork: boolean;
+  /** Whether it is a stream that a process of the mesh follows, and can follow elsewhere. */
+  isPeerWatch?: boolean;
   /** To be called when it is work no more and goes on. */
   readonly onWorkOver: () => void;
   /** Called when the listener begins to drain, for what takes new work by itself. Unset: it takes none. */

@@ -14,6 +14,12 @@ import { routeByServerName } from './server-name.ts';
 import { limitLifetime, retire, type SessionLifetime } from './session-lifetime.ts';
 import { createTlsServer, type TlsServer } from './tls-server.ts';
 
+/**
+ * How long a process of the mesh has to say that it has heard where to call, in milliseconds. A client of Connect that has ended its last
+ * call says nothing more.
+ */
+const PEER_ANSWER_MS = 1_000;
+
 /** What the servers of a port are made of. */
 export interface HttpServersOptions {
   /** From the first byte of a request to its last, over HTTP/1.1, in milliseconds; Node answers 408. */
@@ -42,6 +48,8 @@ export interface HttpServers {
   readonly sessionCount: number;
   /** Tells callers by HTTP/2 to open their next calls on other connections, and those who connect from now on after their first. */
   retireSessions(): void;
+  /** Has processes of the mesh, which have the port to themselves, open their next calls on other connections. */
+  retirePeers(): void;
   /** Lets HTTP/2 sessions end after their running streams. */
   closeSessions(): void;
   /** Cuts every connection. */
@@ -129,6 +137,9 @@ export function createHttpServers(
     retireSessions() {
       isRetiring = true;
       for (const session of callers) retire(session);
+    },
+    retirePeers() {
+      for (const session of sessions) retire(session, PEER_ANSWER_MS);
     },
     closeSessions() {
       for (const session of sessions) session.close();

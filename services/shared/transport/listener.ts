@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import net from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createRegistry, type DescMethod, type Registry } from '@bufbuild/protobuf';
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from '@bufbuild/protobuf/wkt';
 import type { HandlerContext } from '@connectrpc/connect';
@@ -24,7 +25,7 @@ import { Roster } from '../lifecycle/roster.ts';
 import { NO_REQUEST_LOG, type RequestLog } from '../observability/request-log.ts';
 import { createChanges } from './changes.ts';
 import { createCors } from './cors.ts';
-import { type Exchange, exchangeKey, type FallbackHandler } from './exchange.ts';
+import { type Exchange, exchangeKey, type FallbackHandler, type NodeRequest } from './exchange.ts';
 import { createHostRule } from './host-rule.ts';
 import { createHttpServers } from './http-servers.ts';
 import { BODY_TIMEOUT_MS, HTTP1_LIMITS } from './limits.ts';
@@ -68,6 +69,8 @@ export interface ListenerOptions {
   readonly publicTls?: PublicTls | undefined;
   /** Names by which callers may address the port; see createHostRule. */
   readonly allowedHosts?: readonly string[] | undefined;
+  /** Whether other processes of the same user listen on the port too, among whom the system spreads connections. Default false. */
+  readonly isShared?: boolean;
   /** Connections at a time; more are closed at once. Default: as many as the system lets be. */
   readonly maxConnections?: number;
   /** How long a client may leave a response unread, in milliseconds; default 30,000. */
@@ -92,11 +95,20 @@ export interface Listener {
   readonly port: number;
   /** E.g. "http://127.0.0.1:8000"; with https where callers have TLS, or nothing else is taken. */
   readonly url: string;
+  /** Whether callers are told to go elsewhere. */
+  readonly leaving: boolean;
   /** Whether new work is refused. */
   readonly draining: boolean;
+  /** Whether this request is, if it is new work: not where its client could not be told to go elsewhere. */
+  refuses(request: NodeRequest): boolean;
   /**
-   * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on; the fallback decides by `draining`. Callers
-   * are told to leave their connections.
+   * Tells callers to open their next calls on other connections, in each answer of HTTP/1.1 and by GOAWAY; what they ask until
+   * then is done as before. Resolves after the time, by when nobody sends new connections here.
+   */
+  leave(forMs: number): Promise<void>;
+  /**
+   * Refuses new RPCs of callers with SHUTTING_DOWN; those of peers and health go on, and so does what comes by a port of peers; the
+   * fallback decides by `draining`. Callers are told to leave their connections, on a port of peers all are, and their watches end.
    * Resolves when no work of callers is running, or after the time, whichever is first: true when nothing runs. A watch is
    * no work: a stream of the server without side effects, as its contract says (`idempotency_level`).
    */
@@ -130,7 +142,13 @@ interface State {
   readonly exchanges: Roster<Exchange>;
   /** Aborts what runs. */
   readonly shutdown: AbortController;
+  leaving: boolean;
   draining: boolean;
+  /**
+   * Connections of HTTP/1.1 whose answer was under way when the drain began: its head was written before anybody could say in it that
+   * the next request belongs elsewhere, so that one is still answered.
+   */
+  readonly untold: WeakSet<object>;
 }
 
 /**
@@ -140,7 +158,13 @@ interface State {
  */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   const { host, idleWriteMs = 30_000, bodyTimeoutMs = BODY_TIMEOUT_MS } = options;
-  const state: State = { exchanges: new Roster(), shutdown: new AbortController(), draining: false };
+  const state: State = {
+    exchanges: new Roster(),
+    shutdown: new AbortController(),
+    leaving: false,
+    draining: false,
+    untold: new WeakSet(),
+  };
   const changes = createChanges();
   const stalls = createWriteStallWatch(idleWriteMs);
   const handler = createRequestHandler({
@@ -154,7 +178,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     bodyTimeoutMs,
     exchanges: state.exchanges,
     onLeave: changes.notify,
-    isDraining: () => state.draining,
+    isLeaving: () => state.leaving || state.draining,
     log: options.log,
     requestLog: options.requestLog ?? NO_REQUEST_LOG,
   });
@@ -165,10 +189,12 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const servers = createHttpServers(handler, settings, log, changes.notify);
   const server = net.createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, servers.accept);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
-  const port = await listen(server, host, options.port).catch((error: unknown) => {
-    servers.destroy();
-    throw error;
-  });
+  const port = await listen(server, { host, port: options.port, reusePort: options.isShared ?? false }).catch(
+    (error: unknown) => {
+      servers.destroy();
+      throw error;
+    },
+  );
   // E.g. no file descriptor left for a new connection; those that are open go on.
   server.on('error', (error) => options.log.error({ err: error }, 'could not accept a connection'));
   server.on('drop', () => options.log.debug('closed a connection: there are max_connections'));
@@ -183,6 +209,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   async function close(): Promise<void> {
     state.draining = true;
     const closed = new Promise((resolve) => server.close(resolve));
+    if (isForPeers) await finishCalls();
     state.shutdown.abort(toConnectError(shuttingDown()));
     servers.closeSessions();
     // A session that is closing ends by itself once its last frames are sent.
@@ -193,6 +220,18 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     await closed;
   }
 
+  /** To another process of the role, where there is one; else they are back at once. */
+  function sendPeersAway(): void {
+    servers.retirePeers();
+    for (const { isPeerWatch, abort } of state.exchanges) if (isPeerWatch) abort?.(toConnectError(shuttingDown()));
+  }
+
+  /** What a peer has asked is answered: cut off, it would be unknown whether it was done. */
+  async function finishCalls(): Promise<void> {
+    sendPeersAway();
+    await changes.until(() => state.exchanges.size === 0, CLOSE_GRACE_MS);
+  }
+
   const work = () => [...state.exchanges].filter(({ isWork }) => isWork);
 
   let closing: Promise<void> | undefined;
@@ -200,12 +239,23 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     host,
     port,
     url: `${publicTls || (isForPeers && meshTls) ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    get leaving() {
+      return state.leaving || state.draining;
+    },
     get draining() {
       return state.draining;
     },
+    refuses: (request) => refuses(state, request),
+    async leave(forMs) {
+      state.leaving = true;
+      servers.retireSessions();
+      await delay(forMs);
+    },
     drain(timeoutMs) {
+      if (!state.draining) for (const { request } of state.exchanges) markUntold(state, request);
       state.draining = true;
       servers.retireSessions();
+      if (isForPeers) sendPeersAway();
       for (const { onDrain } of state.exchanges) onDrain?.();
       return changes.until(() => work().length === 0, timeoutMs);
     },
@@ -240,11 +290,16 @@ function createRpc(options: ListenerOptions, state: State): RpcHandler {
     const principal = context.values.get(principalKey);
     if (exchange && principal && context.method.methodKind !== 'unary') exchange.streamOf = principal;
     const isFromPeer = principal === PEER_PRINCIPAL;
-    if (state.draining && (!isFromPeer || isTrunk(context.method))) throw toConnectError(shuttingDown());
+    // On a port of peers callers are those for whom a peer asks, on a connection that it is about to leave.
+    const isRefused = isTrunk(context.method) || !(isFromPeer || options.isForPeers);
+    if (isRefused && exchange && refuses(state, exchange.request)) throw toConnectError(shuttingDown());
     // A peer's generation is a caller's in the end; what else peers do is not waited for and never refused. A trunk is work
     // by itself, while something runs on it.
-    if (isFromPeer && context.method.input.typeName !== GenerateRequestSchema.typeName) return;
-    if (exchange) exchange.isWork = !isWatch(context.method);
+    const isOfCaller = !isFromPeer || context.method.input.typeName === GenerateRequestSchema.typeName;
+    if (!exchange) return;
+    if (isOfCaller) exchange.isWork = !isWatch(context.method);
+    // What processes of the mesh follow for themselves they begin again elsewhere.
+    else exchange.isPeerWatch = context.method.methodKind === 'server_streaming';
   }
 
   const traced = serveTraced(gate, ({ requestHeader, values }) =>
@@ -271,6 +326,14 @@ function plainRefusal({ httpsRule, authorizer }: ListenerOptions): HttpsRule {
   return (request) => httpsRule(request) && !authorizer.isFromPeer(nodeHeaderLookup(request.headers), undefined);
 }
 
+function refuses({ draining, untold }: State, { socket }: NodeRequest): boolean {
+  return draining && !untold.has(socket);
+}
+
+function markUntold({ untold }: State, request: NodeRequest): void {
+  if (!('stream' in request)) untold.add(request.socket);
+}
+
 /** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */
 function isWatch({ methodKind, idempotency }: DescMethod): boolean {
   return methodKind === 'server_streaming' && idempotency === IdempotencyLevel.NO_SIDE_EFFECTS;
@@ -283,7 +346,8 @@ function revoked(): MeshError {
 const TAKEN: ReadonlySet<unknown> = new Set(['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL']);
 
 /** Resolves to the port. */
-function listen(server: net.Server, host: string, port: number): Promise<number> {
+function listen(server: net.Server, at: { host: string; port: number; reusePort: boolean }): Promise<number> {
+  const { host, port } = at;
   return new Promise((resolve, reject) => {
     const onError = (error: Error) => {
       const code = 'code' in error ? error.code : undefined;
@@ -291,7 +355,8 @@ function listen(server: net.Server, host: string, port: number): Promise<number>
       reject(TAKEN.has(code) ? new PortUnavailable(message, { cause: error }) : error);
     };
     server.once('error', onError);
-    server.listen({ host, port }, () => {
+    // Exclusive: a worker of node:cluster shares nothing else.
+    server.listen({ ...at, exclusive: true }, () => {
       server.off('error', onError);
       const address = server.address();
       resolve(address !== null && typeof address === 'object' ? address.port : port);

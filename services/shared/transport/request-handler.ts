@@ -45,7 +45,8 @@ export interface RequestHandlerOptions {
   /** Where running exchanges are kept; onLeave is called whenever one has left, or is work no more. */
   readonly exchanges: Roster<Exchange>;
   readonly onLeave: () => void;
-  readonly isDraining: () => boolean;
+  /** Whether clients of HTTP/1.1 are told to open their next request on another connection. */
+  readonly isLeaving: () => boolean;
   readonly log: Logger;
   readonly requestLog: RequestLog;
 }
@@ -102,7 +103,7 @@ export function createRequestHandler(options: RequestHandlerOptions): RequestHan
     writeWhenOver(requestLog, facts, response);
     request.headers[REQUEST_ID_HEADER] = requestId;
     response.setHeader(REQUEST_ID_HEADER, requestId);
-    if (options.isDraining() && !('stream' in response)) response.setHeader('connection', 'close');
+    if (options.isLeaving() && !('stream' in response)) response.setHeader('connection', 'close');
     const problem = options.hostRule(request);
     if (problem) return sendError(response, problem.status, problem.text);
     if (!noteExpectation(request, response)) return sendError(response, 417, 'Expect: only 100-continue can be met.');

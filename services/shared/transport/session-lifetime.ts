@@ -19,7 +19,12 @@ const AGE_JITTER = 0.1;
 /** The highest number of a stream: the client may go on until it has heard more. */
 const LAST_STREAM = 2 ** 31 - 1;
 
-const retiring = new WeakSet<ServerHttp2Session>();
+const retiring = new WeakSet<object>();
+
+/** Leaves a connection to a trunk: what runs on it would end with GOAWAY, and it tells in its own words that nothing new begins. */
+export function leaveToTrunk(session: object): void {
+  retiring.add(session);
+}
 
 /** Sees to it that a connection ends in time. Where nothing runs its silence is looked at instead; see endWhenIdle. */
 export function limitLifetime(session: ServerHttp2Session, lifetime: SessionLifetime): void {

@@ -1568,6 +1568,7 @@ export const AuthService: GenService<{
    * Errors:
    *   PERMISSION_DENIED / PEER_ONLY – the caller is no process of the mesh.
    *   UNAVAILABLE / STORE_UNAVAILABLE – some may have been missed, or nothing can be watched now: watch again.
+   *   UNAVAILABLE / SHUTTING_DOWN – the process ends: watch again, by another connection.
    *
    * @generated from rpc mesh.auth.v1.AuthService.WatchRevocations
    */

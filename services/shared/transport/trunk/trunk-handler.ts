@@ -3,6 +3,7 @@ import type { TrunkCommands, TrunkEvents } from '../../../../gen/mesh/generation
 import { abortReason } from '../abort-reason.ts';
 import { type Exchange, exchangeKey } from '../exchange.ts';
 import { servedGeneration } from '../rpc-generation.ts';
+import { leaveToTrunk } from '../session-lifetime.ts';
 import { tracedGenerate } from '../traced-generate.ts';
 import { ServedTrunk, type ServedTrunkOptions } from './served-trunk.ts';
 import { watchSession } from './session-watch.ts';
@@ -50,5 +51,7 @@ export function attachHandler({
 
 function watchPeer(exchange: Exchange | undefined): () => void {
   const session = exchange && 'stream' in exchange.request ? exchange.request.stream.session : undefined;
-  return session ? watchSession(session, SERVER_KEEPALIVE) : () => {};
+  if (!session) return () => {};
+  leaveToTrunk(session);
+  return watchSession(session, SERVER_KEEPALIVE);
 }
