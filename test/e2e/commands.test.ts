@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { hashKey } from '../../services/auth/api-key.ts';
 import { createHashQueue } from '../../services/auth/hash-queue.ts';
@@ -67,4 +68,22 @@ test.each<[string, string[], string, RegExp]>([
 
 test('without a command it says what there is', () => {
   expect(run([], '').out).toContain('keys hash');
+});
+
+test('backup: the store and what it needs, into a new directory and over nothing', () => {
+  run(['keys', 'hash', '--data-dir', 'kept'], 'sk-ThatIsLongEnough1234567890abc');
+  expect(run(['backup', 'copy', '--data-dir', 'kept'], '')).toMatchObject({
+    code: 78,
+    err: expect.stringMatching(/there is no store/),
+  });
+  new DatabaseSync(join(directory, 'kept/mesh.db')).close();
+  const { code, out } = run(['--json', 'backup', 'copy', '--data-dir', 'kept'], '');
+  expect([code, JSON.parse(out || 'null')]).toEqual([
+    0,
+    { directory: join(directory, 'copy'), files: ['mesh.db', 'pepper'] },
+  ]);
+  expect(run(['backup', 'copy', '--data-dir', 'kept'], '')).toMatchObject({
+    code: 78,
+    err: expect.stringMatching(/is not empty/),
+  });
 });

@@ -8,7 +8,7 @@ const root = resolve(import.meta.dirname, '../../..');
 const CONSTRUCTORS: readonly { call: RegExp; files: Record<string, string> }[] = [
   { call: /\bcreateConnectRouter\(/, files: { 'rpc-handler.ts': '...SERVER_LIMITS' } },
   { call: /\bcreateGrpcTransport\(/, files: { 'remote-transport.ts': '...CLIENT_LIMITS' } },
-  { call: /\bnew Http2SessionManager\(/, files: { 'remote-transport.ts': 'HTTP2_CLIENT_LIMITS' } },
+  { call: /\bnew PeerSessions\(/, files: { 'remote-transport.ts': 'HTTP2_CLIENT_LIMITS' } },
   { call: /\bnew Client\(/, files: { 'trunk/trunk-channel.ts': "'grpc.max_receive_message_length': READ_MAX_BYTES" } },
   { call: /\bhttp2\.createServer\(/, files: { 'http-servers.ts': '{ ...limits,' } },
   {
@@ -27,6 +27,7 @@ const CONSTRUCTORS: readonly { call: RegExp; files: Record<string, string> }[] =
     },
   },
   // Ready-made ones take no limits from us, or none at all.
+  { call: /\bnew Http2SessionManager\(/, files: {} },
   { call: /\bconnectNodeAdapter\(/, files: {} },
   { call: /\bcreateConnectTransport\(/, files: {} },
   { call: /\bcreateGrpcWebTransport\(/, files: {} },

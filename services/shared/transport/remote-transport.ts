@@ -1,7 +1,8 @@
 import type { Interceptor, Transport } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { CLIENT_LIMITS, HTTP2_CLIENT_LIMITS } from './limits.ts';
 import { MESH_TOKEN_HEADER } from './mesh-headers.ts';
+import { PeerSessions } from './peer-sessions.ts';
 import { createTlsConnector, explainTls, type PeerTls } from './tls-client.ts';
 
 /** A transport that holds a connection. */
@@ -26,7 +27,7 @@ const KEEPALIVE = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 };
 export function createRemoteTransport(url: string, options: RemoteTransportOptions): RemoteTransport {
   const { tls } = options;
   const connect = tls && createTlsConnector(url, tls);
-  const sessionManager = new Http2SessionManager(url, KEEPALIVE, {
+  const sessionManager = new PeerSessions(url, KEEPALIVE, {
     ...HTTP2_CLIENT_LIMITS,
     ...(connect ? { createConnection: () => connect() } : {}),
   });

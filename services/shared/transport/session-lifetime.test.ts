@@ -207,8 +207,9 @@ async function countingProxy(port: number, connections: Set<number>) {
     for (const socket of [client, upstream]) {
       socket.on('error', () => {});
       socket.on('close', () => {
-        client.destroy();
-        upstream.destroy();
+        // Not before it has sent what it still has.
+        client.destroySoon();
+        upstream.destroySoon();
       });
     }
   });
