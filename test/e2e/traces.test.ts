@@ -54,7 +54,11 @@ describe.each(arrangements())('one trace, %s', (arrangement) => {
   const has =
     (...names: string[]) =>
     (spans: readonly SeenSpan[]) =>
-      names.every((name) => spans.some((span) => span.name === name));
+      names.every((name) => spans.some((span) => span.name === name)) && areJoined(spans);
+
+  /** Processes export by themselves: a part may be told before what it is a part of. */
+  const areJoined = (spans: readonly SeenSpan[]): boolean =>
+    spans.filter(({ parentId }) => !spans.some(({ spanId }) => spanId === parentId)).length === 1;
 
   test('of a call over REST: from its caller down to the engine, each part below the one that asked for it', async () => {
     const { traceId, traceparent } = newTrace();
