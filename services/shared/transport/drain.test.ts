@@ -191,7 +191,7 @@ test('a connection whose answer began before anybody could say where the next be
   await listener.close();
 });
 
-test('peers go elsewhere in a drain of a port of theirs: told to, their watches ended, and what they ask until then done', async () => {
+test('peers stay through a drain of a port of theirs, for they may still settle; they are told to go when it closes', async () => {
   const watching: Routes = (router) =>
     router.service(InferenceService, {
       async *watchEngines(_request, { signal }) {
@@ -218,12 +218,13 @@ test('peers go elsewhere in a drain of a port of theirs: told to, their watches 
   const watch = peer.watchEngines({}, { headers })[Symbol.asyncIterator]();
   await watch.next();
   expect(await listener.drain(60_000)).toBe(true);
+  expect((await peer.listEngines({}, { headers })).engines).toEqual([]);
+  expect(await listener.peersGone(50)).toBe(false);
+  const closed = listener.close();
   await expect(watch.next().catch((reason: unknown) => fromConnectError(reason))).resolves.toMatchObject({
     reason: 'SHUTTING_DOWN',
   });
-  expect(await listener.peersGone(60_000)).toBe(true);
-  expect((await peer.listEngines({}, { headers })).engines).toEqual([]);
-  await listener.close();
+  await closed;
 });
 
 test('a trunk that carries something is work, and goes on while its port drains', async () => {

@@ -117,7 +117,7 @@ export interface Listener {
   endWork(): Promise<void>;
   /** Aborts streams that a revocation is about with CREDENTIAL_INVALID; generations are the router's to end. */
   cut(revocation: Revocation): void;
-  /** Resolves when nobody is connected any more, or after the time: true when nobody is. */
+  /** Resolves when nobody is connected any more, or after the time: true when nobody is. Who is then is told to go. */
   peersGone(timeoutMs: number): Promise<boolean>;
   /** Aborts what runs with SHUTTING_DOWN, gives it a moment to say so, and cuts every connection. */
   close(): Promise<void>;
@@ -220,7 +220,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     await closed;
   }
 
-  /** To another process of the role, where there is one; else they are back at once. */
+  /**
+   * To another process of the role, where there is one; else they are back at once. Not as soon as a drain begins: peers that
+   * stop too have no other, and may still settle what they ran.
+   */
   function sendPeersAway(): void {
     servers.retirePeers();
     for (const { isPeerWatch, abort } of state.exchanges) if (isPeerWatch) abort?.(toConnectError(shuttingDown()));
@@ -255,7 +258,6 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       if (!state.draining) for (const { request } of state.exchanges) markUntold(state, request);
       state.draining = true;
       servers.retireSessions();
-      if (isForPeers) sendPeersAway();
       for (const { onDrain } of state.exchanges) onDrain?.();
       return changes.until(() => work().length === 0, timeoutMs);
     },
@@ -268,7 +270,11 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
         if (streamOf && concerns(revocation, streamOf)) abort?.(toConnectError(revoked()));
       }
     },
-    peersGone: (timeoutMs) => changes.until(() => servers.connectionCount === 0, timeoutMs),
+    async peersGone(timeoutMs) {
+      const isAlone = await changes.until(() => servers.connectionCount === 0, timeoutMs);
+      if (!isAlone) sendPeersAway();
+      return isAlone;
+    },
     close() {
       closing ??= close();
       return closing;

@@ -26,7 +26,7 @@ test('a call that begins as its connection is told to leave is made on the next 
   const closed = new Promise((done) => session?.once('close', done));
   // After the manager, which listens longer.
   session?.once('goaway', () => resolve(peer.check({})));
-  await listener.drain(0);
+  await listener.peersGone(1);
   expect(await next).toMatchObject({ status: 1 });
   // Nobody else listens any more, and its error comes just before its end.
   expect(session?.listenerCount('error')).toBeGreaterThan(0);
