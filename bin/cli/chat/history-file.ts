@@ -33,7 +33,9 @@ export class HistoryFile {
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
       appendFileSync(this.#path, `${line}\n`, { mode: 0o600 });
-    } catch {}
+    } catch {
+      // A line that is not remembered is no reason to end a conversation.
+    }
   }
 }
 
