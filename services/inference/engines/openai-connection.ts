@@ -1,12 +1,12 @@
-import { Pool } from 'undici';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { Started } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { TraceHeaders } from '../../shared/observability/trace-headers.ts';
 import { tracer } from '../../shared/observability/tracer.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
+import { ControlClient } from './control-client.ts';
 import { EnginePool } from './http/engine-pool.ts';
-import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutBytes, withoutKey } from './openai-errors.ts';
+import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutKey } from './openai-errors.ts';
 import { type AnswerForm, OpenAiExchange } from './openai-exchange.ts';
 import { type OpenAiDialect, type OpenAiRequest, openAiRequest } from './openai-request.ts';
 import { OpenAiStream } from './openai-stream.ts';
@@ -26,12 +26,6 @@ export interface OpenAiEndpoint {
   readonly maxConcurrency?: number | undefined;
 }
 
-/** How long a connection attempt for a small request may take, in milliseconds. */
-const CONNECT_TIMEOUT_MS = 5_000;
-
-/** How much of a small answer is taken, in bytes. */
-const CONTROL_ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;
-
 /** The content type of a stream of server-sent events. */
 export const EVENT_STREAM = 'text/event-stream';
 
@@ -39,30 +33,27 @@ export const EVENT_STREAM = 'text/event-stream';
 export class OpenAiConnection {
   readonly #dialect: OpenAiDialect;
   readonly #basePath: string;
-  readonly #headers: readonly string[];
+  readonly #headers: Readonly<Record<string, string>>;
+  /** Names and values by turns, as the token path sends them. */
+  readonly #headerList: readonly string[];
   readonly #apiKey: string | undefined;
   readonly #generations: EnginePool;
   /** Of its own, so that a probe never waits behind generations. */
-  readonly #control: Pool;
+  readonly #control: ControlClient;
 
   constructor(endpoint: OpenAiEndpoint, dialect: OpenAiDialect) {
     this.#dialect = dialect;
     this.#basePath = endpoint.baseUrl.pathname.replace(/\/+$/, '');
-    this.#apiKey = endpoint.apiKey;
-    this.#headers = ['content-type', 'application/json'];
-    if (endpoint.apiKey !== undefined) this.#headers = [...this.#headers, 'authorization', `Bearer ${endpoint.apiKey}`];
-    const options: Pool.Options = {
-      connectTimeout: CONNECT_TIMEOUT_MS,
-      allowH2: false,
-      // Time limits belong to whoever called: a long silence may be a long prompt.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      ...(endpoint.keepAliveMs === undefined ? {} : { keepAliveTimeout: endpoint.keepAliveMs }),
-      ...(endpoint.socketPath === undefined ? {} : { socketPath: endpoint.socketPath }),
+    const { apiKey } = endpoint;
+    this.#headers = {
+      'content-type': 'application/json',
+      ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
     };
+    this.#headerList = headerList(this.#headers);
+    this.#apiKey = apiKey;
     const { baseUrl, socketPath, maxConcurrency: maxConnections, keepAliveMs } = endpoint;
     this.#generations = new EnginePool({ origin: baseUrl, socketPath, maxConnections, keepAliveMs });
-    this.#control = new Pool(endpoint.baseUrl.origin, { ...options, maxResponseSize: CONTROL_ANSWER_LIMIT_BYTES });
+    this.#control = new ControlClient(endpoint);
   }
 
   /** Runs a request for `modelId`; the contract of the token seam holds. */
@@ -85,7 +76,7 @@ export class OpenAiConnection {
     new OpenAiExchange(form, call, sink, this.#apiKey).start(this.#generations, {
       path,
       headers: [
-        ...this.#headers,
+        ...this.#headerList,
         'accept',
         form.contentType,
         'x-request-id',
@@ -115,24 +106,17 @@ export class OpenAiConnection {
   async answer(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<OpenAiAnswer> {
     try {
       const {
-        statusCode,
+        status,
         headers,
-        body: stream,
+        body: text,
       } = await this.#control.request({
-        method,
-        path,
-        signal,
-        headers: [...this.#headers, ...headerList(tracer().activeHeaders)],
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...{ method, path, signal },
+        headers: { ...this.#headers, ...tracer().activeHeaders },
+        body: body === undefined ? undefined : JSON.stringify(body),
       });
-      const retryAfter = headers['retry-after'];
-      return {
-        status: statusCode,
-        retryAfter: Array.isArray(retryAfter) ? retryAfter[0] : retryAfter,
-        body: withoutKey(await stream.text(), this.#apiKey),
-      };
+      return { status, retryAfter: headers['retry-after'], body: withoutKey(text, this.#apiKey) };
     } catch (error) {
-      throw signal.aborted ? error : noHealthyEngine(this.#dialect.engine, withoutBytes(error));
+      throw signal.aborted ? error : noHealthyEngine(this.#dialect.engine, error);
     }
   }
 
@@ -155,7 +139,7 @@ export class OpenAiConnection {
   /** Ends what still runs. */
   async close(): Promise<void> {
     this.#generations.close();
-    await this.#control.destroy();
+    this.#control.close();
   }
 }
 

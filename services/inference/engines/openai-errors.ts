@@ -1,4 +1,3 @@
-import { errors } from 'undici';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import { codeOf, loggedCause, publicMessage, readToldError, type ToldError } from './told-error.ts';
 
@@ -45,11 +44,6 @@ export interface OpenAiAnswer {
   /** The header of that name. */
   readonly retryAfter: string | undefined;
   readonly body: string;
-}
-
-/** For the log: a parser's error carries the bytes that it stumbled over, which are somebody's text. */
-export function withoutBytes(error: unknown): unknown {
-  return error instanceof errors.HTTPParserError ? new Error(`no HTTP: ${error.message}`) : error;
 }
 
 /** An engine, or a proxy before it, may repeat the key that it was sent; no caller learns it. */

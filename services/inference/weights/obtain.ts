@@ -4,8 +4,6 @@ import { TemporaryError } from '../../shared/lifecycle/temporary-error.ts';
 import type { AddressReference } from './address.ts';
 import { WeightsCache } from './cache.ts';
 import { diskFull } from './disk-space.ts';
-import { fetchWeights } from './fetch.ts';
-import { fetchAddress } from './fetch-address.ts';
 import type { FetchResources } from './fetch-file.ts';
 import { withFileLock } from './file-lock.ts';
 import type { HubReference } from './reference.ts';
@@ -45,14 +43,18 @@ export async function obtainWeights(
       onProgress?.('waiting for another download of it', undefined);
     };
     return await withFileLock(cache.lockPath, { signal, onWait }, async () => {
-      const parts = { ...resources, subject, cache };
-      const fetch = () => (isAddress ? fetchAddress(reference, parts) : fetchWeights(reference, parts));
-      return (await cache.find()) ?? (await fetch());
+      return (await cache.find()) ?? (await fetch(reference, { ...resources, subject, cache }));
     });
   } catch (error) {
     signal.throwIfAborted();
     throw await asStartError(error, subject, cache, 'url' in reference ? 'the address' : 'HF_ENDPOINT');
   }
+}
+
+/** Most starts have their models: the HTTP client for hubs, which is 10 MB of memory, is loaded for those that do not. */
+async function fetch(reference: HubReference | AddressReference, resources: FetchResources): Promise<string> {
+  if ('url' in reference) return await (await import('./fetch-address.ts')).fetchAddress(reference, resources);
+  return await (await import('./fetch.ts')).fetchWeights(reference, resources);
 }
 
 /** Errors as the start tells them: what may pass gets its subject and what to do, a disk that refuses is named. */
