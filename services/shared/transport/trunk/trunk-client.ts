@@ -3,6 +3,7 @@ import { MeshError } from '../../errors/mesh-error.ts';
 import type { Vouching } from '../../interceptors/on-behalf-of.ts';
 import type { Generate } from '../generate.ts';
 import { headersOf } from './call-headers.ts';
+import { loadChannels } from './loaded-channel.ts';
 import type { TrunkTarget } from './trunk-channel.ts';
 import { TrunkConnection } from './trunk-connection.ts';
 import { BACKOFF_MS } from './trunk-limits.ts';
@@ -16,6 +17,8 @@ export interface TrunkClient {
 
 /** Makes one. Without `vouching` a call for somebody fails with INTERNAL. */
 export function createTrunkClient(target: TrunkTarget, vouching?: Pick<Vouching, 'sign'>): TrunkClient {
+  // A trunk is asked for soon; what is wrong its opening says.
+  loadChannels().catch(() => undefined);
   /** Those that carry something; the current one takes what is new. */
   const connections = new Set<TrunkConnection>();
   let current: TrunkConnection | undefined;

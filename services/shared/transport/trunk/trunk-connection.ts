@@ -5,7 +5,8 @@ import type { MeshError } from '../../errors/mesh-error.ts';
 import { NumberedRoster } from '../../lifecycle/numbered-roster.ts';
 import type { GenerationCall, GenerationSink } from '../generate.ts';
 import { type EncodedCommand, encodeCommand } from './command-codec.ts';
-import { openChannel, type TrunkChannel, type TrunkTarget } from './trunk-channel.ts';
+import { openLoadedChannel } from './loaded-channel.ts';
+import type { TrunkChannel, TrunkTarget } from './trunk-channel.ts';
 import { nodeLost, routerLost } from './trunk-failure.ts';
 import { TrunkGeneration } from './trunk-generation.ts';
 import { CREDIT_BYTES, MESSAGE_BYTES } from './trunk-limits.ts';
@@ -36,7 +37,7 @@ export class TrunkConnection {
   constructor(target: TrunkTarget, listener: ConnectionListener) {
     this.#listener = listener;
     this.#brokenOff = target.method.parent === RouterService ? routerLost : nodeLost;
-    this.#channel = openChannel(target, {
+    this.#channel = openLoadedChannel(target, {
       onOpen: () => listener.onOpen(),
       onEvents: (events) => this.#take(events),
       onOver: (error) => this.#over(error),
