@@ -40,6 +40,9 @@ esac
 # Compiled and type-stripped code is kept: a second start is faster and takes 20 MB less.
 export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/node}"
 
+# Each thread of V8 compiles in an arena of its own that glibc never gives back: some 20 MB of a process under load.
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
+
 # exec: no launcher process stays behind, signals reach the program itself.
 # The young generation is capped: without it each process takes about 30 MB more under load and gains no speed.
 exec "$root/node_modules/$package/bin/node" --max-semi-space-size=8 --disable-warning=ExperimentalWarning "$@"
