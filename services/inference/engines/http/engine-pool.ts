@@ -1,4 +1,5 @@
 import { validateHeaderValue } from 'node:http';
+import { Roster } from '../../../shared/lifecycle/roster.ts';
 import { EngineSocket, type ResponseHandler, type ServerAddress } from './engine-socket.ts';
 
 /** How a server is connected to. */
@@ -70,8 +71,8 @@ interface IdleSocket {
 export class EnginePool {
   readonly #options: EnginePoolOptions;
   readonly #host: string;
-  readonly #open = new Set<EngineSocket>();
-  /** Those without an exchange, the one used last at the end. */
+  readonly #open = new Roster<EngineSocket>();
+  /** Those without an exchange, the one used last at the end; some may have been closed since. */
   #idle: IdleSocket[] = [];
   #waiting: EngineExchange[] = [];
   #sweep: NodeJS.Timeout | undefined;
@@ -122,14 +123,13 @@ export class EnginePool {
   #connect(): EngineSocket {
     const socket = new EngineSocket(this.#options, {
       onFree: (free, keepAliveMs) => this.#free(free, keepAliveMs),
-      onClosed: (closed) => {
-        this.#open.delete(closed);
-        this.#idle = this.#idle.filter(({ socket: idle }) => idle !== closed);
+      onClosed: () => {
+        leave();
         const next = this.#isClosed ? undefined : this.#waiting.shift();
         if (next) next.begin(this.#connect());
       },
     });
-    this.#open.add(socket);
+    const leave = this.#open.add(socket);
     return socket;
   }
 
@@ -159,11 +159,10 @@ export class EnginePool {
 
   #closeOld(): void {
     const now = performance.now();
-    for (const { socket, untilMs } of this.#idle) if (untilMs <= now) socket.close();
-    const nextMs = this.#idle.reduce(
-      (soonest, { untilMs }) => (untilMs > now ? Math.min(soonest, untilMs) : soonest),
-      Infinity,
-    );
+    const idle = this.#idle;
+    this.#idle = idle.filter(({ socket, untilMs }) => untilMs > now && socket.isUsable);
+    for (const { socket, untilMs } of idle) if (untilMs <= now) socket.close();
+    const nextMs = this.#idle.reduce((soonest, { untilMs }) => Math.min(soonest, untilMs), Infinity);
     this.#sweep = nextMs === Infinity ? undefined : setTimeout(() => this.#closeOld(), nextMs - now).unref();
   }
 
