@@ -30,7 +30,7 @@ const NOT_IN_PATH = /[^\x21-\x7e]/;
 /** A request that was handed to a pool. */
 export class EngineExchange {
   readonly handler: ResponseHandler;
-  readonly #text: string;
+  #text: string;
   readonly #onAbort: (exchange: EngineExchange) => void;
   #socket: EngineSocket | undefined;
   #isPaused = false;
@@ -45,6 +45,8 @@ export class EngineExchange {
   begin(socket: EngineSocket): void {
     this.#socket = socket;
     socket.send(this.#text, this.handler);
+    // A long prompt is not kept for as long as its answer takes.
+    this.#text = '';
     if (this.#isPaused) socket.setPaused(this.handler, true);
   }
 
