@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { FlowControl } from '../../shared/transport/flow-control.ts';
-import { type StreamedBody, streamedBody } from './streamed-body.ts';
+import { GatheredWrites } from './gathered-writes.ts';
+import { streamedBody } from './streamed-body.ts';
 
 /** Ends a stream that is complete. */
 export const DONE_FRAME = 'data: [DONE]\n\n';
@@ -11,7 +12,7 @@ const KEEP_ALIVE_FRAME = ': keep-alive\n\n';
 export interface SseStream {
   /** Whether the head has left, so that a failure can only be told as an event. */
   isOpen(): boolean;
-  /** Sends ready frames in one write. */
+  /** Sends ready frames, with what else is sent in this turn of the event loop. */
   send(frames: string): void;
   /** Sends the last frames and ends the answer. */
   finish(frames: string): void;
@@ -35,14 +36,11 @@ export interface SseOptions {
 export function createSseStream(response: ServerResponse, options: SseOptions): SseStream {
   const { flow, keepAliveMs } = options;
   /** Set when the head has left. */
-  let body: StreamedBody | undefined;
+  let body: GatheredWrites | undefined;
   let ended = false;
 
-  const write = (frames: string): void => {
-    if (body && !body.write(frames)) flow.pause();
-  };
-  const openHead = (): void => {
-    if (body || ended) return;
+  const open = (): GatheredWrites => {
+    if (body) return body;
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',
@@ -50,36 +48,48 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
       'x-accel-buffering': 'no',
       ...options.head(),
     });
-    body = streamedBody(response);
     response.on('drain', () => flow.resume());
+    body = new GatheredWrites(streamedBody(response), () => flow.pause());
+    return body;
   };
   const comment = (): void => {
     if (ended) return;
-    openHead();
+    const opened = open();
     // A client that does not read gets no comments: they would only pile up.
-    if (!flow.paused) write(KEEP_ALIVE_FRAME);
-    silence.refresh();
+    if (!flow.paused) opened.send(KEEP_ALIVE_FRAME);
+    waitForSilence(keepAliveMs);
   };
-  const silence = setTimeout(() => (body ? comment() : options.onSilentStart(comment)), keepAliveMs);
+  // Looked at when it could be over, not set anew with every frame.
+  const onSilence = (): void => {
+    const leftMs = body ? body.lastSentAtMs + keepAliveMs - performance.now() : 0;
+    if (leftMs > 0) waitForSilence(Math.ceil(leftMs));
+    else if (body) comment();
+    else options.onSilentStart(comment);
+  };
+  let silence: NodeJS.Timeout;
+  const waitForSilence = (forMs: number): void => {
+    silence = setTimeout(onSilence, forMs);
+  };
+  waitForSilence(keepAliveMs);
 
   return {
     isOpen: () => body !== undefined,
     send: (frames) => {
       if (ended) return;
-      if (!body) openHead();
-      write(frames);
-      silence.refresh();
+      // The first token waits for nothing.
+      if (body) body.write(frames);
+      else open().send(frames);
     },
     finish: (frames) => {
       if (ended) return;
-      openHead();
       ended = true;
       clearTimeout(silence);
-      body?.end(frames);
+      open().end(frames);
     },
     stop: () => {
       ended = true;
       clearTimeout(silence);
+      body?.drop();
     },
   };
 }

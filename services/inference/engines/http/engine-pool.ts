@@ -1,4 +1,5 @@
 import { validateHeaderValue } from 'node:http';
+import { Roster } from '../../../shared/lifecycle/roster.ts';
 import { EngineSocket, type ResponseHandler, type ServerAddress } from './engine-socket.ts';
 
 /** How a server is connected to. */
@@ -29,7 +30,7 @@ const NOT_IN_PATH = /[^\x21-\x7e]/;
 /** A request that was handed to a pool. */
 export class EngineExchange {
   readonly handler: ResponseHandler;
-  readonly #text: string;
+  #text: string;
   readonly #onAbort: (exchange: EngineExchange) => void;
   #socket: EngineSocket | undefined;
   #isPaused = false;
@@ -44,6 +45,8 @@ export class EngineExchange {
   begin(socket: EngineSocket): void {
     this.#socket = socket;
     socket.send(this.#text, this.handler);
+    // A long prompt is not kept for as long as its answer takes.
+    this.#text = '';
     if (this.#isPaused) socket.setPaused(this.handler, true);
   }
 
@@ -70,8 +73,8 @@ interface IdleSocket {
 export class EnginePool {
   readonly #options: EnginePoolOptions;
   readonly #host: string;
-  readonly #open = new Set<EngineSocket>();
-  /** Those without an exchange, the one used last at the end. */
+  readonly #open = new Roster<EngineSocket>();
+  /** Those without an exchange, the one used last at the end; some may have been closed since. */
   #idle: IdleSocket[] = [];
   #waiting: EngineExchange[] = [];
   #sweep: NodeJS.Timeout | undefined;
@@ -122,14 +125,13 @@ export class EnginePool {
   #connect(): EngineSocket {
     const socket = new EngineSocket(this.#options, {
       onFree: (free, keepAliveMs) => this.#free(free, keepAliveMs),
-      onClosed: (closed) => {
-        this.#open.delete(closed);
-        this.#idle = this.#idle.filter(({ socket: idle }) => idle !== closed);
+      onClosed: () => {
+        leave();
         const next = this.#isClosed ? undefined : this.#waiting.shift();
         if (next) next.begin(this.#connect());
       },
     });
-    this.#open.add(socket);
+    const leave = this.#open.add(socket);
     return socket;
   }
 
@@ -159,11 +161,10 @@ export class EnginePool {
 
   #closeOld(): void {
     const now = performance.now();
-    for (const { socket, untilMs } of this.#idle) if (untilMs <= now) socket.close();
-    const nextMs = this.#idle.reduce(
-      (soonest, { untilMs }) => (untilMs > now ? Math.min(soonest, untilMs) : soonest),
-      Infinity,
-    );
+    const idle = this.#idle;
+    this.#idle = idle.filter(({ socket, untilMs }) => untilMs > now && socket.isUsable);
+    for (const { socket, untilMs } of idle) if (untilMs <= now) socket.close();
+    const nextMs = this.#idle.reduce((soonest, { untilMs }) => Math.min(soonest, untilMs), Infinity);
     this.#sweep = nextMs === Infinity ? undefined : setTimeout(() => this.#closeOld(), nextMs - now).unref();
   }
 
