@@ -117,8 +117,11 @@ export interface Listener {
   endWork(): Promise<void>;
   /** Aborts streams that a revocation is about with CREDENTIAL_INVALID; generations are the router's to end. */
   cut(revocation: Revocation): void;
-  /** Resolves when nobody is connected any more, or after the time: true when nobody is. Who is then is told to go. */
-  peersGone(timeoutMs: number): Promise<boolean>;
+  /**
+   * Sends peers to another process of the role. Resolves to true when none is here any more; to false after the time, when some have
+   * no other and still need this one.
+   */
+  peersGone(timeoutMs: number, farewell?: PeerFarewell): Promise<boolean>;
   /** Aborts what runs with SHUTTING_DOWN, gives it a moment to say so, and cuts every connection. */
   close(): Promise<void>;
 }
@@ -133,6 +136,18 @@ const CLOSE_GRACE_MS = 1_000;
 
 /** Where proxies on this machine connect from. */
 const PROXIES_HERE = ['127.0.0.1', '::1'];
+
+/** How peers are sent away. */
+export interface PeerFarewell {
+  /** Who stops too has this time to go by itself before those that stay are sent away, in milliseconds. */
+  readonly stopMs: number;
+  /** In this time a peer that was sent away and found no other process is back, on a busy machine too, in milliseconds. */
+  readonly returnMs: number;
+  /** So much later who came back is sent away again: a balancer may have heard late that this process leaves. In milliseconds. */
+  readonly againMs: number;
+}
+
+const FAREWELL: PeerFarewell = { stopMs: 1_000, returnMs: 2_000, againMs: 5_000 };
 
 /** How often stalled writes and late bodies are looked for, in milliseconds. */
 const CHECK_INTERVAL_MS = 1_000;
@@ -220,10 +235,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     await closed;
   }
 
-  /**
-   * To another process of the role, where there is one; else they are back at once. Not as soon as a drain begins: peers that
-   * stop too have no other, and may still settle what they ran.
-   */
+  /** To another process of the role, where there is one; else they are back at once: peers that stop too may still settle what they ran. */
   function sendPeersAway(): void {
     servers.retirePeers();
     for (const { isPeerWatch, abort } of state.exchanges) if (isPeerWatch) abort?.(toConnectError(shuttingDown()));
@@ -270,9 +282,17 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
         if (streamOf && concerns(revocation, streamOf)) abort?.(toConnectError(revoked()));
       }
     },
-    async peersGone(timeoutMs) {
-      const isAlone = await changes.until(() => servers.connectionCount === 0, timeoutMs);
-      if (!isAlone) sendPeersAway();
+    async peersGone(timeoutMs, { stopMs, returnMs, againMs } = FAREWELL) {
+      const endsAtMs = performance.now() + timeoutMs;
+      const within = (limitMs: number) => Math.max(0, Math.min(limitMs, endsAtMs - performance.now()));
+      const areGone = () => servers.sessionCount === 0;
+      let isAlone = await changes.until(areGone, within(stopMs));
+      while (!isAlone && within(1) > 0) {
+        sendPeersAway();
+        // Who has no other process is away for a moment too.
+        await delay(within(returnMs));
+        isAlone = await changes.until(areGone, within(againMs));
+      }
       return isAlone;
     },
     close() {
