@@ -17,7 +17,6 @@ import type { FacadeContext } from './facade/context.ts';
 import type { InferenceConfig } from './inference/config.ts';
 import type { InferenceContext } from './inference/context.ts';
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
-import type { RouterToTell } from './inference/resources.ts';
 import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import type { Terminal } from './inference/weights/progress.ts';
 import { advertisedUrl, listenerSettings } from './listener-settings.ts';
@@ -50,6 +49,7 @@ import { createProof, type Proof } from './shared/transport/proof.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import { createRemoteRouters } from './shared/transport/remote-routers.ts';
 import { KEEPERS, type Role } from './shared/transport/roles.ts';
+import { type RouterSource, routerSources } from './shared/transport/router-sources.ts';
 import type { Routes } from './shared/transport/routes.ts';
 import { takeLeave } from './take-leave.ts';
 import { createTasksContext, type TasksContext } from './tasks/context.ts';
@@ -251,7 +251,7 @@ async function addInference(parts: Parts, inferenceConfig: InferenceConfig): Pro
   const { inferenceRoutes } = await import('./inference/routes.ts');
   const context = createInferenceContext(inferenceConfig, {
     ...{ ...resources, ...parts.metrics },
-    routers: routersToTell(parts),
+    routers: routersOf(parts),
     dataDir: config.server.data_dir,
     unloadDrainMs: config.server.drain_seconds * 1_000,
   });
@@ -262,18 +262,14 @@ async function addInference(parts: Parts, inferenceConfig: InferenceConfig): Pro
   return context;
 }
 
-/** Every router that is known: the one in this process calls us as a function, the others at our address. */
-function routersToTell({ config, closer, peers, proof }: Parts): RouterToTell[] {
+function routersOf({ config, resources, closer, peers, proof }: Parts): RouterSource[] {
   const remote = createRemoteRouters(proof);
   closer.add('registrations', () => remote.close());
-  const address = advertisedUrl({ ...config.server, host: config.bindHost }, config.port);
-  const isHere = config.roles.has('router');
-  const here = { name: 'here', registry: peers.client('router', RegistryService), address: '' };
-  const others = config.routers
-    // The same list may be given to all processes.
-    .filter((url) => !isHere || url !== address)
-    .map((url) => ({ name: url, registry: remote.registryAt(url), address }));
-  return isHere ? [here, ...others] : others;
+  return routerSources({
+    here: config.roles.has('router') ? peers.client('router', RegistryService) : undefined,
+    ...{ routers: config.routers, remote, port: config.port, log: resources.log },
+    address: advertisedUrl({ ...config.server, host: config.bindHost }, config.port),
+  });
 }
 
 function addRouter(

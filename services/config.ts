@@ -210,7 +210,7 @@ function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): vo
 function requireEncrypted({ server, peers, routers }: Config): void {
   if (!server.mesh_tls) return;
   for (const [role, url] of [...peers, ...routers.map((router) => ['router', router] as const)]) {
-    if (url.startsWith('https:')) continue;
+    if (/^(dns\+)?https:/.test(url)) continue;
     throw new ConfigError(`MESH_PEER_${role.toUpperCase()}: must be https://host:port, since server.mesh_tls is set`);
   }
   if (server.advertise_url?.startsWith('http:')) {
