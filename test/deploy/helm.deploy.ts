@@ -127,19 +127,34 @@ describe.skipIf(missing)('the Helm chart', () => {
   });
 
   test('roles are asked by gRPC, the gateway by /readyz; nobody is killed for what a model does', () => {
-    for (const [role, port] of [
-      ['auth', 7001],
-      ['quota', 7002],
-      ['tasks', 7005],
-      ['inference', 7004],
+    for (const [role, port, service] of [
+      ['auth', 7001, { service: 'mesh.auth.v1.AuthService' }],
+      ['quota', 7002, { service: 'mesh.quota.v1.QuotaService' }],
+      ['tasks', 7005, { service: 'mesh.tasks.v1.TasksService' }],
+      ['inference', 7004, {}],
     ] as const) {
       const [container] = podOf(role).containers;
-      expect([role, container.readinessProbe.grpc]).toEqual([role, { port }]);
+      expect([role, container.readinessProbe.grpc]).toEqual([role, { port, ...service }]);
       expect([role, container.livenessProbe.tcpSocket]).toEqual([role, { port }]);
     }
     expect(podOf('gateway').containers[0].readinessProbe.exec.command).toContain('/readyz');
     expect(podOf('gateway', ['server.requireHttps=false']).containers[0].readinessProbe.httpGet.path).toBe('/readyz');
     expect(podOf('auth', ['meshTls.existingSecret=x']).containers[0].readinessProbe.tcpSocket).toEqual({ port: 7001 });
+  });
+
+  test('engines have names and disks of their own, everything else is a Deployment; gateways may be scaled', () => {
+    const kinds = Object.fromEntries(workloads().map(({ kind, metadata }) => [metadata.name, kind]));
+    expect(kinds).toEqual({
+      ...{ 'mesh-auth': 'Deployment', 'mesh-quota': 'Deployment', 'mesh-tasks': 'Deployment' },
+      ...{ 'mesh-gateway': 'Deployment', 'mesh-inference': 'StatefulSet' },
+    });
+    const scaler = manifests(['gateway.autoscaling.enabled=true']).find(
+      (each) => each.kind === 'HorizontalPodAutoscaler',
+    );
+    expect(scaler.spec.scaleTargetRef).toMatchObject({ kind: 'Deployment', name: 'mesh-gateway' });
+    // Engines look for gateways before those are ready: what makes them ready is an engine.
+    const pods = manifests().find((each) => each.kind === 'Service' && each.metadata.name === 'mesh-gateway-pods');
+    expect(pods.spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });
   });
 
   test('engines get their GPUs, their memory and a disk, and tell routers their own address', () => {
@@ -157,7 +172,7 @@ describe.skipIf(missing)('the Helm chart', () => {
       'status.podIP',
     );
     const routers = container.env.find(({ name }: Manifest) => name === 'MESH_PEER_ROUTER').value;
-    expect(routers.split(',')).toHaveLength(2);
+    expect(routers).toBe('dns+http://mesh-gateway-pods:8000');
   });
 
   test('secrets come from a Secret that exists; only auth has the pepper, only keepers the store', () => {
