@@ -54,7 +54,8 @@ import type { Routes } from './shared/transport/routes.ts';
 import { takeLeave } from './take-leave.ts';
 import { createTasksContext, type TasksContext } from './tasks/context.ts';
 import { tasksRoutes } from './tasks/routes.ts';
-import { openWorkerPort, type WorkerResources } from './worker-port.ts';
+import { openWorkerPort } from './worker-port.ts';
+import type { WorkerResources } from './workers/worker-resources.ts';
 
 /** What a process gives its services. */
 export interface MeshResources extends WorkerResources {
