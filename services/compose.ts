@@ -23,6 +23,7 @@ import { advertisedUrl, listenerSettings } from './listener-settings.ts';
 import { openMetrics, type ProcessMetrics } from './metrics.ts';
 import type { Observability } from './observability.ts';
 import { openWatchedStore } from './open-store.ts';
+import { readPeppers } from './peppers.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -210,10 +211,9 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
 async function addAuth({ config, resources, closer, local }: Parts, store: Store): Promise<string | undefined> {
   const { log, now } = resources;
   const dataDir = config.server.data_dir;
-  const pepper = readSecret(config.pepperFile ?? join(dataDir, 'pepper'), { create: config.pepperFile === undefined });
   const { environmentKeys } = config;
   const tiers = tierNames(config.quota);
-  const parts = { store, pepper: Buffer.from(pepper), now, log, tiers, environmentKeys };
+  const parts = { store, ...readPeppers(config), now, log, tiers, environmentKeys };
   const context = createAuthContext(config.auth, parts);
   closer.add('auth', () => context.close());
   if (!isLoopbackHost(config.server.host) && !config.auth.allow_weak_keys) {

@@ -22,6 +22,7 @@ const VARIANTS: Readonly<Record<string, readonly string[]>> = {
     ...['ingress.enabled=true', 'ingress.grpcHost=grpc.example.com', 'otlpEndpoint=http://jaeger:4318'],
     ...['gateway.autoscaling.enabled=true', 'inference.replicas=2', 'inference.runtimeClassName=nvidia'],
     ...['inference.storage.className=fast', 'server.trustedProxies={10.0.0.0/8}', 'imagePullSecrets[0].name=registry'],
+    'auth.olderPepperKey=pepper-before',
   ],
   'mutual TLS': ['meshTls.existingSecret=mesh-certificates'],
   'without GPUs': ['inference.gpus=0', 'networkPolicy.enabled=false', 'server.requireHttps=false'],
@@ -182,6 +183,13 @@ describe.skipIf(missing)('the Helm chart', () => {
         .filter(({ spec }) => spec.template.spec.containers[0].env.some(({ name }: Manifest) => name === variable))
         .map(({ metadata }) => metadata.name);
     expect(has('MESH_PEPPER_FILE')).toEqual(['mesh-auth']);
+    expect(has('MESH_OLDER_PEPPER_FILES')).toEqual([]);
+    const auth = podOf('auth', ['auth.olderPepperKey=pepper-before']);
+    const { value } = auth.containers[0].env.find(({ name }: Manifest) => name === 'MESH_OLDER_PEPPER_FILES');
+    expect(value).toBe('/run/secrets/inference-mesh/older-pepper');
+    expect(auth.volumes.find(({ name }: Manifest) => name === 'pepper').secret.items).toContainEqual({
+      ...{ key: 'pepper-before', path: 'older-pepper' },
+    });
     expect(has('REDIS_URL').sort()).toEqual(['mesh-auth', 'mesh-quota', 'mesh-tasks']);
   });
 
