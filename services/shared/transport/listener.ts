@@ -39,6 +39,7 @@ import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
 import { SESSION_LIFETIME, type SessionLifetime } from './session-lifetime.ts';
 import { isTrunk } from './trunk/trunk-method.ts';
+import { Untold } from './untold.ts';
 import { createWriteStallWatch } from './write-stall.ts';
 
 /** What a listener is made of. */
@@ -149,6 +150,9 @@ export interface PeerFarewell {
 
 const FAREWELL: PeerFarewell = { stopMs: 1_000, returnMs: 2_000, againMs: 5_000 };
 
+/** How long who could not be told to go elsewhere has to send the next request, once all answers are over, in milliseconds. */
+const NEXT_REQUEST_MS = 1_000;
+
 /** How often stalled writes and late bodies are looked for, in milliseconds. */
 const CHECK_INTERVAL_MS = 1_000;
 
@@ -159,11 +163,7 @@ interface State {
   readonly shutdown: AbortController;
   leaving: boolean;
   draining: boolean;
-  /**
-   * Connections of HTTP/1.1 whose answer was under way when the drain began: its head was written before anybody could say in it that
-   * the next request belongs elsewhere, so that one is still answered.
-   */
-  readonly untold: WeakSet<object>;
+  readonly untold: Untold;
 }
 
 /**
@@ -178,7 +178,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     shutdown: new AbortController(),
     leaving: false,
     draining: false,
-    untold: new WeakSet(),
+    untold: new Untold(),
   };
   const changes = createChanges();
   const stalls = createWriteStallWatch(idleWriteMs);
@@ -266,12 +266,18 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       servers.retireSessions();
       await delay(forMs);
     },
-    drain(timeoutMs) {
-      if (!state.draining) for (const { request } of state.exchanges) markUntold(state, request);
+    async drain(timeoutMs) {
+      const endsAtMs = performance.now() + timeoutMs;
+      if (!state.draining) for (const { request } of state.exchanges) state.untold.add(request, changes.notify);
       state.draining = true;
       servers.retireSessions();
       for (const { onDrain } of state.exchanges) onDrain?.();
-      return changes.until(() => work().length === 0, timeoutMs);
+      const isIdle = () => work().length === 0;
+      for (;;) {
+        if (!(await changes.until(isIdle, endsAtMs - performance.now()))) return false;
+        await changes.until(() => state.untold.size === 0, Math.min(NEXT_REQUEST_MS, endsAtMs - performance.now()));
+        if (isIdle()) return true;
+      }
     },
     async endWork() {
       for (const { abort } of work()) abort?.(toConnectError(shuttingDown()));
@@ -352,12 +358,8 @@ function plainRefusal({ httpsRule, authorizer }: ListenerOptions): HttpsRule {
   return (request) => httpsRule(request) && !authorizer.isFromPeer(nodeHeaderLookup(request.headers), undefined);
 }
 
-function refuses({ draining, untold }: State, { socket }: NodeRequest): boolean {
-  return draining && !untold.has(socket);
-}
-
-function markUntold({ untold }: State, request: NodeRequest): void {
-  if (!('stream' in request)) untold.add(request.socket);
+function refuses({ draining, untold }: State, request: NodeRequest): boolean {
+  return draining && !untold.has(request);
 }
 
 /** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */
