@@ -4,6 +4,7 @@ import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import { CLIENT_LIMITS, HTTP2_CLIENT_LIMITS } from './limits.ts';
 import { MESH_TOKEN_HEADER } from './mesh-headers.ts';
 import { PeerSessions } from './peer-sessions.ts';
+import { repeatRefused } from './repeat-refused.ts';
 import { createTlsConnector, explainTls, type PeerTls } from './tls-client.ts';
 
 /** A transport that holds a connection. */
@@ -51,7 +52,12 @@ export function createRemoteTransport(url: string, options: RemoteTransportOptio
     sessionManager,
     // Between our own processes the network is fast and the processor is not.
     acceptCompression: [],
-    interceptors: [...(options.interceptors ?? []), ...(tls ? [explainTls(tls)] : []), addToken(options.meshToken)],
+    interceptors: [
+      ...(options.interceptors ?? []),
+      repeatRefused,
+      ...(tls ? [explainTls(tls)] : []),
+      addToken(options.meshToken),
+    ],
   });
   const health = createClient(Health, transport);
   return {
