@@ -17,13 +17,13 @@ import type { FacadeContext } from './facade/context.ts';
 import type { InferenceConfig } from './inference/config.ts';
 import type { InferenceContext } from './inference/context.ts';
 import { describeWhenSettled } from './inference/describe-when-settled.ts';
-import type { RouterToTell } from './inference/resources.ts';
 import { STOP_LIMIT_MS } from './inference/supervisor/supervisor-limits.ts';
 import type { Terminal } from './inference/weights/progress.ts';
 import { advertisedUrl, listenerSettings } from './listener-settings.ts';
 import { openMetrics, type ProcessMetrics } from './metrics.ts';
 import type { Observability } from './observability.ts';
 import { openWatchedStore } from './open-store.ts';
+import { readPeppers } from './peppers.ts';
 import { tierNames } from './quota/config.ts';
 import { createQuotaContext } from './quota/context.ts';
 import { namedSubjects } from './quota/named-subjects.ts';
@@ -50,11 +50,13 @@ import { createProof, type Proof } from './shared/transport/proof.ts';
 import { createRemoteNodes } from './shared/transport/remote-nodes.ts';
 import { createRemoteRouters } from './shared/transport/remote-routers.ts';
 import { KEEPERS, type Role } from './shared/transport/roles.ts';
+import { type RouterSource, routerSources } from './shared/transport/router-sources.ts';
 import type { Routes } from './shared/transport/routes.ts';
 import { takeLeave } from './take-leave.ts';
 import { createTasksContext, type TasksContext } from './tasks/context.ts';
 import { tasksRoutes } from './tasks/routes.ts';
-import { openWorkerPort, type WorkerResources } from './worker-port.ts';
+import { openWorkerPort } from './worker-port.ts';
+import type { WorkerResources } from './workers/worker-resources.ts';
 
 /** What a process gives its services. */
 export interface MeshResources extends WorkerResources {
@@ -209,10 +211,9 @@ function createParts(config: Config, resources: MeshResources, closer: Closer): 
 async function addAuth({ config, resources, closer, local }: Parts, store: Store): Promise<string | undefined> {
   const { log, now } = resources;
   const dataDir = config.server.data_dir;
-  const pepper = readSecret(config.pepperFile ?? join(dataDir, 'pepper'), { create: config.pepperFile === undefined });
   const { environmentKeys } = config;
   const tiers = tierNames(config.quota);
-  const parts = { store, pepper: Buffer.from(pepper), now, log, tiers, environmentKeys };
+  const parts = { store, ...readPeppers(config), now, log, tiers, environmentKeys };
   const context = createAuthContext(config.auth, parts);
   closer.add('auth', () => context.close());
   if (!isLoopbackHost(config.server.host) && !config.auth.allow_weak_keys) {
@@ -251,7 +252,7 @@ async function addInference(parts: Parts, inferenceConfig: InferenceConfig): Pro
   const { inferenceRoutes } = await import('./inference/routes.ts');
   const context = createInferenceContext(inferenceConfig, {
     ...{ ...resources, ...parts.metrics },
-    routers: routersToTell(parts),
+    routers: routersOf(parts),
     dataDir: config.server.data_dir,
     unloadDrainMs: config.server.drain_seconds * 1_000,
   });
@@ -262,18 +263,14 @@ async function addInference(parts: Parts, inferenceConfig: InferenceConfig): Pro
   return context;
 }
 
-/** Every router that is known: the one in this process calls us as a function, the others at our address. */
-function routersToTell({ config, closer, peers, proof }: Parts): RouterToTell[] {
+function routersOf({ config, resources, closer, peers, proof }: Parts): RouterSource[] {
   const remote = createRemoteRouters(proof);
   closer.add('registrations', () => remote.close());
-  const address = advertisedUrl({ ...config.server, host: config.bindHost }, config.port);
-  const isHere = config.roles.has('router');
-  const here = { name: 'here', registry: peers.client('router', RegistryService), address: '' };
-  const others = config.routers
-    // The same list may be given to all processes.
-    .filter((url) => !isHere || url !== address)
-    .map((url) => ({ name: url, registry: remote.registryAt(url), address }));
-  return isHere ? [here, ...others] : others;
+  return routerSources({
+    here: config.roles.has('router') ? peers.client('router', RegistryService) : undefined,
+    ...{ routers: config.routers, remote, port: config.port, log: resources.log },
+    address: advertisedUrl({ ...config.server, host: config.bindHost }, config.port),
+  });
 }
 
 function addRouter(

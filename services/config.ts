@@ -55,6 +55,8 @@ export interface Config extends Readonly<z.output<typeof fileSchema>> {
   readonly redisUrl: string | undefined;
   /** The file with the secret that keys are hashed with. Unset: made in the data directory. */
   readonly pepperFile: string | undefined;
+  /** Files of peppers before it; what they hashed still counts. */
+  readonly olderPepperFiles: readonly string[];
   /** Validate, print and leave. */
   readonly checkOnly: boolean;
   /** Keys of API_KEYS in the clear; auth hashes them at once. */
@@ -121,6 +123,7 @@ export function loadConfig(argv: readonly string[], env: NodeJS.ProcessEnv, work
     ...readPeerAddresses(env),
     redisUrl: env.REDIS_URL || undefined,
     pepperFile: env.MESH_PEPPER_FILE || undefined,
+    olderPepperFiles: (env.MESH_OLDER_PEPPER_FILES ?? '').split(',').flatMap((path) => path.trim() || []),
     checkOnly: flags['check-config'] ?? false,
     environmentKeys: readKeys(env.API_KEYS),
     imports: flags.import ?? [],
@@ -210,7 +213,7 @@ function requireStrongKeys({ roles, server, auth, environmentKeys }: Config): vo
 function requireEncrypted({ server, peers, routers }: Config): void {
   if (!server.mesh_tls) return;
   for (const [role, url] of [...peers, ...routers.map((router) => ['router', router] as const)]) {
-    if (url.startsWith('https:')) continue;
+    if (/^(dns\+)?https:/.test(url)) continue;
     throw new ConfigError(`MESH_PEER_${role.toUpperCase()}: must be https://host:port, since server.mesh_tls is set`);
   }
   if (server.advertise_url?.startsWith('http:')) {

@@ -7,8 +7,8 @@ import { createAuthContext } from './auth/context.ts';
 import { requireOwnPasswords } from './auth/default-passwords.ts';
 import { type Config, checkSections } from './config.ts';
 import { type ForeignConfig, joinSections, readForeignConfig } from './foreign-config.ts';
+import { readPeppers } from './peppers.ts';
 import { ConfigError } from './shared/lifecycle/config-source.ts';
-import { readSecret } from './shared/lifecycle/secret-file.ts';
 import { closeStore, openStore } from './shared/store/store.ts';
 import { isLoopbackHost } from './shared/transport/loopback.ts';
 
@@ -42,10 +42,9 @@ export async function importForeign(
 
   const { data_dir: dataDir } = config.server;
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const { pepperFile, redisUrl } = config;
-  const pepper = readSecret(pepperFile ?? join(dataDir, 'pepper'), { create: pepperFile === undefined });
-  const store = await openStore({ redisUrl, sqlitePath: join(dataDir, 'mesh.db'), log });
-  const context = createAuthContext(config.auth, { store, pepper: Buffer.from(pepper), now: Date.now, log, tiers });
+  const peppers = readPeppers(config);
+  const store = await openStore({ redisUrl: config.redisUrl, sqlitePath: join(dataDir, 'mesh.db'), log });
+  const context = createAuthContext(config.auth, { store, ...peppers, now: Date.now, log, tiers });
   try {
     const counts = await context.importAccounts(accounts);
     // Fails when somebody else has made one meanwhile.

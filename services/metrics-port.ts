@@ -3,8 +3,8 @@ import type { ServerConfig } from './server-config.ts';
 import type { HealthState } from './shared/grpc/health.ts';
 import type { Authorizer } from './shared/interceptors/authorize.ts';
 import type { Closer } from './shared/lifecycle/closer.ts';
-import type { Metrics } from './shared/observability/metrics.ts';
 import { createMetricsHandler } from './shared/observability/metrics-handler.ts';
+import type { ReadText } from './shared/observability/metrics-reader.ts';
 import { startListener } from './shared/transport/listener.ts';
 
 /** Connections at a time: more readers than a process ever has. */
@@ -13,7 +13,7 @@ const MOST_CONNECTIONS = 200;
 /** What the port of metrics is opened with. */
 export interface MetricsPortParts {
   readonly server: Pick<ServerConfig, 'host' | 'allowed_hosts'>;
-  readonly metrics: Metrics;
+  readonly text: ReadText;
   readonly health: HealthState;
   readonly authorizer: Authorizer;
   readonly closer: Closer;
@@ -26,13 +26,13 @@ export interface MetricsPortParts {
  * @throws PortUnavailable.
  */
 export async function openMetricsPort(port: number, parts: MetricsPortParts): Promise<void> {
-  const { server, metrics, health, authorizer, closer, log } = parts;
+  const { server, text, health, authorizer, closer, log } = parts;
   const listener = await startListener({
     ...{ host: server.host, port, health, authorizer, log },
     allowedHosts: server.allowed_hosts,
     maxConnections: MOST_CONNECTIONS,
     routes: [],
-    fallback: createMetricsHandler(() => metrics.text()),
+    fallback: createMetricsHandler(text),
   });
   closer.add('metrics', () => listener.close());
   log.info({ url: `${listener.url}/metrics` }, 'metrics have a port of their own');

@@ -1,11 +1,12 @@
 import { ConfigError } from './shared/lifecycle/config-source.ts';
 import { ROLES, type Role } from './shared/transport/roles.ts';
+import { NAME_PREFIX } from './shared/transport/router-sources.ts';
 
 /** Where other processes of the mesh are. */
 export interface PeerAddresses {
   /** One address for each role that was named; of several routers the first. */
   readonly peers: ReadonlyMap<Role, string>;
-  /** All routers that were named, each once. */
+  /** All routers that were named, each once; "dns+http://routers:7003" stands for all that are behind a name. */
   readonly routers: readonly string[];
 }
 
@@ -22,11 +23,12 @@ export function readPeerAddresses(env: NodeJS.ProcessEnv): PeerAddresses {
     const text = env[name];
     if (!text) continue;
     for (const url of role === 'router' ? text.split(',').map((part) => part.trim()) : [text]) {
-      if (!/^https?:\/\/[^/,]+\/?$/.test(url)) {
+      const isName = role === 'router' && url.startsWith(NAME_PREFIX);
+      const address = url.slice(isName ? NAME_PREFIX.length : 0).replace(/\/$/, '');
+      if (!/^https?:\/\/[^/,]+$/.test(address)) {
         throw new ConfigError(`${name}: expected http://host:port or https://host:port, got ${JSON.stringify(url)}`);
       }
-      const address = url.replace(/\/$/, '');
-      if (role === 'router') routers.add(address);
+      if (role === 'router') routers.add(isName ? `${NAME_PREFIX}${address}` : address);
       if (!peers.has(role)) peers.set(role, address);
     }
   }

@@ -61,10 +61,13 @@ export function assignedConfig({ assignment }: WorkerProcess<SentConfig>): Confi
  */
 export async function startWorker(
   config: Config,
-  { assignment, isComplete, ready }: WorkerProcess<SentConfig>,
+  { assignment, isComplete, ready, metrics }: WorkerProcess<SentConfig>,
   resources: MeshResources,
 ): Promise<Mesh> {
-  const mesh = await composeMesh(config, { ...resources, asWorker: { internal: assignment.internal, isComplete } });
+  const mesh = await composeMesh(config, {
+    ...resources,
+    asWorker: { internal: assignment.internal, isComplete, metrics },
+  });
   ready((await mesh.summary()).url);
   return mesh;
 }

@@ -10,20 +10,7 @@ import { startListener } from './shared/transport/listener.ts';
 import type { Proof } from './shared/transport/proof.ts';
 import type { Role } from './shared/transport/roles.ts';
 import type { Routes } from './shared/transport/routes.ts';
-import type { WorkerPool } from './workers/worker-pool.ts';
-
-/** What a process is to others that share its public port. */
-export interface WorkerResources {
-  /** Processes that serve callers for this one: started before engines are announced, stopped with its own work. */
-  readonly workers?: WorkerPool;
-  /** Set in such a process. */
-  readonly asWorker?: {
-    /** Where nodes reach its router: the public port leads to any of them. */
-    readonly internal: { readonly host: string; readonly port: number };
-    /** Whether all workers have been ready once. */
-    readonly isComplete: () => boolean;
-  };
-}
+import type { WorkerResources } from './workers/worker-resources.ts';
 
 /** Within this time every node has tried again to tell a router that was away, in milliseconds. */
 const NODES_COME_MS = 2_500;

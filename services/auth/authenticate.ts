@@ -27,6 +27,8 @@ export interface AuthenticatorParts {
   readonly tokens: Pick<TokenService, 'verify'>;
   /** What keys are hashed with. */
   readonly pepper: Uint8Array;
+  /** What they may still be hashed with. A key of ours that is used is hashed anew. */
+  readonly olderPeppers: readonly Uint8Array[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Logger;
@@ -57,6 +59,12 @@ export const CACHE_MS = 60_000;
 const LAST_USE_MS = 60_000;
 
 /**
+ * How long the older hash of a key counts that was hashed anew, in milliseconds: other processes may not know the present pepper
+ * yet, and who acts for a caller names the secret by it.
+ */
+const OLDER_HASH_MS = 24 * 3_600_000;
+
+/**
  * Makes the check of credentials. A key costs at most one read of the store, a token one of each: its signing key, its user,
  * its login.
  *
@@ -64,7 +72,7 @@ const LAST_USE_MS = 60_000;
  * wrong address; STORE_UNAVAILABLE.
  */
 export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCredential {
-  const { configured, environment, keys, users, tokens, pepper, now, log } = parts;
+  const { configured, environment, keys, users, tokens, pepper, olderPeppers, now, log } = parts;
   const failed = createFailedCredentials(now);
   const isRefused = createWeakKeyRefusal({ allowed: parts.allowWeakKeys, now, log });
 
@@ -78,7 +86,8 @@ export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCred
     const parsed = parseKey(credential);
     if (parsed === 'malformed') throw invalidCredential();
     const hash = hashKey(credential, pepper);
-    const principal = configured.get(hash.toString('hex'));
+    const hashes = [hash, ...olderPeppers.map((older) => hashKey(credential, older))];
+    const principal = hashes.map((each) => configured.get(each.toString('hex'))).find((each) => each !== undefined);
     if (principal) {
       if (principal.userId && (await users.disabledAtMs(principal.userId)) !== undefined) throw invalidCredential();
       return { principal, cacheForMs: CACHE_MS };
@@ -89,11 +98,13 @@ export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCred
       return { principal: ofEnvironment, cacheForMs: CACHE_MS };
     }
     if (hasTokenForm(credential)) return await checkToken(credential, hash.toString('hex'), clientIp);
-    const keyId = parsed?.keyId ?? importedKeyId(hash);
-    const found = await failed.lookUp(clientIp, hash.toString('hex'), () => find(keyId, hash, clientIp));
+    const found = await failed.lookUp(clientIp, hash.toString('hex'), () =>
+      parsed ? find(parsed.keyId, hashes, clientIp) : findImported(hashes, clientIp),
+    );
     if (!found) throw invalidCredential();
-    if (!parsed && isRefused(credential, keyId, boundToLoopback)) throw invalidCredential();
+    if (!parsed && isRefused(credential, found.record.keyId, boundToLoopback)) throw invalidCredential();
     noteUse(found.record, now());
+    if (parsed && found.isOlder) hashAnew(found.record, hash, now());
     return answerOf(found, now());
   };
 
@@ -105,17 +116,40 @@ export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCred
     return { principal: principalOfToken(token), cacheForMs: Math.min(CACHE_MS, token.expiresAtMs - now()) };
   }
 
-  async function find(keyId: string, hash: Uint8Array, clientIp: string): Promise<Found | undefined> {
+  async function find(keyId: string, hashes: readonly Buffer[], clientIp: string): Promise<Found | undefined> {
     const record = await keys.find(keyId);
-    const endsAtMs = endOfSecret(record, hash);
-    if (!record || endsAtMs === undefined || !isUsable(record, clientIp, endsAtMs, now())) return undefined;
-    return { record, secretId: secretIdOf(Buffer.from(hash).toString('hex')), endsAtMs };
+    // As many comparisons whether the key is there or not.
+    const ends = hashes.map((hash) => endOfSecret(record, hash));
+    const index = ends.findIndex((endsAtMs) => endsAtMs !== undefined);
+    const [endsAtMs, hash] = [ends[index], hashes[index]?.toString('hex')];
+    if (!record || !hash || endsAtMs === undefined || !isUsable(record, clientIp, endsAtMs, now())) return undefined;
+    return { record, secretId: secretIdOf(hash), endsAtMs, isOlder: index > 0 && record.hash === hash };
+  }
+
+  /** Its id is made of its hash, so that it keeps the pepper that it was imported with. */
+  async function findImported(hashes: readonly Buffer[], clientIp: string): Promise<Found | undefined> {
+    for (const hash of hashes) {
+      const found = await find(importedKeyId(hash), [hash], clientIp);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  function hashAnew({ keyId, hash, previous }: KeyRecord, present: Buffer, nowMs: number): void {
+    const kept = previous.filter(({ validUntilMs }) => validUntilMs > nowMs);
+    const older = { hash, validUntilMs: nowMs + OLDER_HASH_MS };
+    // Nobody waits for it; where somebody else was faster, or the store is away, the next use tries again.
+    keys
+      .rotate(keyId, hash, { hash: present.toString('hex'), previous: [...kept, older] })
+      .catch((error: unknown) => log.warn({ keyId, err: error }, 'a key was not hashed with the present pepper'));
   }
 }
 
 /** A usable key, which of its secrets was presented, and when that ends, in milliseconds since the epoch. */
 export interface Found {
   readonly record: KeyRecord;
+  /** Whether it is the newest secret of the key, known by the hash of an older pepper. Unset: no. */
+  readonly isOlder?: boolean;
   readonly secretId: string;
   readonly endsAtMs: number;
 }

@@ -36,6 +36,8 @@ export interface AuthResources {
   readonly store: Store;
   /** The secret that keys are hashed with; another one makes every key unknown. */
   readonly pepper: Uint8Array;
+  /** Those before it, whose hashes still count. Default: none. */
+  readonly olderPeppers?: readonly Uint8Array[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly log: Logger;
@@ -84,7 +86,7 @@ const HASH_QUEUE = { running: 2, waiting: 64 };
  * @throws ConfigError when the store was written by a newer version.
  */
 export function createAuthContext(config: AuthConfig, resources: AuthResources): AuthContext {
-  const { store, pepper, now, log, tiers, environmentKeys = [] } = resources;
+  const { store, pepper, olderPeppers = [], now, log, tiers, environmentKeys = [] } = resources;
   const weak = environmentKeys.filter(isWeakKey).length;
   if (weak > 0) log.warn({ keys: weak }, 'keys of API_KEYS can be guessed: they have less than 128 bits');
   const stores = createAuthStores(store);
@@ -93,18 +95,18 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
   const configured = configuredTiers(config);
   const organizations = createOrganizationService({ organizations: organizationStore, configured, now, tiers });
   const directory = createUserDirectory(configuredUsers(config), users);
-  const keyImport = createKeyImport({ keys, pepper, now });
+  const keyImport = createKeyImport({ keys, pepper, olderPeppers, now });
   const keyService = createKeyService({ keys, organizations, users: directory, pepper, now, tiers });
   const passwords = createPasswords(createHashQueue(HASH_QUEUE));
   const verifyLogin = createVerifyLogin({ users: directory, passwords, limit: createLoginLimit(now), log });
   const signingKeys = createSigningKeys({
     store: stores.signingKeys,
-    seal: createSigningKeySeal(pepper),
+    seal: createSigningKeySeal(pepper, olderPeppers),
     algorithm: config.token_algorithm,
     ...{ revocations, now },
   });
   const tokens = createTokenService({
-    ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, now },
+    ...{ signingKeys, refreshTokens, users: directory, verifyLogin, revocations, pepper, olderPeppers, now },
   });
   const configuredPrincipals = configuredKeys(config);
   const environment = environmentPrincipals(environmentKeys, pepper);
@@ -114,7 +116,7 @@ export function createAuthContext(config: AuthConfig, resources: AuthResources):
     }),
     authenticate: createAuthenticator({
       ...{ configured: configuredPrincipals, environment },
-      ...{ allowWeakKeys: config.allow_weak_keys, keys, users, tokens, pepper, now, log },
+      ...{ allowWeakKeys: config.allow_weak_keys, keys, users, tokens, pepper, olderPeppers, now, log },
     }),
     keys: keyService,
     keyImport,

@@ -27,14 +27,17 @@ export interface KeyImport {
 export function createKeyImport(parts: {
   readonly keys: Pick<KeyStore, 'find' | 'add'>;
   readonly pepper: Uint8Array;
+  /** A key that was imported with one of them is there already. */
+  readonly olderPeppers: readonly Uint8Array[];
   readonly now: () => number;
 }): KeyImport {
-  const { keys, pepper, now } = parts;
+  const { keys, pepper, olderPeppers, now } = parts;
   return {
     async add({ key, userId, tier }) {
       const hash = hashKey(key, pepper);
       const keyId = importedKeyId(hash);
-      if (await keys.find(keyId)) return false;
+      const idsBefore = olderPeppers.map((older) => importedKeyId(hashKey(key, older)));
+      for (const known of [keyId, ...idsBefore]) if (await keys.find(known)) return false;
       const record: KeyRecord = {
         ...{ keyId, hash: hash.toString('hex'), previous: [], name: 'imported', userId, tier },
         ...{ organizationId: DEFAULT_ORGANIZATION, scopes: [Scope.GENERATE], models: [], allowedIpRanges: [] },

@@ -12,9 +12,10 @@ export interface SigningKeySeal {
   open(sealed: string, kid: string): KeyObject | undefined;
 }
 
-/** Makes a seal with a key derived from the server's pepper. */
-export function createSigningKeySeal(pepper: Uint8Array): SigningKeySeal {
-  const key = Buffer.from(hkdfSync('sha256', pepper, '', 'inference-mesh signing keys', 32));
+/** Makes a seal with a key derived from the server's pepper; opens what was sealed with older ones too. */
+export function createSigningKeySeal(pepper: Uint8Array, olderPeppers: readonly Uint8Array[] = []): SigningKeySeal {
+  const key = keyOf(pepper);
+  const keys = [key, ...olderPeppers.map(keyOf)];
   return {
     seal(privateKey, kid) {
       const nonce = randomBytes(NONCE_BYTES);
@@ -24,15 +25,22 @@ export function createSigningKeySeal(pepper: Uint8Array): SigningKeySeal {
     },
     open(sealed, kid) {
       const bytes = Buffer.from(sealed, 'base64url');
-      try {
-        const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
-        decipher.setAAD(Buffer.from(kid)).setAuthTag(bytes.subarray(-TAG_BYTES));
-        const der = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
-        return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-      } catch {
-        // Which of the causes it is cannot be told.
-        return undefined;
-      }
+      return keys.map((one) => unseal(bytes, kid, one)).find((privateKey) => privateKey !== undefined);
     },
   };
+}
+
+const keyOf = (pepper: Uint8Array): Buffer =>
+  Buffer.from(hkdfSync('sha256', pepper, '', 'inference-mesh signing keys', 32));
+
+function unseal(bytes: Buffer, kid: string, key: Buffer): KeyObject | undefined {
+  try {
+    const decipher = createDecipheriv(CIPHER, key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
+    decipher.setAAD(Buffer.from(kid)).setAuthTag(bytes.subarray(-TAG_BYTES));
+    const der = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
+    return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  } catch {
+    // Which of the causes it is cannot be told.
+    return undefined;
+  }
 }

@@ -18,6 +18,8 @@ export interface TokenServiceParts {
   readonly verifyLogin: VerifyLogin;
   readonly revocations: Pick<RevocationDelivery, 'tell'>;
   readonly pepper: Uint8Array;
+  /** Refresh tokens that were made with them count, and are exchanged for one of the present pepper. */
+  readonly olderPeppers: readonly Uint8Array[];
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -47,7 +49,7 @@ const FAMILY_LIFE_MS = 30 * 86_400_000;
 
 /** Builds it. */
 export function createTokenService(parts: TokenServiceParts): TokenService {
-  const { signingKeys, refreshTokens, users, pepper, now } = parts;
+  const { signingKeys, refreshTokens, users, pepper, olderPeppers, now } = parts;
 
   async function pair(user: UserRecord, familyId: string, refreshToken: string): Promise<TokenPair> {
     const { userId, organizationId, tier, scopes, models, passwordChangedAtMs } = user;
@@ -76,7 +78,9 @@ export function createTokenService(parts: TokenServiceParts): TokenService {
       return await pair(user, familyId, refreshToken);
     },
     async refresh(refreshToken) {
-      const parsed = parseRefreshToken(refreshToken, pepper);
+      const parsed = [pepper, ...olderPeppers]
+        .map((each) => parseRefreshToken(refreshToken, each))
+        .find((each) => each !== undefined);
       const family = parsed && (await refreshTokens.find(parsed.familyId, now()));
       if (!parsed || !family) throw invalidRefreshToken();
       const { familyId, userId } = family;

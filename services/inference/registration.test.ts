@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, Code, ConnectError } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import pino from 'pino';
@@ -161,4 +162,46 @@ test('closing ends the stream, also while the router is away', async () => {
   const registry = createMeshClient(RegistryService, nowhere);
   const away = register({ registry, report: () => ({ node: 'n' }), onDrain: () => {}, log });
   await away.close();
+});
+
+const isLeft = (registration: Registration) => Promise.race([registration.left.then(() => true), delay(100, false)]);
+
+test('a router that is found no more is told on while it listens', async () => {
+  const router = await startRouter();
+  const registration = announce(router, () => ({ node: 'n' }));
+  await expect.poll(() => router.reports.length, PATIENT).toBe(1);
+  registration.leave(60_000);
+  registration.changed();
+  await expect.poll(() => router.reports.length, PATIENT).toBeGreaterThan(1);
+  expect(await isLeft(registration)).toBe(false);
+  router.refusal = () => new ConnectError('gone', Code.Unavailable);
+  router.cut();
+  await registration.left;
+  expect(router.refused).toEqual(new Set());
+});
+
+test('it is left in the end, and at once where nobody listens', async () => {
+  const router = await startRouter();
+  const registration = announce(router, () => ({ node: 'n' }));
+  await expect.poll(() => router.reports.length, PATIENT).toBe(1);
+  registration.leave(10);
+  await registration.left;
+  await expect.poll(() => router.open, PATIENT).toBe(0);
+  router.refusal = () => new ConnectError('away', Code.Unavailable);
+  const away = announce(router, () => ({ node: 'away' }));
+  await expect.poll(() => router.refused.size, PATIENT).toBe(1);
+  away.leave(60_000);
+  await away.left;
+});
+
+test('one that is found again is kept, though its stream breaks', async () => {
+  const router = await startRouter();
+  const registration = announce(router, () => ({ node: 'n' }));
+  await expect.poll(() => router.reports.length, PATIENT).toBe(1);
+  registration.leave(50);
+  registration.stay();
+  expect(await isLeft(registration)).toBe(false);
+  const seen = router.reports.length;
+  router.cut();
+  await expect.poll(() => router.reports.length, PATIENT).toBeGreaterThan(seen);
 });

@@ -18,6 +18,12 @@ export type NodeReport = MessageInitShape<typeof RegisterRequestSchema>;
 export interface Registration {
   /** Something in the report has changed: sent once per turn of the event loop. */
   changed(): void;
+  /** The router is not found any more: told on until it listens no longer, or for so long. */
+  leave(afterMs: number): void;
+  /** It is found again. */
+  stay(): void;
+  /** Resolves when it is left. */
+  readonly left: Promise<void>;
   /** Says good-bye by ending the stream. */
   close(): Promise<void>;
 }
@@ -36,6 +42,10 @@ export function register({ registry, report, onDrain, log }: RegistrationParts):
   const closing = new AbortController();
   let wake: () => void = () => {};
   let scheduled = false;
+  /** Whether the router listens. */
+  let isTold = false;
+  let leaving: NodeJS.Timeout | undefined;
+  const { promise: left, resolve: onLeft } = Promise.withResolvers<void>();
   const done = keepReporting();
 
   async function keepReporting(): Promise<void> {
@@ -46,6 +56,7 @@ export function register({ registry, report, onDrain, log }: RegistrationParts):
       try {
         for await (const { drain } of registry.register(reports(signal), { signal })) {
           retryMs = FIRST_RETRY_MS;
+          isTold = true;
           if (drain !== undefined) onDrain(drain);
         }
       } catch (error) {
@@ -57,12 +68,20 @@ export function register({ registry, report, onDrain, log }: RegistrationParts):
         }
         log.warn({ reason, message, retryMs }, 'the router cannot be told about this node');
       } finally {
+        isTold = false;
         attempt.abort();
       }
+      if (leaving) return end();
       // Rejects only because of closing, which ends the loop.
       await delay(retryMs, undefined, { signal: closing.signal }).catch(() => {});
       retryMs = Math.min(MAX_RETRY_MS, retryMs * 2);
     }
+  }
+
+  function end(): void {
+    clearTimeout(leaving);
+    closing.abort();
+    onLeft();
   }
 
   async function* reports(signal: AbortSignal): AsyncGenerator<NodeReport> {
@@ -94,7 +113,17 @@ export function register({ registry, report, onDrain, log }: RegistrationParts):
         wake();
       });
     },
+    leave(afterMs) {
+      if (isTold) leaving ??= setTimeout(end, afterMs);
+      else end();
+    },
+    stay() {
+      clearTimeout(leaving);
+      leaving = undefined;
+    },
+    left,
     async close() {
+      clearTimeout(leaving);
       closing.abort();
       await done;
     },

@@ -1,22 +1,12 @@
-import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
-import type { RegistryService } from '../../gen/mesh/router/v1/registry_service_pb.ts';
 import type { Metrics } from '../shared/observability/metrics.ts';
+import type { RouterSource } from '../shared/transport/router-sources.ts';
 import type { SupervisorLimits } from './supervisor/supervisor-limits.ts';
-
-/** A router that is told about this node. */
-export interface RouterToTell {
-  /** What logs call it. */
-  readonly name: string;
-  readonly registry: Client<typeof RegistryService>;
-  /** Where it reaches this node's InferenceService. Empty: in its own process. */
-  readonly address: string;
-}
 
 /** What the inference service needs from outside. */
 export interface InferenceResources {
-  /** The routers that are told about this node. */
-  readonly routers: readonly RouterToTell[];
+  /** Where the routers are found that are told about this node. */
+  readonly routers: readonly RouterSource[];
   /** Where a private directory for sockets is made, and where logs and leases of engines lie. */
   readonly dataDir: string;
   /** The Node.js binary that embedded engines run on. */

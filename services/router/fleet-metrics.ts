@@ -54,6 +54,8 @@ export function declareFleetMetrics(metrics: MetricRegistry, parts: FleetMetrics
     name: 'mesh_model_engines',
     help: 'Engines of the model as this router sees them: ready, coming when a request needs them, or out.',
     labelNames: ['model', 'standing'],
+    // Routers see the same engines.
+    aggregator: 'max',
     registers,
     collect() {
       this.reset();
@@ -68,6 +70,7 @@ export function declareFleetMetrics(metrics: MetricRegistry, parts: FleetMetrics
     name: 'mesh_breaker_state',
     help: 'Whether this router sends requests to the engine: 0 it does (closed), 1 one to try it (half-open), 2 none (open).',
     labelNames: ['node', 'engine'],
+    aggregator: 'max',
     registers,
     collect() {
       this.reset();

@@ -58,7 +58,6 @@ test('a worker runs router and facade on the public port and asks the process th
     Object.fromEntries(['auth', 'quota', 'inference', 'tasks'].map((role) => [role, 'http://127.0.0.1:4000'])),
   );
   expect(worker.server.max_connections).toBe(34);
-  expect(worker.observability).toEqual({ metrics_port: undefined });
 });
 
 test('what runs elsewhere is asked there; an address of all interfaces is called by loopback, with certificates over TLS', () => {

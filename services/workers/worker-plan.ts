@@ -100,7 +100,5 @@ export function workerConfig<C extends SplitConfig>(config: C, addresses: Intern
     peers: new Map([...config.peers, ...here.map((role) => [role, parent] as const)]),
     routers: [],
     server: { ...server, max_connections: Math.ceil(server.max_connections / server.workers) },
-    // One process has the port.
-    observability: { ...config.observability, metrics_port: undefined },
   };
 }

@@ -73,7 +73,7 @@ export function createWorkerPool<C>({ count, environment, assign, log }: WorkerP
       if (message.type === 'hello') {
         tell({ type: 'assignment', ...assign(place.index), isComplete });
         if (isStopping) tell({ type: 'stop' });
-      } else onReady(place, message.url);
+      } else if (message.type === 'ready') onReady(place, message.url);
     });
     // Its process is gone, and with it whoever reads; 'exit' follows.
     worker.on('error', (err) => log.warn({ err, worker: place.index }, 'a worker cannot be told something'));

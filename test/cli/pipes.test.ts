@@ -423,6 +423,13 @@ describe('doctor', () => {
     expect(findings.find(({ check }: { check: string }) => check === 'port')).toMatchObject({ level: 'warning' });
   });
 
+  test('a name of several routers is one way to them', async () => {
+    const env = { MESH_ROLES: 'inference', MESH_PEER_AUTH: cli.mesh.url, MESH_PEER_ROUTER: `dns+${cli.mesh.url}` };
+    const { findings } = await json(['doctor', '--port', String(await freePort())], '', env);
+    const reached = findings.filter(({ check }: { check: string }) => check === 'reachability');
+    expect(reached).toEqual([expect.objectContaining({ level: 'ok', what: `${cli.mesh.url} accepts connections` })]);
+  });
+
   test('finds a device that is not there and a program that is not installed', async () => {
     const file = join(cli.directory, 'wanted.json');
     const models = [{ name: 'm', engine: 'vllm', model: 'Qwen/Qwen3-8B', devices: [7] }];

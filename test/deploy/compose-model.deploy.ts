@@ -7,7 +7,16 @@ const SECRETS = { MESH_TOKEN: 'x'.repeat(64), REDIS_PASSWORD: 'y'.repeat(64) };
 if (!hasGo()) console.log('skipped: what Compose itself says of its files needs Go');
 
 interface Project {
-  readonly services: Readonly<Record<string, { deploy?: { resources: { reservations: { devices: object[] } } } }>>;
+  readonly services: Readonly<
+    Record<
+      string,
+      {
+        readonly deploy?: { resources: { reservations: { devices: object[] } } };
+        readonly secrets?: readonly { readonly source: string }[];
+        readonly environment?: object;
+      }
+    >
+  >;
 }
 
 function load(profile: string, files: readonly string[], variables: object = SECRETS) {
@@ -32,6 +41,12 @@ test.skipIf(!hasGo())('Compose takes each profile, with and without a second GPU
   expect(project?.services['inference-gpu']?.deploy?.resources.reservations.devices).toEqual([
     { driver: 'nvidia', device_ids: ['0', '1'], capabilities: ['gpu'] },
   ]);
+  const rotating = load('cpu', ['docker-compose.yml', 'deploy/docker/older-pepper.yml']).project;
+  expect(rotating?.services.auth?.secrets?.map(({ source }) => source)).toEqual(['pepper', 'older-pepper']);
+  expect(rotating?.services.auth?.environment).toMatchObject({
+    MESH_PEPPER_FILE: '/run/secrets/pepper',
+    MESH_OLDER_PEPPER_FILES: '/run/secrets/older-pepper',
+  });
 });
 
 test.skipIf(!hasGo())('Compose starts nothing without the secrets', () => {

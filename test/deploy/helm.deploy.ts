@@ -22,6 +22,7 @@ const VARIANTS: Readonly<Record<string, readonly string[]>> = {
     ...['ingress.enabled=true', 'ingress.grpcHost=grpc.example.com', 'otlpEndpoint=http://jaeger:4318'],
     ...['gateway.autoscaling.enabled=true', 'inference.replicas=2', 'inference.runtimeClassName=nvidia'],
     ...['inference.storage.className=fast', 'server.trustedProxies={10.0.0.0/8}', 'imagePullSecrets[0].name=registry'],
+    'auth.olderPepperKey=pepper-before',
   ],
   'mutual TLS': ['meshTls.existingSecret=mesh-certificates'],
   'without GPUs': ['inference.gpus=0', 'networkPolicy.enabled=false', 'server.requireHttps=false'],
@@ -127,19 +128,34 @@ describe.skipIf(missing)('the Helm chart', () => {
   });
 
   test('roles are asked by gRPC, the gateway by /readyz; nobody is killed for what a model does', () => {
-    for (const [role, port] of [
-      ['auth', 7001],
-      ['quota', 7002],
-      ['tasks', 7005],
-      ['inference', 7004],
+    for (const [role, port, service] of [
+      ['auth', 7001, { service: 'mesh.auth.v1.AuthService' }],
+      ['quota', 7002, { service: 'mesh.quota.v1.QuotaService' }],
+      ['tasks', 7005, { service: 'mesh.tasks.v1.TasksService' }],
+      ['inference', 7004, {}],
     ] as const) {
       const [container] = podOf(role).containers;
-      expect([role, container.readinessProbe.grpc]).toEqual([role, { port }]);
+      expect([role, container.readinessProbe.grpc]).toEqual([role, { port, ...service }]);
       expect([role, container.livenessProbe.tcpSocket]).toEqual([role, { port }]);
     }
     expect(podOf('gateway').containers[0].readinessProbe.exec.command).toContain('/readyz');
     expect(podOf('gateway', ['server.requireHttps=false']).containers[0].readinessProbe.httpGet.path).toBe('/readyz');
     expect(podOf('auth', ['meshTls.existingSecret=x']).containers[0].readinessProbe.tcpSocket).toEqual({ port: 7001 });
+  });
+
+  test('engines have names and disks of their own, everything else is a Deployment; gateways may be scaled', () => {
+    const kinds = Object.fromEntries(workloads().map(({ kind, metadata }) => [metadata.name, kind]));
+    expect(kinds).toEqual({
+      ...{ 'mesh-auth': 'Deployment', 'mesh-quota': 'Deployment', 'mesh-tasks': 'Deployment' },
+      ...{ 'mesh-gateway': 'Deployment', 'mesh-inference': 'StatefulSet' },
+    });
+    const scaler = manifests(['gateway.autoscaling.enabled=true']).find(
+      (each) => each.kind === 'HorizontalPodAutoscaler',
+    );
+    expect(scaler.spec.scaleTargetRef).toMatchObject({ kind: 'Deployment', name: 'mesh-gateway' });
+    // Engines look for gateways before those are ready: what makes them ready is an engine.
+    const pods = manifests().find((each) => each.kind === 'Service' && each.metadata.name === 'mesh-gateway-pods');
+    expect(pods.spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });
   });
 
   test('engines get their GPUs, their memory and a disk, and tell routers their own address', () => {
@@ -157,7 +173,7 @@ describe.skipIf(missing)('the Helm chart', () => {
       'status.podIP',
     );
     const routers = container.env.find(({ name }: Manifest) => name === 'MESH_PEER_ROUTER').value;
-    expect(routers.split(',')).toHaveLength(2);
+    expect(routers).toBe('dns+http://mesh-gateway-pods:8000');
   });
 
   test('secrets come from a Secret that exists; only auth has the pepper, only keepers the store', () => {
@@ -167,6 +183,13 @@ describe.skipIf(missing)('the Helm chart', () => {
         .filter(({ spec }) => spec.template.spec.containers[0].env.some(({ name }: Manifest) => name === variable))
         .map(({ metadata }) => metadata.name);
     expect(has('MESH_PEPPER_FILE')).toEqual(['mesh-auth']);
+    expect(has('MESH_OLDER_PEPPER_FILES')).toEqual([]);
+    const auth = podOf('auth', ['auth.olderPepperKey=pepper-before']);
+    const { value } = auth.containers[0].env.find(({ name }: Manifest) => name === 'MESH_OLDER_PEPPER_FILES');
+    expect(value).toBe('/run/secrets/inference-mesh/older-pepper');
+    expect(auth.volumes.find(({ name }: Manifest) => name === 'pepper').secret.items).toContainEqual({
+      ...{ key: 'pepper-before', path: 'older-pepper' },
+    });
     expect(has('REDIS_URL').sort()).toEqual(['mesh-auth', 'mesh-quota', 'mesh-tasks']);
   });
 

@@ -101,13 +101,25 @@ function authOf(mesh: TestMesh) {
   return createClient(AuthService, transport);
 }
 
+/** The requests for answers of a model that ended with a status. */
+const countOf = (metrics: string, status: number): number =>
+  [...metrics.matchAll(/^api_requests_total\{([^}]*)\} (\d+)$/gm)]
+    .filter(([, labels = '']) => labels.includes('/v1/chat/completions') && labels.includes(`status="${status}"`))
+    .reduce((sum, [, , count]) => sum + Number(count), 0);
+
 const times = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make);
 
 // What serves whom is read from /proc.
 describe.runIf(process.platform === 'linux')('several workers', () => {
   let served: Awaited<ReturnType<typeof serve>>;
+  let metricsPort: number;
   beforeAll(async () => {
-    served = await serve({ tokens: 3 }, { quota: { tiers: { thirty: { requests_per_hour: 30 } } } });
+    metricsPort = await freePort();
+    const config = {
+      quota: { tiers: { thirty: { requests_per_hour: 30 } } },
+      observability: { metrics_port: metricsPort },
+    };
+    served = await serve({ tokens: 3 }, config);
   }, 150_000);
   afterAll(() => served?.stop());
 
@@ -134,6 +146,31 @@ describe.runIf(process.platform === 'linux')('several workers', () => {
     expect(performance.now() - revokedMs).toBeLessThan(stretched(PUSHED_WITHIN_MS));
   });
 
+  /** How many requests have been answered so, by what a scrape on a connection of its own says. */
+  async function answered(status: number): Promise<number> {
+    const { text } = await ask(served.mesh, served.mesh.adminKey, '/metrics');
+    return countOf(text, status);
+  }
+
+  test('each answer about metrics is about all of them: exact, never less than before', async () => {
+    const { mesh } = served;
+    // Of the test before.
+    await eventually('all that were admitted are counted', async () => (await answered(200)) === 30);
+    expect(await answered(429)).toBe(20);
+    const made = times(MANY, () => ask(mesh, mesh.adminKey, '/v1/chat/completions', { ...CHAT, max_tokens: 3 }));
+    const seen: number[] = [];
+    for (let scrape = 0; scrape < MANY; scrape += 1) seen.push(await answered(200));
+    await Promise.all(made);
+    await eventually('all are counted', async () => (await answered(200)) === 30 + MANY);
+    expect(seen).toEqual(seen.toSorted((one, other) => one - other));
+    const apart = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    expect(countOf(apart, 200)).toBe(30 + MANY);
+    // What is there once is told once.
+    expect(apart).toMatch(/^mesh_engine_state\{[^}]*state="ready"\} 1$/m);
+    expect(apart).toMatch(/^mesh_model_engines\{[^}]*standing="ready"\} 1$/m);
+    expect(apart.match(/^mesh_info\{.*\} 1$/gm)).toHaveLength(2);
+  });
+
   test('streams spread; one that is killed takes its own with it and no others, and comes back', async () => {
     const { engine, mesh, program, workers, port } = served;
     await engine.script({ tokens: 20, holdAtToken: 5 });
@@ -147,6 +184,7 @@ describe.runIf(process.platform === 'linux')('several workers', () => {
 
     const texts = streams.map(textOf);
     const [victim = 0, ...others] = before;
+    const counted = await answered(200);
     process.kill(victim, 'SIGKILL');
     await eventually('it is gone', () => !isRunning(victim));
     await engine.go();
@@ -167,6 +205,8 @@ describe.runIf(process.platform === 'linux')('several workers', () => {
       asked.push(...(await Promise.all(times(MANY, () => ask(mesh, mesh.adminKey, '/v1/chat/completions', CHAT)))));
       return isThere;
     });
+    // What the one that is gone has counted still counts.
+    expect(await answered(200)).toBeGreaterThanOrEqual(counted);
     // Nobody met one that does not know the engines yet.
     expect(asked.filter(({ status }) => status !== 200)).toEqual([]);
     await engine.script({ tokens: 20, holdAtToken: 5 });

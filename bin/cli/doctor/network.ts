@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, connect as dial } from 'node:net';
 import type { Config } from '../../../services/config.ts';
+import { NAME_PREFIX } from '../../../services/shared/transport/router-sources.ts';
 import { findKey } from '../address.ts';
 import { connect } from '../connection.ts';
 import { EXIT } from '../exit-code.ts';
@@ -59,7 +60,9 @@ function localUrl(host: string, port: number): string {
 
 /** Whether the other processes of the mesh that the environment names accept connections. */
 export async function checkPeers({ peers, routers }: Config): Promise<Finding[]> {
-  const named = new Set([...peers.values(), ...routers]);
+  // Behind a name it is any of them that is asked.
+  const addresses = routers.map((url) => url.slice(url.startsWith(NAME_PREFIX) ? NAME_PREFIX.length : 0));
+  const named = new Set([...peers.values(), ...addresses]);
   return await Promise.all([...named].map(checkPeer));
 }
 

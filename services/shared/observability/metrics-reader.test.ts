@@ -24,7 +24,7 @@ async function port(
   const metrics = createMetrics({ version: '1', roles: ['auth'], mostUsers: 1 });
   metrics.addText(() => 'mesh_engine_x 1');
   const read = createMetricsReader({
-    metrics,
+    text: () => metrics.text(),
     access,
     authenticate: async (credential) => {
       const scopes = SCOPES[credential];

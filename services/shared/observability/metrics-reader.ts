@@ -1,7 +1,6 @@
 import { type Principal, Scope } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import { MeshError } from '../errors/mesh-error.ts';
 import { hasScope } from '../interceptors/principal.ts';
-import type { Metrics } from './metrics.ts';
 
 /** Who may read metrics on the port that callers use: anybody, callers with the scope `admin`, or nobody. */
 export type MetricsAccess = 'open' | 'admin' | 'off';
@@ -14,21 +13,25 @@ export type MetricsAccess = 'open' | 'admin' | 'off';
  */
 export type ReadMetrics = (credential: () => string | undefined, clientIp: string | undefined) => Promise<string>;
 
+/** Makes metrics in Prometheus' text format. */
+export type ReadText = () => Promise<string>;
+
 /** What is read, and who decides who somebody is. */
 export interface MetricsReaderParts {
-  readonly metrics: Metrics | undefined;
+  /** Unset: nothing is counted. */
+  readonly text: ReadText | undefined;
   readonly access: MetricsAccess;
   readonly authenticate: (credential: string, clientIp: string | undefined) => Promise<Principal>;
 }
 
 /** Makes what answers callers who ask for metrics. */
-export function createMetricsReader({ metrics, access, authenticate }: MetricsReaderParts): ReadMetrics {
+export function createMetricsReader({ text, access, authenticate }: MetricsReaderParts): ReadMetrics {
   return async (credential, clientIp) => {
-    if (!metrics || access === 'off') {
+    if (!text || access === 'off') {
       throw new MeshError('NOT_FOUND', 'Metrics are not told on this port.', { metadata: { kind: 'route' } });
     }
     if (access === 'admin') requireAdmin(await known(credential(), clientIp));
-    return await metrics.text();
+    return await text();
   };
 
   async function known(credential: string | undefined, clientIp: string | undefined): Promise<Principal> {

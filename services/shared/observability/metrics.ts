@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { BoundedLabel } from './bounded-label.ts';
+import type { MetricFamilies } from './gathered-metrics.ts';
 
 /** How finely the delay of the event loop is watched, in milliseconds. */
 const LOOP_DELAY_PRECISION_MS = 20;
@@ -12,6 +13,10 @@ export interface Metrics {
   readonly users: BoundedLabel;
   /** Adds text in Prometheus' format that is told after our own: metrics that others count. It must not throw. */
   addText(source: () => string | Promise<string>): void;
+  /** Our own, to be added to those of other processes. */
+  families(): Promise<MetricFamilies>;
+  /** What others count, in Prometheus' text format; empty, or ends with a line. */
+  addedText(): Promise<string>;
   /** Everything, in Prometheus' text format; those who ask while it is made share it. */
   text(): Promise<string>;
 }
@@ -35,19 +40,25 @@ export function createMetrics({ version, roles, mostUsers }: MetricsOptions): Me
     name: 'mesh_info',
     help: 'Always 1: the version of the process, and the services that it runs.',
     labelNames: ['version', 'roles'],
+    aggregator: 'first',
     registers: [registry],
   });
   info.set({ version, roles: [...roles].join(',') }, 1);
   const sources: (() => string | Promise<string>)[] = [];
   let asked: Promise<string> | undefined;
+  async function addedText(): Promise<string> {
+    return (await Promise.all(sources.map((source) => source()))).map(withEnd).join('');
+  }
   async function tell(): Promise<string> {
-    const texts = await Promise.all([registry.metrics(), ...sources.map((source) => source())]);
-    return texts.map((text) => (text === '' || text.endsWith('\n') ? text : `${text}\n`)).join('');
+    const [own, added] = await Promise.all([registry.metrics(), addedText()]);
+    return withEnd(own) + added;
   }
   return {
     registry,
     users: new BoundedLabel(mostUsers),
     addText: (source) => sources.push(source),
+    families: () => registry.getMetricsAsJSON(),
+    addedText,
     text: () => {
       // Whoever asks a thousand times at once gets one answer: it costs a millisecond and more.
       asked ??= tell().finally(() => {
@@ -56,4 +67,8 @@ export function createMetrics({ version, roles, mostUsers }: MetricsOptions): Me
       return asked;
     },
   };
+}
+
+function withEnd(text: string): string {
+  return text === '' || text.endsWith('\n') ? text : `${text}\n`;
 }

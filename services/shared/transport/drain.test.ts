@@ -180,8 +180,15 @@ test('a connection whose answer began before anybody could say where the next be
   };
   const first = await get('/first');
   const drained = listener.drain(60_000);
+  let isDrained = false;
+  drained.then(() => {
+    isDrained = true;
+  });
   answer?.end();
   await text(first);
+  // A moment in which nothing runs.
+  await delay(200);
+  expect(isDrained).toBe(false);
   const next = await get('/next');
   expect(next.headers.connection).toBe('close');
   await text(next);

@@ -42,8 +42,6 @@ export interface HttpServersOptions {
 export interface HttpServers {
   /** Takes a new connection of either protocol. */
   accept(socket: Socket): void;
-  /** How many connections are open. */
-  readonly connectionCount: number;
   /** How many HTTP/2 sessions are alive; Node's own close() leaves them alone. */
   readonly sessionCount: number;
   /** Tells callers by HTTP/2 to open their next calls on other connections, and those who connect from now on after their first. */
@@ -127,9 +125,6 @@ export function createHttpServers(
       });
       socket.on('error', (error) => log.debug({ err: error }, 'a connection failed'));
       routeByPreface(socket, servers, FIRST_BYTES_TIMEOUT_MS);
-    },
-    get connectionCount() {
-      return sockets.size;
     },
     get sessionCount() {
       return sessions.size;

@@ -39,6 +39,7 @@ import type { Routes } from './routes.ts';
 import { createRpcHandler, type RpcHandler } from './rpc-handler.ts';
 import { SESSION_LIFETIME, type SessionLifetime } from './session-lifetime.ts';
 import { isTrunk } from './trunk/trunk-method.ts';
+import { Untold } from './untold.ts';
 import { createWriteStallWatch } from './write-stall.ts';
 
 /** What a listener is made of. */
@@ -117,8 +118,11 @@ export interface Listener {
   endWork(): Promise<void>;
   /** Aborts streams that a revocation is about with CREDENTIAL_INVALID; generations are the router's to end. */
   cut(revocation: Revocation): void;
-  /** Resolves when nobody is connected any more, or after the time: true when nobody is. Who is then is told to go. */
-  peersGone(timeoutMs: number): Promise<boolean>;
+  /**
+   * Sends peers to another process of the role. Resolves to true when none is here any more; to false after the time, when some have
+   * no other and still need this one.
+   */
+  peersGone(timeoutMs: number, farewell?: PeerFarewell): Promise<boolean>;
   /** Aborts what runs with SHUTTING_DOWN, gives it a moment to say so, and cuts every connection. */
   close(): Promise<void>;
 }
@@ -134,6 +138,21 @@ const CLOSE_GRACE_MS = 1_000;
 /** Where proxies on this machine connect from. */
 const PROXIES_HERE = ['127.0.0.1', '::1'];
 
+/** How peers are sent away. */
+export interface PeerFarewell {
+  /** Who stops too has this time to go by itself before those that stay are sent away, in milliseconds. */
+  readonly stopMs: number;
+  /** In this time a peer that was sent away and found no other process is back, on a busy machine too, in milliseconds. */
+  readonly returnMs: number;
+  /** So much later who came back is sent away again: a balancer may have heard late that this process leaves. In milliseconds. */
+  readonly againMs: number;
+}
+
+const FAREWELL: PeerFarewell = { stopMs: 1_000, returnMs: 2_000, againMs: 5_000 };
+
+/** How long who could not be told to go elsewhere has to send the next request, once all answers are over, in milliseconds. */
+const NEXT_REQUEST_MS = 1_000;
+
 /** How often stalled writes and late bodies are looked for, in milliseconds. */
 const CHECK_INTERVAL_MS = 1_000;
 
@@ -144,11 +163,7 @@ interface State {
   readonly shutdown: AbortController;
   leaving: boolean;
   draining: boolean;
-  /**
-   * Connections of HTTP/1.1 whose answer was under way when the drain began: its head was written before anybody could say in it that
-   * the next request belongs elsewhere, so that one is still answered.
-   */
-  readonly untold: WeakSet<object>;
+  readonly untold: Untold;
 }
 
 /**
@@ -163,7 +178,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     shutdown: new AbortController(),
     leaving: false,
     draining: false,
-    untold: new WeakSet(),
+    untold: new Untold(),
   };
   const changes = createChanges();
   const stalls = createWriteStallWatch(idleWriteMs);
@@ -220,10 +235,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     await closed;
   }
 
-  /**
-   * To another process of the role, where there is one; else they are back at once. Not as soon as a drain begins: peers that
-   * stop too have no other, and may still settle what they ran.
-   */
+  /** To another process of the role, where there is one; else they are back at once: peers that stop too may still settle what they ran. */
   function sendPeersAway(): void {
     servers.retirePeers();
     for (const { isPeerWatch, abort } of state.exchanges) if (isPeerWatch) abort?.(toConnectError(shuttingDown()));
@@ -254,12 +266,18 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       servers.retireSessions();
       await delay(forMs);
     },
-    drain(timeoutMs) {
-      if (!state.draining) for (const { request } of state.exchanges) markUntold(state, request);
+    async drain(timeoutMs) {
+      const endsAtMs = performance.now() + timeoutMs;
+      if (!state.draining) for (const { request } of state.exchanges) state.untold.add(request, changes.notify);
       state.draining = true;
       servers.retireSessions();
       for (const { onDrain } of state.exchanges) onDrain?.();
-      return changes.until(() => work().length === 0, timeoutMs);
+      const isIdle = () => work().length === 0;
+      for (;;) {
+        if (!(await changes.until(isIdle, endsAtMs - performance.now()))) return false;
+        await changes.until(() => state.untold.size === 0, Math.min(NEXT_REQUEST_MS, endsAtMs - performance.now()));
+        if (isIdle()) return true;
+      }
     },
     async endWork() {
       for (const { abort } of work()) abort?.(toConnectError(shuttingDown()));
@@ -270,9 +288,17 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
         if (streamOf && concerns(revocation, streamOf)) abort?.(toConnectError(revoked()));
       }
     },
-    async peersGone(timeoutMs) {
-      const isAlone = await changes.until(() => servers.connectionCount === 0, timeoutMs);
-      if (!isAlone) sendPeersAway();
+    async peersGone(timeoutMs, { stopMs, returnMs, againMs } = FAREWELL) {
+      const endsAtMs = performance.now() + timeoutMs;
+      const within = (limitMs: number) => Math.max(0, Math.min(limitMs, endsAtMs - performance.now()));
+      const areGone = () => servers.sessionCount === 0;
+      let isAlone = await changes.until(areGone, within(stopMs));
+      while (!isAlone && within(1) > 0) {
+        sendPeersAway();
+        // Who has no other process is away for a moment too.
+        await delay(within(returnMs));
+        isAlone = await changes.until(areGone, within(againMs));
+      }
       return isAlone;
     },
     close() {
@@ -332,12 +358,8 @@ function plainRefusal({ httpsRule, authorizer }: ListenerOptions): HttpsRule {
   return (request) => httpsRule(request) && !authorizer.isFromPeer(nodeHeaderLookup(request.headers), undefined);
 }
 
-function refuses({ draining, untold }: State, { socket }: NodeRequest): boolean {
-  return draining && !untold.has(socket);
-}
-
-function markUntold({ untold }: State, request: NodeRequest): void {
-  if (!('stream' in request)) untold.add(request.socket);
+function refuses({ draining, untold }: State, request: NodeRequest): boolean {
+  return draining && !untold.has(request);
 }
 
 /** Whether a call goes on until somebody ends it, and nothing is lost when it ends. */

@@ -12,7 +12,7 @@ import type { Generate } from './generate.ts';
 import { createLocalTransport } from './local-transport.ts';
 import type { MeshTls } from './mesh-tls.ts';
 import { createRemoteTransport } from './remote-transport.ts';
-import type { Role } from './roles.ts';
+import { isKeeper, type Role } from './roles.ts';
 import type { Routes } from './routes.ts';
 import { askedGeneration } from './rpc-generation.ts';
 import { tracedGenerate } from './traced-generate.ts';
@@ -64,7 +64,11 @@ export function createPeers(options: PeersOptions): Peers {
     const routes = options.local.get(role);
     if (routes) return createLocalTransport(routes, { authorizer, log, interceptors: traceCalls(undefined) });
     const url = addressOf(role);
-    const remote = createRemoteTransport(url, { interceptors: traceCalls(url), ...proofFor(role) });
+    const remote = createRemoteTransport(url, {
+      interceptors: traceCalls(url),
+      comesBack: isKeeper(role),
+      ...proofFor(role),
+    });
     remotes.push(remote);
     return remote;
   }

@@ -189,7 +189,7 @@ describe('a drain', () => {
     await new Promise((resolve) => session.ping(resolve));
     // They may have something to settle.
     expect(goaways).toEqual([]);
-    await listener.peersGone(1);
+    await listener.peersGone(50, { stopMs: 10, returnMs: 40, againMs: 40 });
     await closed;
     expect(goaways[0]).toBe(0);
   });

@@ -63,18 +63,12 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* Engines are announced to each router, so that each gateway has a name of its own; tasks ask any. */}}
+{{/* Engines are announced to every gateway behind the name; tasks ask any. */}}
 {{- define "mesh.routers" -}}
 {{- $name := include "mesh.name" .root -}}
 {{- $scheme := include "mesh.scheme" .root -}}
 {{- if eq .roles "inference" -}}
-{{- $routers := list -}}
-{{- $most := .root.Values.gateway.replicas | int -}}
-{{- if .root.Values.gateway.autoscaling.enabled }}{{ $most = .root.Values.gateway.autoscaling.maxReplicas | int }}{{ end -}}
-{{- range $index := until $most -}}
-{{- $routers = append $routers (printf "%s://%s-gateway-%d.%s-gateway-pods:8000" $scheme $name $index $name) -}}
-{{- end -}}
-{{- join "," $routers -}}
+dns+{{ $scheme }}://{{ $name }}-gateway-pods:8000
 {{- else -}}
 {{ $scheme }}://{{ $name }}-gateway-peers:8000
 {{- end -}}
@@ -84,15 +78,19 @@ securityContext:
 - { name: REDIS_URL, valueFrom: { secretKeyRef: { name: {{ .Values.existingSecret }}, key: redis-url } } }
 {{- end }}
 
-{{/* Called with (dict "root" $ "port" 7001): whether the process serves, and whether it lives. */}}
+{{/*
+Called with (dict "root" $ "role" "auth" "port" 7001): whether the process serves, and whether it lives. Its service is asked for, which serves
+until the port closes: where all pods stop at once, peers still reach it for what they have to settle.
+*/}}
 {{- define "mesh.roleProbes" -}}
 {{- if .root.Values.meshTls.existingSecret }}
 startupProbe: { tcpSocket: { port: {{ .port }} }, periodSeconds: 2, failureThreshold: 90 }
 readinessProbe: { tcpSocket: { port: {{ .port }} }, periodSeconds: 5, failureThreshold: 2 }
 livenessProbe: { tcpSocket: { port: {{ .port }} }, periodSeconds: 10, failureThreshold: 6 }
 {{- else }}
-startupProbe: { grpc: { port: {{ .port }} }, periodSeconds: 2, failureThreshold: 90, timeoutSeconds: 5 }
-readinessProbe: { grpc: { port: {{ .port }} }, periodSeconds: 5, failureThreshold: 2, timeoutSeconds: 5 }
+{{- $service := printf "mesh.%s.v1.%sService" .role (title .role) }}
+startupProbe: { grpc: { port: {{ .port }}, service: {{ $service }} }, periodSeconds: 2, failureThreshold: 90, timeoutSeconds: 5 }
+readinessProbe: { grpc: { port: {{ .port }}, service: {{ $service }} }, periodSeconds: 5, failureThreshold: 2, timeoutSeconds: 5 }
 livenessProbe: { tcpSocket: { port: {{ .port }} }, periodSeconds: 10, failureThreshold: 6 }
 {{- end }}
 {{- end }}
