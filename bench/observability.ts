@@ -36,11 +36,11 @@ const environment = { PATH, HOME };
 function peersOf(tracesUrl: string) {
   const traces = { traces_endpoint: tracesUrl, traces_sampler: 'always_on' };
   return [
-    meshWith('off', { ...LOGS_OFF, ...METRICS_OFF }),
-    meshWith('metrics', LOGS_OFF),
-    meshWith('logs', METRICS_OFF),
-    meshWith('traces', { ...LOGS_OFF, ...METRICS_OFF, ...traces }),
-    meshWith('all', traces),
+    meshWith('off', { observability: { ...LOGS_OFF, ...METRICS_OFF } }),
+    meshWith('metrics', { observability: LOGS_OFF }),
+    meshWith('logs', { observability: METRICS_OFF }),
+    meshWith('traces', { observability: { ...LOGS_OFF, ...METRICS_OFF, ...traces } }),
+    meshWith('all', { observability: traces }),
   ];
 }
 

@@ -19,6 +19,12 @@ export interface RunningPeer extends LoadTarget {
 /** Something between the load client and the engine that is measured beside others. */
 export interface Peer {
   readonly name: string;
+  /** What the report calls what was measured; unset: the project's own commit says it. */
+  version?(): string;
+  /** Installs what it can by itself, then says what it lacks on this machine and how to get it; undefined: nothing. */
+  missing?(): string | undefined;
+  /** What it can hold here by far; workloads beyond it would only measure its queue, so they are left out and the report says so. */
+  readonly atMost?: { readonly streams: number; readonly requestsPerSecond: number };
   /** Resolves when it answers. */
   start(context: PeerContext): Promise<RunningPeer>;
 }

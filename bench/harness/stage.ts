@@ -1,0 +1,51 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Peer, RunningPeer } from '../peers/peer.ts';
+import { type Child, freePort, httpStatus, startChild, stopAllChildren, untilReady } from './child.ts';
+import type { Bench } from './measure.ts';
+import { compileNative, type NativePrograms } from './native.ts';
+
+/** Engine and load client share one CPU, the gateways have the other to themselves. */
+export const LOAD_CORE = 0;
+export const GATEWAY_CORE = 1;
+
+// Nothing else of the developer's environment reaches a peer: REDIS_URL or MESH_* would change what is measured.
+const { PATH = '', HOME = '' } = process.env;
+export const environment = { PATH, HOME };
+
+/** Where a benchmark takes place: the mock engine runs, the programs are compiled. */
+export interface Stage {
+  readonly native: NativePrograms;
+  readonly scratch: string;
+  readonly enginePort: number;
+  readonly engine: Child;
+  /** Starts a peer on the gateways' CPU, in a directory of its own. */
+  start(peer: Peer, variables?: Readonly<Record<string, string>>): Promise<RunningPeer>;
+  /** What measureInterleaved needs, with these peers. */
+  benchOf(peers: ReadonlyMap<string, RunningPeer>): Bench;
+}
+
+/** Sets the stage, runs `act` on it and clears it away, whatever happens. `signal` ends the load early. */
+export async function onStage<T>(signal: AbortSignal, act: (stage: Stage) => Promise<T>): Promise<T> {
+  const native = compileNative();
+  const scratch = mkdtempSync(join(tmpdir(), 'inference-mesh-bench-'));
+  try {
+    const enginePort = await freePort();
+    const engine = startChild([native.engine, String(enginePort)], { core: LOAD_CORE, cwd: scratch, environment });
+    await untilReady(engine, async () => (await httpStatus(`http://127.0.0.1:${enginePort}/health`)) === 200);
+    return await act({
+      ...{ native, scratch, enginePort, engine },
+      start: (peer, variables = {}) => {
+        const directory = mkdtempSync(join(scratch, `${peer.name.replaceAll(/\W+/g, '-')}-`));
+        return peer.start({ enginePort, directory, core: GATEWAY_CORE, environment: { ...environment, ...variables } });
+      },
+      benchOf: (peers) => ({
+        ...{ peers, enginePid: engine.pid, loadProgram: native.load, loadCore: LOAD_CORE, scratch, signal },
+      }),
+    });
+  } finally {
+    await stopAllChildren();
+    rmSync(scratch, { recursive: true });
+  }
+}
