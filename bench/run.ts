@@ -1,131 +1,108 @@
 /**
- * Measures the mesh beside other gateways in one interleaved run and prints Markdown; see bench/README.md.
- * Usage: sh bin/node.sh bench/run.ts [--peers a,b] [--workloads a,b] [--repetitions 3] [--startup-runs 5]
+ * Measures the mesh beside other gateways in one interleaved run; see bench/README.md.
+ * Usage: npm run bench [-- --quick] [--peers a,b] [--workloads a,b] [--parts a,b] [--repetitions 3] [--startup-runs 3] [--publish]
+ *        npm run bench -- --publish-from bench/results/<time>/results.json
  * Exit codes: 0 measured, 1 some requests failed or a peer broke, 78 the machine lacks something.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { freePort, httpStatus, startChild, stopAllChildren, untilReady } from './harness/child.ts';
+import { stopAllChildren } from './harness/child.ts';
 import { describeMachine } from './harness/machine.ts';
-import { type Bench, measureInterleaved, warmUp } from './harness/measure.ts';
-import { compileNative, missingRequirements } from './harness/native.ts';
+import { isWithin, measureInterleaved, warmUp } from './harness/measure.ts';
+import { missingRequirements } from './harness/native.ts';
+import { type BenchOptions, readOptions } from './harness/options.ts';
 import { readTreeUsage } from './harness/process-tree.ts';
-import { idleMemoryTable, startupTable, workloadTable } from './harness/report.ts';
+import { errorsOf, type IdleMemory, type Results, readResults, writeResults } from './harness/results.ts';
+import { environment, onStage, type Stage } from './harness/stage.ts';
 import { measureStartup } from './harness/startup.ts';
-import { readWorkload } from './harness/workloads.ts';
-import { direct } from './peers/direct.ts';
-import { mesh, meshSplit } from './peers/mesh.ts';
-import { nginx } from './peers/nginx.ts';
-import { nodeProxy } from './peers/node-proxy.ts';
-import type { Peer, RunningPeer } from './peers/peer.ts';
-import { portkey } from './peers/portkey.ts';
+import { type LeavingFigures, measureLeaving } from './parts/leaving.ts';
+import { measureScale } from './parts/scale.ts';
+import { QUICK_TRIAL, SEARCHED, type StreamsPerCore, streamsPerCore, WHOLE_TRIAL } from './parts/streams-per-core.ts';
+import { availablePeers } from './peers/all.ts';
+import type { RunningPeer } from './peers/peer.ts';
+import { publish } from './report/publish.ts';
+import { writeReport } from './report/report.ts';
 
-const PEERS: readonly Peer[] = [direct, nginx, nodeProxy, portkey, mesh, meshSplit];
-const WORKLOADS = ['unary-c32', 'ttft-c1', 'paced-c32', 'paced-c256', 'lock-c256', 'idle-c2000'];
-/** Engine and load client share one CPU, the gateways have the other to themselves. */
-const LOAD_CORE = 0;
-const GATEWAY_CORE = 1;
 const IDLE_MS = 5_000;
-
-// Nothing else of the developer's environment reaches a peer: REDIS_URL or MESH_* would change what is measured.
-const { PATH = '', HOME = '' } = process.env;
-const environment = { PATH, HOME };
-
 const interruption = new AbortController();
 
-const { values: options } = parseArgs({
-  options: {
-    peers: { type: 'string', default: PEERS.map((peer) => peer.name).join() },
-    workloads: { type: 'string', default: WORKLOADS.join() },
-    repetitions: { type: 'string', default: '3' },
-    'startup-runs': { type: 'string', default: '5' },
-  },
-});
-
-async function main(): Promise<number> {
-  const peers = options.peers.split(',').map((name) => {
-    const found = PEERS.find((peer) => peer.name === name);
-    if (found === undefined) throw new Error(`--peers: no peer ${name}; there are ${PEERS.map((p) => p.name).join()}`);
-    return found;
-  });
-  const workloads = options.workloads.split(',').filter(Boolean).map(readWorkload);
-  const missing = missingRequirements({ nginx: peers.includes(nginx), portkey: peers.includes(portkey) });
-  if (missing.length > 0) {
-    console.error(`The benchmark needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
+async function main(options: BenchOptions): Promise<number> {
+  if (options.publishFrom !== undefined) {
+    publish(readResults(options.publishFrom));
+    return 0;
+  }
+  const lacks = missingRequirements({});
+  if (lacks.length > 0) {
+    console.error(`The benchmark needs:\n${lacks.map((line) => `  ${line}`).join('\n')}`);
     return 78;
   }
-  const scratch = mkdtempSync(join(tmpdir(), 'inference-mesh-bench-'));
-  try {
-    return await measure(peers, workloads, scratch);
-  } finally {
-    await stopAllChildren();
-    rmSync(scratch, { recursive: true });
-  }
+  const results = await measure(options);
+  const directory = join(import.meta.dirname, 'results', new Date().toISOString().replaceAll(':', '-'));
+  writeResults(join(directory, 'results.json'), results);
+  console.log(writeReport(results, directory));
+  console.error(`\nAll figures, tables and plots: ${directory}`);
+  if (options.publish) publish(results);
+  return errorsOf(results) > 0 ? 1 : 0;
 }
 
-async function measure(
-  peers: readonly Peer[],
-  workloads: readonly ReturnType<typeof readWorkload>[],
-  scratch: string,
-): Promise<number> {
+async function measure(options: BenchOptions): Promise<Results> {
+  const startedMs = performance.now();
+  const { extent, parts, workloads } = options;
+  const { peers, missing } = availablePeers(options.peers);
   const machine = describeMachine();
-  const repetitions = Number(options.repetitions);
-  const { bench, idle } = await startBench(peers, scratch);
-  await warmUp(bench);
-  const measurements = await measureInterleaved(bench, workloads, repetitions, (run) => {
-    const { repetition, workload, peer, load } = run;
-    const problem = load.errors > 0 ? `: ${load.errors} errors, first: ${load.firstError}` : '';
-    console.error(`${repetition}/${repetitions} ${workload} ${peer}${problem}`);
-  });
-  await stopAllChildren();
-  const startupRuns = Number(options['startup-runs']);
-  const startup =
-    peers.includes(mesh) && startupRuns > 0 ? await measureStartup(scratch, startupRuns, environment) : undefined;
-
-  const tables = workloads.map((workload) => workloadTable(workload, measurements));
-  tables.push(idleMemoryTable(idle), ...(startup === undefined ? [] : [startupTable(startup)]));
-  const about = Object.entries({ ...machine, repetitions }).map(([name, value]) => `${name} ${value}`);
-  console.log(`${about.join(', ')}\n\n${tables.join('\n\n')}`);
-  const file = writeResults({ machine, repetitions, workloads, idle, startup, measurements });
-  console.error(`\nAll figures: ${file}`);
-  return measurements.some((run) => run.load.errors > 0) ? 1 : 0;
+  const tell = (what: string) => console.error(`${((performance.now() - startedMs) / 60_000).toFixed(1)} min: ${what}`);
+  const gateways = await onStage(interruption.signal, (stage) => measureGateways(stage, { ...options, peers }, tell));
+  const scale = parts.has('scale')
+    ? await onStage(interruption.signal, (stage) => measureScale(stage, extent, (what) => tell(`scale: ${what}`)))
+    : undefined;
+  const startup = parts.has('start')
+    ? await onStage(interruption.signal, ({ scratch }) => measureStartup(scratch, options.startupRuns, environment))
+    : undefined;
+  return {
+    ...{ machine, minutes: (performance.now() - startedMs) / 60_000, ...extent },
+    versions: Object.fromEntries(peers.flatMap(({ name, version }) => (version ? [[name, version()]] : []))),
+    ...{ missing, workloads, ...gateways, scale, startup },
+  };
 }
 
-async function startBench(peers: readonly Peer[], scratch: string) {
-  const native = compileNative();
-  const enginePort = await freePort();
-  const engine = startChild([native.engine, String(enginePort)], { core: LOAD_CORE, cwd: scratch, environment });
-  await untilReady(engine, async () => (await httpStatus(`http://127.0.0.1:${enginePort}/health`)) === 200);
+type Gateways = Pick<Results, 'beyond' | 'measurements' | 'idle' | 'leaving' | 'streamsPerCore'>;
+
+async function measureGateways(stage: Stage, options: BenchOptions, tell: (what: string) => void): Promise<Gateways> {
+  const { extent, parts, workloads } = options;
   const running = new Map<string, RunningPeer>();
-  for (const peer of peers) {
-    const directory = join(scratch, peer.name);
-    mkdirSync(directory);
-    running.set(peer.name, await peer.start({ enginePort, directory, core: GATEWAY_CORE, environment }));
+  for (const peer of options.peers) {
+    tell(`start ${peer.name}`);
+    running.set(peer.name, await stage.start(peer));
   }
-  await delay(IDLE_MS);
-  const idle = [...running].flatMap(([peer, { child }]) =>
+  await delay(extent.isQuick ? 0 : IDLE_MS);
+  const idle = [...running].flatMap(([peer, { child }]): IdleMemory[] =>
     child === undefined ? [] : [{ peer, ...readTreeUsage(child.pid) }],
   );
-  const bench: Bench = {
-    peers: running,
-    enginePid: engine.pid,
-    loadProgram: native.load,
-    loadCore: LOAD_CORE,
-    scratch,
-    signal: interruption.signal,
-  };
-  return { bench, idle };
-}
-
-function writeResults(results: object): string {
-  const directory = join(import.meta.dirname, 'results');
-  mkdirSync(directory, { recursive: true });
-  const file = join(directory, `${new Date().toISOString().replaceAll(':', '-')}.json`);
-  writeFileSync(file, `${JSON.stringify(results, null, 1)}\n`);
-  return file;
+  const bench = stage.benchOf(running);
+  await warmUp(bench, extent.warmUpRequests);
+  const measurements = parts.has('workloads')
+    ? await measureInterleaved(bench, workloads, extent.repetitions, ({ repetition, workload, peer, load }) => {
+        const problem = load.errors > 0 ? `: ${load.errors} errors, first: ${load.firstError}` : '';
+        tell(`${repetition}/${extent.repetitions} ${workload} ${peer}${problem}`);
+      })
+    : [];
+  const leaving: LeavingFigures[] = [];
+  for (let repetition = 1; parts.has('leaving') && repetition <= extent.repetitions; repetition++) {
+    tell(`leaving ${repetition}`);
+    leaving.push(...(await measureLeaving(bench, stage.enginePort, repetition)));
+  }
+  const perCore: StreamsPerCore[] = [];
+  for (const peer of parts.has('streams-per-core') ? SEARCHED.filter((name) => running.has(name)) : []) {
+    tell(`streams per core ${peer}`);
+    perCore.push(await streamsPerCore(bench, peer, extent.isQuick ? QUICK_TRIAL : WHOLE_TRIAL));
+  }
+  const beyond = Object.fromEntries(
+    workloads.map((workload) => [
+      workload.name,
+      [...running].filter(([, peer]) => !isWithin(peer, workload)).map(([name]) => name),
+    ]),
+  );
+  return { beyond, measurements, idle, leaving, streamsPerCore: perCore };
 }
 
 // Ending the children makes whatever waits for them fail, so the run unwinds through its own clean-up.
@@ -137,7 +114,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
-  process.exitCode = await main();
+  process.exitCode = await main(readOptions(process.argv.slice(2)));
 } catch (error) {
   console.error(interruption.signal.aborted ? interruption.signal.reason.message : error);
   process.exitCode = 1;

@@ -28,19 +28,38 @@ export interface Bench {
   readonly signal: AbortSignal;
 }
 
-/** Requests until a peer's code is compiled, and the longest that a slow one may take for them. */
-const WARM_UP = { requests: 3_000, seconds: 60 };
+/** The longest that a slow peer may take for the requests until its code is compiled. */
+const WARM_UP_SECONDS = 60;
+
+/** How much of everything there is. */
+export interface Extent {
+  readonly repetitions: number;
+  /** Until a peer's code is compiled. */
+  readonly warmUpRequests: number;
+  /** A smoke run: everything once and short, whose figures mean nothing. */
+  readonly isQuick: boolean;
+}
 
 /**
  * Brings every peer to its steady state: compiled code, open connections to the engine. Requests are counted, not seconds: on
  * a busy machine a second warms nothing.
  */
-export async function warmUp(bench: Bench): Promise<void> {
+export async function warmUp(bench: Bench, warmUpRequests = 3_000): Promise<void> {
   const paced = { ...readWorkload('paced-c32'), seconds: 1 };
   for (const peer of bench.peers.values()) {
-    for (const workload of [{ ...readWorkload('unary-c32'), ...WARM_UP }, readWorkload('warm-up'), paced])
-      await load(bench, peer, workload);
+    const requests = Math.min(warmUpRequests, peer.atMost?.warmUpRequests ?? warmUpRequests);
+    const unary = { ...readWorkload('unary-c32'), requests, seconds: WARM_UP_SECONDS };
+    for (const workload of [unary, readWorkload('warm-up'), paced]) await load(bench, peer, workload);
   }
+}
+
+/** Whether a workload is within what a peer holds by far. */
+export function isWithin({ atMost }: Pick<RunningPeer, 'atMost'>, workload: Workload): boolean {
+  if (atMost === undefined || workload.kind === 'unary') return true;
+  const { requestsPerSecond, concurrency } = workload;
+  return requestsPerSecond === undefined
+    ? concurrency <= atMost.streams
+    : requestsPerSecond <= atMost.requestsPerSecond;
 }
 
 /**
@@ -56,7 +75,9 @@ export async function measureInterleaved(
   const measurements: Measurement[] = [];
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     for (const workload of workloads) {
-      for (const name of bench.peers.keys()) {
+      if (repetition > (workload.repetitionsAtMost ?? repetitions)) continue;
+      for (const [name, peer] of bench.peers) {
+        if (!isWithin(peer, workload)) continue;
         const measurement = { repetition, ...(await measureOnce(bench, workload, name)) };
         measurements.push(measurement);
         onMeasured(measurement);

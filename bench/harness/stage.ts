@@ -22,6 +22,8 @@ export interface Stage {
   readonly engine: Child;
   /** Starts a peer on the gateways' CPU, in a directory of its own. */
   start(peer: Peer, variables?: Readonly<Record<string, string>>): Promise<RunningPeer>;
+  /** Ends all peers; the engine goes on. */
+  clear(): Promise<void>;
   /** What measureInterleaved needs, with these peers. */
   benchOf(peers: ReadonlyMap<string, RunningPeer>): Bench;
 }
@@ -34,11 +36,18 @@ export async function onStage<T>(signal: AbortSignal, act: (stage: Stage) => Pro
     const enginePort = await freePort();
     const engine = startChild([native.engine, String(enginePort)], { core: LOAD_CORE, cwd: scratch, environment });
     await untilReady(engine, async () => (await httpStatus(`http://127.0.0.1:${enginePort}/health`)) === 200);
+    const started: RunningPeer[] = [];
     return await act({
       ...{ native, scratch, enginePort, engine },
-      start: (peer, variables = {}) => {
+      start: async (peer, variables = {}) => {
         const directory = mkdtempSync(join(scratch, `${peer.name.replaceAll(/\W+/g, '-')}-`));
-        return peer.start({ enginePort, directory, core: GATEWAY_CORE, environment: { ...environment, ...variables } });
+        const context = { enginePort, directory, core: GATEWAY_CORE, environment: { ...environment, ...variables } };
+        const running = await peer.start(context);
+        started.push(running);
+        return running;
+      },
+      clear: async () => {
+        await Promise.all(started.splice(0).map(({ child }) => child?.stop()));
       },
       benchOf: (peers) => ({
         ...{ peers, enginePid: engine.pid, loadProgram: native.load, loadCore: LOAD_CORE, scratch, signal },

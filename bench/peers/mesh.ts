@@ -18,8 +18,8 @@ export const BENCH_QUOTA = {
 /** This project, all services in one process, with its real key check, quota, store, logs and metrics, as they are by default. */
 export const mesh: Peer = meshWith('mesh', {});
 
-/** The same with other sections in its configuration file. */
-export function meshWith(name: string, sections: object): Peer {
+/** The same with other sections in its configuration file; `served` are those of its models that must answer before it counts as up. */
+export function meshWith(name: string, sections: object, served: readonly string[] = ENGINE_MODELS): Peer {
   return {
     name,
     start: async (context) => {
@@ -29,7 +29,7 @@ export function meshWith(name: string, sections: object): Peer {
         cwd: context.directory,
         environment: context.environment,
       });
-      return { port, token: await untilServing(context, child, port), child };
+      return { port, token: await untilServing(context, child, port, served), child };
     },
   };
 }
@@ -103,7 +103,12 @@ export function openAiEntry(name: string, model: string, enginePort: number): ob
 }
 
 /** Resolves to a key with limits once every model answers. */
-async function untilServing({ directory }: PeerContext, child: Child, port: number): Promise<string> {
+async function untilServing(
+  { directory }: PeerContext,
+  child: Child,
+  port: number,
+  served: readonly string[] = ENGINE_MODELS,
+): Promise<string> {
   const url = `http://127.0.0.1:${port}`;
   await untilReady(child, async () => (await httpStatus(`${url}/readyz`)) === 200);
   const admin = readFileSync(join(directory, 'data', 'admin.key'), 'utf8').trim();
@@ -115,6 +120,6 @@ async function untilServing({ directory }: PeerContext, child: Child, port: numb
   const answer = (await response.json()) as { secret?: string };
   if (answer.secret === undefined) throw new Error(`no key: ${response.status} ${JSON.stringify(answer)}`);
   const { secret } = answer;
-  for (const model of ENGINE_MODELS) await untilReady(child, () => answersChat(url, secret, model));
+  for (const model of served) await untilReady(child, () => answersChat(url, secret, model));
   return secret;
 }

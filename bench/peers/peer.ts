@@ -14,6 +14,8 @@ export interface PeerContext {
 export interface RunningPeer extends LoadTarget {
   /** Root of the process tree whose CPU and memory count; unset: the load goes straight to the engine. */
   readonly child?: Child;
+  /** Where it would only show its queue: workloads beyond that are left out, and the report says so. */
+  readonly atMost?: { readonly streams: number; readonly requestsPerSecond: number; readonly warmUpRequests: number };
 }
 
 /** Something between the load client and the engine that is measured beside others. */
@@ -23,8 +25,6 @@ export interface Peer {
   version?(): string;
   /** Installs what it can by itself, then says what it lacks on this machine and how to get it; undefined: nothing. */
   missing?(): string | undefined;
-  /** What it can hold here by far; workloads beyond it would only measure its queue, so they are left out and the report says so. */
-  readonly atMost?: { readonly streams: number; readonly requestsPerSecond: number };
   /** Resolves when it answers. */
   start(context: PeerContext): Promise<RunningPeer>;
 }
