@@ -24,6 +24,8 @@ import { publish } from './report/publish.ts';
 import { writeReport } from './report/report.ts';
 
 const IDLE_MS = 5_000;
+/** A peer that does not let go of its engine takes 15 s each time. */
+const LEAVING_AT_MOST = 2;
 const interruption = new AbortController();
 
 async function main(options: BenchOptions): Promise<number> {
@@ -76,7 +78,7 @@ async function measureGateways(stage: Stage, options: BenchOptions, tell: (what:
   }
   await delay(extent.isQuick ? 0 : IDLE_MS);
   const idle = [...running].flatMap(([peer, { child }]): IdleMemory[] =>
-    child === undefined ? [] : [{ peer, ...readTreeUsage(child.pid) }],
+    child === undefined ? [] : [{ peer, rssBytes: readTreeUsage(child.pid).rssBytes }],
   );
   const bench = stage.benchOf(running);
   await warmUp(bench, extent.warmUpRequests);
@@ -87,7 +89,11 @@ async function measureGateways(stage: Stage, options: BenchOptions, tell: (what:
       })
     : [];
   const leaving: LeavingFigures[] = [];
-  for (let repetition = 1; parts.has('leaving') && repetition <= extent.repetitions; repetition++) {
+  for (
+    let repetition = 1;
+    parts.has('leaving') && repetition <= Math.min(extent.repetitions, LEAVING_AT_MOST);
+    repetition++
+  ) {
     tell(`leaving ${repetition}`);
     leaving.push(...(await measureLeaving(bench, stage.enginePort, repetition)));
   }

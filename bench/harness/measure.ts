@@ -10,9 +10,8 @@ export interface Measurement {
   readonly peer: string;
   readonly load: LoadFigures;
   readonly cpuUs: number;
-  /** Highest resident memory during the run: of the tree (sum of each process's own peak) and of its first process. */
+  /** Highest resident memory during the run: sum of each process's own peak. */
   readonly peakRssBytes: number;
-  readonly mainPeakRssBytes: number;
   /** CPU of engine and load client over the time of the run: near 1 the peer was not the bottleneck. */
   readonly loadCoreShare: number;
 }
@@ -30,6 +29,7 @@ export interface Bench {
 
 /** The longest that a slow peer may take for the requests until its code is compiled. */
 const WARM_UP_SECONDS = 60;
+const WARM_UP_TOKENS = 50;
 
 /** How much of everything there is. */
 export interface Extent {
@@ -45,11 +45,12 @@ export interface Extent {
  * a busy machine a second warms nothing.
  */
 export async function warmUp(bench: Bench, warmUpRequests = 3_000): Promise<void> {
-  const paced = { ...readWorkload('paced-c32'), seconds: 1 };
+  const paced = { ...readWorkload('paced-c32'), seconds: 1, rampMs: 100 };
+  const short = { ...paced, body: { ...paced.body, max_tokens: WARM_UP_TOKENS } };
   for (const peer of bench.peers.values()) {
     const requests = Math.min(warmUpRequests, peer.atMost?.warmUpRequests ?? warmUpRequests);
     const unary = { ...readWorkload('unary-c32'), requests, seconds: WARM_UP_SECONDS };
-    for (const workload of [unary, readWorkload('warm-up'), paced]) await load(bench, peer, workload);
+    for (const workload of [unary, readWorkload('warm-up'), short]) await load(bench, peer, workload);
   }
 }
 
@@ -103,7 +104,6 @@ async function measureOnce(bench: Bench, workload: Workload, name: string): Prom
     load: figures,
     cpuUs: cpuBetween(before, after) / 1e3,
     peakRssBytes: after.peakRssBytes,
-    mainPeakRssBytes: after.mainPeakRssBytes,
     loadCoreShare: (engineCpuSeconds + figures.clientCpuSeconds) / figures.seconds,
   };
 }

@@ -25,7 +25,7 @@ const WORKLOADS = [
   ...['unary-c32', 'ttft-c1', 'paced-c8', 'paced-c32', 'paced-c256', 'lock-c256', 'idle-c2000'],
   ...['open-unary-r20', 'open-unary-r200', 'open-stream-r100'],
 ];
-const QUICK = { seconds: 0.5, streamSeconds: 1, tokens: 20, tokenEveryMs: 20 };
+const QUICK = { seconds: 0.3, streamSeconds: 0.5, rampMs: 200, streams: 256, tokens: 15, tokenEveryMs: 20 };
 
 /** Reads the command line; throws with the flag that is wrong. */
 export function readOptions(argv: readonly string[]): BenchOptions {
@@ -87,10 +87,9 @@ function shortened(workload: Workload): Workload {
   const { body, requests } = workload;
   if (!body.stream || requests === undefined) return { ...workload, seconds: QUICK.seconds };
   const max_tokens = Math.min(body.max_tokens, QUICK.tokens);
-  const seed = workload.kind === 'idle' ? 1_000 : QUICK.tokenEveryMs;
-  return {
-    ...workload,
-    seconds: Math.max(workload.rampMs / 1e3, QUICK.streamSeconds),
-    body: { ...body, max_tokens, seed },
-  };
+  const streams = Math.min(requests, QUICK.streams);
+  const shape = { concurrency: Math.min(workload.concurrency, streams), requests: streams };
+  const rampMs = Math.min(workload.rampMs, QUICK.rampMs);
+  const seed = workload.kind === 'idle' ? 500 : QUICK.tokenEveryMs;
+  return { ...workload, ...shape, rampMs, seconds: QUICK.streamSeconds, body: { ...body, max_tokens, seed } };
 }

@@ -11,7 +11,6 @@ import type { Workload } from './workloads.ts';
 /** Resident memory of a peer after its start, before any request. */
 export interface IdleMemory {
   readonly peer: string;
-  readonly mainRssBytes: number;
   readonly rssBytes: number;
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bench, type Extent, measureInterleaved, warmUp } from '../harness/measure.ts';
-import { readTreeUsage } from '../harness/process-tree.ts';
+import { cpuBetween, readTreeUsage } from '../harness/process-tree.ts';
 import type { Stage } from '../harness/stage.ts';
 import { readWorkload, type Workload } from '../harness/workloads.ts';
 import { mesh, meshWith, openAiEntry } from '../peers/mesh.ts';
@@ -53,9 +53,9 @@ export async function enginePoints(
     const peer = await stage.start(meshWith(`mesh-${count}`, { inference: { models } }, ['mock']));
     peers.set(String(count), peer);
     await delay(extent.isQuick ? 500 : IDLE_MS);
-    const [before, fromMs] = [readTreeUsage(peer.child?.pid).cpuNs, performance.now()];
+    const [before, fromMs] = [readTreeUsage(peer.child?.pid), performance.now()];
     await delay(extent.isQuick ? 1_000 : IDLE_MS);
-    const cpuMs = (readTreeUsage(peer.child?.pid).cpuNs - before) / 1e6;
+    const cpuMs = cpuBetween(before, readTreeUsage(peer.child?.pid)) / 1e6;
     idle.push({ x: count, cpuMsPerSecond: cpuMs / ((performance.now() - fromMs) / 1e3) });
   }
   const bench = stage.benchOf(peers);

@@ -8,19 +8,22 @@ import { steadyStreams } from './streams-per-core.ts';
 export const STREAM_COUNTS = [1, 64, 512, 2_000];
 /** Ten tokens a second each, so that the core is busy with 2,000 streams and not full. */
 const TOKEN_EVERY_MS = 100;
-const SPAN = { rampMs: 1_500, settleMs: 500 };
+/** How long the streams take to start, and tokens are counted. */
+export const WHOLE_SPAN = { rampMs: 1_500, settleMs: 500, countMs: 3_000 };
+export const QUICK_SPAN = { rampMs: 500, settleMs: 200, countMs: 600 };
 /** The load client needs some time until it starts its clock. */
 const MARGIN_MS = 150;
 
 /** CPU per token while so many streams run: none starts or ends meanwhile, so the request's own cost is not in it. */
-export async function streamPoints(bench: Bench, countMs: number, repetition: number): Promise<CurvePoint[]> {
+export async function streamPoints(bench: Bench, span: typeof WHOLE_SPAN, repetition: number): Promise<CurvePoint[]> {
+  const { rampMs, settleMs, countMs } = span;
   const points: CurvePoint[] = [];
   for (const streams of STREAM_COUNTS) {
     for (const [peer, target] of bench.peers) {
-      const workload = steadyStreams(streams, TOKEN_EVERY_MS, { ...SPAN, countMs });
+      const workload = steadyStreams(streams, TOKEN_EVERY_MS, span);
       const places = { core: bench.loadCore, scratch: bench.scratch, signal: bench.signal };
       const running = runLoad(bench.loadProgram, target, workload, places);
-      await delay(SPAN.rampMs + SPAN.settleMs + MARGIN_MS);
+      await delay(rampMs + settleMs + MARGIN_MS);
       const before = readTreeUsage(target.child?.pid);
       const fromMs = performance.now();
       await delay(countMs - 2 * MARGIN_MS);

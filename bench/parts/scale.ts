@@ -6,7 +6,7 @@ import type { RunningPeer } from '../peers/peer.ts';
 import type { Curve } from './curve.ts';
 import { type MemoryOverTime, memoryOverRequests } from './memory.ts';
 import { enginePoints, type IdleCost, keyPoints, workerPoints } from './scale-requests.ts';
-import { streamPoints } from './scale-streams.ts';
+import { QUICK_SPAN, streamPoints, WHOLE_SPAN } from './scale-streams.ts';
 
 /** What the mesh costs as what it serves grows. */
 export interface ScaleFigures {
@@ -31,7 +31,7 @@ export async function measureScale(stage: Stage, extent: Extent, tell: (what: st
   const streams = [];
   for (let repetition = 1; repetition <= extent.repetitions; repetition++) {
     tell(`streams ${repetition}`);
-    streams.push(...(await streamPoints(bench, isQuick ? 1_000 : 3_000, repetition)));
+    streams.push(...(await streamPoints(bench, isQuick ? QUICK_SPAN : WHOLE_SPAN, repetition)));
   }
   await stage.clear();
   tell('keys');

@@ -54,8 +54,9 @@ export function digits(value: number): string {
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 }
 
+/** The median, and the range where there is one. */
 export function withRange({ median, min, max }: Summary): string {
-  return `${digits(median)} (${digits(min)}–${digits(max)})`;
+  return min === max ? digits(median) : `${digits(median)} (${digits(min)}–${digits(max)})`;
 }
 
 /** A Markdown table, its first column to the left and the others to the right. */

@@ -4,7 +4,6 @@ import {
   BASE,
   compared,
   DIRECT,
-  digits,
   firstTokenMs,
   over,
   peakMb,
@@ -104,8 +103,7 @@ export function goalsTable(results: Results): string {
   const rows = goalsOf(results).map((goal) => {
     const { figure, unit, must, aim, isAtLeast, measured } = goal;
     const wanted = (value: number) => `${isAtLeast ? '≥' : '≤'} ${value}${unit && ` ${unit}`}`;
-    const isOne = measured !== undefined && measured.min === measured.max;
-    const cell = measured === undefined ? '–' : isOne ? digits(measured.median) : withRange(measured);
+    const cell = measured === undefined ? '–' : unit === '' ? String(measured.median) : withRange(measured);
     const verdict = verdictOf(goal);
     return [figure, wanted(must), wanted(aim), cell, verdict === 'missed' ? '**missed**' : verdict];
   });

@@ -57,15 +57,10 @@ export function curveTable(curve: Curve): string {
     const cells = bend.medians.map(({ y, min, max }) => withRange({ median: y, min, max }));
     return [...[peer, ...cells, digits(bend.lastOfFirst), digits(bend.lastOfLowest)], bend.bendsUp ? '**yes**' : 'no'];
   });
-  const titles = [
-    ...xs.map((x) => `${x.toLocaleString('en')} ${curve.xTitle}`),
-    'last ÷ first',
-    'last ÷ lowest',
-    'bends up',
-  ];
+  const titles = [...xs.map((x) => x.toLocaleString('en')), 'last ÷ first', 'last ÷ lowest', 'bends up'];
   const errors = curve.points.reduce((sum, point) => sum + point.errors, 0);
   const problem = errors === 0 ? '' : `\n\n**${errors} errors: these figures mean nothing.**`;
-  return `${table([curve.yTitle, ...titles], rows)}${problem}`;
+  return `${table([`${curve.yTitle}, by ${curve.xTitle}`, ...titles], rows)}${problem}`;
 }
 
 export const BEND_RULE = `"Bends up" is said where the last point lies more than ${Math.round((NOISE - 1) * 100)} % above the first, which is about the noise of the machine.`;
@@ -86,8 +81,8 @@ export function idleCostTable({ scale }: Results): string {
 /** Resident memory after start, before the first request. */
 export function idleMemoryTable({ idle }: Results): string {
   return table(
-    ['peer', 'main process MB', 'process tree MB'],
-    idle.map((one) => [one.peer, mb(one.mainRssBytes), mb(one.rssBytes)]),
+    ['peer', 'MB, all its processes'],
+    idle.map((one) => [one.peer, mb(one.rssBytes)]),
   );
 }
 

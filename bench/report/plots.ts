@@ -19,6 +19,7 @@ interface Bar {
 type Specification = Readonly<Record<string, unknown>>;
 
 const directory = join(import.meta.dirname, '..', 'plots');
+const TICKS = 5;
 const BUFFER_BYTES = 64 * 2 ** 20;
 const COLOR = {
   condition: { test: "indexof(datum.peer, 'mesh') === 0", value: '#2a6fbb' },
@@ -66,13 +67,26 @@ export function specificationsOf(results: Results): Record<string, Specification
   for (const curve of results.scale?.curves ?? []) {
     const peers = [...new Set(curve.points.map(({ peer }) => peer))];
     const values = peers.flatMap((peer) => bendOf(curve, peer).medians.map((point) => ({ peer, ...point })));
-    bars[`scale-${curve.name}`] = line(curve.title, [curve.xTitle, 'log'], curve.yTitle, values);
+    const ys = values.map(({ y }) => y);
+    // A cost that falls a hundredfold would leave the rest of its curve on the ground.
+    const isWide = Math.max(...ys) > 10 * Math.min(...ys);
+    bars[`scale-${curve.name}`] = line(
+      curve.title,
+      [curve.xTitle, 'log'],
+      [curve.yTitle, isWide ? 'log' : 'linear'],
+      values,
+    );
   }
   if (results.scale !== undefined) {
     const values = results.scale.memory.samples.map(({ requests, rssBytes }) => ({
       ...{ peer: 'mesh', x: requests, y: rssBytes / 1e6 },
     }));
-    bars['scale-memory'] = line('Resident memory while requests come and go', ['requests', 'linear'], 'MB', values);
+    bars['scale-memory'] = line(
+      'Resident memory while requests come and go',
+      ['requests', 'linear'],
+      ['MB', 'linear'],
+      values,
+    );
   }
   return Object.fromEntries(Object.entries(bars).flatMap(([name, one]) => (one === undefined ? [] : [[name, one]])));
 }
@@ -95,7 +109,7 @@ function bar(
   const values = scale === 'log' ? bars.filter(({ value }) => value > 0) : bars;
   if (values.length === 0) return undefined;
   const y = { field: 'peer', type: 'nominal', sort: null, title: null };
-  const x = { field: 'value', type: 'quantitative', title: unit, scale: { type: scale } };
+  const x = { field: 'value', type: 'quantitative', title: unit, scale: { type: scale }, axis: { tickCount: TICKS } };
   // A bar on a logarithmic scale has no beginning, so its length would say nothing: points instead.
   const mark = scale === 'log' ? { type: 'point', filled: true, size: 90 } : { type: 'bar', height: { band: 0.7 } };
   const layer: Specification[] = [{ mark, encoding: { x, color: COLOR } }];
@@ -121,15 +135,15 @@ function bar(
 function line(
   title: string,
   [xTitle, xScale]: readonly [string, 'linear' | 'log'],
-  yTitle: string,
+  [yTitle, yScale]: readonly [string, 'linear' | 'log'],
   values: readonly { readonly peer: string; readonly x: number; readonly y: number }[],
 ): Specification {
   return {
     ...{ ...LOOK, title, width: 460, height: 220, data: { values } },
     mark: { type: 'line', point: xScale === 'log' },
     encoding: {
-      x: { field: 'x', type: 'quantitative', title: xTitle, scale: { type: xScale } },
-      y: { field: 'y', type: 'quantitative', title: yTitle, scale: { zero: true } },
+      x: { field: 'x', type: 'quantitative', title: xTitle, scale: { type: xScale }, axis: { tickCount: TICKS } },
+      y: { field: 'y', type: 'quantitative', title: yTitle, scale: { type: yScale }, axis: { tickCount: TICKS } },
       color: { field: 'peer', type: 'nominal', title: null },
     },
   };

@@ -75,7 +75,7 @@ function aboutRun({ machine, minutes, repetitions, versions, missing, isQuick }:
   const lines = [
     `${machine.date}, commit ${machine.commit}: ${machine.cpu}, ${machine.memoryGib} GiB, Linux ${machine.kernel}, Node ${machine.node}.`,
     `${peers.join(', ')}.`,
-    `${repetitions} repetitions, ${minutes.toFixed(0)} minutes; load of the machine before the run ${machine.loadBefore.toFixed(1)}.`,
+    `${repetitions} ${repetitions === 1 ? 'repetition' : 'repetitions'}, ${minutes.toFixed(0)} minutes; load of the machine before the run ${machine.loadBefore.toFixed(1)}.`,
   ];
   if (isQuick) lines.push('**A smoke run: its figures mean nothing.**');
   const left = Object.entries(missing).map(([name, why]) => `${name} (${why})`);

@@ -117,11 +117,7 @@ const COLUMNS: Record<Workload['kind'], readonly Column[]> = {
   unary: [median('req/s', requestsPerSecond), ...latency, ...requestCost, loadCore, peak, errors],
   'first-token': [...firstToken, addedFirstToken, cost('CPU µs/request', perRequestUs), errors],
   stream: [rate('tokens/s', tokensPerSecond), ...tokenCost, ...firstToken, ...transit, loadCore, peak, errors],
-  idle: [
-    median('streams', (run) => run.load.requests),
-    cost('peak MB, main process', (run) => run.mainPeakRssBytes / 1e6, false),
-    ...[peak, cost('CPU µs/request', perRequestUs), errors],
-  ],
+  idle: [median('streams', (run) => run.load.requests), ...[peak, cost('CPU µs/request', perRequestUs), errors]],
   'open-unary': [rate('req/s', requestsPerSecond), ...latency, ...requestCost, loadCore, errors],
   'open-stream': [rate('tokens/s', tokensPerSecond), ...firstToken, ...transit, ...tokenCost, loadCore, errors],
 };
