@@ -10,7 +10,7 @@ import { stopAllChildren } from './harness/child.ts';
 import { describeMachine } from './harness/machine.ts';
 import { isWithin, measureInterleaved, warmUp } from './harness/measure.ts';
 import { missingRequirements } from './harness/native.ts';
-import { type BenchOptions, readOptions } from './harness/options.ts';
+import { type BenchOptions, type PartName, readOptions } from './harness/options.ts';
 import { readTreeUsage } from './harness/process-tree.ts';
 import { errorsOf, type IdleMemory, type Results, readResults, writeResults } from './harness/results.ts';
 import { environment, onStage, type Stage } from './harness/stage.ts';
@@ -26,6 +26,11 @@ import { writeReport } from './report/report.ts';
 const IDLE_MS = 5_000;
 /** A peer that does not let go of its engine takes 15 s each time. */
 const LEAVING_AT_MOST = 2;
+const OF_GATEWAYS: readonly PartName[] = ['workloads', 'leaving', 'streams-per-core'];
+const NO_GATEWAYS: Gateways = { beyond: {}, measurements: [], idle: [], leaving: [], streamsPerCore: [] };
+
+type Gateways = Pick<Results, 'beyond' | 'measurements' | 'idle' | 'leaving' | 'streamsPerCore'>;
+
 const interruption = new AbortController();
 
 async function main(options: BenchOptions): Promise<number> {
@@ -53,7 +58,9 @@ async function measure(options: BenchOptions): Promise<Results> {
   const { peers, missing } = availablePeers(options.peers);
   const machine = describeMachine();
   const tell = (what: string) => console.error(`${((performance.now() - startedMs) / 60_000).toFixed(1)} min: ${what}`);
-  const gateways = await onStage(interruption.signal, (stage) => measureGateways(stage, { ...options, peers }, tell));
+  const gateways = OF_GATEWAYS.some((part) => parts.has(part))
+    ? await onStage(interruption.signal, (stage) => measureGateways(stage, { ...options, peers }, tell))
+    : NO_GATEWAYS;
   const scale = parts.has('scale')
     ? await onStage(interruption.signal, (stage) => measureScale(stage, extent, (what) => tell(`scale: ${what}`)))
     : undefined;
@@ -66,8 +73,6 @@ async function measure(options: BenchOptions): Promise<Results> {
     ...{ missing, workloads, ...gateways, scale, startup },
   };
 }
-
-type Gateways = Pick<Results, 'beyond' | 'measurements' | 'idle' | 'leaving' | 'streamsPerCore'>;
 
 async function measureGateways(stage: Stage, options: BenchOptions, tell: (what: string) => void): Promise<Gateways> {
   const { extent, parts, workloads } = options;
