@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Peer, RunningPeer } from '../peers/peer.ts';
 import { type Child, freePort, httpStatus, startChild, stopAllChildren, untilReady } from './child.ts';
 import type { Bench } from './measure.ts';
-import { compileNative, type NativePrograms } from './native.ts';
+import { compileNative, missingRequirements, type NativePrograms } from './native.ts';
 
 /** Engine and load client share one CPU, the gateways have the other to themselves. */
 export const LOAD_CORE = 0;
@@ -57,4 +57,21 @@ export async function onStage<T>(signal: AbortSignal, act: (stage: Stage) => Pro
     await stopAllChildren();
     rmSync(scratch, { recursive: true });
   }
+}
+
+/**
+ * The whole of a benchmark with one answer: says what the machine lacks and leaves with 78, or acts and leaves with 0 when every goal was
+ * reached, else with 1.
+ */
+export async function runBenchmark(
+  needs: Parameters<typeof missingRequirements>[0],
+  act: (stage: Stage) => Promise<boolean>,
+): Promise<void> {
+  const missing = missingRequirements(needs);
+  if (missing.length > 0) {
+    console.error(`The benchmark needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
+    process.exitCode = 78;
+    return;
+  }
+  if (!(await onStage(new AbortController().signal, act))) process.exitCode = 1;
 }
