@@ -33,7 +33,7 @@ export interface Bend {
   readonly bendsUp: boolean;
 }
 
-/** Medians of one peer's points, and whether the last lies above the first by more than noise. */
+/** Medians of one peer's points, and whether the last lies above the lowest by more than noise: also after a fall a curve must not rise. */
 export function bendOf({ points }: Pick<Curve, 'points'>, peer: string): Bend {
   const own = points.filter((point) => point.peer === peer);
   const xs = [...new Set(own.map(({ x }) => x))].toSorted((a, b) => a - b);
@@ -45,5 +45,5 @@ export function bendOf({ points }: Pick<Curve, 'points'>, peer: string): Bend {
   if (first === undefined || last === undefined) throw new Error(`${peer} has no point`);
   const lastOfFirst = last.y / first.y;
   const lastOfLowest = last.y / Math.min(...medians.map(({ y }) => y));
-  return { medians, lastOfFirst, lastOfLowest, bendsUp: lastOfFirst > NOISE };
+  return { medians, lastOfFirst, lastOfLowest, bendsUp: lastOfLowest > NOISE };
 }

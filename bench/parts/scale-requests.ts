@@ -75,9 +75,8 @@ export async function workerPoints(
   }
   const bench = stage.benchOf(peers);
   await warmUp(bench, extent.warmUpRequests);
-  const unary = { ...readWorkload('unary-c32'), name: 'unary-c256', concurrency: 256 };
   return {
-    requests: await pointsOf(bench, unary, extent.repetitions),
+    requests: await pointsOf(bench, readWorkload('unary-c32'), extent.repetitions),
     tokens: await pointsOf(bench, readWorkload('paced-c256'), extent.repetitions),
   };
 }

@@ -63,7 +63,7 @@ export function curveTable(curve: Curve): string {
   return `${table([`${curve.yTitle}, by ${curve.xTitle}`, ...titles], rows)}${problem}`;
 }
 
-export const BEND_RULE = `"Bends up" is said where the last point lies more than ${Math.round((NOISE - 1) * 100)} % above the first, which is about the noise of the machine.`;
+export const BEND_RULE = `"Bends up" is said where the last point lies more than ${Math.round((NOISE - 1) * 100)} % above the lowest, which is about the noise of the machine.`;
 
 export function memorySentence({ scale }: Results): string {
   if (scale === undefined) return '';

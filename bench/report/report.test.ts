@@ -120,12 +120,13 @@ describe('report', () => {
     );
   });
 
-  test('a curve bends up where its end lies above its start by more than noise', () => {
+  test('a curve bends up where its end lies above its lowest point by more than noise', () => {
     const at = (x: number, y: number) => ({ peer: 'mesh', repetition: 1, x, y, errors: 0 });
     expect(bendOf({ points: [at(1, 10), at(10, 5), at(100, 11)] }, 'mesh')).toMatchObject({
-      ...{ lastOfFirst: 1.1, lastOfLowest: 2.2, bendsUp: false },
+      ...{ lastOfFirst: 1.1, lastOfLowest: 2.2, bendsUp: true },
     });
     expect(bendOf({ points: [at(100, 13), at(1, 10)] }, 'mesh')).toMatchObject({ lastOfFirst: 1.3, bendsUp: true });
+    expect(bendOf({ points: [at(1, 10), at(100, 11)] }, 'mesh')).toMatchObject({ lastOfFirst: 1.1, bendsUp: false });
   });
 
   test('the growth of memory is that of the second half', () => {

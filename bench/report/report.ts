@@ -16,6 +16,9 @@ import { whereOthersWin } from './others.ts';
 import { drawPlots, type Plots } from './plots.ts';
 import { workloadTable } from './tables.ts';
 
+/** Runnable processes over a minute above which the machine had something else to do. */
+const BUSY = 0.7;
+
 /** Writes tables and plots beside the results and returns the tables. */
 export function writeReport(results: Results, directory: string): string {
   const plots = drawPlots(results);
@@ -78,6 +81,8 @@ function aboutRun({ machine, minutes, repetitions, versions, missing, isQuick }:
     `${repetitions} ${repetitions === 1 ? 'repetition' : 'repetitions'}, ${minutes.toFixed(0)} minutes; load of the machine before the run ${machine.loadBefore.toFixed(1)}.`,
   ];
   if (isQuick) lines.push('**A smoke run: its figures mean nothing.**');
+  if (machine.loadBefore > BUSY)
+    lines.push('**Other work ran on the machine: figures are worse than they would be without it.**');
   const left = Object.entries(missing).map(([name, why]) => `${name} (${why})`);
   if (left.length > 0) lines.push(`Not measured, because the machine lacks something: ${left.join(', ')}.`);
   return lines.join(' ');
