@@ -5,31 +5,18 @@
  * Exit codes: 0 measured, 1 some requests failed or a peer broke, 78 the machine lacks something.
  */
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { stopAllChildren } from './harness/child.ts';
 import { describeMachine } from './harness/machine.ts';
-import { isWithin, measureInterleaved, warmUp } from './harness/measure.ts';
 import { missingRequirements } from './harness/native.ts';
 import { type BenchOptions, type PartName, readOptions } from './harness/options.ts';
-import { readTreeUsage } from './harness/process-tree.ts';
-import { errorsOf, type IdleMemory, type Results, readResults, writeResults } from './harness/results.ts';
+import { errorsOf, type Results, readResults, writeResults } from './harness/results.ts';
 import { environment, onStage, type Stage } from './harness/stage.ts';
 import { measureStartup } from './harness/startup.ts';
-import { type LeavingFigures, measureLeaving } from './parts/leaving.ts';
+import { measureGateways, NO_GATEWAYS, OF_GATEWAYS } from './parts/gateways.ts';
 import { measureScale } from './parts/scale.ts';
-import { QUICK_TRIAL, SEARCHED, type StreamsPerCore, streamsPerCore, WHOLE_TRIAL } from './parts/streams-per-core.ts';
 import { availablePeers } from './peers/all.ts';
-import type { RunningPeer } from './peers/peer.ts';
 import { publish } from './report/publish.ts';
 import { writeReport } from './report/report.ts';
-
-const IDLE_MS = 5_000;
-/** A peer that does not let go of its engine takes 15 s each time. */
-const LEAVING_AT_MOST = 2;
-const OF_GATEWAYS: readonly PartName[] = ['workloads', 'leaving', 'streams-per-core'];
-const NO_GATEWAYS: Gateways = { beyond: {}, measurements: [], idle: [], leaving: [], streamsPerCore: [] };
-
-type Gateways = Pick<Results, 'beyond' | 'measurements' | 'idle' | 'leaving' | 'streamsPerCore'>;
 
 const interruption = new AbortController();
 
@@ -49,71 +36,39 @@ async function main(options: BenchOptions): Promise<number> {
   console.log(writeReport(results, directory));
   console.error(`\nAll figures, tables and plots: ${directory}`);
   if (options.publish) publish(results);
-  return errorsOf(results) > 0 ? 1 : 0;
+  return errorsOf(results) > 0 || Object.keys(results.failed).length > 0 ? 1 : 0;
 }
 
 async function measure(options: BenchOptions): Promise<Results> {
   const startedMs = performance.now();
   const { extent, parts, workloads } = options;
-  const { peers, missing } = availablePeers(options.peers);
+  const usesGateways = OF_GATEWAYS.some((part) => parts.has(part));
+  const { peers, missing } = availablePeers(usesGateways ? options.peers : []);
   const machine = describeMachine();
   const tell = (what: string) => console.error(`${((performance.now() - startedMs) / 60_000).toFixed(1)} min: ${what}`);
-  const gateways = OF_GATEWAYS.some((part) => parts.has(part))
+  const gateways = usesGateways
     ? await onStage(interruption.signal, (stage) => measureGateways(stage, { ...options, peers }, tell))
     : NO_GATEWAYS;
-  const scale = parts.has('scale')
-    ? await onStage(interruption.signal, (stage) => measureScale(stage, extent, (what) => tell(`scale: ${what}`)))
-    : undefined;
-  const startup = parts.has('start')
-    ? await onStage(interruption.signal, ({ scratch }) => measureStartup(scratch, options.startupRuns, environment))
-    : undefined;
+  const failed: Record<string, string> = {};
+  // What was measured before must not be lost with a part that breaks.
+  const attempt = async <T>(part: PartName, act: (stage: Stage) => Promise<T>): Promise<T | undefined> => {
+    if (!parts.has(part)) return undefined;
+    try {
+      return await onStage(interruption.signal, act);
+    } catch (error) {
+      if (interruption.signal.aborted) throw error;
+      console.error(error);
+      failed[part] = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+      return undefined;
+    }
+  };
+  const scale = await attempt('scale', (stage) => measureScale(stage, extent, (what) => tell(`scale: ${what}`)));
+  const startup = await attempt('start', ({ scratch }) => measureStartup(scratch, options.startupRuns, environment));
   return {
     ...{ machine, minutes: (performance.now() - startedMs) / 60_000, ...extent },
     versions: Object.fromEntries(peers.flatMap(({ name, version }) => (version ? [[name, version()]] : []))),
-    ...{ missing, workloads, ...gateways, scale, startup },
+    ...{ missing, failed, workloads, ...gateways, scale, startup },
   };
-}
-
-async function measureGateways(stage: Stage, options: BenchOptions, tell: (what: string) => void): Promise<Gateways> {
-  const { extent, parts, workloads } = options;
-  const running = new Map<string, RunningPeer>();
-  for (const peer of options.peers) {
-    tell(`start ${peer.name}`);
-    running.set(peer.name, await stage.start(peer));
-  }
-  await delay(extent.isQuick ? 0 : IDLE_MS);
-  const idle = [...running].flatMap(([peer, { child }]): IdleMemory[] =>
-    child === undefined ? [] : [{ peer, rssBytes: readTreeUsage(child.pid).rssBytes }],
-  );
-  const bench = stage.benchOf(running);
-  await warmUp(bench, extent.warmUpRequests);
-  const measurements = parts.has('workloads')
-    ? await measureInterleaved(bench, workloads, extent.repetitions, ({ repetition, workload, peer, load }) => {
-        const problem = load.errors > 0 ? `: ${load.errors} errors, first: ${load.firstError}` : '';
-        tell(`${repetition}/${extent.repetitions} ${workload} ${peer}${problem}`);
-      })
-    : [];
-  const leaving: LeavingFigures[] = [];
-  for (
-    let repetition = 1;
-    parts.has('leaving') && repetition <= Math.min(extent.repetitions, LEAVING_AT_MOST);
-    repetition++
-  ) {
-    tell(`leaving ${repetition}`);
-    leaving.push(...(await measureLeaving(bench, stage.enginePort, repetition)));
-  }
-  const perCore: StreamsPerCore[] = [];
-  for (const peer of parts.has('streams-per-core') ? SEARCHED.filter((name) => running.has(name)) : []) {
-    tell(`streams per core ${peer}`);
-    perCore.push(await streamsPerCore(bench, peer, extent.isQuick ? QUICK_TRIAL : WHOLE_TRIAL));
-  }
-  const beyond = Object.fromEntries(
-    workloads.map((workload) => [
-      workload.name,
-      [...running].filter(([, peer]) => !isWithin(peer, workload)).map(([name]) => name),
-    ]),
-  );
-  return { beyond, measurements, idle, leaving, streamsPerCore: perCore };
 }
 
 // Ending the children makes whatever waits for them fail, so the run unwinds through its own clean-up.

@@ -25,6 +25,8 @@ export interface Results {
   readonly versions: Readonly<Record<string, string>>;
   /** What the machine lacks for the peers that were not. */
   readonly missing: Readonly<Record<string, string>>;
+  /** Parts that broke, and why. */
+  readonly failed: Readonly<Record<string, string>>;
   /** Which peers a workload was too much for. */
   readonly beyond: Readonly<Record<string, readonly string[]>>;
   readonly workloads: readonly Workload[];

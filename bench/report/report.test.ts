@@ -49,7 +49,7 @@ const machine = { date: '2026-11-22', commit: 'abc', cpu: 'c', memoryGib: 1, ker
 
 function resultsOf(changes: Partial<Results>): Results {
   return {
-    ...{ machine, minutes: 1, repetitions: 2, isQuick: false, versions: {}, missing: {}, beyond: {} },
+    ...{ machine, minutes: 1, repetitions: 2, isQuick: false, versions: {}, missing: {}, failed: {}, beyond: {} },
     ...{ workloads: [readWorkload('paced-c256')], measurements: [], idle: [], leaving: [], streamsPerCore: [] },
     ...changes,
   };

@@ -73,7 +73,7 @@ export function reportOf(
     .replaceAll(/\n{3,}/g, '\n\n')}\n`;
 }
 
-function aboutRun({ machine, minutes, repetitions, versions, missing, isQuick }: Results): string {
+function aboutRun({ machine, minutes, repetitions, versions, missing, failed, isQuick }: Results): string {
   const peers = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const lines = [
     `${machine.date}, commit ${machine.commit}: ${machine.cpu}, ${machine.memoryGib} GiB, Linux ${machine.kernel}, Node ${machine.node}.`,
@@ -85,5 +85,6 @@ function aboutRun({ machine, minutes, repetitions, versions, missing, isQuick }:
     lines.push('**Other work ran on the machine: figures are worse than they would be without it.**');
   const left = Object.entries(missing).map(([name, why]) => `${name} (${why})`);
   if (left.length > 0) lines.push(`Not measured, because the machine lacks something: ${left.join(', ')}.`);
+  for (const [part, why] of Object.entries(failed)) lines.push(`**The part "${part}" broke: ${why}**`);
   return lines.join(' ');
 }
