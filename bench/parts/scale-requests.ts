@@ -5,6 +5,7 @@ import { cpuBetween, readTreeUsage } from '../harness/process-tree.ts';
 import type { Stage } from '../harness/stage.ts';
 import { readWorkload, type Workload } from '../harness/workloads.ts';
 import { mesh, meshWith, openAiEntry } from '../peers/mesh.ts';
+import { nginx } from '../peers/nginx.ts';
 import type { Peer, RunningPeer } from '../peers/peer.ts';
 import type { CurvePoint } from './curve.ts';
 import { makeKnownKeys } from './known-keys.ts';
@@ -30,9 +31,12 @@ export async function keyPoints(stage: Stage, extent: Extent): Promise<CurvePoin
     const filled = join(stage.scratch, `keys-${known}`);
     const { secrets, pepperFile } = makeKnownKeys(join(filled, 'data'), known, used);
     const inPlace: Peer = { ...mesh, start: (context) => mesh.start({ ...context, directory: filled }) };
-    peers.set(String(known), { ...(await stage.start(inPlace, { MESH_PEPPER_FILE: pepperFile })), keys: secrets });
+    peers.set(nameOf(mesh, known), {
+      ...(await stage.start(inPlace, { MESH_PEPPER_FILE: pepperFile })),
+      keys: secrets,
+    });
   }
-  const bench = stage.benchOf(peers);
+  const bench = await besideNginx(stage, peers);
   const requests = extent.isQuick ? 500 : KEYS_USED;
   // Every key that is used has been used once before: what is measured is a mesh that runs, not one that starts.
   await warmUp(bench, requests);
@@ -51,14 +55,14 @@ export async function enginePoints(
     const others = Array.from({ length: count - 1 }, (_, n) => openAiEntry(`engine-${n}`, 'mock', stage.enginePort));
     const models = [openAiEntry('mock', 'mock', stage.enginePort), ...others];
     const peer = await stage.start(meshWith(`mesh-${count}`, { inference: { models } }, ['mock']));
-    peers.set(String(count), peer);
+    peers.set(nameOf(mesh, count), peer);
     await delay(extent.isQuick ? 500 : IDLE_MS);
     const [before, fromMs] = [readTreeUsage(peer.child?.pid), performance.now()];
     await delay(extent.isQuick ? 1_000 : IDLE_MS);
     const cpuMs = cpuBetween(before, readTreeUsage(peer.child?.pid)) / 1e6;
     idle.push({ x: count, cpuMsPerSecond: cpuMs / ((performance.now() - fromMs) / 1e3) });
   }
-  const bench = stage.benchOf(peers);
+  const bench = await besideNginx(stage, peers);
   const unary = readWorkload('unary-c32');
   await pointsOf(bench, { ...unary, requests: extent.warmUpRequests, seconds: 60 }, 1);
   return { points: await pointsOf(bench, unary, extent.repetitions), idle };
@@ -71,9 +75,9 @@ export async function workerPoints(
 ): Promise<{ readonly requests: CurvePoint[]; readonly tokens: CurvePoint[] }> {
   const peers = new Map<string, RunningPeer>();
   for (const count of WORKER_COUNTS) {
-    peers.set(String(count), await stage.start(mesh, count > 1 ? { MESH_WORKERS: String(count) } : {}));
+    peers.set(nameOf(mesh, count), await stage.start(mesh, count > 1 ? { MESH_WORKERS: String(count) } : {}));
   }
-  const bench = stage.benchOf(peers);
+  const bench = await besideNginx(stage, peers);
   await warmUp(bench, extent.warmUpRequests);
   return {
     requests: await pointsOf(bench, readWorkload('unary-c32'), extent.repetitions),
@@ -81,11 +85,27 @@ export async function workerPoints(
   };
 }
 
-/** The peers of the bench are meshes that differ in one number, which is their name. */
+/** The peers of a curve are gateways that differ in one number, which is in their name. */
+function nameOf({ name }: Peer, x: number): string {
+  return `${name} ${x}`;
+}
+
+/** nginx after each of the meshes: it knows neither keys nor engines, so its points show what the machine does meanwhile. */
+async function besideNginx(stage: Stage, meshes: ReadonlyMap<string, RunningPeer>): Promise<Bench> {
+  if (nginx.missing?.() !== undefined) return stage.benchOf(meshes);
+  const running = await stage.start(nginx);
+  const peers = [...meshes].flatMap(([name, peer]): [string, RunningPeer][] => [
+    [name, peer],
+    [name.replace(mesh.name, nginx.name), running],
+  ]);
+  return stage.benchOf(new Map(peers));
+}
+
 async function pointsOf(bench: Bench, workload: Workload, repetitions: number): Promise<CurvePoint[]> {
   const measured = await measureInterleaved(bench, [workload], repetitions, () => {});
-  return measured.map(({ peer, repetition, load, cpuUs }) => ({
-    ...{ peer: mesh.name, repetition, x: Number(peer), errors: load.errors },
-    y: cpuUs / (workload.body.stream ? load.tokens : load.requests),
-  }));
+  return measured.map(({ peer, repetition, load, cpuUs }) => {
+    const [name = '', x] = peer.split(' ');
+    const units = workload.body.stream ? load.tokens : load.requests;
+    return { peer: name, repetition, x: Number(x), errors: load.errors, y: cpuUs / units };
+  });
 }
