@@ -140,6 +140,7 @@ static void planArrivals(uint64_t startUs) {
 }
 
 static std::string problem(const ResponseParser& response, bool whole) {
+  if (response.status == 0) return "no answer";
   if (response.status != 200) return "status " + std::to_string(response.status);
   if (!whole) return "connection cut";
   if (!response.eventStream) return options.tokensPerStream < 0 ? "" : "not an event stream";

@@ -86,6 +86,7 @@ describe.skipIf(missing.length > 0)('load client', () => {
 
   test.each<[problem: string, listener: RequestListener]>([
     ['status 401', (_, response) => response.writeHead(401).end('{"error":"no"}')],
+    ['no answer', (request) => request.socket.destroy()],
     ['2 tokens', (_, response) => response.writeHead(200, sse).end(`${event(token() + token())}data: [DONE]\n\n`)],
     ['no [DONE]', (_, response) => response.writeHead(200, sse).end(event(token() + token() + token()))],
     ['not an event stream', (_, response) => response.writeHead(200).end('{}')],
