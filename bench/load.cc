@@ -223,21 +223,29 @@ static void startOpenLoop(uint64_t startUs) {
   epoll_ctl(poller, EPOLL_CTL_ADD, timer, &e);
 }
 
+// A connection is open before its first request, so that accepting it is not measured, and not so long that a server closes it
+// as one that says nothing.
+constexpr uint64_t kOpenAheadUs = 500000;
+
 // Returns the seconds from the first request to the last byte.
 static double run() {
   bool isOpenLoop = options.requestsPerSecond > 0;
-  for (Connection& c : connections) open(c);
+  size_t started = 0, opened = 0, toStart = connections.size();
+  auto openUntil = [&](uint64_t offsetUs) {
+    while (opened < toStart && options.rampUs * opened / toStart <= offsetUs) open(connections[opened++]);
+  };
+  openUntil(kOpenAheadUs);
   uint64_t startUs = nowUs(), stopUs = startUs + static_cast<uint64_t>(options.seconds * 1e6), lastReadUs = startUs;
   measured.startedAtUs = startUs;
   if (options.countUntilUs) measured.transits.countBetween(startUs + options.countFromUs, startUs + options.countUntilUs);
   if (isOpenLoop) startOpenLoop(startUs);
-  size_t started = 0, toStart = connections.size();
   for (size_t i = 0; i < toStart; i++) connections[i].startAtUs = startUs + options.rampUs * i / toStart;
   static epoll_event events[512];
   for (;;) {
     uint64_t now = nowUs();
     if (now >= stopUs) stopping = true;
     if (now >= stopUs + kDrainUs) break;
+    openUntil(now - startUs + kOpenAheadUs);
     while (started < toStart && connections[started].startAtUs <= now) sendNext(connections[started++]);
     if (isOpenLoop) sendDue();
     bool issuedAll = isOpenLoop ? duesUs.empty() : stopping || issued >= options.requests;

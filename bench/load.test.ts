@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -33,6 +34,7 @@ describe.skipIf(missing.length > 0)('load client', () => {
   const scratch = mkdtempSync(join(tmpdir(), 'bench-load-'));
   let program: string;
   let server: Server | undefined;
+  const openedAtMs = new WeakMap<Socket, number>();
 
   beforeAll(() => {
     program = compileNative().load;
@@ -47,6 +49,7 @@ describe.skipIf(missing.length > 0)('load client', () => {
   ): Promise<LoadFigures> {
     server = createServer(listener);
     const listening = server;
+    listening.on('connection', (socket) => openedAtMs.set(socket, performance.now()));
     await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
     const address = listening.address();
     if (address === null || typeof address === 'string') throw new Error('no port');
@@ -163,6 +166,23 @@ describe.skipIf(missing.length > 0)('load client', () => {
       lateTokens: 0,
       tokens: 12,
     });
+  });
+
+  test('opens a connection shortly before its first request, also where many start one after the other', async () => {
+    const waitedMs: number[] = [];
+    const waiting: (() => void)[] = [];
+    const figures = await loadOn(
+      (request, response) => {
+        waitedMs.push(performance.now() - (openedAtMs.get(request.socket) ?? 0));
+        waiting.push(() => response.writeHead(200, sse).end(`${event(token() + token() + token())}data: [DONE]\n\n`));
+        // Answers at the end, so that no connection sends twice.
+        if (waiting.length === 4) for (const answer of waiting) answer();
+      },
+      { concurrency: 4, requests: 4, rampMs: 4_000 },
+    );
+    expect(figures).toMatchObject({ requests: 4, errors: 0 });
+    // The last would have waited for 3 s.
+    expect(Math.max(...waitedMs)).toBeLessThan(2_000);
   });
 
   test('gives the keys in turn', async () => {
