@@ -5,30 +5,23 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { freePort, httpStatus, startChild, stopAllChildren, untilReady } from './harness/child.ts';
 import { describeMachine } from './harness/machine.ts';
 import { measureInterleaved, warmUp } from './harness/measure.ts';
-import { compileNative, missingRequirements } from './harness/native.ts';
+import { environment, GATEWAY_CORE, runBenchmark, type Stage } from './harness/stage.ts';
 import { type Summary, summarize } from './harness/statistics.ts';
 import { readWorkload } from './harness/workloads.ts';
 import type { EnginePathFigures, EnginePathLoad } from './peers/engine-path.ts';
 import { nginx } from './peers/nginx.ts';
 
-const LOAD_CORE = 0;
-const GATEWAY_CORE = 1;
 const GOALS = { ofNginx: 1.3, tokensPerCpuSecond: 100_000, extraMib: 200 };
 const WORKLOAD = 'paced-c256';
 const PACED: EnginePathLoad = { model: 'paced', streams: 256, tokens: 150, periodMs: 20, rampMs: 500 };
 const BURST: EnginePathLoad = { model: 'burst', streams: 32, tokens: 10_000, periodMs: 0, rampMs: 0 };
 const MANY: EnginePathLoad = { model: 'paced', streams: 1_000, tokens: 100, periodMs: 100, rampMs: 1_000 };
 
-const { PATH = '', HOME = '' } = process.env;
-const environment = { PATH, HOME };
 const { values: options } = parseArgs({ options: { repetitions: { type: 'string', default: '5' } } });
 
 /** The program under test; one load at a time. */
@@ -58,24 +51,10 @@ class EnginePath {
   }
 }
 
-async function measure(scratch: string): Promise<boolean> {
-  const native = compileNative();
-  const enginePort = await freePort();
-  const engine = startChild([native.engine, String(enginePort)], { core: LOAD_CORE, cwd: scratch, environment });
-  await untilReady(engine, async () => (await httpStatus(`http://127.0.0.1:${enginePort}/health`)) === 200);
-  const directory = join(scratch, 'nginx');
-  mkdirSync(directory);
-  const proxy = await nginx.start({ enginePort, directory, core: GATEWAY_CORE, environment });
-  const bench = {
-    peers: new Map([['nginx', proxy]]),
-    enginePid: engine.pid,
-    loadProgram: native.load,
-    loadCore: LOAD_CORE,
-    scratch,
-    signal: new AbortController().signal,
-  };
+async function measure(stage: Stage): Promise<boolean> {
+  const bench = stage.benchOf(new Map([['nginx', await stage.start(nginx)]]));
   await warmUp(bench);
-  const path = new EnginePath(enginePort);
+  const path = new EnginePath(stage.enginePort);
   const many = await path.measure(MANY);
   await path.measure({ ...BURST, streams: 8 });
   const runs: { nginxUs: number; paced: EnginePathFigures; burst: EnginePathFigures }[] = [];
@@ -134,15 +113,4 @@ function report(
   return ratio <= GOALS.ofNginx && rate >= GOALS.tokensPerCpuSecond && extraMib <= GOALS.extraMib;
 }
 
-const missing = missingRequirements({ nginx: true });
-if (missing.length > 0) {
-  console.error(`The benchmark needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
-  process.exit(78);
-}
-const scratch = mkdtempSync(join(tmpdir(), 'inference-mesh-bench-'));
-try {
-  if (!(await measure(scratch))) process.exitCode = 1;
-} finally {
-  await stopAllChildren();
-  rmSync(scratch, { recursive: true });
-}
+await runBenchmark({ nginx: true }, measure);

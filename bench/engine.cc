@@ -3,12 +3,15 @@
 //   POST /v1/chat/completions   "stream": true  -> role chunk, tokens (one write() each), finish, usage, [DONE]
 //                               "stream": false -> about 1 KB of JSON
 //   GET /v1/models, GET /health
+//   GET /left                   streams that run now, and those that the other side left before their end since this was last
+//                               asked for: their number and the time (CLOCK_MONOTONIC, us) at which their socket was seen closed
 //
 // `model` says when tokens come, `max_tokens` how many (default 64):
 //   burst  as fast as the socket takes them
 //   paced  one each `seed` ms (default 20), each stream with a phase of its own
 //   lock   one each `seed` ms, all streams on the same tick, as a batching engine steps
-// `seed` carries the pace because it is a number that every gateway forwards untouched.
+// `seed` carries the pace because it is a number that every gateway forwards untouched; what is above its last five digits is the
+// number of the stream, 0 for those that nobody asks about.
 // No pipelining: a client waits for the end of an answer before it sends the next request on a connection.
 //
 // usage: engine PORT
@@ -27,6 +30,7 @@
 #include <cstring>
 #include <queue>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "clock.h"
@@ -50,6 +54,7 @@ struct Connection {
   Mode mode = Mode::Burst;
   long tokens = 0, tokensLeft = 0;
   uint64_t periodUs = 0, dueUs = 0;
+  long number = 0;
 };
 
 struct Turn {
@@ -61,6 +66,8 @@ struct Turn {
 
 static int poller;
 static uint64_t streamsStarted = 0;
+static long streamsRunning = 0;
+static std::vector<std::pair<long, uint64_t>> left;
 static std::vector<Connection*> connections(kMaxDescriptors, nullptr);  // by descriptor
 static std::priority_queue<Turn> timed;
 static std::vector<Turn> burst;
@@ -111,6 +118,7 @@ static bool sendToken(Connection* c) {
   if (!send(c, tokenEvent.stamped(nowUs()))) return false;
   if (--c->tokensLeft > 0) return true;
   c->streaming = false;
+  streamsRunning--;
   return send(c, messages::streamEnd(c->tokens, c->includeUsage));
 }
 
@@ -139,12 +147,15 @@ static bool fieldIs(const std::string& body, const char* quotedName, const char*
 static bool startStream(Connection* c, const std::string& body) {
   c->tokens = std::max(1L, numberField(body, "\"max_tokens\"", numberField(body, "\"max_completion_tokens\"", 64)));
   c->tokensLeft = c->tokens;
-  c->periodUs = std::max(1L, numberField(body, "\"seed\"", 20)) * 1000;
+  long seed = numberField(body, "\"seed\"", 20);
+  c->periodUs = std::max(1L, seed % 100000) * 1000;
+  c->number = seed / 100000;
   c->includeUsage = fieldIs(body, "\"include_usage\"", "true");
   c->mode = fieldIs(body, "\"model\"", "\"paced\"")  ? Mode::Paced
             : fieldIs(body, "\"model\"", "\"lock\"") ? Mode::Lock
                                                      : Mode::Burst;
   c->streaming = true;
+  streamsRunning++;
   c->stream = ++streamsStarted;
   if (!send(c, messages::kStreamHead) || !send(c, messages::kRole)) return false;
   if (c->mode == Mode::Lock) {
@@ -157,10 +168,22 @@ static bool startStream(Connection* c, const std::string& body) {
   return true;
 }
 
+static std::string takeLeft() {
+  std::string list;
+  for (auto& [number, atUs] : left) {
+    if (!list.empty()) list += ",";
+    list += "[" + std::to_string(number) + "," + std::to_string(atUs) + "]";
+  }
+  left.clear();
+  return messages::httpResponse("200 OK", "application/json",
+                                "{\"running\":" + std::to_string(streamsRunning) + ",\"left\":[" + list + "]}");
+}
+
 static bool respond(Connection* c, const std::string& requestLine, const std::string& body) {
   auto is = [&](const char* start) { return requestLine.compare(0, strlen(start), start) == 0; };
   if (is("GET /v1/models ")) return send(c, kModels);
   if (is("GET /health ")) return send(c, kHealth);
+  if (is("GET /left ")) return send(c, takeLeft());
   if (!is("POST /v1/chat/completions ")) return send(c, kNotFound);
   return fieldIs(body, "\"stream\"", "true") ? startStream(c, body) : send(c, kUnary);
 }
@@ -204,6 +227,8 @@ static bool serveInput(Connection* c) {
 // --- Event loop ---------------------------------------------------------------------------------------------------
 
 static void drop(Connection* c) {
+  if (c->streaming) streamsRunning--;
+  if (c->streaming && c->number > 0) left.push_back({c->number, nowUs()});
   connections[c->fd] = nullptr;
   close(c->fd);
   delete c;

@@ -130,4 +130,20 @@ describe.skipIf(missing.length > 0)('mock engine', () => {
     expect(await streamEvents({ model: 'burst', max_tokens: 5 })).toHaveLength(1 + 5 + 1 + 1);
     engine.assertRunning();
   });
+
+  test('tells which streams were left and when, and how many run', async () => {
+    const leaving = new AbortController();
+    const body = { model: 'paced', max_tokens: 100_000, seed: 700_001, stream: true };
+    const response = await chat(body, leaving.signal);
+    await response.body?.getReader().read();
+    const left = async () => (await (await fetch(`${base}/left`)).json()) as { running: number; left: number[][] };
+    await expect.poll(async () => (await left()).running).toBe(1);
+    const beforeUs = Number(process.hrtime.bigint() / 1000n);
+    leaving.abort();
+    const seen: number[][] = [];
+    await expect.poll(async () => seen.push(...(await left()).left)).toBe(1);
+    expect(seen[0]?.[0]).toBe(7);
+    expect(seen[0]?.[1]).toBeGreaterThanOrEqual(beforeUs);
+    expect(await left()).toEqual({ running: 0, left: [] });
+  });
 });

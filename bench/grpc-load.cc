@@ -116,7 +116,7 @@ static void readTokens(Stream& s, const char* bytes, size_t size, uint64_t now) 
     uint64_t stampUs = 0;
     for (int i = 0; i < kStampDigits; i++) stampUs = stampUs * 10 + (at[2 + i] - '0');
     if (s.tokens++ == 0) s.firstTokenUs = now;
-    measured.transitUs.push_back(now - stampUs);
+    measured.transits.add(stampUs, now);
   }
 }
 

@@ -4,50 +4,29 @@
  * Usage: npm run bench:grpc [-- --repetitions 5]
  * Exit codes: 0 the goal reached, 1 missed or something failed, 78 the machine lacks something.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { freePort, httpStatus, startChild, stopAllChildren, untilReady } from './harness/child.ts';
 import { describeMachine } from './harness/machine.ts';
 import { type Measurement, measureInterleaved, warmUp } from './harness/measure.ts';
-import { compileNative, missingRequirements } from './harness/native.ts';
+import { runBenchmark, type Stage } from './harness/stage.ts';
 import { type Summary, summarize } from './harness/statistics.ts';
 import { readWorkload } from './harness/workloads.ts';
 import { mesh } from './peers/mesh.ts';
 import { overGrpc } from './peers/mesh-grpc.ts';
 import { nginx } from './peers/nginx.ts';
-import type { Peer, RunningPeer } from './peers/peer.ts';
 
 const GOAL_OF_NGINX = 3.5;
-const LOAD_CORE = 0;
-const GATEWAY_CORE = 1;
 const WORKLOAD = 'paced-c256';
 
-const { PATH = '', HOME = '' } = process.env;
-const environment = { PATH, HOME };
 const { values: options } = parseArgs({ options: { repetitions: { type: 'string', default: '5' } } });
 
-async function measure(scratch: string): Promise<boolean> {
-  const native = compileNative();
-  const enginePort = await freePort();
-  const engine = startChild([native.engine, String(enginePort)], { core: LOAD_CORE, cwd: scratch, environment });
-  await untilReady(engine, async () => (await httpStatus(`http://127.0.0.1:${enginePort}/health`)) === 200);
-  const start = (peer: Peer): Promise<RunningPeer> => {
-    const directory = join(scratch, peer.name);
-    mkdirSync(directory);
-    return peer.start({ enginePort, directory, core: GATEWAY_CORE, environment });
-  };
-  const rest = await start(mesh);
+async function measure(stage: Stage): Promise<boolean> {
+  const rest = await stage.start(mesh);
   const peers = new Map([
-    ['nginx', await start(nginx)],
+    ['nginx', await stage.start(nginx)],
     ['mesh, REST', rest],
-    ['mesh, gRPC', overGrpc(rest, native.grpcLoad)],
+    ['mesh, gRPC', overGrpc(rest, stage.native.grpcLoad)],
   ]);
-  const bench = {
-    ...{ peers, enginePid: engine.pid, loadProgram: native.load, loadCore: LOAD_CORE, scratch },
-    signal: new AbortController().signal,
-  };
+  const bench = stage.benchOf(peers);
   await warmUp(bench);
   const runs = await measureInterleaved(bench, [readWorkload(WORKLOAD)], Number(options.repetitions), (run) => {
     const problem = run.load.errors > 0 ? `: ${run.load.errors} errors, first: ${run.load.firstError}` : '';
@@ -88,15 +67,4 @@ function row(peer: string, runs: readonly Measurement[]): Summary {
   return ratio;
 }
 
-const missing = missingRequirements({ nginx: true });
-if (missing.length > 0) {
-  console.error(`The benchmark needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
-  process.exit(78);
-}
-const scratch = mkdtempSync(join(tmpdir(), 'inference-mesh-bench-'));
-try {
-  if (!(await measure(scratch))) process.exitCode = 1;
-} finally {
-  await stopAllChildren();
-  rmSync(scratch, { recursive: true });
-}
+await runBenchmark({ nginx: true }, measure);

@@ -9,21 +9,31 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "transit-times.h"
 
 struct Options {
   int port = 0, concurrency = 1;
   long requests = 100000000, tokensPerStream = -1;  // -1: any number
   double seconds = 1;
   uint64_t rampUs = 0;
+  double requestsPerSecond = 0;                     // 0: closed loop
+  long leaveAfterTokens = -1;                       // -1: stay until the end
+  uint64_t countFromUs = 0, countUntilUs = 0;       // from the start of the run; 0: all of it
   std::string body, headers;
+  std::vector<std::string> keys;  // one each request in turn; none: as the headers say
 };
 
 struct Measured {
   long good = 0, errors = 0, tokens = 0;
   uint64_t reads = 0, bytes = 0;
   std::string firstError;
-  std::vector<uint32_t> latencyUs, firstTokenUs, transitUs;
+  std::vector<uint32_t> latencyUs, firstTokenUs;
+  TransitTimes transits;
+  uint64_t startedAtUs = 0;
+  std::vector<std::pair<long, uint64_t>> left;  // streams that the client left: number and time
 };
 
 // Time for answers in flight at the end of the run; what is unfinished then counts as errors.
@@ -40,7 +50,7 @@ inline void reserveTimes() {
   // Room for a whole run, so that no reallocation falls into a measured time.
   measured.latencyUs.reserve(1 << 18);
   measured.firstTokenUs.reserve(1 << 18);
-  measured.transitUs.reserve(1 << 21);
+  measured.transits.valuesUs.reserve(1 << 21);
 }
 
 inline uint32_t percentile(const std::vector<uint32_t>& sorted, double q) {
@@ -64,8 +74,15 @@ inline void print(double seconds) {
          measured.tokens, measured.tokens * perSecond, measured.reads, measured.bytes, cpuSeconds);
   printTimes("latency", measured.latencyUs);
   printTimes("firstToken", measured.firstTokenUs);
-  printTimes("transit", measured.transitUs);
-  printf("}\n");
+  printTimes("transit", measured.transits.valuesUs);
+  printf(",\"transitMaxUs\":%u,\"countedTokens\":%zu,\"lateTokens\":%ld,\"startedAtUs\":%lu,\"left\":[",
+         measured.transits.longestUs, measured.transits.valuesUs.size(), measured.transits.late, measured.startedAtUs);
+  const char* comma = "";
+  for (auto& [number, atUs] : measured.left) {
+    printf("%s[%ld,%lu]", comma, number, atUs);
+    comma = ",";
+  }
+  printf("]}\n");
 }
 
 inline std::string contents(const std::string& path) {
@@ -79,11 +96,17 @@ inline std::string contents(const std::string& path) {
   return all.str();
 }
 
+inline std::vector<std::string> lines(const std::string& path) {
+  std::istringstream text(contents(path));
+  std::vector<std::string> all;
+  for (std::string line; getline(text, line);)
+    if (!line.empty()) all.push_back(line);
+  return all;
+}
+
 inline std::string headerLines(const std::string& path) {
-  std::istringstream lines(contents(path));
-  std::string all, line;
-  while (getline(lines, line))
-    if (!line.empty()) all += line + "\r\n";
+  std::string all;
+  for (const std::string& line : lines(path)) all += line + "\r\n";
   return all;
 }
 
@@ -102,6 +125,11 @@ inline void readArguments(int argc, char** argv, const char* name) {
   take("--tokens-per-stream", [](auto& v) { options.tokensPerStream = stol(v); });
   take("--seconds", [](auto& v) { options.seconds = stod(v); });
   take("--ramp-ms", [](auto& v) { options.rampUs = stoul(v) * 1000; });
+  take("--rate", [](auto& v) { options.requestsPerSecond = stod(v); });
+  take("--leave-after-tokens", [](auto& v) { options.leaveAfterTokens = stol(v); });
+  take("--count-from-ms", [](auto& v) { options.countFromUs = stoul(v) * 1000; });
+  take("--count-until-ms", [](auto& v) { options.countUntilUs = stoul(v) * 1000; });
+  take("--keys", [](auto& v) { options.keys = lines(v); });
   take("--body", [](auto& v) { options.body = contents(v); });
   take("--headers", [](auto& v) { options.headers = headerLines(v); });
   if (argc % 2 == 0 || !given.empty() || options.port == 0 || options.body.empty()) {

@@ -3,14 +3,12 @@
  * one run. Usage: sh bin/node.sh bench/observability.ts [--repetitions 5]
  * Exit codes: 0 within the goals, 1 beyond them or some requests failed, 78 the machine lacks something.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { freePort, httpStatus, startChild, stopAllChildren, untilReady } from './harness/child.ts';
+import { freePort, httpStatus, startChild, untilReady } from './harness/child.ts';
 import { describeMachine } from './harness/machine.ts';
 import { type Bench, type Measurement, measureInterleaved, warmUp } from './harness/measure.ts';
-import { compileNative, missingRequirements } from './harness/native.ts';
+import { environment, LOAD_CORE, runBenchmark, type Stage } from './harness/stage.ts';
 import { type Summary, summarize } from './harness/statistics.ts';
 import { readWorkload } from './harness/workloads.ts';
 import { meshWith } from './peers/mesh.ts';
@@ -20,33 +18,30 @@ const PER_TOKEN = 'paced-c256';
 const PER_REQUEST = 'unary-c32';
 /** What everything on may add: a share of the CPU of a token, and CPU of a request in microseconds. */
 const GOALS = { tokenShare: 0.1, requestUs: 100 };
-/** Engine, load client and whoever takes traces share one CPU, the meshes have the other to themselves. */
-const LOAD_CORE = 0;
-const MESH_CORE = 1;
 /** Three times as often as Prometheus is told to by deploy/prometheus. */
 const SCRAPE_EVERY_MS = 5_000;
 
 const LOGS_OFF = { log_dir: 'none', log_level: 'error' };
 const METRICS_OFF = { metrics_access: 'off' };
 const { values: options } = parseArgs({ options: { repetitions: { type: 'string', default: '5' } } });
-const { PATH = '', HOME = '' } = process.env;
-const environment = { PATH, HOME };
 
 /** Each with one part on, all off, all on: every request traced, metrics scraped, log files written. */
 function peersOf(tracesUrl: string) {
   const traces = { traces_endpoint: tracesUrl, traces_sampler: 'always_on' };
   return [
-    meshWith('off', { ...LOGS_OFF, ...METRICS_OFF }),
-    meshWith('metrics', LOGS_OFF),
-    meshWith('logs', METRICS_OFF),
-    meshWith('traces', { ...LOGS_OFF, ...METRICS_OFF, ...traces }),
-    meshWith('all', traces),
+    meshWith('off', { observability: { ...LOGS_OFF, ...METRICS_OFF } }),
+    meshWith('metrics', { observability: LOGS_OFF }),
+    meshWith('logs', { observability: METRICS_OFF }),
+    meshWith('traces', { observability: { ...LOGS_OFF, ...METRICS_OFF, ...traces } }),
+    meshWith('all', { observability: traces }),
   ];
 }
 
-async function main(scratch: string): Promise<boolean> {
-  const sinkUrl = await startSink(scratch);
-  const bench = await startBench(scratch, sinkUrl);
+async function main(stage: Stage): Promise<boolean> {
+  const sinkUrl = await startSink(stage.scratch);
+  const peers = new Map<string, RunningPeer>();
+  for (const peer of peersOf(sinkUrl)) peers.set(peer.name, await stage.start(peer));
+  const bench = stage.benchOf(peers);
   await warmUp(bench);
   const stopScraping = scrapeRegularly(bench);
   const workloads = [readWorkload(PER_TOKEN), readWorkload(PER_REQUEST)];
@@ -73,21 +68,6 @@ async function startSink(scratch: string): Promise<string> {
   const url = `http://127.0.0.1:${port}`;
   await untilReady(sink, async () => (await httpStatus(url)) === 200);
   return url;
-}
-
-async function startBench(scratch: string, sinkUrl: string): Promise<Bench> {
-  const native = compileNative();
-  const enginePort = await freePort();
-  const engine = startChild([native.engine, String(enginePort)], { core: LOAD_CORE, cwd: scratch, environment });
-  await untilReady(engine, async () => (await httpStatus(`http://127.0.0.1:${enginePort}/health`)) === 200);
-  const peers = new Map<string, RunningPeer>();
-  for (const peer of peersOf(sinkUrl)) {
-    const directory = join(scratch, peer.name);
-    mkdirSync(directory);
-    peers.set(peer.name, await peer.start({ enginePort, directory, core: MESH_CORE, environment }));
-  }
-  const { signal } = new AbortController();
-  return { peers, enginePid: engine.pid, loadProgram: native.load, loadCore: LOAD_CORE, scratch, signal };
 }
 
 /** As Prometheus would; a mesh without metrics answers 404. */
@@ -140,15 +120,4 @@ function told({ median, min, max }: Summary, factor: number, digits: number): st
   return `${middle} (${low}–${high})`;
 }
 
-const missing = missingRequirements({});
-if (missing.length > 0) {
-  console.error(`The benchmark needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
-  process.exit(78);
-}
-const scratch = mkdtempSync(join(tmpdir(), 'inference-mesh-bench-'));
-try {
-  if (!(await main(scratch))) process.exitCode = 1;
-} finally {
-  await stopAllChildren();
-  rmSync(scratch, { recursive: true });
-}
+await runBenchmark({}, main);

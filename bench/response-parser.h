@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "clock.h"
+#include "transit-times.h"
 
 class ResponseParser {
  public:
@@ -20,9 +20,9 @@ class ResponseParser {
   uint64_t firstTokenUs = 0;       // when the first stamp was read, 0 for none
   std::string errorBody;           // start of the body when the status is not 200
 
-  explicit ResponseParser(std::vector<uint32_t>* transitUs) : transitUs_(transitUs) {}
+  explicit ResponseParser(TransitTimes* transits) : transits_(transits) {}
 
-  void reset() { *this = ResponseParser(transitUs_); }
+  void reset() { *this = ResponseParser(transits_); }
 
   // True when the response is complete.
   bool feed(const char* p, size_t n, uint64_t readAtUs) {
@@ -57,7 +57,7 @@ class ResponseParser {
   long length_ = -1;  // -1: not announced
   long left_ = 0;     // of the body or of the chunk
   std::string head_, size_, line_;
-  std::vector<uint32_t>* transitUs_;
+  TransitTimes* transits_;
 
   size_t head(const char* p, size_t n, bool* complete) {
     size_t before = head_.size();
@@ -151,7 +151,7 @@ class ResponseParser {
         sentAtUs = sentAtUs * 10 + (*p - '0');
       if (digits < kStampDigits) continue;
       if (tokens++ == 0) firstTokenUs = readAtUs;
-      transitUs_->push_back(readAtUs > sentAtUs ? readAtUs - sentAtUs : 0);
+      transits_->add(sentAtUs, readAtUs);
     }
   }
 };

@@ -4,9 +4,6 @@
  * Usage: npm run bench:router [-- --repetitions 5]
  * Exit codes: 0 every goal reached, 1 a goal was missed, 78 the machine lacks something.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { create } from '@bufbuild/protobuf';
@@ -14,10 +11,9 @@ import { GenerateRequestSchema } from '../gen/mesh/generation/v1/generate_reques
 import { Role } from '../gen/mesh/generation/v1/prompt_pb.ts';
 import { FlowControl } from '../services/shared/transport/flow-control.ts';
 import type { Generate } from '../services/shared/transport/generate.ts';
-import { freePort, httpStatus, startChild, stopAllChildren, untilReady } from './harness/child.ts';
 import { describeMachine } from './harness/machine.ts';
 import { measureInterleaved, warmUp } from './harness/measure.ts';
-import { compileNative, missingRequirements } from './harness/native.ts';
+import { runBenchmark, type Stage } from './harness/stage.ts';
 import { type Summary, summarize } from './harness/statistics.ts';
 import { readWorkload } from './harness/workloads.ts';
 import { nginx } from './peers/nginx.ts';
@@ -25,8 +21,6 @@ import { PacedEngine } from './router/engine.ts';
 import { routerAlone, routerWithQuota } from './router/subject.ts';
 
 const GOALS = { firstTokenMs: 0.3, ofNginx: 0.2 };
-const LOAD_CORE = 0;
-const GATEWAY_CORE = 1;
 const WORKLOAD = 'paced-c256';
 const PACED = { streams: 256, tokens: 150, periodMs: 20, rampMs: 500 };
 const FIRST_TOKENS = 1_000;
@@ -34,8 +28,6 @@ const WARM_UP_REQUESTS = 5_000;
 /** On an idle machine requests come one by one, with time for what goes on behind an answer. */
 const PAUSE_MS = 2;
 
-const { PATH = '', HOME = '' } = process.env;
-const environment = { PATH, HOME };
 const { values: options } = parseArgs({ options: { repetitions: { type: 'string', default: '5' } } });
 
 const content =
@@ -103,18 +95,8 @@ async function compiled(): Promise<void> {
   await subject.close();
 }
 
-async function measure(scratch: string): Promise<boolean> {
-  const native = compileNative();
-  const enginePort = await freePort();
-  const engine = startChild([native.engine, String(enginePort)], { core: LOAD_CORE, cwd: scratch, environment });
-  await untilReady(engine, async () => (await httpStatus(`http://127.0.0.1:${enginePort}/health`)) === 200);
-  const directory = join(scratch, 'nginx');
-  mkdirSync(directory);
-  const proxy = await nginx.start({ enginePort, directory, core: GATEWAY_CORE, environment });
-  const bench = {
-    ...{ peers: new Map([['nginx', proxy]]), enginePid: engine.pid, loadProgram: native.load, loadCore: LOAD_CORE },
-    ...{ scratch, signal: new AbortController().signal },
-  };
+async function measure(stage: Stage): Promise<boolean> {
+  const bench = stage.benchOf(new Map([['nginx', await stage.start(nginx)]]));
   await warmUp(bench);
   await firstToken();
   await compiled();
@@ -158,15 +140,4 @@ async function measure(scratch: string): Promise<boolean> {
   return first <= GOALS.firstTokenMs && ratio <= GOALS.ofNginx;
 }
 
-const missing = missingRequirements({ nginx: true });
-if (missing.length > 0) {
-  console.error(`The benchmark needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
-  process.exit(78);
-}
-const scratch = mkdtempSync(join(tmpdir(), 'inference-mesh-bench-'));
-try {
-  if (!(await measure(scratch))) process.exitCode = 1;
-} finally {
-  await stopAllChildren();
-  rmSync(scratch, { recursive: true });
-}
+await runBenchmark({ nginx: true }, measure);

@@ -3,27 +3,21 @@
  * on the same CPU. Prints Markdown; see bench/README.md.
  * Usage: sh bin/node.sh bench/workers.ts [--repetitions 3] [--workers 2]
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connectionsOf } from '../test/harness/connections.ts';
-import { freePort, httpStatus, startChild, stopAllChildren, untilReady } from './harness/child.ts';
 import { runLoad } from './harness/load.ts';
 import { describeMachine } from './harness/machine.ts';
-import { compileNative, missingRequirements } from './harness/native.ts';
 import { processTree } from './harness/process-tree.ts';
+import { LOAD_CORE, runBenchmark, type Stage } from './harness/stage.ts';
 import { summarize } from './harness/statistics.ts';
 import { readWorkload, type Workload } from './harness/workloads.ts';
 import { mesh } from './peers/mesh.ts';
 import type { RunningPeer } from './peers/peer.ts';
 
-const LOAD_CORE = 0;
-const GATEWAY_CORE = 1;
 const CONNECTIONS = 256;
 
-const { PATH = '', HOME = '' } = process.env;
 const { values: options } = parseArgs({
   options: { repetitions: { type: 'string', default: '3' }, workers: { type: 'string', default: '2' } },
 });
@@ -97,28 +91,12 @@ async function connect(port: number, seconds: number): Promise<{ units: number; 
 
 type Load = (peer: RunningPeer) => Promise<{ units: number; errors: number }>;
 
-async function main(): Promise<number> {
-  const missing = missingRequirements({});
-  if (missing.length > 0) {
-    console.error(missing.join('\n'));
-    return 78;
-  }
-  const native = compileNative();
-  const scratch = mkdtempSync(join(tmpdir(), 'inference-mesh-bench-'));
-  const environment = { PATH, HOME };
-  const enginePort = await freePort();
-  const engine = startChild([native.engine, String(enginePort)], { core: LOAD_CORE, cwd: scratch, environment });
-  await untilReady(engine, async () => (await httpStatus(`http://127.0.0.1:${enginePort}/health`)) === 200);
+async function main(stage: Stage): Promise<boolean> {
   const peers = new Map<string, RunningPeer>();
-  for (const [name, variables] of Object.entries(VARIANTS)) {
-    const directory = join(scratch, name.replaceAll(' ', '-'));
-    mkdirSync(directory);
-    const context = { enginePort, directory, core: GATEWAY_CORE, environment: { ...environment, ...variables } };
-    peers.set(name, await mesh.start(context));
-  }
+  for (const [name, variables] of Object.entries(VARIANTS)) peers.set(name, await stage.start(mesh, variables));
   const load = async (peer: RunningPeer, workload: Workload) => {
-    const places = { core: LOAD_CORE, scratch, signal: new AbortController().signal };
-    const { requests, tokens, errors } = await runLoad(native.load, peer, workload, places);
+    const places = { core: LOAD_CORE, scratch: stage.scratch, signal: new AbortController().signal };
+    const { requests, tokens, errors } = await runLoad(stage.native.load, peer, workload, places);
     return { units: workload.body.stream ? tokens : requests, errors };
   };
   const loads: Record<string, Load> = {
@@ -135,10 +113,8 @@ async function main(): Promise<number> {
       }
     }
   }
-  await stopAllChildren();
-  rmSync(scratch, { recursive: true });
   report(all);
-  return all.some(({ errors }) => errors > 0) ? 1 : 0;
+  return all.every(({ errors }) => errors === 0);
 }
 
 function report(all: readonly (Figures & { load: string; peer: string })[]): void {
@@ -160,8 +136,4 @@ function report(all: readonly (Figures & { load: string; peer: string })[]): voi
   }
 }
 
-try {
-  process.exitCode = await main();
-} finally {
-  await stopAllChildren();
-}
+await runBenchmark({}, main);

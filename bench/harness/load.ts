@@ -24,6 +24,14 @@ const loadFigures = z.strictObject({
   firstTokenP99Us: z.number(),
   transitP50Us: z.number(),
   transitP99Us: z.number(),
+  transitMaxUs: z.number(),
+  /** Tokens whose transit counts, and those of them that took longer than 20 ms. */
+  countedTokens: z.number(),
+  lateTokens: z.number(),
+  /** Of the clock that engine and load client share. */
+  startedAtUs: z.number(),
+  /** The streams that the client left in their middle: number and time. */
+  left: z.array(z.tuple([z.number(), z.number()])),
 });
 
 /** What the load client saw in one run; `requests` are the good ones. */
@@ -35,10 +43,42 @@ export interface LoadTarget {
   readonly token: string;
   /** What else it wants to be told. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** API keys that requests have in turn, instead of `token`. */
+  readonly keys?: readonly string[];
   /** The load client that speaks its protocol. Unset: the usual one, of HTTP/1.1. */
   readonly loadProgram?: string;
   /** A workload's chat request as its protocol has it. Unset: JSON. */
   readonly encode?: (body: Workload['body']) => Uint8Array;
+}
+
+function optionsOf(
+  target: LoadTarget,
+  workload: Workload,
+  scratch: string,
+): Record<string, string | number | undefined> {
+  const file = (name: string, data: string | Uint8Array): string => {
+    const path = join(scratch, name);
+    writeFileSync(path, data, { mode: 0o600 });
+    return path;
+  };
+  const key = target.keys === undefined ? { authorization: `Bearer ${target.token}` } : {};
+  const headers = Object.entries({ ...key, ...target.headers }).map(([name, value]) => `${name}: ${value}\n`);
+  const isWhole = workload.body.stream && workload.leaveAfterTokens === undefined;
+  return {
+    port: target.port,
+    concurrency: workload.concurrency,
+    seconds: workload.seconds,
+    requests: workload.requests,
+    rate: workload.requestsPerSecond,
+    'ramp-ms': workload.rampMs,
+    'leave-after-tokens': workload.leaveAfterTokens,
+    'count-from-ms': workload.countMs?.from,
+    'count-until-ms': workload.countMs?.until,
+    'tokens-per-stream': isWhole ? workload.body.max_tokens : undefined,
+    body: file(`${workload.name}.body`, target.encode?.(workload.body) ?? JSON.stringify(workload.body)),
+    headers: file(`${target.port}.headers`, headers.join('')),
+    keys: target.keys && file(`${target.port}.keys`, target.keys.join('\n')),
+  };
 }
 
 /** Runs the load client once, bound to `core`; rejects when `signal` aborts. The key travels in a file in `scratch` that only the owner can read. */
@@ -48,22 +88,9 @@ export async function runLoad(
   workload: Workload,
   { core, scratch, signal }: { core: number; scratch: string; signal: AbortSignal },
 ): Promise<LoadFigures> {
-  const body = join(scratch, `${workload.name}.body.json`);
-  const headers = join(scratch, `${target.port}.headers`);
-  writeFileSync(body, target.encode?.(workload.body) ?? JSON.stringify(workload.body));
-  const lines = Object.entries({ authorization: `Bearer ${target.token}`, ...target.headers });
-  writeFileSync(headers, lines.map(([name, value]) => `${name}: ${value}\n`).join(''), { mode: 0o600 });
-  const options = {
-    port: target.port,
-    concurrency: workload.concurrency,
-    seconds: workload.seconds,
-    'ramp-ms': workload.rampMs,
-    body,
-    headers,
-    ...(workload.requests !== undefined && { requests: workload.requests }),
-    ...(workload.body.stream && { 'tokens-per-stream': workload.body.max_tokens }),
-  };
-  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const args = Object.entries(optionsOf(target, workload, scratch)).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, String(value)],
+  );
   const { stdout, stderr } = await run('taskset', ['-c', String(core), target.loadProgram ?? program, ...args], {
     timeout: 120_000,
     signal,

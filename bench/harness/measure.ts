@@ -10,9 +10,8 @@ export interface Measurement {
   readonly peer: string;
   readonly load: LoadFigures;
   readonly cpuUs: number;
-  /** Highest resident memory during the run: of the tree (sum of each process's own peak) and of its first process. */
+  /** Highest resident memory during the run: sum of each process's own peak. */
   readonly peakRssBytes: number;
-  readonly mainPeakRssBytes: number;
   /** CPU of engine and load client over the time of the run: near 1 the peer was not the bottleneck. */
   readonly loadCoreShare: number;
 }
@@ -28,19 +27,40 @@ export interface Bench {
   readonly signal: AbortSignal;
 }
 
-/** Requests until a peer's code is compiled, and the longest that a slow one may take for them. */
-const WARM_UP = { requests: 3_000, seconds: 60 };
+/** The longest that a slow peer may take for the requests until its code is compiled. */
+const WARM_UP_SECONDS = 60;
+const WARM_UP_TOKENS = 50;
+
+/** How much of everything there is. */
+export interface Extent {
+  readonly repetitions: number;
+  /** Until a peer's code is compiled. */
+  readonly warmUpRequests: number;
+  /** A smoke run: everything once and short, whose figures mean nothing. */
+  readonly isQuick: boolean;
+}
 
 /**
  * Brings every peer to its steady state: compiled code, open connections to the engine. Requests are counted, not seconds: on
  * a busy machine a second warms nothing.
  */
-export async function warmUp(bench: Bench): Promise<void> {
-  const paced = { ...readWorkload('paced-c32'), seconds: 1 };
+export async function warmUp(bench: Bench, warmUpRequests = 3_000): Promise<void> {
+  const paced = { ...readWorkload('paced-c32'), seconds: 1, rampMs: 100 };
+  const short = { ...paced, body: { ...paced.body, max_tokens: WARM_UP_TOKENS } };
   for (const peer of bench.peers.values()) {
-    for (const workload of [{ ...readWorkload('unary-c32'), ...WARM_UP }, readWorkload('warm-up'), paced])
-      await load(bench, peer, workload);
+    const requests = Math.min(warmUpRequests, peer.atMost?.warmUpRequests ?? warmUpRequests);
+    const unary = { ...readWorkload('unary-c32'), requests, seconds: WARM_UP_SECONDS };
+    for (const workload of [unary, readWorkload('warm-up'), short]) await load(bench, peer, workload);
   }
+}
+
+/** Whether a workload is within what a peer holds by far. */
+export function isWithin({ atMost }: Pick<RunningPeer, 'atMost'>, workload: Workload): boolean {
+  if (atMost === undefined || workload.kind === 'unary') return true;
+  const { requestsPerSecond, concurrency } = workload;
+  return requestsPerSecond === undefined
+    ? concurrency <= atMost.streams
+    : requestsPerSecond <= atMost.requestsPerSecond;
 }
 
 /**
@@ -56,7 +76,9 @@ export async function measureInterleaved(
   const measurements: Measurement[] = [];
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     for (const workload of workloads) {
-      for (const name of bench.peers.keys()) {
+      if (repetition > (workload.repetitionsAtMost ?? repetitions)) continue;
+      for (const [name, peer] of bench.peers) {
+        if (!isWithin(peer, workload)) continue;
         const measurement = { repetition, ...(await measureOnce(bench, workload, name)) };
         measurements.push(measurement);
         onMeasured(measurement);
@@ -82,7 +104,6 @@ async function measureOnce(bench: Bench, workload: Workload, name: string): Prom
     load: figures,
     cpuUs: cpuBetween(before, after) / 1e3,
     peakRssBytes: after.peakRssBytes,
-    mainPeakRssBytes: after.mainPeakRssBytes,
     loadCoreShare: (engineCpuSeconds + figures.clientCpuSeconds) / figures.seconds,
   };
 }

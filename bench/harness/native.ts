@@ -1,12 +1,12 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { isPortkeyInstalled } from '../peers/portkey.ts';
+import { isInstalled } from './programs.ts';
 
 const benchDirectory = join(import.meta.dirname, '..');
 const buildDirectory = join(benchDirectory, 'build');
-const headers = ['clock.h', 'engine-messages.h', 'load-run.h', 'response-parser.h'];
+const headers = ['clock.h', 'engine-messages.h', 'load-run.h', 'response-parser.h', 'transit-times.h'];
 
 /** The compiled programs of the benchmark. */
 export interface NativePrograms {
@@ -17,21 +17,14 @@ export interface NativePrograms {
 }
 
 /** What the machine lacks for the benchmark, each with what to do about it; empty when nothing. */
-export function missingRequirements(needs: { nginx?: boolean; portkey?: boolean }): string[] {
+export function missingRequirements(needs: { nginx?: boolean }): string[] {
   const missing: string[] = [];
   if (process.platform !== 'linux') return ['Linux (CPU is bound with taskset and read from /proc)'];
   if (availableParallelism() < 2) missing.push('two CPUs (engine and load client on one, gateways on the other)');
   if (!isInstalled('taskset')) missing.push('taskset: apt-get install util-linux');
   if (!isInstalled('g++')) missing.push('g++: apt-get install g++');
   if (needs.nginx && !isInstalled('nginx')) missing.push('nginx: apt-get install nginx');
-  if (needs.portkey && !isPortkeyInstalled()) {
-    missing.push('Portkey: npm ci --prefix bench/peers/portkey --ignore-scripts');
-  }
   return missing;
-}
-
-export function isInstalled(program: string): boolean {
-  return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
 }
 
 /** Compiles engine.cc, load.cc and grpc-load.cc into bench/build/ where they are older than their sources. */

@@ -1,19 +1,27 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
+/** CPU time of one process, in nanoseconds. */
+interface ProcessCpu {
+  readonly pid: number;
+  /** Of each thread that lives now, from the scheduler, by id. */
+  readonly threadsNs: ReadonlyMap<string, number>;
+  /** Of all threads that ever lived, in ticks of 10 ms. */
+  readonly totalNs: number;
+}
+
 /** What a process and all its descendants used so far. */
 export interface TreeUsage {
-  readonly pids: readonly number[];
-  /** CPU time of all threads that live now, from the scheduler, in nanoseconds. */
-  readonly cpuNs: number;
+  readonly processes: readonly ProcessCpu[];
   /** Resident memory now and its highest value since {@link resetPeakMemory}, in bytes. */
   readonly rssBytes: number;
   readonly peakRssBytes: number;
   /** The same for the first process alone. */
   readonly mainRssBytes: number;
-  readonly mainPeakRssBytes: number;
 }
 
-const NOTHING: TreeUsage = { pids: [], cpuNs: 0, rssBytes: 0, peakRssBytes: 0, mainRssBytes: 0, mainPeakRssBytes: 0 };
+/** USER_HZ is 100 on every Linux that Node runs on. */
+const TICK_NS = 10_000_000;
+const NOTHING: TreeUsage = { processes: [], rssBytes: 0, peakRssBytes: 0, mainRssBytes: 0 };
 
 /** Process id and those of all descendants, parents first. */
 export function processTree(pid: number): number[] {
@@ -23,19 +31,22 @@ export function processTree(pid: number): number[] {
   return [pid, ...children.flatMap(processTree)];
 }
 
+/** CPU of all threads that live now, in nanoseconds. */
+export function cpuNsOf({ processes }: TreeUsage): number {
+  return processes.reduce((sum, { threadsNs }) => sum + threadsNs.values().reduce((total, ns) => total + ns, 0), 0);
+}
+
 /** Reads /proc; `undefined` stands for a peer without a process and reads as nothing. */
 export function readTreeUsage(pid: number | undefined): TreeUsage {
   if (pid === undefined) return NOTHING;
   const pids = processTree(pid);
-  const each = pids.map((id) => ({ cpuNs: readCpuNs(id), ...readMemory(id) }));
+  const each = pids.map(readMemory);
   const sum = (figure: (usage: (typeof each)[number]) => number) => each.reduce((total, one) => total + figure(one), 0);
   return {
-    pids,
-    cpuNs: sum((one) => one.cpuNs),
+    processes: pids.map(readCpu),
     rssBytes: sum((one) => one.rssBytes),
     peakRssBytes: sum((one) => one.peakRssBytes),
     mainRssBytes: each[0]?.rssBytes ?? 0,
-    mainPeakRssBytes: each[0]?.peakRssBytes ?? 0,
   };
 }
 
@@ -44,10 +55,21 @@ export function readTreeUsage(pid: number | undefined): TreeUsage {
  * used would be missing from the sum, and a cheaper figure than the true one must never be printed.
  */
 export function cpuBetween(before: TreeUsage, after: TreeUsage): number {
-  if (before.pids.join() !== after.pids.join()) {
-    throw new Error(`processes changed during a measurement: ${before.pids.join()} became ${after.pids.join()}`);
+  const [pidsBefore, pidsAfter] = [before, after].map(({ processes }) => processes.map(({ pid }) => pid).join());
+  if (pidsBefore !== pidsAfter) {
+    throw new Error(`processes changed during a measurement: ${pidsBefore} became ${pidsAfter}`);
   }
-  return after.cpuNs - before.cpuNs;
+  return after.processes.reduce((sum, process, index) => {
+    const earlier = before.processes[index];
+    return sum + (earlier === undefined ? 0 : cpuOfProcess(earlier, process));
+  }, 0);
+}
+
+function cpuOfProcess(before: ProcessCpu, after: ProcessCpu): number {
+  const sum = ({ threadsNs }: ProcessCpu) => threadsNs.values().reduce((total, ns) => total + ns, 0);
+  // The scheduler forgets a thread that has ended, the process does not.
+  const hasLost = before.threadsNs.keys().some((id) => !after.threadsNs.has(id));
+  return hasLost ? after.totalNs - before.totalNs : sum(after) - sum(before);
 }
 
 /** Starts the peak of every process of the tree again from its present size. */
@@ -56,13 +78,19 @@ export function resetPeakMemory(pid: number | undefined): void {
   for (const id of processTree(pid)) writeFileSync(`/proc/${id}/clear_refs`, '5');
 }
 
-// schedstat counts in ns; /proc/PID/stat in ticks of 10 ms, too coarse for a run of a second.
-function readCpuNs(pid: number): number {
+// schedstat counts in ns; /proc/PID/stat in ticks of 10 ms, too coarse for a run of a second where there is another way.
+function readCpu(pid: number): ProcessCpu {
   const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.reduce(
-    (total, thread) => total + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
-    0,
-  );
+  const threadsNs = threads.flatMap((id): [string, number][] => {
+    try {
+      return [[id, Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0])]];
+    } catch {
+      return []; // ended since it was listed
+    }
+  });
+  // The name in brackets may have spaces; user and system time are the 12th and 13th field after it.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return { pid, threadsNs: new Map(threadsNs), totalNs: (Number(fields[11]) + Number(fields[12])) * TICK_NS };
 }
 
 function readMemory(pid: number): { rssBytes: number; peakRssBytes: number } {

@@ -14,11 +14,17 @@ export interface PeerContext {
 export interface RunningPeer extends LoadTarget {
   /** Root of the process tree whose CPU and memory count; unset: the load goes straight to the engine. */
   readonly child?: Child;
+  /** Where it would only show its queue: workloads beyond that are left out, and the report says so. */
+  readonly atMost?: { readonly streams: number; readonly requestsPerSecond: number; readonly warmUpRequests: number };
 }
 
 /** Something between the load client and the engine that is measured beside others. */
 export interface Peer {
   readonly name: string;
+  /** What the report calls what was measured; unset: the project's own commit says it. */
+  version?(): string;
+  /** Installs what it can by itself, then says what it lacks on this machine and how to get it; undefined: nothing. */
+  missing?(): string | undefined;
   /** Resolves when it answers. */
   start(context: PeerContext): Promise<RunningPeer>;
 }

@@ -1,22 +1,19 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort, httpStatus, startChild, untilReady } from '../harness/child.ts';
+import { installPackages } from '../harness/packages.ts';
 import type { Peer } from './peer.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const directory = join(import.meta.dirname, 'portkey');
 const packageDirectory = join(directory, 'node_modules/@portkey-ai/gateway');
 
-/** Whether the packages of its lockfile are there; the project's own install does not carry them. */
-export function isPortkeyInstalled(): boolean {
-  return existsSync(packageDirectory);
-}
-
 /** Portkey's gateway from npm on the same Node.js: another LLM gateway. It checks no key and keeps no accounts. */
 export const portkey: Peer = {
   name: 'portkey',
+  version: () => JSON.parse(readFileSync(join(packageDirectory, 'package.json'), 'utf8')).version,
+  missing: () => installPackages(directory),
   start: async ({ enginePort, directory: cwd, core, environment }) => {
-    const { version } = JSON.parse(readFileSync(join(packageDirectory, 'package.json'), 'utf8'));
     const port = await freePort();
     const program = ['sh', join(root, 'bin/node.sh'), join(packageDirectory, 'build/start-server.js')];
     const child = startChild([...program, '--headless', `--port=${port}`], {
@@ -25,7 +22,6 @@ export const portkey: Peer = {
       environment: { ...environment, NODE_ENV: 'production' },
     });
     await untilReady(child, async () => (await httpStatus(`http://127.0.0.1:${port}/`)) === 200);
-    console.error(`portkey ${version}`);
     const upstream = `http://127.0.0.1:${enginePort}/v1`;
     return {
       port,

@@ -4,7 +4,7 @@ import { AuthService } from '../../gen/mesh/auth/v1/auth_service_pb.ts';
 import { TasksService } from '../../gen/mesh/tasks/v1/tasks_service_pb.ts';
 import { startFakeEngine } from '../../test/engines/fake-engine.ts';
 import { startMesh } from '../../test/harness/mesh.ts';
-import { readTreeUsage } from '../harness/process-tree.ts';
+import { cpuNsOf, readTreeUsage } from '../harness/process-tree.ts';
 
 /** A whole mesh in one process with SQLite, whose one worker is held by its first task. */
 export interface MeshSubject {
@@ -43,7 +43,7 @@ export async function startMeshSubject(): Promise<MeshSubject> {
         await answer.text();
       },
     },
-    cpuUs: () => readTreeUsage(mesh.processes.get('all')?.child.pid).cpuNs / 1_000,
+    cpuUs: () => cpuNsOf(readTreeUsage(mesh.processes.get('all')?.child.pid)) / 1_000,
     async close() {
       await Promise.all([...mesh.processes.values()].map((program) => program.stop('SIGKILL')));
       await mesh.stop();
