@@ -49,7 +49,10 @@ describe('one that behaves', { timeout: TIMEOUT_MS }, () => {
     expect(engine.connection.launch?.secrets).toEqual([own.VLLM_API_KEY, 'hf-secret-value']);
     const few = [
       'PATH',
+      // What bin/node.sh, which the fake runs by, sets for itself.
       'NODE_COMPILE_CACHE',
+      'MALLOC_ARENA_MAX',
+      'MALLOC_TRIM_THRESHOLD_',
       'HOME',
       'LANG',
       'TMPDIR',
