@@ -4,8 +4,8 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { TraceHeaders } from '../../shared/observability/trace-headers.ts';
 import { tracer } from '../../shared/observability/tracer.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
-import { ControlClient } from './control-client.ts';
 import { EnginePool } from './http/engine-pool.ts';
+import { wholeAnswer } from './http/whole-answer.ts';
 import { errorOfResponse, noHealthyEngine, type OpenAiAnswer, withoutKey } from './openai-errors.ts';
 import { type AnswerForm, OpenAiExchange } from './openai-exchange.ts';
 import { type OpenAiDialect, type OpenAiRequest, openAiRequest } from './openai-request.ts';
@@ -33,27 +33,25 @@ export const EVENT_STREAM = 'text/event-stream';
 export class OpenAiConnection {
   readonly #dialect: OpenAiDialect;
   readonly #basePath: string;
-  readonly #headers: Readonly<Record<string, string>>;
   /** Names and values by turns, as the token path sends them. */
   readonly #headerList: readonly string[];
   readonly #apiKey: string | undefined;
   readonly #generations: EnginePool;
   /** Of its own, so that a probe never waits behind generations. */
-  readonly #control: ControlClient;
+  readonly #control: EnginePool;
 
   constructor(endpoint: OpenAiEndpoint, dialect: OpenAiDialect) {
     this.#dialect = dialect;
     this.#basePath = endpoint.baseUrl.pathname.replace(/\/+$/, '');
     const { apiKey } = endpoint;
-    this.#headers = {
+    this.#headerList = headerList({
       'content-type': 'application/json',
       ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-    };
-    this.#headerList = headerList(this.#headers);
+    });
     this.#apiKey = apiKey;
     const { baseUrl, socketPath, maxConcurrency: maxConnections, keepAliveMs } = endpoint;
     this.#generations = new EnginePool({ origin: baseUrl, socketPath, maxConnections, keepAliveMs });
-    this.#control = new ControlClient(endpoint);
+    this.#control = new EnginePool({ origin: baseUrl, socketPath, keepAliveMs });
   }
 
   /** Runs a request for `modelId`; the contract of the token seam holds. */
@@ -74,6 +72,7 @@ export class OpenAiConnection {
   /** Sends a generation in the engine's own words; `path` counts from the server's root. The token seam's contract holds. */
   exchange(path: string, body: unknown, form: AnswerForm, call: GenerationCall, sink: GenerationSink): void {
     new OpenAiExchange(form, call, sink, this.#apiKey).start(this.#generations, {
+      method: 'POST',
       path,
       headers: [
         ...this.#headerList,
@@ -105,16 +104,12 @@ export class OpenAiConnection {
    */
   async answer(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<OpenAiAnswer> {
     try {
-      const {
-        status,
-        headers,
-        body: text,
-      } = await this.#control.request({
-        ...{ method, path, signal },
-        headers: { ...this.#headers, ...tracer().activeHeaders },
+      const request = {
+        ...{ method, path, headers: [...this.#headerList, ...headerList(tracer().activeHeaders)] },
         body: body === undefined ? undefined : JSON.stringify(body),
-      });
-      return { status, retryAfter: headers['retry-after'], body: withoutKey(text, this.#apiKey) };
+      };
+      const { status, headers, body: text } = await wholeAnswer(this.#control, request, signal);
+      return { status, retryAfter: headers.get('retry-after'), body: withoutKey(text, this.#apiKey) };
     } catch (error) {
       throw signal.aborted ? error : noHealthyEngine(this.#dialect.engine, error);
     }

@@ -72,7 +72,7 @@ function poolOf(options: EnginePoolOptions): EnginePool {
 
 function send(pool: EnginePool, body = ''): Recorder {
   const recorder = new Recorder();
-  pool.send({ path: '/v1/x', headers: ['content-type', 'text/plain'], body }, recorder);
+  pool.send({ method: 'POST', path: '/v1/x', headers: ['content-type', 'text/plain'], body }, recorder);
   return recorder;
 }
 
@@ -143,7 +143,7 @@ test('TLS: a certificate is verified, and a pause holds there too', async () => 
   tls.setDefaultCACertificates([...known, authority.ca]);
   closings.push(() => tls.setDefaultCACertificates(known));
   const recorder = new Recorder();
-  const exchange = poolOf({ origin }).send({ path: '/', headers: [], body: '' }, recorder);
+  const exchange = poolOf({ origin }).send({ method: 'POST', path: '/', headers: [], body: '' }, recorder);
   exchange.setPaused(true);
   await expect.poll(() => blocked?.writableNeedDrain, PATIENT).toBe(true);
   exchange.setPaused(false);
@@ -202,7 +202,7 @@ test('no more than the limit run; who waits is sent next, in order, and may be g
   const pool = poolOf({ origin, maxConnections: 1 });
   const first = send(pool);
   const given = new Recorder();
-  const second = pool.send({ path: '/', headers: [], body: '' }, given);
+  const second = pool.send({ method: 'POST', path: '/', headers: [], body: '' }, given);
   const third = send(pool);
   second.abort();
   await expect.poll(() => asked.length, PATIENT).toBe(1);
@@ -281,7 +281,7 @@ test('a pause holds before anything was sent, and for its own exchange only', as
   const origin = await rawServer((socket) => asked.push(socket));
   const pool = poolOf({ origin, maxConnections: 1 });
   const first = new Recorder();
-  const exchange = pool.send({ path: '/', headers: [], body: '' }, first);
+  const exchange = pool.send({ method: 'POST', path: '/', headers: [], body: '' }, first);
   exchange.setPaused(true);
   const second = send(pool);
   await expect.poll(() => asked.length, PATIENT).toBe(1);
@@ -306,5 +306,7 @@ test.each([
   ['/a', 'a\r\nx: y'],
 ])('nothing splits a request: %j, %j', (path, value) => {
   const pool = poolOf({ origin: new URL('http://127.0.0.1:9') });
-  expect(() => pool.send({ path, headers: ['x-request-id', value], body: '' }, new Recorder())).toThrow(TypeError);
+  expect(() => pool.send({ method: 'POST', path, headers: ['x-request-id', value], body: '' }, new Recorder())).toThrow(
+    TypeError,
+  );
 });

@@ -10,13 +10,15 @@ export interface EnginePoolOptions extends ServerAddress {
   readonly keepAliveMs?: number | undefined;
 }
 
-/** A POST. */
+/** A request. */
 export interface EngineRequest {
+  readonly method: 'GET' | 'POST';
   /** Path and query as they go on the wire. */
   readonly path: string;
   /** Besides `host` and `content-length`: name, value, name, value … */
   readonly headers: readonly string[];
-  readonly body: string;
+  /** Unset: none. */
+  readonly body?: string | undefined;
 }
 
 /** A server may close just as we send: so long before it would a connection is not used any more, in milliseconds. */
@@ -111,15 +113,16 @@ export class EnginePool {
     for (const exchange of waiting) refuse(exchange);
   }
 
-  #text({ path, headers, body }: EngineRequest): string {
+  #text({ method, path, headers, body }: EngineRequest): string {
     if (NOT_IN_PATH.test(path)) throw new TypeError('a character in the path that must be encoded');
-    let text = `POST ${path} HTTP/1.1\r\nhost: ${this.#host}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`;
+    let text = `${method} ${path} HTTP/1.1\r\nhost: ${this.#host}\r\n`;
+    if (body !== undefined || method === 'POST') text += `content-length: ${Buffer.byteLength(body ?? '')}\r\n`;
     for (let at = 0; at + 1 < headers.length; at += 2) {
       const [name, value] = [headers[at] as string, headers[at + 1] as string];
       validateHeaderValue(name, value);
       text += `${name}: ${value}\r\n`;
     }
-    return `${text}\r\n${body}`;
+    return `${text}\r\n${body ?? ''}`;
   }
 
   #connect(): EngineSocket {
