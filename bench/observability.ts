@@ -3,14 +3,14 @@
  * one run. Usage: sh bin/node.sh bench/observability.ts [--repetitions 5]
  * Exit codes: 0 within the goals, 1 beyond them or some requests failed, 78 the machine lacks something.
  */
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { freePort, httpStatus, startChild, untilReady } from './harness/child.ts';
+import { httpStatus } from './harness/child.ts';
 import { describeMachine } from './harness/machine.ts';
 import { type Bench, type Measurement, measureInterleaved, warmUp } from './harness/measure.ts';
-import { environment, LOAD_CORE, runBenchmark, type Stage } from './harness/stage.ts';
+import { runBenchmark, type Stage } from './harness/stage.ts';
 import { type Summary, summarize } from './harness/statistics.ts';
 import { readWorkload } from './harness/workloads.ts';
+import { startTracesSink } from './observability/traces-sink.ts';
 import { meshWith } from './peers/mesh.ts';
 import type { RunningPeer } from './peers/peer.ts';
 
@@ -38,9 +38,9 @@ function peersOf(tracesUrl: string) {
 }
 
 async function main(stage: Stage): Promise<boolean> {
-  const sinkUrl = await startSink(stage.scratch);
+  const sink = await startTracesSink(stage.scratch);
   const peers = new Map<string, RunningPeer>();
-  for (const peer of peersOf(sinkUrl)) peers.set(peer.name, await stage.start(peer));
+  for (const peer of peersOf(sink.url)) peers.set(peer.name, await stage.start(peer));
   const bench = stage.benchOf(peers);
   await warmUp(bench);
   const stopScraping = scrapeRegularly(bench);
@@ -56,18 +56,8 @@ async function main(stage: Stage): Promise<boolean> {
     },
   );
   stopScraping();
-  const tracedBytes = Number(await (await fetch(sinkUrl)).text());
-  if (tracedBytes === 0) throw new Error('no traces arrived: nothing was measured of them');
+  if ((await sink.bytes()) === 0) throw new Error('no traces arrived: nothing was measured of them');
   return report([...bench.peers.keys()], measured);
-}
-
-async function startSink(scratch: string): Promise<string> {
-  const port = await freePort();
-  const program = join(import.meta.dirname, 'observability/otlp-sink.ts');
-  const sink = startChild([process.execPath, program, String(port)], { core: LOAD_CORE, cwd: scratch, environment });
-  const url = `http://127.0.0.1:${port}`;
-  await untilReady(sink, async () => (await httpStatus(url)) === 200);
-  return url;
 }
 
 /** As Prometheus would; a mesh without metrics answers 404. */

@@ -4,6 +4,7 @@ import type { BenchOptions, PartName } from '../harness/options.ts';
 import { readTreeUsage } from '../harness/process-tree.ts';
 import type { IdleMemory, Results } from '../harness/results.ts';
 import type { Stage } from '../harness/stage.ts';
+import { startTracesSink } from '../observability/traces-sink.ts';
 import type { RunningPeer } from '../peers/peer.ts';
 import { type LeavingFigures, measureLeaving } from './leaving.ts';
 import { QUICK_TRIAL, SEARCHED, type StreamsPerCore, streamsPerCore, WHOLE_TRIAL } from './streams-per-core.ts';
@@ -28,9 +29,10 @@ export async function measureGateways(
 ): Promise<Gateways> {
   const { extent, parts, workloads } = options;
   const running = new Map<string, RunningPeer>();
+  const traces = await startTracesSink(stage.scratch);
   for (const peer of options.peers) {
     tell(`start ${peer.name}`);
-    running.set(peer.name, await stage.start(peer));
+    running.set(peer.name, await stage.start(peer, peer.tracesVariables?.(traces.url)));
   }
   await delay(extent.isQuick ? 0 : IDLE_MS);
   const idle = [...running].flatMap(([peer, { child }]): IdleMemory[] =>
@@ -57,6 +59,9 @@ export async function measureGateways(
   for (const peer of parts.has('streams-per-core') ? SEARCHED.filter((name) => running.has(name)) : []) {
     tell(`streams per core ${peer}`);
     perCore.push(await streamsPerCore(bench, peer, extent.isQuick ? QUICK_TRIAL : WHOLE_TRIAL));
+  }
+  if (options.peers.some(({ tracesVariables }) => tracesVariables) && (await traces.bytes()) === 0) {
+    throw new Error('no traces arrived: what the report says of them would not be so');
   }
   const beyond = Object.fromEntries(
     workloads.map((workload) => [

@@ -15,6 +15,12 @@ export const BENCH_QUOTA = {
   organization_defaults: { tokens_per_day: MANY, requests_per_day: MANY, tokens_per_month: MANY * 10 },
 };
 
+/** One request in ten is traced, as the sampling of a busy service goes. */
+function sampledTraces(url: string): Record<string, string> {
+  const sampler = { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.1' };
+  return { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${url}/v1/traces`, ...sampler };
+}
+
 /** This project, all services in one process, with its real key check, quota, store, logs and metrics, as they are by default. */
 export const mesh: Peer = meshWith('mesh', {});
 
@@ -22,6 +28,7 @@ export const mesh: Peer = meshWith('mesh', {});
 export function meshWith(name: string, sections: object, served: readonly string[] = ENGINE_MODELS): Peer {
   return {
     name,
+    tracesVariables: sampledTraces,
     start: async (context) => {
       const port = await freePort();
       const child = startChild([...command(context, 'data', port), '--config', configFile(context, sections)], {
@@ -37,6 +44,7 @@ export function meshWith(name: string, sections: object, served: readonly string
 /** In two processes, the gateway, and that of the engines behind a trunk. The CPU of both counts. */
 export const meshSplit: Peer = {
   name: 'mesh-split',
+  tracesVariables: sampledTraces,
   start: async (context) => {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
@@ -50,6 +58,7 @@ export const meshSplit: Peer = {
 /** In three: the facade; the router with those who keep the books; the engines. A trunk between each two, the CPU of all three counts. */
 export const meshApart: Peer = {
   name: 'mesh-apart',
+  tracesVariables: sampledTraces,
   start: async (context) => {
     const [port, routerPort] = [await freePort(), await freePort()];
     const url = `http://127.0.0.1:${routerPort}`;

@@ -25,6 +25,8 @@ export interface Peer {
   version?(): string;
   /** Installs what it can by itself, then says what it lacks on this machine and how to get it; undefined: nothing. */
   missing?(): string | undefined;
+  /** Variables by which it records traces and sends them to `url`. Unset: it has none, or is measured without. */
+  readonly tracesVariables?: (url: string) => Readonly<Record<string, string>>;
   /** Resolves when it answers. */
   start(context: PeerContext): Promise<RunningPeer>;
 }

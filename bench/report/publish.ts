@@ -13,8 +13,8 @@ What the mesh costs beside other gateways, measured in one run on one machine. *
 figure and every sentence about figures from the results of that run; [bench/README.md](../bench/README.md) says how they are measured, and what
 every peer and workload is. Ratios are what carries over to another machine; differences below about 20 % are none.
 
-The mesh has everything on that is on by default: key check, exact quota with limits that count for every request, routing, metrics, log files, SQLite. Traces
-are off until they are given an address; \`npm run bench:observability\` tells what they add. nginx, haproxy and \`node-proxy\` compare one static token and keep no accounts. Portkey checks no key and keeps none. LiteLLM checks its master key and, without a
+The mesh has everything on that is on by default: key check, exact quota with limits that count for every request, routing, metrics, log files, SQLite,
+and one request in ten is traced, to a receiver that forgets it; in the curves traces are off, as they are by default. nginx, haproxy and \`node-proxy\` compare one static token and keep no accounts. Portkey checks no key and keeps none. LiteLLM checks its master key and, without a
 database, keeps none.
 `;
 
