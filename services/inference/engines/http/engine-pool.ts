@@ -36,6 +36,7 @@ export class EngineExchange {
   readonly #onAbort: (exchange: EngineExchange) => void;
   #socket: EngineSocket | undefined;
   #isPaused = false;
+  #isOnKept = false;
 
   constructor(text: string, handler: ResponseHandler, onAbort: (exchange: EngineExchange) => void) {
     this.#text = text;
@@ -43,9 +44,15 @@ export class EngineExchange {
     this.#onAbort = onAbort;
   }
 
+  /** Whether it went out on a connection that was kept from an earlier exchange. */
+  get isOnKept(): boolean {
+    return this.#isOnKept;
+  }
+
   /** Sends it. */
   begin(socket: EngineSocket): void {
     this.#socket = socket;
+    this.#isOnKept = socket.hasServed;
     socket.send(this.#text, this.handler);
     // A long prompt is not kept for as long as its answer takes.
     this.#text = '';

@@ -56,6 +56,7 @@ export class EngineSocket {
   #handler: ResponseHandler | undefined;
   #head: ResponseHead | undefined;
   #isConnected = false;
+  #hasServed = false;
   /** What closed it, if it was an error. */
   #cause: Error | undefined;
 
@@ -91,6 +92,11 @@ export class EngineSocket {
   /** Whether the server may still take a request. */
   get isUsable(): boolean {
     return this.#socket.writable;
+  }
+
+  /** Whether it brought an answer before; then the server may be closing it just now. */
+  get hasServed(): boolean {
+    return this.#hasServed;
   }
 
   /** Sends a request, head and body, when none is under way; while it still connects, as soon as it has. */
@@ -145,6 +151,7 @@ export class EngineSocket {
     const handler = this.#handler;
     if (!handler) return;
     this.#handler = undefined;
+    this.#hasServed = true;
     handler.onComplete();
     const head = this.#head;
     if (!head?.keepsAlive || this.#socket.destroyed) {
