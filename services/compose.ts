@@ -268,7 +268,7 @@ function routersOf({ config, resources, closer, peers, proof }: Parts): RouterSo
   closer.add('registrations', () => remote.close());
   return routerSources({
     here: config.roles.has('router') ? peers.client('router', RegistryService) : undefined,
-    ...{ routers: config.routers, remote, port: config.port, log: resources.log },
+    ...{ routers: config.routers, remote, host: config.bindHost, port: config.port, log: resources.log },
     address: advertisedUrl({ ...config.server, host: config.bindHost }, config.port),
   });
 }

@@ -119,11 +119,17 @@ export function createAuthenticator(parts: AuthenticatorParts): AuthenticateCred
   async function find(keyId: string, hashes: readonly Buffer[], clientIp: string): Promise<Found | undefined> {
     const record = await keys.find(keyId);
     // As many comparisons whether the key is there or not.
-    const ends = hashes.map((hash) => endOfSecret(record, hash));
-    const index = ends.findIndex((endsAtMs) => endsAtMs !== undefined);
-    const [endsAtMs, hash] = [ends[index], hashes[index]?.toString('hex')];
-    if (!record || !hash || endsAtMs === undefined || !isUsable(record, clientIp, endsAtMs, now())) return undefined;
-    return { record, secretId: secretIdOf(hash), endsAtMs, isOlder: index > 0 && record.hash === hash };
+    const known = hashes.map((hash) => ({ hash: hash.toString('hex'), endsAtMs: endOfSecret(record, hash) }));
+    // By one pepper after the other it may be known twice, and what is kept of the one that was replaced ends before the key does.
+    const match =
+      known.find(({ hash }) => hash === record?.hash) ?? known.find(({ endsAtMs }) => endsAtMs !== undefined);
+    if (!record || match?.endsAtMs === undefined) return undefined;
+    const { hash, endsAtMs } = match;
+    const nowMs = now();
+    if (!isUsable(record, clientIp, endsAtMs, nowMs)) return undefined;
+    // While the present pepper's is kept, another process has just replaced it: the two do not take turns at that.
+    const [{ endsAtMs: presentEndsAtMs = 0 } = {}] = known;
+    return { record, secretId: secretIdOf(hash), endsAtMs, isOlder: hash === record.hash && presentEndsAtMs <= nowMs };
   }
 
   /** Its id is made of its hash, so that it keeps the pepper that it was imported with. */

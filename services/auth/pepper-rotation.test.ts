@@ -62,6 +62,34 @@ describeStores('a new pepper', (stores) => {
     expect(await stateOf(before, used.secret)).toBe('CREDENTIAL_INVALID');
   });
 
+  test('a key that never ends has no end for processes of either pepper, whichever hash is kept for a while', async () => {
+    const made = await adminOf(before).createApiKey({});
+    const keyId = made.apiKey?.keyId ?? '';
+    const [present, other] = [start(2, 1), start(1, 2)];
+    await present.authenticate(made.secret, HERE);
+    const anew = hashKey(made.secret, pepperOf(2)).toString('hex');
+    await expect.poll(() => hashOf(present, keyId)).toBe(anew);
+    const { principal } = await other.authenticate(made.secret, HERE);
+    expect(principal.expiresAt).toBeUndefined();
+    expect(await hashOf(present, keyId)).toBe(anew);
+    nowMs += DAY_MS - 1;
+    expect(await reasonOf(other.revalidate(principal, ''))).toBe('OK');
+  });
+
+  test('a key that a process of the older pepper hashed back counts for ever, and is hashed anew a day later', async () => {
+    const [present, other] = [start(2, 1), start(1, 2)];
+    const made = await adminOf(present).createApiKey({});
+    const keyId = made.apiKey?.keyId ?? '';
+    expect(await stateOf(other, made.secret)).toBe('OK');
+    await expect.poll(() => hashOf(present, keyId)).toBe(hashKey(made.secret, pepperOf(1)).toString('hex'));
+    expect(await stateOf(present, made.secret)).toBe('OK');
+    nowMs += DAY_MS;
+    expect(await stateOf(present, made.secret)).toBe('OK');
+    await expect.poll(() => hashOf(present, keyId)).toBe(hashKey(made.secret, pepperOf(2)).toString('hex'));
+    nowMs += DAY_MS;
+    for (const process of [present, other, start(2)]) expect(await stateOf(process, made.secret)).toBe('OK');
+  });
+
   test('a process that makes nothing with the new one yet accepts it', async () => {
     const made = await adminOf(start(2, 1)).createApiKey({});
     expect(await stateOf(before, made.secret)).toBe('CREDENTIAL_INVALID');
@@ -84,6 +112,18 @@ describeStores('a new pepper', (stores) => {
     nowMs += 61_000;
     expect(await stateOf(between, rotated.secret)).toBe('CREDENTIAL_INVALID');
     expect(await stateOf(between, next.secret)).toBe('OK');
+  });
+
+  test('a secret that leaked ends at once by both hashes', async () => {
+    const leaked = await adminOf(before).createApiKey({});
+    const keyId = leaked.apiKey?.keyId ?? '';
+    const between = start(2, 1);
+    expect(await stateOf(between, leaked.secret)).toBe('OK');
+    await expect.poll(() => hashOf(between, keyId)).toBe(hashKey(leaked.secret, pepperOf(2)).toString('hex'));
+    await adminOf(between).rotateApiKey({ keyId, grace: { seconds: 0n, nanos: 0 } });
+    for (const process of [between, before, start(1, 2)]) {
+      expect(await stateOf(process, leaked.secret)).toBe('CREDENTIAL_INVALID');
+    }
   });
 
   test('keys of the configuration and imported ones count as long as the older pepper is there', async () => {

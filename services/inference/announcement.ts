@@ -25,6 +25,8 @@ const LEAVE_AFTER_MS = 300_000;
 export class Announcement {
   readonly #parts: AnnouncementParts;
   readonly #registrations = new Map<string, Registration>();
+  /** In how many places a router is found: names may share an address. */
+  readonly #places = new Map<string, number>();
   #ends: (() => void)[] = [];
   /** Counts changes but those of load. */
   #revision = 1n;
@@ -52,6 +54,7 @@ export class Announcement {
   }
 
   #come({ name, registry, address, close }: RouterToTell): void {
+    this.#places.set(name, (this.#places.get(name) ?? 0) + 1);
     const known = this.#registrations.get(name);
     if (known) {
       known.stay();
@@ -81,6 +84,12 @@ export class Announcement {
   }
 
   #go(name: string): void {
+    const places = (this.#places.get(name) ?? 1) - 1;
+    if (places > 0) {
+      this.#places.set(name, places);
+      return;
+    }
+    this.#places.delete(name);
     this.#registrations.get(name)?.leave(LEAVE_AFTER_MS);
   }
 

@@ -43,6 +43,19 @@ test('who has no other process is waited for until it goes, though it asks nothi
   expect(await isAlone).toBe(true);
 });
 
+test('who had come just before it was sent away is waited for too: all processes of a role may stop at once', async () => {
+  const listener = await startKeeper();
+  const transport = createRemoteTransport(listener.url, { meshToken: undefined, comesBack: true });
+  onTestFinished(() => transport.close());
+  expect(await createClient(Health, transport).check({})).toMatchObject({ status: 1 });
+  const gone = vi.fn();
+  const isAlone = listener.peersGone(MINUTE_MS, { ...FAREWELL, returnMs: 2_000 }).finally(gone);
+  await delay(2_400);
+  expect(gone).not.toHaveBeenCalled();
+  transport.close();
+  expect(await isAlone).toBe(true);
+});
+
 test('who finds another process is not waited for, and none of its calls fails', async () => {
   const [leaving, staying] = [await startKeeper(), await startKeeper()];
   let next = leaving;

@@ -1,7 +1,10 @@
 import type { ClientHttp2Session } from 'node:http2';
 import { Http2SessionManager } from '@connectrpc/connect-node';
 
-/** A connection that is told to leave so soon is one to a process that leaves; to try again would bring another like it. In milliseconds. */
+/**
+ * A connection that is told to leave so soon is one to a process that leaves; to try again at once would bring another like it.
+ * Shorter than who leaves waits for those who come back. In milliseconds.
+ */
 const YOUNG_MS = 1_000;
 
 /**
@@ -14,7 +17,7 @@ export class PeerSessions extends Http2SessionManager {
 
   readonly #onSentAway: () => void;
 
-  /** @param onSentAway is called when a connection that is not young is told to leave; calls go by the next one */
+  /** @param onSentAway is called when a connection is told to leave, of a young one when it is no longer; calls go by the next one */
   constructor(onSentAway: () => void, ...options: ConstructorParameters<typeof Http2SessionManager>) {
     super(...options);
     this.#onSentAway = onSentAway;
@@ -29,7 +32,9 @@ export class PeerSessions extends Http2SessionManager {
       session.on('error', () => {});
       const openedAtMs = performance.now();
       session.on('goaway', () => {
-        if (performance.now() - openedAtMs >= YOUNG_MS) this.#onSentAway();
+        const leftMs = openedAtMs + YOUNG_MS - performance.now();
+        if (leftMs <= 0) this.#onSentAway();
+        else setTimeout(this.#onSentAway, leftMs).unref();
       });
     }
     return stream;

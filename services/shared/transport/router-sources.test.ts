@@ -16,7 +16,7 @@ function start(given: Pick<RouterSourcesOptions, 'routers'> & Partial<RouterSour
   const routers = new Map<string, RouterToTell>();
   const gone: string[] = [];
   const sources = routerSources({
-    ...{ here: undefined, remote, address: ADDRESS, port: 7004, log: silent, ...given },
+    ...{ here: undefined, remote, address: ADDRESS, host: '0.0.0.0', port: 7004, log: silent, ...given },
   });
   for (const follow of sources) {
     onTestFinished(follow({ come: (router) => routers.set(router.name, router), go: (name) => gone.push(name) }));
@@ -58,4 +58,10 @@ test('a name that leads to this process too is not asked for what runs here', as
   const lookup = async () => [...own, '192.0.2.1'];
   const { routers } = start({ routers: ['dns+http://mesh:7004'], here: routerHere(), lookup });
   await expect.poll(() => [...routers.keys()]).toEqual(['here', 'http://192.0.2.1:7004']);
+});
+
+test('another process of this machine, with an address of its own, is another one', async () => {
+  const lookup = async () => ['127.0.0.1', '127.0.0.2'];
+  const { routers } = start({ routers: ['dns+http://mesh:7004'], here: routerHere(), host: '127.0.0.2', lookup });
+  await expect.poll(() => [...routers.keys()]).toEqual(['here', 'http://127.0.0.1:7004']);
 });

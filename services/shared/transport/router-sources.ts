@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
@@ -29,6 +30,9 @@ export type RouterSource = (changes: RouterChanges) => () => void;
 /** Before an address whose host stands for several processes: "dns+http://routers:7003". */
 export const NAME_PREFIX = 'dns+';
 
+/** All addresses of a machine. */
+const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
+
 /** Who is told about the engines of this process. */
 export interface RouterSourcesOptions {
   /** The router in this process, which calls us as a function. Unset: none. */
@@ -38,7 +42,8 @@ export interface RouterSourcesOptions {
   readonly remote: RemoteRouters;
   /** Where routers elsewhere reach this process. */
   readonly address: string;
-  /** The port of this process. */
+  /** Where this process listens. */
+  readonly host: string;
   readonly port: number;
   readonly log: Logger;
   /** For tests; see followName. */
@@ -72,11 +77,16 @@ function fixed(registry: Client<typeof RegistryService>): RouterSource {
   };
 }
 
-function behindName(url: string, { here, remote, address, port, log, lookup }: RouterSourcesOptions): RouterSource {
+function behindName(
+  url: string,
+  { here, remote, address, host, port, log, lookup }: RouterSourcesOptions,
+): RouterSource {
   const { protocol, hostname, port: portOfUrl } = new URL(url);
   const routerPort = Number(portOfUrl || (protocol === 'https:' ? 443 : 80));
   const urlOf = (ip: string): string => `${protocol}//${ip.includes(':') ? `[${ip}]` : ip}:${routerPort}`;
-  const isThisProcess = (ip: string): boolean => here !== undefined && routerPort === port && isOfThisMachine(ip);
+  // On one machine each of several processes may have an address of its own.
+  const isOwn = (ip: string): boolean => (isIP(host) && !WILDCARDS.has(host) ? ip === host : isOfThisMachine(ip));
+  const isThisProcess = (ip: string): boolean => here !== undefined && routerPort === port && isOwn(ip);
   return ({ come, go }) =>
     followName({
       host: hostname.replace(/^\[|\]$/g, ''),
