@@ -80,6 +80,43 @@ test('an answer that breaks off or has no end fails', async () => {
   await expect(clientOf(await listening(server)).request(asking('/'))).rejects.toThrow('more than 16777216 bytes');
 });
 
+test('a server that goes over to another protocol gives no answer', async () => {
+  const client = clientOf(
+    await sending('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
+  );
+  await expect(client.request(asking('/'))).rejects.toThrow('without an answer');
+});
+
+test('what goes out on a kept connection that is being closed is asked again on a new one', async () => {
+  let connections = 0;
+  const server = net.createServer((socket) => {
+    connections++;
+    let asked = 0;
+    socket.on('error', () => undefined);
+    socket.on('data', () => {
+      if (asked++ > 0) socket.destroy();
+      else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+    });
+  });
+  const client = clientOf(await listening(server));
+  for (const method of ['GET', 'GET', 'POST'] as const) {
+    expect(await client.request({ ...asking('/'), method, body: method === 'POST' ? '{}' : undefined })).toMatchObject({
+      body: 'ok',
+    });
+  }
+  expect(connections).toBe(3);
+});
+
+test('the time of idle connections is not that of an answer', async () => {
+  const server = http.createServer((_, response) => {
+    response.write('a');
+    setTimeout(() => response.end('b'), 200);
+  });
+  const client = new ControlClient({ baseUrl: await listening(server), keepAliveMs: 20 });
+  closing.push(() => client.close());
+  expect(await client.request(asking('/'))).toMatchObject({ body: 'ab' });
+});
+
 test('a request ends with its signal, by its reason', async () => {
   const server = http.createServer((request, response) => {
     if (request.url === '/half') response.write('half');

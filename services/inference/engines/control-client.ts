@@ -59,7 +59,8 @@ export class ControlClient {
   }
 
   /**
-   * Asks, and takes the whole answer; any status is one.
+   * Asks, and takes the whole answer; any status is one. What went out on a kept connection that the server closed just then is
+   * asked again, so it must be something that may be asked twice.
    *
    * @throws the signal's reason; an Error for what is no answer, without the bytes that came.
    */
@@ -83,7 +84,14 @@ export class ControlClient {
   #send(request: http.RequestOptions, body: string | undefined, signal: AbortSignal): Promise<http.IncomingMessage> {
     return new Promise((resolve, reject) => {
       const sent = this.#request({ ...this.#server, ...request, agent: this.#agent, signal }, resolve);
-      sent.on('error', reject);
+      sent.on('error', (error: NodeJS.ErrnoException) => {
+        const wasClosed = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+        // Ends with a connection that is new: each that was kept is gone by then.
+        if (wasClosed && sent.reusedSocket && !this.#isClosed) resolve(this.#send(request, body, signal));
+        else reject(error);
+      });
+      // Where the server goes over to another protocol nothing else is told, not even by the signal.
+      sent.on('close', () => reject(new Error('the connection was closed without an answer')));
       sent.on('socket', (socket) => {
         if (!socket.connecting) return;
         const timeout = setTimeout(() => socket.destroy(new Error('connect timeout')), CONNECT_TIMEOUT_MS);
