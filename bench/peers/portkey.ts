@@ -4,7 +4,6 @@ import { freePort, httpStatus, startChild, untilReady } from '../harness/child.t
 import { installPackages } from '../harness/packages.ts';
 import type { Peer } from './peer.ts';
 
-const root = join(import.meta.dirname, '..', '..');
 const directory = join(import.meta.dirname, 'portkey');
 const packageDirectory = join(directory, 'node_modules/@portkey-ai/gateway');
 
@@ -15,7 +14,8 @@ export const portkey: Peer = {
   missing: () => installPackages(directory),
   start: async ({ enginePort, directory: cwd, core, environment }) => {
     const port = await freePort();
-    const program = ['sh', join(root, 'bin/node.sh'), join(packageDirectory, 'build/start-server.js')];
+    // The Node.js that runs this, without the flags and the environment that bin/node.sh sets for the mesh: they are not Portkey's choice.
+    const program = [process.execPath, join(packageDirectory, 'build/start-server.js')];
     const child = startChild([...program, '--headless', `--port=${port}`], {
       core,
       cwd,

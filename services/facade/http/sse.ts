@@ -50,25 +50,32 @@ export function createSseStream(response: ServerResponse, options: SseOptions): 
     });
     response.on('drain', () => flow.resume());
     body = new GatheredWrites(streamedBody(response), () => flow.pause());
+    if (!ended) waitForSilence(keepAliveMs);
     return body;
   };
   const comment = (): void => {
-    if (ended) return;
     const opened = open();
     // A client that does not read gets no comments: they would only pile up.
     if (!flow.paused) opened.send(KEEP_ALIVE_FRAME);
-    waitForSilence(keepAliveMs);
+  };
+  // Whoever was first, a token or the limits, has opened it.
+  const openWithComment = (): void => {
+    if (!body && !ended) comment();
   };
   // Looked at when it could be over, not set anew with every frame.
   const onSilence = (): void => {
-    const leftMs = body ? body.lastSentAtMs + keepAliveMs - performance.now() : 0;
-    if (leftMs > 0) waitForSilence(Math.ceil(leftMs));
-    else if (body) comment();
-    else options.onSilentStart(comment);
+    silence = undefined;
+    if (!body) {
+      options.onSilentStart(openWithComment);
+      return;
+    }
+    const leftMs = body.lastSentAtMs + keepAliveMs - performance.now();
+    if (leftMs <= 0) comment();
+    waitForSilence(leftMs > 0 ? Math.ceil(leftMs) : keepAliveMs);
   };
-  let silence: NodeJS.Timeout;
+  let silence: NodeJS.Timeout | undefined;
   const waitForSilence = (forMs: number): void => {
-    silence = setTimeout(onSilence, forMs);
+    silence ??= setTimeout(onSilence, forMs);
   };
   waitForSilence(keepAliveMs);
 

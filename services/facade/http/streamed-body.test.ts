@@ -49,6 +49,15 @@ test('a client reads what was written, whatever its characters', async () => {
   expect(await answer).toBe('plain Grüße 漢字 🙂 end');
 });
 
+test('an end without text ends the body once', async () => {
+  const { port, opened } = await server();
+  const socket = connect(port, GET.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n'));
+  await expect.poll(() => opened.length, PATIENT).toBe(1);
+  opened[0]?.body.write('all');
+  opened[0]?.body.end('');
+  expect(await text(socket)).toMatch(/\r\n\r\n3\r\nall\r\n0\r\n\r\n$/);
+});
+
 test('a response that waits behind another on its connection mixes with nothing', async () => {
   const { port, opened } = await server();
   const socket = connect(port, GET + GET.replace('\r\n\r\n', '\r\nconnection: close\r\n\r\n'));

@@ -46,7 +46,9 @@ class ChunkedBody implements StreamedBody {
   }
 
   end(text: string): void {
-    this.#response.end(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n0\r\n\r\n`);
+    // A part without bytes would be the end, and what follows the end the next answer.
+    const chunk = text && `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+    this.#response.end(`${chunk}0\r\n\r\n`);
   }
 
   /** Node tells it to the response only for what the response wrote. */

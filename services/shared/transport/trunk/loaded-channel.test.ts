@@ -13,10 +13,10 @@ afterAll(async () => {
 });
 
 /** A trunk in a process that has opened none. */
-async function firstTrunk() {
+async function firstTrunk(meshToken = MESH_TOKEN) {
   vi.resetModules();
   const { createTrunkClient } = await import('./trunk-client.ts');
-  return createTrunkClient({ url: proxy.url, method: RouterService.method.attach, meshToken: MESH_TOKEN });
+  return createTrunkClient({ url: proxy.url, method: RouterService.method.attach, meshToken });
 }
 
 test('what is asked before gRPC is loaded goes out when it is, and so does a cancel', async () => {
@@ -47,4 +47,13 @@ test('what is closed before gRPC is loaded fails what was asked, and nothing is 
   other.close();
   expect(proxy.made()).toBe(madeBefore + 1);
   expect(told).toEqual(['fail']);
+});
+
+test('what cannot be opened once gRPC is loaded fails what was asked', async () => {
+  // No header can carry it.
+  const trunk = await firstTrunk('a\nb');
+  const { error, isOver } = runOver(trunk.generate, 'two');
+  await eventually(isOver, 'the failure', PATIENCE_MS);
+  expect(error()).toMatchObject({ reason: 'PEER_UNAVAILABLE' });
+  trunk.close();
 });

@@ -29,15 +29,14 @@ class LoadingChannel implements TrunkChannel {
 
   constructor(target: TrunkTarget, listener: ChannelListener) {
     this.#listener = listener;
-    loadChannels().then(
-      () => this.#begin(target),
-      (cause: unknown) => this.#fail(cause),
-    );
+    loadChannels()
+      .then(() => this.#begin(target))
+      .catch((cause: unknown) => this.#fail(cause));
   }
 
   send(commands: readonly EncodedCommand[]): void {
     if (this.#channel) this.#channel.send(commands);
-    else this.#unsent.push(commands);
+    else if (!this.#isOver) this.#unsent.push(commands);
   }
 
   end(): void {
@@ -61,6 +60,7 @@ class LoadingChannel implements TrunkChannel {
   #fail(cause: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#unsent = [];
     this.#listener.onOver(trunkFailure(cause));
   }
 }
