@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { flushCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import type { Mesh, MeshResources } from './compose.ts';
 import { type Config, loadConfig } from './config.ts';
@@ -99,8 +98,6 @@ async function run(
   }
   const asked = new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
   if (!worker) void mesh.summary().then((summary) => process.stdout.write(startMessage(summary)));
-  // Written out, what was read of compiled code at the start need not be kept: 14 MB, which Node.js holds until its end otherwise.
-  flushCompileCache();
   if (!stop.aborted) await asked;
   seen.log.info('stopping');
   await mesh.stop();
