@@ -41,7 +41,7 @@ describe.skipIf(missing)('docker-compose.yml, profile cpu, as processes', () => 
     const answer = curl('/v1/chat/completions', ...chat(true));
     expect(answer).toMatch(/^200 /);
     // How many tokens are in one event depends on how busy the machine is.
-    expect(answer).toMatch(/^data: \{.*"delta":\{.*"content":"[^"]/m);
+    expect(answer).toMatch(/^(?:200 )?data: \{.*"delta":\{.*"content":"[^"]/m);
     expect(answer).toContain('data: [DONE]');
   });
 
