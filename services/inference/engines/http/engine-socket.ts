@@ -35,7 +35,7 @@ export interface SocketEvents {
   /** The exchange is over, another may be sent; `keepAliveMs` is how long the server says that it waits for one. */
   onFree(socket: EngineSocket, keepAliveMs: number | undefined): void;
   /** It takes nothing any more. Called once. */
-  onClosed(socket: EngineSocket): void;
+  onClosed(): void;
 }
 
 /** How long a connection attempt may take, TLS included, in milliseconds. */
@@ -84,7 +84,7 @@ export class EngineSocket {
     socket.on('end', () => this.#ended());
     socket.on('close', () => {
       clearTimeout(timeout);
-      this.#events.onClosed(this);
+      this.#events.onClosed();
       this.#fail(this.#cause ?? new Error('the server closed the connection'));
     });
   }
