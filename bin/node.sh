@@ -43,6 +43,18 @@ export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$root/node_modules/.cache/node}
 # Each thread of V8 compiles in an arena of its own that glibc never gives back: some 20 MB of a process under load.
 export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-131072}"
 
+# The mesh itself runs rolled up into a few files (bin/bundle.ts): half the time of a start, and 30 MB less. Their folder is named by a
+# checksum of all that goes into them, so they are never those of other sources.
+if [ "${1:-}" -ef "$root/services/main.ts" ] && [ -z "${MESH_FROM_SOURCE:-}" ]; then
+  version=$(cd "$root" && find services gen bin/bundle.ts package-lock.json -type f ! -name '*.test.ts' -exec cksum {} + | LC_ALL=C sort | cksum | tr ' ' -)
+  bundle="$root/dist/$version"
+  [ -f "$bundle/main.js" ] || "$root/node_modules/$package/bin/node" "$root/bin/bundle.ts" "$bundle"
+  if [ -f "$bundle/main.js" ]; then
+    shift
+    set -- "$bundle/main.js" "$@"
+  fi
+fi
+
 # exec: no launcher process stays behind, signals reach the program itself.
 # The young generation is capped: without it each process takes about 30 MB more under load and gains no speed.
 exec "$root/node_modules/$package/bin/node" --max-semi-space-size=8 --disable-warning=ExperimentalWarning "$@"

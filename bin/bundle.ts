@@ -1,0 +1,97 @@
+// Rolls the mesh, its worker processes and the embedded engine's program up into a few files, with the packages that they import.
+// Usage: node bin/bundle.ts <folder>     – dist/<checksum of what goes in>; bin/node.sh runs this where the folder is missing
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import type { Plugin } from 'rolldown';
+
+const root = resolve(import.meta.dirname, '..');
+
+/** The programs, by the name of their file in the folder. */
+const PROGRAMS = { main: 'services/main.ts', 'embedded-engine': 'services/inference/embedded/main.ts' };
+
+/** Left where they are. */
+const PACKAGES = [
+  // Native code; threads that are started by the name of a file.
+  ...['@node-rs/bcrypt', 'pino'],
+  // Fastify asks for these only where a route has a schema of its kind or a request is injected, which no route of ours does: 600 kB
+  // of text that each process would hold.
+  ...['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request'],
+];
+
+/** How many folders of other versions stay, and for how long all do, in milliseconds: processes that run load from them to their end. */
+const KEPT_FOLDERS = 3;
+const KEPT_MS = 3_600_000;
+
+/**
+ * What our files find beside themselves they find from the bundle too: `import.meta.url` stays the place of the source, and
+ * `new URL('….ts', import.meta.url)`, which names a program, is that program in the bundle.
+ */
+function placesOfSources(folder: string): Plugin {
+  const programs = new Map(Object.entries(PROGRAMS).map(([name, path]) => [join(root, path), name]));
+  const services = join(root, 'services/');
+  return {
+    name: 'places of sources',
+    transform(code, id) {
+      if (!id.startsWith(services)) return undefined;
+      return code.replaceAll(/new URL\('([^']+\.ts)', import\.meta\.url\)|import\.meta\.\w+/g, (text, target?: string) => {
+        if (target !== undefined) {
+          const name = programs.get(resolve(id, '..', target));
+          if (name === undefined) throw new Error(`${relative(root, id)} names ${target}, which bin/bundle.ts does not`);
+          return `new URL('./${name}.js', import.meta.url)`;
+        }
+        if (text === 'import.meta.url') return `new URL('${relative(folder, id)}', import.meta.url).href`;
+        if (text === 'import.meta.resolve') return text;
+        throw new Error(`${relative(root, id)} has ${text}, which bin/bundle.ts does not know`);
+      });
+    },
+    // V8 holds a text with one character beyond Latin-1 in two bytes a character, the whole of it.
+    renderChunk: (code) => code.replaceAll(/[^\0-\xff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  };
+}
+
+async function build(folder: string): Promise<void> {
+  const { rolldown } = await import('rolldown');
+  const bundle = await rolldown({
+    input: PROGRAMS,
+    cwd: root,
+    platform: 'node',
+    external: PACKAGES,
+    plugins: [placesOfSources(folder)],
+    logLevel: 'silent',
+  });
+  // Names stay, so that stacks tell functions. No source map: Node.js would hold it in memory.
+  await bundle.write({ dir: folder, format: 'esm', comments: false });
+  await bundle.close();
+}
+
+/** Removes bundles of other versions, the newest of them excepted, and what killed builds left. */
+function tidy(parent: string): void {
+  const others = readdirSync(parent)
+    .map((name) => ({ path: join(parent, name), changedAtMs: statSync(join(parent, name)).mtimeMs }))
+    .sort((a, b) => b.changedAtMs - a.changedAtMs)
+    .slice(1 + KEPT_FOLDERS);
+  for (const { path, changedAtMs } of others) {
+    if (Date.now() - changedAtMs > KEPT_MS) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+const folder = resolve(process.argv[2] ?? '');
+// Of the same depth, for the way to the sources; renamed when it is whole, so that nobody runs half of it.
+const unfinished = `${folder}.${process.pid}`;
+try {
+  mkdirSync(unfinished, { recursive: true });
+  console.error('Rolling the mesh up into one program (once per version) ...');
+  await build(unfinished);
+  try {
+    renameSync(unfinished, folder);
+  } catch (error) {
+    // Another start was faster; what it made is the same.
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+  tidy(dirname(folder));
+} catch (error) {
+  const [why] = (error instanceof Error ? error.message : String(error)).split('\n');
+  console.error(`The mesh starts from its sources, slower and larger: ${basename(dirname(folder))} cannot be made: ${why}`);
+} finally {
+  rmSync(unfinished, { recursive: true, force: true });
+}
