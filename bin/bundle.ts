@@ -2,6 +2,7 @@
 // Usage: node bin/bundle.ts <folder>     – dist/<checksum of what goes in>; bin/node.sh runs this where the folder is missing
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import type { Plugin } from 'rolldown';
 
 const root = resolve(import.meta.dirname, '..');
@@ -23,7 +24,7 @@ const KEPT_FOLDERS = 3;
 const KEPT_MS = 3_600_000;
 
 /**
- * What our files find beside themselves they find from the bundle too: `import.meta.url` stays the place of the source, and
+ * What our files find beside themselves they find from the bundle too: for `import.meta` they stay where they are, but that
  * `new URL('….ts', import.meta.url)`, which names a program, is that program in the bundle.
  */
 function placesOfSources(folder: string): Plugin {
@@ -33,19 +34,27 @@ function placesOfSources(folder: string): Plugin {
     name: 'places of sources',
     transform(code, id) {
       if (!id.startsWith(services)) return undefined;
-      return code.replaceAll(/new URL\('([^']+\.ts)', import\.meta\.url\)|import\.meta\.\w+/g, (text, target?: string) => {
-        if (target !== undefined) {
-          const name = programs.get(resolve(id, '..', target));
-          if (name === undefined) throw new Error(`${relative(root, id)} names ${target}, which bin/bundle.ts does not`);
-          return `new URL('./${name}.js', import.meta.url)`;
-        }
-        if (text === 'import.meta.url') return `new URL('${relative(folder, id)}', import.meta.url).href`;
-        if (text === 'import.meta.resolve') return text;
-        throw new Error(`${relative(root, id)} has ${text}, which bin/bundle.ts does not know`);
-      });
+      return code.replaceAll(
+        /new URL\('([^']+\.ts)', import\.meta\.url\)|import\.meta\.\w+/g,
+        (text, target?: string) => {
+          if (target !== undefined) {
+            const name = programs.get(resolve(id, '..', target));
+            if (name === undefined)
+              throw new Error(`${relative(root, id)} names ${target}, which bin/bundle.ts does not`);
+            return `new URL('./${name}.js', import.meta.url)`;
+          }
+          const source = `new URL('${relative(folder, id)}', import.meta.url).href`;
+          if (text === 'import.meta.url') return source;
+          if (text === 'import.meta.resolve') {
+            return `((to) => to.startsWith('.') ? new URL(to, ${source}).href : import.meta.resolve(to))`;
+          }
+          throw new Error(`${relative(root, id)} has ${text}, which bin/bundle.ts does not know`);
+        },
+      );
     },
     // V8 holds a text with one character beyond Latin-1 in two bytes a character, the whole of it.
-    renderChunk: (code) => code.replaceAll(/[^\0-\xff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+    renderChunk: (code) =>
+      code.replaceAll(/[^\0-\xff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
   };
 }
 
@@ -56,11 +65,13 @@ async function build(folder: string): Promise<void> {
     cwd: root,
     platform: 'node',
     external: PACKAGES,
+    // As Node.js, which knows none either.
+    tsconfig: false,
     plugins: [placesOfSources(folder)],
     logLevel: 'silent',
   });
-  // Names stay, so that stacks tell functions. No source map: Node.js would hold it in memory.
-  await bundle.write({ dir: folder, format: 'esm', comments: false });
+  // Names stay, so that stacks and logs tell functions and errors. No source map: Node.js would hold it in memory.
+  await bundle.write({ dir: folder, format: 'esm', comments: false, keepNames: true });
   await bundle.close();
 }
 
@@ -90,8 +101,12 @@ try {
   }
   tidy(dirname(folder));
 } catch (error) {
-  const [why] = (error instanceof Error ? error.message : String(error)).split('\n');
-  console.error(`The mesh starts from its sources, slower and larger: ${basename(dirname(folder))} cannot be made: ${why}`);
+  // Rolldown says first how many there are.
+  const { errors: [first = error] = [] } = error as { errors?: readonly unknown[] };
+  const [why] = stripVTControlCharacters(first instanceof Error ? first.message : String(first)).split('\n');
+  console.error(
+    `The mesh starts from its sources, slower and larger: ${basename(dirname(folder))} cannot be made: ${why}`,
+  );
 } finally {
   rmSync(unfinished, { recursive: true, force: true });
 }
