@@ -52,9 +52,6 @@ function placesOfSources(folder: string): Plugin {
         },
       );
     },
-    // V8 holds a text with one character beyond Latin-1 in two bytes a character, the whole of it.
-    renderChunk: (code) =>
-      code.replaceAll(/[^\0-\xff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
   };
 }
 
