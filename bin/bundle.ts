@@ -14,6 +14,8 @@ const PROGRAMS = { main: 'services/main.ts', 'embedded-engine': 'services/infere
 const PACKAGES = [
   // Native code; threads that are started by the name of a file.
   ...['@node-rs/bcrypt', 'pino'],
+  // An exporter of OpenTelemetry requires it as well, in a way that is not seen; two copies do not take each other's objects.
+  '@grpc/grpc-js',
   // Fastify asks for these only where a route has a schema of its kind or a request is injected, which no route of ours does: 600 kB
   // of text that each process would hold.
   ...['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request'],
@@ -87,7 +89,8 @@ const folder = resolve(process.argv[2] ?? '');
 // Of the same depth, for the way to the sources; renamed when it is whole, so that nobody runs half of it.
 const unfinished = `${folder}.${process.pid}`;
 try {
-  mkdirSync(unfinished, { recursive: true });
+  mkdirSync(dirname(folder), { recursive: true });
+  mkdirSync(unfinished);
   console.error('Rolling the mesh up into one program (once per version) ...');
   await build(unfinished);
   try {

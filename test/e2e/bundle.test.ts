@@ -1,6 +1,7 @@
 // The mesh as `npm start` runs it: rolled up by bin/bundle.ts. All other tests run its sources.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -9,9 +10,16 @@ import { eventually, freePort, type RunningProgram, startProgram } from '../harn
 const root = resolve(import.meta.dirname, '../..');
 
 /** What one process that serves all roles from SQLite need not load; loaded-at-start.test.ts says why, of the sources. */
-const LATE = ['node_modules/@grpc/grpc-js/', 'node_modules/undici/', 'node_modules/ajv/', 'node_modules/ioredis/'];
+const LATE = ['@grpc/grpc-js', 'undici', 'ajv', 'ioredis'];
 
 const directory = mkdtempSync(join(tmpdir(), 'bundle-'));
+/** What came to the collector of traces by gRPC. */
+const exported: string[] = [];
+const collector = createServer();
+collector.on('stream', (stream, headers) => {
+  exported.push(headers[':path'] ?? '');
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0' }, { endStream: true });
+});
 let mesh: RunningProgram;
 let url: string;
 let key: string;
@@ -21,13 +29,21 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}`;
   writeFileSync(join(directory, 'mesh.yaml'), 'server:\n  workers: 2\n');
   const args = ['--port', String(port), '--data-dir', join(directory, 'data')];
-  mesh = startProgram('sh', [join(root, 'bin/node.sh'), join(root, 'services/main.ts'), ...args], {}, directory);
+  const collectorPort = await freePort();
+  await new Promise<void>((listening) => collector.listen(collectorPort, '127.0.0.1', listening));
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+  };
+  mesh = startProgram('sh', [join(root, 'bin/node.sh'), join(root, 'services/main.ts'), ...args], env, directory);
   await eventually('ready', async () => (await fetch(`${url}/readyz`)).ok, 120_000);
   key = readFileSync(join(directory, 'data/admin.key'), 'utf8').trim();
 });
 
 afterAll(async () => {
   expect(await mesh.stop()).toBe(0);
+  collector.close();
   rmSync(directory, { recursive: true });
 });
 
@@ -65,8 +81,9 @@ test('loads no package that only others need', () => {
   const rooms = [...main.matchAll(/import\("\.\/((?:context|routes|shipped-model|local-models)-[^"]+)"\)/g)];
   const text = [main, ...rooms.map(([, name = '']) => textOf(name))].join('\n');
   expect(rooms.length).toBeGreaterThan(4);
-  expect(text).toContain('node_modules/fastify/');
-  expect(LATE.filter((name) => text.includes(`//#region ${name}`) || text.includes(`// ${name}`))).toEqual([]);
+  const isLoaded = (name: string): boolean => text.includes(`node_modules/${name}/`) || text.includes(`from "${name}"`);
+  expect(isLoaded('pino') && isLoaded('fastify')).toBe(true);
+  expect(LATE.filter(isLoaded)).toEqual([]);
 });
 
 test('answers a chat with the engine in its bundle', async () => {
@@ -88,4 +105,9 @@ test('finds what lies beside its sources, and what lies in packages', async () =
     expect(assets.length).toBeGreaterThan(1);
     for (const path of assets) expect([path, (await fetch(`${url}/${path}`)).status]).toEqual([path, 200]);
   }
+});
+
+test('sends its traces by gRPC, with the package that the trunks use', async () => {
+  const path = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
+  await eventually('traces', () => exported.includes(path));
 });
