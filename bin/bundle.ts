@@ -85,20 +85,25 @@ function tidy(parent: string): void {
   }
 }
 
+/** Makes what another start, which is as far, may just have made: it is the same. */
+function orFound(make: () => void): void {
+  try {
+    make();
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
 const folder = resolve(process.argv[2] ?? '');
 // Of the same depth, for the way to the sources; renamed when it is whole, so that nobody runs half of it.
 const unfinished = `${folder}.${process.pid}`;
 try {
-  mkdirSync(dirname(folder), { recursive: true });
+  // Not `recursive`, which takes a read-only file system for a missing folder.
+  orFound(() => mkdirSync(dirname(folder)));
   mkdirSync(unfinished);
   console.error('Rolling the mesh up into one program (once per version) ...');
   await build(unfinished);
-  try {
-    renameSync(unfinished, folder);
-  } catch (error) {
-    // Another start was faster; what it made is the same.
-    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  }
+  orFound(() => renameSync(unfinished, folder));
   tidy(dirname(folder));
 } catch (error) {
   // Rolldown says first how many there are.

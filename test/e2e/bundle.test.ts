@@ -1,7 +1,7 @@
 // The mesh as `npm start` runs it: rolled up by bin/bundle.ts. All other tests run its sources.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http2';
+import { createServer, type ServerHttp2Stream } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -16,7 +16,7 @@ const directory = mkdtempSync(join(tmpdir(), 'bundle-'));
 /** What came to the collector of traces by gRPC. */
 const exported: string[] = [];
 const collector = createServer();
-collector.on('stream', (stream, headers) => {
+collector.on('stream', (stream: ServerHttp2Stream, headers) => {
   exported.push(headers[':path'] ?? '');
   stream.respond({ ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0' }, { endStream: true });
 });
