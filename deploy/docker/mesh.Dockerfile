@@ -22,7 +22,7 @@ COPY proto proto
 COPY models models
 COPY services services
 ENV NODE_COMPILE_CACHE=/app/node_modules/.cache/node
-# bin/node.sh takes packages that are older than the lockfile for missing. The start fills the cache of compiled code.
+# bin/node.sh takes packages that are older than the lockfile for missing. The start rolls the mesh up and fills the cache of compiled code.
 RUN touch node_modules/.package-lock.json && MESH_DATA_DIR=/tmp/mesh sh bin/node.sh services/main.ts --check-config >/dev/null
 USER 10001:10001
 # Every process of the mesh reads `.env` of its working directory; here there is none.

@@ -1,9 +1,9 @@
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { EngineLaunch, EnginePlace, EngineProgress, EngineSetting } from './engine.ts';
 import type { LlamaCppEntry } from './llama-cpp-entry.ts';
 import { processLaunch, type StartedEntry } from './process-launch.ts';
 
-const CHILD_PROGRAM = join(import.meta.dirname, '..', 'embedded', 'main.ts');
+const CHILD_PROGRAM = fileURLToPath(new URL('../embedded/main.ts', import.meta.url));
 const KEY_VARIABLE = 'MESH_ENGINE_KEY';
 const COMPILED_CODE_VARIABLE = 'NODE_COMPILE_CACHE';
 
