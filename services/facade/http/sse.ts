@@ -34,69 +34,88 @@ export interface SseOptions {
 
 /** Makes the event stream of a response that nothing was written to. */
 export function createSseStream(response: ServerResponse, options: SseOptions): SseStream {
-  const { flow, keepAliveMs } = options;
-  /** Set when the head has left. */
-  let body: GatheredWrites | undefined;
-  let ended = false;
+  return new ResponseStream(response, options);
+}
 
-  const open = (): GatheredWrites => {
-    if (body) return body;
+/** A class: what each token passes lies in one object. */
+class ResponseStream implements SseStream {
+  readonly #response: ServerResponse;
+  readonly #options: SseOptions;
+  /** Set when the head has left. */
+  #body: GatheredWrites | undefined;
+  #hasEnded = false;
+  #silence: NodeJS.Timeout | undefined;
+
+  constructor(response: ServerResponse, options: SseOptions) {
+    this.#response = response;
+    this.#options = options;
+    this.#waitForSilence(options.keepAliveMs);
+  }
+
+  isOpen(): boolean {
+    return this.#body !== undefined;
+  }
+
+  send(frames: string): void {
+    if (this.#hasEnded) return;
+    // The first token waits for nothing.
+    if (this.#body) this.#body.write(frames);
+    else this.#open().send(frames);
+  }
+
+  finish(frames: string): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearTimeout(this.#silence);
+    this.#open().end(frames);
+  }
+
+  stop(): void {
+    this.#hasEnded = true;
+    clearTimeout(this.#silence);
+    this.#body?.drop();
+  }
+
+  #open(): GatheredWrites {
+    if (this.#body) return this.#body;
+    const response = this.#response;
+    const { flow, keepAliveMs, head } = this.#options;
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache',
       // nginx would hold tokens back otherwise.
       'x-accel-buffering': 'no',
-      ...options.head(),
+      ...head(),
     });
     response.on('drain', () => flow.resume());
-    body = new GatheredWrites(streamedBody(response), () => flow.pause());
-    if (!ended) waitForSilence(keepAliveMs);
-    return body;
-  };
-  const comment = (): void => {
-    const opened = open();
+    this.#body = new GatheredWrites(streamedBody(response), () => flow.pause());
+    if (!this.#hasEnded) this.#waitForSilence(keepAliveMs);
+    return this.#body;
+  }
+
+  #comment(): void {
+    const opened = this.#open();
     // A client that does not read gets no comments: they would only pile up.
-    if (!flow.paused) opened.send(KEEP_ALIVE_FRAME);
-  };
-  // Whoever was first, a token or the limits, has opened it.
-  const openWithComment = (): void => {
-    if (!body && !ended) comment();
-  };
-  // Looked at when it could be over, not set anew with every frame.
-  const onSilence = (): void => {
-    silence = undefined;
-    if (!body) {
-      options.onSilentStart(openWithComment);
+    if (!this.#options.flow.paused) opened.send(KEEP_ALIVE_FRAME);
+  }
+
+  #waitForSilence(forMs: number): void {
+    this.#silence ??= setTimeout(() => this.#onSilence(), forMs);
+  }
+
+  /** Looked at when it could be over, not set anew with every frame. */
+  #onSilence(): void {
+    const { onSilentStart, keepAliveMs } = this.#options;
+    this.#silence = undefined;
+    if (!this.#body) {
+      // Whoever was first, a token or the limits, has opened it.
+      onSilentStart(() => {
+        if (!this.#body && !this.#hasEnded) this.#comment();
+      });
       return;
     }
-    const leftMs = body.lastSentAtMs + keepAliveMs - performance.now();
-    if (leftMs <= 0) comment();
-    waitForSilence(leftMs > 0 ? Math.ceil(leftMs) : keepAliveMs);
-  };
-  let silence: NodeJS.Timeout | undefined;
-  const waitForSilence = (forMs: number): void => {
-    silence ??= setTimeout(onSilence, forMs);
-  };
-  waitForSilence(keepAliveMs);
-
-  return {
-    isOpen: () => body !== undefined,
-    send: (frames) => {
-      if (ended) return;
-      // The first token waits for nothing.
-      if (body) body.write(frames);
-      else open().send(frames);
-    },
-    finish: (frames) => {
-      if (ended) return;
-      ended = true;
-      clearTimeout(silence);
-      open().end(frames);
-    },
-    stop: () => {
-      ended = true;
-      clearTimeout(silence);
-      body?.drop();
-    },
-  };
+    const leftMs = this.#body.lastSentAtMs + keepAliveMs - performance.now();
+    if (leftMs <= 0) this.#comment();
+    this.#waitForSilence(leftMs > 0 ? Math.ceil(leftMs) : keepAliveMs);
+  }
 }

@@ -1,4 +1,5 @@
 import { create, toBinary, toJson } from '@bufbuild/protobuf';
+import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import {
   DeltaSchema,
@@ -144,6 +145,32 @@ test('text survives every way of cutting the bytes', async () => {
     expect(sink.outcome).toBe('end');
     expect(sink.text()).toBe('grüße 🦊日本');
   }
+});
+
+test('however the bytes are cut, the text and its count are the same', () => {
+  const text = fc.string({ unit: fc.constantFrom('a', '"', '\\', '\n', 'é', '🦊', ' '), minLength: 1, maxLength: 20 });
+  const streams = fc.record({ texts: fc.array(text, { minLength: 1, maxLength: 12 }), cuts: fc.array(fc.nat(2_000)) });
+  fc.assert(
+    fc.property(streams, ({ texts, cuts }) => {
+      const chunks = texts.map((content) => ({ choices: [{ index: 0, delta: { content }, finish_reason: null }] }));
+      const bytes = Buffer.from(chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join(''));
+      const stream = new OpenAiStream(started, 1);
+      let told = '';
+      let tokens = 0;
+      let start = 0;
+      for (const end of [...cuts.filter((cut) => cut < bytes.length).sort((a, b) => a - b), bytes.length]) {
+        stream.push(bytes.subarray(start, end));
+        start = end;
+        for (const { event } of stream.take()) {
+          if (event.case !== 'delta') continue;
+          told += event.value.text;
+          tokens = event.value.completionTokens;
+        }
+      }
+      expect(told).toBe(texts.join(''));
+      expect(tokens).toBe(texts.length);
+    }),
+  );
 });
 
 test('invalid UTF-8 is replaced, not fatal', async () => {

@@ -40,6 +40,21 @@ test('an event that has not come whole is left', () => {
   for (let end = 0; end < bytes.length; end++) expect(repeated.take(bytes.subarray(0, end), expect.fail)).toBe(0);
 });
 
+test('bytes that are no text are replaced, and bytes that no JSON may hold are left to who refuses them', () => {
+  const repeated = new RepeatedChunk();
+  repeated.learn(chunkOf(' a'), ' a', textIn);
+  const [before, after] = `data: ${chunkOf('?')}\n\n`.split('?');
+  const texts: string[] = [];
+  const take = (hex: string): number =>
+    repeated.take(
+      Buffer.concat([Buffer.from(before ?? ''), Buffer.from(hex, 'hex'), Buffer.from(after ?? '')]),
+      (text) => texts.push(text),
+    );
+  expect(take('ff41')).toBeGreaterThan(0);
+  for (const refused of ['410a', '41005c', '4109', '5c6e', '411f']) expect(take(refused)).toBe(0);
+  expect(texts).toEqual(['\ufffdA']);
+});
+
 test('letters of the text that stand elsewhere are not taken for it', () => {
   const repeated = new RepeatedChunk();
   repeated.learn(chunkOf('gpt', 'gpt'), 'gpt', textIn);
@@ -47,7 +62,9 @@ test('letters of the text that stand elsewhere are not taken for it', () => {
 });
 
 test('whatever a stream says, what is cut out is what parsing finds', () => {
-  const letters = fc.string({ unit: fc.constantFrom('a', '"', '\\', '\n', 'é', ',', '}', ' ') });
+  const letters = fc.string({
+    unit: fc.constantFrom('a', '"', '\\', '\n', 'é', ',', '}', ' ', '🦊', '\u007f', '\u0085'),
+  });
   const streams = fc.array(fc.record({ text: letters, model: fc.constantFrom('a', 'm') }), { minLength: 2 });
   let cut = 0;
   fc.assert(

@@ -21,21 +21,29 @@ export interface AttemptParts {
 /** One try of a generation at one engine. It leaves its place once, whatever ends it; what the engine says later is dropped. */
 export class Attempt implements GenerationSink {
   readonly place: Place;
-  readonly #parts: AttemptParts;
+  readonly #call: AttemptParts['call'];
+  readonly #trial: Trial;
+  readonly #sink: GenerationSink;
   readonly #abort = new AbortController();
   #hasStarted = false;
+  #hasToken = false;
   #isOver = false;
 
-  constructor(parts: AttemptParts) {
-    this.#parts = parts;
-    this.place = parts.place;
+  constructor({ place, trial, sink, call }: AttemptParts) {
+    this.place = place;
+    this.#call = call;
+    this.#trial = trial;
+    this.#sink = sink;
   }
 
   /** Sends the request. */
   start(generate: Generate, request: GenerateRequest): void {
-    const { place, call } = this.#parts;
     try {
-      generate({ ...request, engine: place.candidate.engine.name }, { ...call, signal: this.#abort.signal }, this);
+      generate(
+        { ...request, engine: this.place.candidate.engine.name },
+        { ...this.#call, signal: this.#abort.signal },
+        this,
+      );
     } catch (error) {
       // The seam promises not to throw; one that does must not leave a generation that never ends.
       this.fail(asMeshError(error));
@@ -45,23 +53,26 @@ export class Attempt implements GenerationSink {
   event(event: GenerationEvent): void {
     if (this.#isOver) return;
     this.#hasStarted = true;
-    if (event.event.case === 'delta') this.#parts.trial.progressed();
-    this.#parts.sink.event(event);
+    if (!this.#hasToken && event.event.case === 'delta') {
+      this.#hasToken = true;
+      this.#trial.progressed();
+    }
+    this.#sink.event(event);
   }
 
   end(): void {
     if (this.#isOver) return;
-    this.#parts.trial.succeeded();
+    this.#trial.succeeded();
     this.#finish();
-    this.#parts.sink.end();
+    this.#sink.end();
   }
 
   fail(error: MeshError): void {
     if (this.#isOver) return;
     // Whoever was cut off by us says nothing about the engine.
-    if (!this.#abort.signal.aborted && faultOf(error) === 'broken') this.#parts.trial.failed();
+    if (!this.#abort.signal.aborted && faultOf(error) === 'broken') this.#trial.failed();
     this.#finish();
-    this.#parts.sink.fail(error);
+    this.#sink.fail(error);
   }
 
   /** The caller's side has ended: the engine answers with `fail` at once. */
@@ -71,15 +82,14 @@ export class Attempt implements GenerationSink {
 
   /** The engine hangs: it is given up, whatever it does. One that was still to come is not to blame: it may be loading. */
   giveUp(error: MeshError): void {
-    const { place, trial } = this.#parts;
-    if (!this.#hasStarted && place.candidate.standing !== 'ready') trial.left();
+    if (!this.#hasStarted && this.place.candidate.standing !== 'ready') this.#trial.left();
     this.fail(error);
     this.#abort.abort(error);
   }
 
   #finish(): void {
     this.#isOver = true;
-    this.#parts.trial.left();
-    this.#parts.place.leave();
+    this.#trial.left();
+    this.place.leave();
   }
 }

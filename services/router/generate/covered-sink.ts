@@ -27,6 +27,8 @@ export interface Covering {
  */
 export class CoveredSink implements GenerationSink {
   readonly #parts: Covering;
+  readonly #sink: GenerationSink;
+  readonly #drawDown: DrawDown;
   readonly #finished = new Set<number>();
   #held: GenerationEvent[] | undefined;
   #hasEnded = false;
@@ -35,6 +37,8 @@ export class CoveredSink implements GenerationSink {
 
   constructor(parts: Covering) {
     this.#parts = parts;
+    this.#sink = parts.sink;
+    this.#drawDown = parts.drawDown;
     parts.drawDown.whenAnswered((isFinal) => this.#goOn(isFinal));
   }
 
@@ -46,14 +50,14 @@ export class CoveredSink implements GenerationSink {
 
   end(): void {
     if (this.#held) this.#hasEnded = true;
-    else this.#parts.sink.end();
+    else this.#sink.end();
   }
 
   /** What is held back is dropped: it was not delivered and is not charged. */
   fail(error: MeshError): void {
     this.#held = undefined;
-    this.#parts.drawDown.goOn();
-    this.#parts.sink.fail(error);
+    this.#drawDown.goOn();
+    this.#sink.fail(error);
   }
 
   /** The generation was aborted. An engine that is at its end tells nobody any more, while what it said last is held back. */
@@ -63,16 +67,16 @@ export class CoveredSink implements GenerationSink {
 
   /** The bill always passes: what it counts beyond the deltas was delivered by them, and is charged as far as limits have room. */
   #isCovered({ event }: GenerationEvent): boolean {
-    return event.case !== 'delta' || event.value.completionTokens <= this.#parts.drawDown.coveredTokens;
+    return event.case !== 'delta' || event.value.completionTokens <= this.#drawDown.coveredTokens;
   }
 
   #pass(event: GenerationEvent): void {
     if (event.event.case === 'finished') this.#finished.add(event.event.value.choice);
-    this.#parts.sink.event(event);
+    this.#sink.event(event);
   }
 
   #hold(message: GenerationEvent): void {
-    const { drawDown, flow } = this.#parts;
+    const drawDown = this.#drawDown;
     const { event } = message;
     const isCounted = event.case === 'delta' || event.case === 'usage';
     // What the prompt was reserved too much may be just what is missing.
@@ -82,19 +86,19 @@ export class CoveredSink implements GenerationSink {
       return;
     }
     this.#held = [message];
-    flow.hold();
+    this.#parts.flow.hold();
     this.#wait();
   }
 
   /** Waits for what the first held event needs, or ends where the request itself allows no more. */
   #wait(): void {
-    const { drawDown, urge } = this.#parts;
+    const drawDown = this.#drawDown;
     if (!drawDown.mayGrow) {
       this.#exhaust(FinishReason.LENGTH);
       return;
     }
     drawDown.need(tokensOf(this.#held?.[0]), performance.now());
-    urge();
+    this.#parts.urge();
   }
 
   #goOn(isFinal: boolean): void {
@@ -108,22 +112,23 @@ export class CoveredSink implements GenerationSink {
       if (this.#held !== held) return;
     }
     held.splice(0, passed);
-    if (passed > 0) this.#parts.drawDown.goOn();
+    if (passed > 0) this.#drawDown.goOn();
     if (held.length === 0) this.#release();
-    else if (isFinal && passed === 0 && this.#parts.drawDown.mayGrow) this.#exhaust(FinishReason.QUOTA_EXHAUSTED);
+    else if (isFinal && passed === 0 && this.#drawDown.mayGrow) this.#exhaust(FinishReason.QUOTA_EXHAUSTED);
     else this.#wait();
   }
 
   #release(): void {
-    const { flow, sink } = this.#parts;
     this.#held = undefined;
-    flow.release();
-    if (this.#hasEnded) sink.end();
+    this.#parts.flow.release();
+    if (this.#hasEnded) this.#sink.end();
   }
 
   /** Delivers up to the bound, and ends. */
   #exhaust(reason: FinishReason): void {
-    const { sink, drawDown, choices, promptTokens, stop } = this.#parts;
+    const { choices, promptTokens, stop } = this.#parts;
+    const sink = this.#sink;
+    const drawDown = this.#drawDown;
     const [event] = this.#held ?? [];
     this.#held = undefined;
     this.#isOver = true;

@@ -5,6 +5,7 @@ import {
   ResumePolicy,
   SamplingParametersSchema,
 } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { GenerationEvent } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Generate, GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
 import type { Breakers } from '../fleet/breaker.ts';
@@ -64,14 +65,13 @@ const JITTER_MS = 25;
  * One stream out of one or more attempts: before anything was delivered the request is tried again, after that another engine
  * goes on from what was delivered.
  */
-export class Relay {
+export class Relay implements GenerationSink {
   readonly #parts: RelayParts;
   /** Why the generation is not continued whatever happens. Undefined: it may be. */
   readonly #never: NotResumed | 'off' | undefined;
   readonly #splice: Splice;
   /** By their lives: a node that was started anew meanwhile is as good as another. */
   readonly #tried = new Set<string>();
-  readonly #sink: GenerationSink;
   #place: Place;
   /** The one that runs. Unset: none, or another place is looked for. */
   #attempt: Attempt | undefined;
@@ -87,21 +87,10 @@ export class Relay {
     this.#place = place;
     this.#never = engines.mostTakeovers === 0 ? 'off' : neverResumed(request);
     this.#splice = new Splice({
-      pass: (event) => sink.event(event),
+      sink,
       keeps: this.#never === undefined,
       tellsIds: request.sampling?.returnTokenIds ?? false,
     });
-    this.#sink = {
-      event: (event) => this.#splice.event(event),
-      end: () => {
-        this.#attempt = undefined;
-        sink.end();
-      },
-      fail: (error) => {
-        this.#attempt = undefined;
-        this.#failed(error);
-      },
-    };
     call.signal.addEventListener('abort', () => this.#aborted(), { once: true });
   }
 
@@ -138,6 +127,23 @@ export class Relay {
     return attempt !== undefined;
   }
 
+  /** What the present attempt tells. */
+  event(event: GenerationEvent): void {
+    this.#splice.event(event);
+  }
+
+  /** The present attempt has ended. */
+  end(): void {
+    this.#attempt = undefined;
+    this.#parts.sink.end();
+  }
+
+  /** The present attempt broke off: it may be tried again, or gone on with. */
+  fail(error: MeshError): void {
+    this.#attempt = undefined;
+    this.#failed(error);
+  }
+
   /** @param before how many tokens were delivered before it */
   #run(place: Place, request: GenerateRequest, before: number): void {
     const { engines, call, onSent } = this.#parts;
@@ -151,7 +157,7 @@ export class Relay {
     this.#attempt = new Attempt({
       place,
       trial: engines.breakers.enter(place.candidate.id),
-      sink: this.#sink,
+      sink: this,
       call: { requestId, trace, flow, timeoutMs },
     });
     this.#attempt.start(engines.generateAt(place.candidate.address), this.#prepared(place, request));

@@ -47,8 +47,10 @@ export interface Dispatch {
 }
 
 /** One generation between its engines and its caller: passes on what its lease covers, counts tokens, settles when it is over. */
-export class RunningGeneration implements Timed {
+export class RunningGeneration implements Timed, GenerationSink {
   readonly #dispatch: Dispatch;
+  readonly #sink: GenerationSink;
+  readonly #record: GenerationRecord;
   readonly #drawDown: DrawDown;
   readonly #flow: GatedFlow;
   readonly #relay: Relay | FanOut;
@@ -64,6 +66,8 @@ export class RunningGeneration implements Timed {
 
   constructor(dispatch: Dispatch) {
     this.#dispatch = dispatch;
+    this.#sink = dispatch.sink;
+    this.#record = dispatch.record;
     const { request, call, principal, booked, engines, reports, record } = dispatch;
     record.bookedAtMs = performance.now();
     record.modelId = booked.modelId;
@@ -72,11 +76,7 @@ export class RunningGeneration implements Timed {
     this.#drawDown = drawDown;
     this.#flow = new GatedFlow(call.flow);
     const covered = new CoveredSink({
-      sink: {
-        event: (event) => this.#event(event),
-        end: () => this.#end(),
-        fail: (error) => this.#fail(error),
-      },
+      sink: this,
       drawDown,
       flow: this.#flow,
       choices: choicesOf(request),
@@ -141,10 +141,11 @@ export class RunningGeneration implements Timed {
     return new EngineCall({ requestId: call.requestId, trace: call.trace, flow: this.#flow.engine, signal, leftMs });
   }
 
-  #event(event: GenerationEvent): void {
+  /** What the lease covers. */
+  event(event: GenerationEvent): void {
     if (this.#over) return;
     const drawDown = this.#drawDown;
-    const { record } = this.#dispatch;
+    const record = this.#record;
     switch (event.event.case) {
       case 'delta': {
         const delta = event.event.value;
@@ -156,7 +157,7 @@ export class RunningGeneration implements Timed {
       }
       case 'started':
         this.#accepted = true;
-        this.#dispatch.sink.event(this.#enriched(event.event.value));
+        this.#sink.event(this.#enriched(event.event.value));
         return;
       case 'usage':
         drawDown.promptTokens = event.event.value.promptTokens;
@@ -172,31 +173,33 @@ export class RunningGeneration implements Timed {
       default:
         break;
     }
-    this.#dispatch.sink.event(event);
+    this.#sink.event(event);
   }
 
   #noteFirst(engineSeconds: number | undefined): void {
-    const { record } = this.#dispatch;
+    const record = this.#record;
     record.firstTokenAtMs = performance.now();
     record.engineFirstTokenMs = inMs(engineSeconds);
   }
 
   #noteBill({ cachedTokens, reasoningTokens, engineSeconds }: Usage): void {
-    const { record } = this.#dispatch;
+    const record = this.#record;
     record.cachedTokens = cachedTokens;
     record.reasoningTokens = reasoningTokens;
     record.engineMs = inMs(engineSeconds);
   }
 
-  #end(): void {
+  /** The generation is complete. */
+  end(): void {
     if (!this.#finish()) return;
-    this.#dispatch.sink.end();
+    this.#sink.end();
     this.#dispatch.onTold();
   }
 
-  #fail(error: MeshError): void {
+  /** The generation broke off. */
+  fail(error: MeshError): void {
     if (!this.#finish()) return;
-    this.#dispatch.sink.fail(error);
+    this.#sink.fail(error);
     this.#dispatch.onTold(error);
   }
 
@@ -204,8 +207,9 @@ export class RunningGeneration implements Timed {
   #finish(): boolean {
     if (this.#over) return false;
     this.#over = true;
-    const { call, booked, record, onEnd } = this.#dispatch;
+    const { call, booked, onEnd } = this.#dispatch;
     const { lease } = booked;
+    const record = this.#record;
     record.engine = this.#relay.engine;
     record.node = this.#relay.node;
     // Of an engine that never accepted it no event tells.
@@ -238,14 +242,14 @@ export class RunningGeneration implements Timed {
 
   /** The engine says which model runs; who asked, since when and how full the limits are is the router's to say. */
   #enriched(started: Started): GenerationEvent {
-    const { request, call, booked, record } = this.#dispatch;
+    const { request, call, booked } = this.#dispatch;
     this.#atNodeMs = started.queueTime ? durationMs(started.queueTime) : 0;
     const value = create(StartedSchema, {
       requestId: call.requestId,
       model: request.model || started.modelId,
       modelId: started.modelId,
       engine: this.#relay.engine,
-      createdAt: timestampFromMs(record.createdAtMs),
+      createdAt: timestampFromMs(this.#record.createdAtMs),
       queueTime: durationFromMs(Math.round(this.#relay.waitedMs + this.#atNodeMs)),
       limits: [...booked.lease.limits],
     });

@@ -4,12 +4,13 @@ import {
   type GenerationEvent,
   type Usage,
 } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import type { GenerationSink } from '../../shared/transport/generate.ts';
 import { Transcript } from './transcript.ts';
 
 /** What the pieces of a stream are joined for. */
 export interface SpliceParts {
   /** Where the one stream goes. */
-  readonly pass: (event: GenerationEvent) => void;
+  readonly sink: Pick<GenerationSink, 'event'>;
   /** Whether what was delivered is kept, so that another engine can go on from it. */
   readonly keeps: boolean;
   /** Whether the caller asked for the ids of tokens; else they are for us alone. */
@@ -22,7 +23,9 @@ export class Splice {
   readonly transcript: Transcript | undefined;
   /** Whether something was delivered that a new answer would repeat. */
   hasDelivered = false;
-  readonly #parts: SpliceParts;
+  readonly #sink: Pick<GenerationSink, 'event'>;
+  readonly #keeps: boolean;
+  readonly #tellsIds: boolean;
   #hasStarted = false;
   /** Set while an engine other than the first has the generation. */
   #takeover: { readonly attempt: number; readonly engine: string } | undefined;
@@ -30,9 +33,11 @@ export class Splice {
   #before = 0;
   #toldTokens = 0;
 
-  constructor(parts: SpliceParts) {
-    this.#parts = parts;
-    this.transcript = parts.keeps ? new Transcript() : undefined;
+  constructor({ sink, keeps, tellsIds }: SpliceParts) {
+    this.#sink = sink;
+    this.#keeps = keeps;
+    this.#tellsIds = tellsIds;
+    this.transcript = keeps ? new Transcript() : undefined;
   }
 
   /** What comes next is of another engine, which goes on after `before` tokens. */
@@ -47,7 +52,7 @@ export class Splice {
     const { event } = message;
     switch (event.case) {
       case 'started':
-        this.#parts.pass(this.#hasStarted && this.#takeover ? this.#resumed(this.#takeover) : message);
+        this.#sink.event(this.#hasStarted && this.#takeover ? this.#resumed(this.#takeover) : message);
         this.#hasStarted = true;
         return;
       case 'delta':
@@ -58,11 +63,11 @@ export class Splice {
         break;
       case 'usage':
         if (!this.#takeover) break;
-        this.#parts.pass(told({ case: 'usage', value: this.#whole(event.value) }));
+        this.#sink.event(told({ case: 'usage', value: this.#whole(event.value) }));
         return;
       default:
     }
-    this.#parts.pass(message);
+    this.#sink.event(message);
   }
 
   /**
@@ -74,26 +79,26 @@ export class Splice {
     const { isFinished = false, completionTokens = 0, promptTokens: prompt = promptTokens } = this.transcript ?? {};
     const reason = FinishReason.LENGTH;
     if (!isFinished) {
-      this.#parts.pass(
+      this.#sink.event(
         told({ case: 'finished', value: { $typeName: 'mesh.generation.v1.Finished', choice: 0, reason } }),
       );
     }
     const counts = { promptTokens: prompt, completionTokens, cachedTokens: 0, reasoningTokens: 0 };
-    this.#parts.pass(told({ case: 'usage', value: { $typeName: 'mesh.generation.v1.Usage', ...counts } }));
+    this.#sink.event(told({ case: 'usage', value: { $typeName: 'mesh.generation.v1.Usage', ...counts } }));
   }
 
   #delta(message: GenerationEvent, delta: Delta): void {
     const { transcript } = this;
-    const { keeps, tellsIds, pass } = this.#parts;
-    const isOwnIds = keeps && !tellsIds && delta.tokenIds.length > 0;
+    const tellsIds = this.#tellsIds;
+    const isOwnIds = this.#keeps && !tellsIds && delta.tokenIds.length > 0;
     const isShown =
       delta.text !== '' || delta.reasoning !== '' || delta.toolCalls.length > 0 || delta.logprobs.length > 0;
     if (isShown || (tellsIds && delta.tokenIds.length > 0)) this.hasDelivered = true;
     const whole = this.#takeover ? this.#counted(delta) : delta;
     this.#toldTokens = whole.completionTokens;
     transcript?.add(whole);
-    if (isOwnIds) pass(told({ case: 'delta', value: { ...whole, tokenIds: [] } }));
-    else pass(whole === delta ? message : told({ case: 'delta', value: whole }));
+    if (isOwnIds) this.#sink.event(told({ case: 'delta', value: { ...whole, tokenIds: [] } }));
+    else this.#sink.event(whole === delta ? message : told({ case: 'delta', value: whole }));
   }
 
   /** Counted on from what was delivered before. What an engine held back when it broke off was counted, and is made again. */

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { ResponseHead } from './response-head.ts';
-import { ResponseParser } from './response-parser.ts';
+import { type ResponseEvents, ResponseParser } from './response-parser.ts';
 
 /** Where a server is. */
 export interface ServerAddress {
@@ -48,10 +48,10 @@ const PROBE_AFTER_MS = 60_000;
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** One connection to a server, with at most one exchange at a time. */
-export class EngineSocket {
+export class EngineSocket implements ResponseEvents {
   readonly #socket: net.Socket;
   readonly #events: SocketEvents;
-  readonly #parser: ResponseParser;
+  readonly #parser = new ResponseParser(this);
   /** The exchange that is under way. */
   #handler: ResponseHandler | undefined;
   #head: ResponseHead | undefined;
@@ -63,15 +63,10 @@ export class EngineSocket {
   /** Connects. */
   constructor(address: ServerAddress, events: SocketEvents) {
     this.#events = events;
-    this.#parser = new ResponseParser({
-      onHead: (head) => {
-        this.#head = head;
-        this.#handler?.onHead(head);
-      },
-      onBody: (bytes) => this.#handler?.onBody(bytes),
-      onComplete: () => undefined,
+    const socket = connect(address, (length) => {
+      this.#read(length);
+      return true;
     });
-    const socket = connect(address, (length) => this.#read(length));
     this.#socket = socket;
     const timeout = setTimeout(() => socket.destroy(new Error('connect timeout')), CONNECT_TIMEOUT_MS);
     socket.once(isTls(address) ? 'secureConnect' : 'connect', () => {
@@ -126,6 +121,20 @@ export class EngineSocket {
     this.#socket.destroy();
   }
 
+  /** Of its parser. */
+  onHead(head: ResponseHead): void {
+    this.#head = head;
+    this.#handler?.onHead(head);
+  }
+
+  /** Of its parser. */
+  onBody(bytes: Buffer): void {
+    this.#handler?.onBody(bytes);
+  }
+
+  /** Of its parser; the end of an exchange waits for the end of the read. */
+  onComplete(): void {}
+
   #read(length: number): void {
     const handler = this.#handler;
     try {
@@ -176,7 +185,7 @@ function isTls({ origin }: ServerAddress): boolean {
   return origin.protocol === 'https:';
 }
 
-function connect(address: ServerAddress, onRead: (length: number) => void): net.Socket {
+function connect(address: ServerAddress, onRead: (length: number) => boolean): net.Socket {
   const { origin, socketPath } = address;
   // An IPv6 address stands in brackets in a URL.
   const host = origin.hostname.replace(/^\[|\]$/g, '');
@@ -186,13 +195,7 @@ function connect(address: ServerAddress, onRead: (length: number) => void): net.
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: PROBE_AFTER_MS,
-    onread: {
-      buffer: READ_BUFFER,
-      callback(length: number): boolean {
-        onRead(length);
-        return true;
-      },
-    },
+    onread: { buffer: READ_BUFFER, callback: onRead },
   };
   if (!isTls(address)) return net.connect(options as net.NetConnectOpts);
   // A certificate is chosen by a name, and an address is none.
