@@ -1,14 +1,7 @@
-import { create } from '@bufbuild/protobuf';
 import { durationFromMs, durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
-import {
-  type GenerationEvent,
-  GenerationEventSchema,
-  type Started,
-  StartedSchema,
-  type Usage,
-} from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
+import type { GenerationEvent, Started, Usage } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
@@ -240,7 +233,8 @@ export class RunningGeneration implements Timed {
   #enriched(started: Started): GenerationEvent {
     const { request, call, booked, record } = this.#dispatch;
     this.#atNodeMs = started.queueTime ? durationMs(started.queueTime) : 0;
-    const value = create(StartedSchema, {
+    const value: Started = {
+      $typeName: 'mesh.generation.v1.Started',
       requestId: call.requestId,
       model: request.model || started.modelId,
       modelId: started.modelId,
@@ -248,8 +242,8 @@ export class RunningGeneration implements Timed {
       createdAt: timestampFromMs(record.createdAtMs),
       queueTime: durationFromMs(Math.round(this.#relay.waitedMs + this.#atNodeMs)),
       limits: [...booked.lease.limits],
-    });
-    return create(GenerationEventSchema, { event: { case: 'started', value } });
+    };
+    return { $typeName: 'mesh.generation.v1.GenerationEvent', event: { case: 'started', value } };
   }
 }
 
