@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
+import { timeLimit } from '../../shared/lifecycle/time-limit.ts';
 import { letBodyCome } from '../../shared/transport/expectation.ts';
 import { HttpError } from './http-error.ts';
 import { parseJson } from './json.ts';
@@ -26,7 +27,7 @@ export function readJsonBody(stream: Readable, headers: IncomingHttpHeaders, lim
   let chunks: Buffer[] = [];
   let length = 0;
   const settle = (error: Error | null): void => {
-    clearTimeout(timer);
+    inTime();
     stream.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
     // A socket that breaks after this point is nobody's error any more.
     stream.on('error', () => undefined);
@@ -42,7 +43,7 @@ export function readJsonBody(stream: Readable, headers: IncomingHttpHeaders, lim
   };
   const onEnd = (): void => settle(null);
   const onClose = (): void => settle(new MeshError('CLIENT_GONE', 'The client left before its request was complete.'));
-  const timer = setTimeout(() => settle(tooSlow()), limits.timeoutMs);
+  const inTime = timeLimit(limits.timeoutMs, () => settle(tooSlow()));
   stream.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
 }
 

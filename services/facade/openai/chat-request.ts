@@ -1,12 +1,13 @@
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf';
 import {
   type GenerateRequest,
-  GenerateRequestSchema,
-  type ResponseFormatSchema,
-  type ToolChoiceSchema,
+  ModelRole,
+  ResponseFormatSchema,
+  ToolChoiceSchema,
   ToolMode,
-  type ToolSchema,
+  ToolSchema,
 } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { Chat } from '../../../gen/mesh/generation/v1/prompt_pb.ts';
 import { chatMessages } from './chat-messages.ts';
 import { type ChatBody, chatBodySchema } from './chat-schema.ts';
 import { engineOptionsOf, resumeOf, samplingOf } from './sampling.ts';
@@ -18,22 +19,33 @@ const DEFAULT_MAX_TOKENS = 2048;
 export function chatRequest(body: ChatBody): GenerateRequest {
   const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_MAX_TOKENS;
   const logprobs = { logprobs: body.logprobs === true, topLogprobs: body.top_logprobs ?? undefined };
-  return create(GenerateRequestSchema, {
+  const chat: Chat = {
+    $typeName: 'mesh.generation.v1.Chat',
+    messages: chatMessages(body.messages),
+    templateOptions: asJson(body.chat_template_kwargs),
+  };
+  const choice = toolChoiceOf(body.tool_choice);
+  const format = responseFormatOf(body.response_format);
+  // Written out: made from a part of its fields it costs as much as the check of the body.
+  return {
+    $typeName: 'mesh.generation.v1.GenerateRequest',
     model: body.model,
-    prompt: {
-      input: {
-        case: 'chat',
-        value: { messages: chatMessages(body.messages), templateOptions: asJson(body.chat_template_kwargs) },
-      },
-    },
+    modelRole: ModelRole.UNSPECIFIED,
+    prompt: { $typeName: 'mesh.generation.v1.Prompt', input: { case: 'chat', value: chat } },
+    morePrompts: [],
+    echoPrompt: false,
     sampling: samplingOf(body, maxTokens, logprobs, body.reasoning_effort),
-    tools: body.tools?.map(toolOf) ?? [],
-    toolChoice: toolChoiceOf(body.tool_choice),
-    responseFormat: responseFormatOf(body.response_format),
+    tools: body.tools?.map((tool) => create(ToolSchema, toolOf(tool))) ?? [],
+    toolChoice: choice && create(ToolChoiceSchema, choice),
+    responseFormat: format && create(ResponseFormatSchema, format),
     engineOptions: engineOptionsOf(body, chatBodySchema.shape),
     endUser: body.user ?? '',
     resume: resumeOf(body),
-  });
+    // The router says what the rest is.
+    engine: '',
+    session: '',
+    contextTokens: 0,
+  };
 }
 
 function toolOf({ function: tool }: NonNullable<ChatBody['tools']>[number]): MessageInitShape<typeof ToolSchema> {

@@ -42,6 +42,8 @@ export class Exchange {
   #limits: readonly LimitState[] | undefined;
   /** How long it waited for an engine. */
   #queueSeconds = 0;
+  /** What of the time to the first of a stream was ours. Unset: there is no stream. */
+  #overheadMs: number | undefined;
   #ended = false;
 
   /** Begins an exchange and notes it in `exchanges` until it ends. */
@@ -93,7 +95,8 @@ export class Exchange {
     if (engineSeconds === undefined) return {};
     const elsewhereMs = (queueSeconds + engineSeconds) * 1_000;
     const overheadMs = Math.max(0, performance.now() - this.request.enteredAtMs - elsewhereMs);
-    this.#onOverhead(overheadMs);
+    if (this.#ended) this.#onOverhead(overheadMs);
+    else this.#overheadMs = overheadMs;
     return { [OVERHEAD_HEADER]: overheadMs.toFixed(3) };
   }
 
@@ -120,6 +123,8 @@ export class Exchange {
     this.#ended = true;
     this.reply.raw.off('close', this.#onClose);
     this.#leave();
+    // The first token waits for no metric.
+    if (this.#overheadMs !== undefined) this.#onOverhead(this.#overheadMs);
     return true;
   }
 }

@@ -1,5 +1,5 @@
-import type { JsonObject, JsonValue, MessageInitShape } from '@bufbuild/protobuf';
-import { ResumePolicy, type SamplingParametersSchema } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
+import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { ResumePolicy, type SamplingParameters } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import { ignoredFields, type SamplingFields } from './sampling-fields.ts';
 
 /** Defaults of both endpoints; only the number of tokens differs. */
@@ -19,8 +19,9 @@ export function samplingOf(
   maxTokens: number,
   { logprobs, topLogprobs }: LogprobFields,
   reasoningEffort?: string | null,
-): MessageInitShape<typeof SamplingParametersSchema> {
+): SamplingParameters {
   return {
+    $typeName: 'mesh.generation.v1.SamplingParameters',
     // The router clips to the context; a larger number only has to fit the field.
     maxTokens: Math.min(maxTokens, UINT32_MAX),
     temperature: body.temperature ?? DEFAULT_TEMPERATURE,

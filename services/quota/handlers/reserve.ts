@@ -1,12 +1,7 @@
-import { create } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { MethodImpl } from '@connectrpc/connect';
-import {
-  type QuotaService,
-  type ReserveRequest,
-  ReserveResponseSchema,
-} from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
+import type { QuotaService, ReserveRequest } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { invalidField, MeshError } from '../../shared/errors/mesh-error.ts';
+import { timestampOf } from '../../shared/transport/time-message.ts';
 import type { QuotaContext } from '../context.ts';
 import { holdMs } from '../hold.ts';
 import { limitState } from '../limit-message.ts';
@@ -25,11 +20,12 @@ export function reserve(context: QuotaContext): MethodImpl<typeof QuotaService.m
     switch (reserved.kind) {
       case 'admitted':
         context.metrics?.admitted();
-        return create(ReserveResponseSchema, {
-          expiresAt: timestampFromMs(reserved.expiresAtMs),
+        return {
+          $typeName: 'mesh.quota.v1.ReserveResponse',
+          expiresAt: timestampOf(reserved.expiresAtMs),
           coveredCompletionTokens: reserved.coveredTokens,
           limits: reserved.statuses.flatMap((status, i) => (limits[i] ? [limitState(limits[i].limit, status)] : [])),
-        });
+        };
       case 'refused':
         context.metrics?.refused(limits, reserved.statuses);
         throw refusal(limits, reserved.statuses);

@@ -1,7 +1,6 @@
-import { create } from '@bufbuild/protobuf';
-import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { MethodImpl } from '@connectrpc/connect';
-import { type QuotaService, SettleResponseSchema } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
+import type { QuotaService } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
+import { timestampOf } from '../../shared/transport/time-message.ts';
 import type { QuotaContext } from '../context.ts';
 import { endedAtMs } from './ending.ts';
 
@@ -9,6 +8,9 @@ import { endedAtMs } from './ending.ts';
 export function settle(context: QuotaContext): MethodImpl<typeof QuotaService.method.settle> {
   return async ({ reservationId, promptTokens, completionTokens, engine }) => {
     const ended = await context.store.settle(reservationId, { promptTokens, completionTokens, engine });
-    return create(SettleResponseSchema, { settledAt: timestampFromMs(endedAtMs(reservationId, ended)) });
+    return {
+      $typeName: 'mesh.quota.v1.SettleResponse',
+      settledAt: timestampOf(endedAtMs(reservationId, ended)),
+    };
   };
 }

@@ -1,8 +1,9 @@
-import { expect, test } from 'vitest';
-import { exceededLimit } from './deadlines.ts';
+import { expect, test, vi } from 'vitest';
+import { Deadlines, exceededLimit } from './deadlines.ts';
 
 const limits = { totalMs: 1000, firstTokenMs: 100, betweenTokensMs: 50 };
 const generation = { startedAtMs: 0, timeoutMs: undefined, hasToken: true, isPaused: false };
+const timed = { ...generation, progressed: false, expire: () => {}, stalled: () => {} };
 const limitOf = (
   changes: Partial<Omit<typeof generation, 'timeoutMs'>> & { timeoutMs?: number },
   lastMs: number,
@@ -22,4 +23,29 @@ test.each([
   ["a reader that does not read is not the engine's silence", { isPaused: true }, 100, 150, undefined],
 ])('%s', (_name, changes, lastMs, nowMs, expected) => {
   expect(limitOf(changes, lastMs, nowMs)).toBe(expected);
+});
+
+test('one timer watches all, also those that come one after the other, and ends when nobody does', () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  try {
+    const deadlines = new Deadlines(limits);
+    for (let round = 0; round < 2; round += 1) {
+      for (let i = 0; i < 3; i += 1) {
+        const stalled = vi.fn<() => void>();
+        const leave = deadlines.watch({ ...timed, stalled });
+        expect(vi.getTimerCount()).toBe(1);
+        leave();
+        expect(stalled).not.toHaveBeenCalled();
+      }
+      const stalled = vi.fn<() => void>();
+      const leave = deadlines.watch({ ...timed, startedAtMs: performance.now(), stalled });
+      vi.advanceTimersByTime(250);
+      expect(stalled).toHaveBeenCalled();
+      leave();
+      vi.advanceTimersByTime(250);
+      expect(vi.getTimerCount()).toBe(0);
+    }
+  } finally {
+    vi.useRealTimers();
+  }
 });

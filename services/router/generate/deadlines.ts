@@ -53,17 +53,16 @@ export class Deadlines {
 
   /** Watches a generation until the returned function is called. */
   watch(generation: Timed): () => void {
-    const leave = this.#watched.add({ generation, lastProgressMs: performance.now() });
+    // A request that is alone neither starts the timer nor stops it, when there was one shortly before.
     this.#timer ??= setInterval(() => this.#check(performance.now()), CHECK_EVERY_MS).unref();
-    return () => {
-      leave();
-      if (this.#watched.size > 0) return;
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-    };
+    return this.#watched.add({ generation, lastProgressMs: performance.now() });
   }
 
   #check(nowMs: number): void {
+    if (this.#watched.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
     for (const watched of this.#watched) {
       const { generation } = watched;
       if (generation.progressed || generation.isPaused) watched.lastProgressMs = nowMs;

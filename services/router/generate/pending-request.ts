@@ -9,7 +9,9 @@ export class PendingRequest implements Timed {
   readonly hasToken = false;
   readonly isPaused = false;
   progressed = false;
-  readonly #abort = new AbortController();
+  #error: MeshError | undefined;
+  /** Made when somebody listens, which few do: most have their engine at once. */
+  #abort: AbortController | undefined;
   readonly #caller: AbortSignal;
   readonly #onCallerAbort = (): void => this.expire(this.#caller.reason);
 
@@ -23,11 +25,22 @@ export class PendingRequest implements Timed {
 
   /** Aborts when the waiting is to end, with a MeshError: the caller left, a time limit, a revocation, a shutdown. */
   get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController();
+      if (this.#error) this.#abort.abort(this.#error);
+    }
     return this.#abort.signal;
   }
 
+  /** @throws MeshError when the waiting is to end. */
+  throwIfOver(): void {
+    if (this.#error) throw this.#error;
+  }
+
   expire(error: MeshError): void {
-    this.#abort.abort(error);
+    if (this.#error) return;
+    this.#error = error;
+    this.#abort?.abort(error);
   }
 
   stalled(error: MeshError): void {

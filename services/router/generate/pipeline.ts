@@ -85,7 +85,6 @@ export class Pipeline {
     let booked: Booked | undefined;
     const caller = this.#callers.enter();
     const pending = new PendingRequest(call, record.enteredAtMs);
-    const { signal } = pending;
     const unwatch = deadlines.watch(pending);
     let leavePending = (): void => {};
     caller.endWith((error) => pending.expire(error));
@@ -95,7 +94,7 @@ export class Pipeline {
       const principal = await authenticate(call);
       record.principal = principal;
       caller.identify(principal);
-      signal.throwIfAborted();
+      pending.throwIfOver();
       refuseInternal(request);
       refuseTooManyChoices(request);
       const { snapshot } = registry;
@@ -107,14 +106,14 @@ export class Pipeline {
         principal,
         clientIp: call.clientIp ?? '',
         requestAlreadyCounted: call.onBehalfOf?.requestAlreadyCounted ?? false,
-        signal,
+        pending,
         keep(lease) {
           const drawDown = new DrawDown(lease, performance.now());
           drawDown.whenLost((error) => pending.expire(error));
           return reports.add(drawDown);
         },
       });
-      signal.throwIfAborted();
+      pending.throwIfOver();
       this.#dispatch(booked, request, call, { principal, sink, caller, record });
     } catch (error) {
       booked?.leave();

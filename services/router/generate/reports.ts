@@ -38,13 +38,10 @@ export class Reports {
   /** Reports on a generation until the returned function is called. */
   add(drawDown: DrawDown): () => void {
     const leave = this.#running.add(drawDown);
-    this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    this.#timer ??= setInterval(() => this.#lookRegularly(), LOOK_EVERY_MS).unref();
     return () => {
       drawDown.isOver = true;
       leave();
-      if (this.#running.size > 0) return;
-      clearInterval(this.#timer);
-      this.#timer = undefined;
     };
   }
 
@@ -54,6 +51,16 @@ export class Reports {
       this.#urged = undefined;
       this.#look();
     });
+  }
+
+  /** Stops when nobody is there: a request that is alone neither starts it nor stops it. */
+  #lookRegularly(): void {
+    if (this.#running.size > 0) {
+      this.#look();
+      return;
+    }
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   #look(): void {

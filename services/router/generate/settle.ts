@@ -1,12 +1,12 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Duration, durationFromMs } from '@bufbuild/protobuf/wkt';
 import type { Client } from '@connectrpc/connect';
 import type { Logger } from 'pino';
 import type { LimitState } from '../../../gen/mesh/quota/v1/limit_pb.ts';
 import type {
   QuotaService,
-  ReserveRequestSchema,
+  ReserveRequest,
   ReserveResponse,
+  SettleRequest,
 } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
@@ -44,7 +44,8 @@ const NOT_FOUND_RETRIES = 3;
 /** When to come back while limits cannot be checked, in milliseconds. */
 const RETRY_AFTER_MS = 1_000;
 
-type ReserveInit = Omit<MessageInitShape<typeof ReserveRequestSchema>, '$typeName' | 'operationId' | 'holdFor'> & {
+/** What of a request to quota is the caller's to say. Left out: nothing of it is asked for. */
+type ReserveInit = Partial<Omit<ReserveRequest, '$typeName' | '$unknown' | 'operationId' | 'holdFor'>> & {
   readonly reservationId: string;
 };
 
@@ -92,10 +93,7 @@ export class Settlement {
       coveredTokens: answer.coveredCompletionTokens,
       holdMs: this.#holdMs,
       limits: answer.limits,
-      settle: (consumption) =>
-        once(() =>
-          this.#quota.settle({ ...consumption, reservationId, operationId: `${reservationId}:settle` }, CALL_OPTIONS),
-        ),
+      settle: (consumption) => once(() => this.#quota.settle(settleRequest(reservationId, consumption), CALL_OPTIONS)),
       release: () => once(() => this.#release(reservationId)),
     };
   }
@@ -109,8 +107,7 @@ export class Settlement {
   async #reserveOrUndo(request: ReserveInit): Promise<ReserveResponse> {
     const { reservationId } = request;
     try {
-      const operation = { operationId: `${reservationId}:reserve`, holdFor: this.#holdFor };
-      return await this.#quota.reserve({ ...request, ...operation }, CALL_OPTIONS);
+      return await this.#quota.reserve(reserveRequest(request, this.#holdFor), CALL_OPTIONS);
     } catch (error) {
       const known = asMeshError(error);
       if (!UNKNOWN_OUTCOMES.has(known.reason)) throw known;
@@ -129,4 +126,35 @@ export class Settlement {
   #release(reservationId: string): Promise<unknown> {
     return this.#quota.release({ reservationId, operationId: `${reservationId}:release` }, CALL_OPTIONS);
   }
+}
+
+/** Written out: a message made from a part of its fields costs as much as the rest of the call. */
+function reserveRequest(asked: ReserveInit, holdFor: Duration): ReserveRequest {
+  const { reservationId } = asked;
+  return {
+    $typeName: 'mesh.quota.v1.ReserveRequest',
+    operationId: `${reservationId}:reserve`,
+    reservationId,
+    principal: asked.principal,
+    clientIp: asked.clientIp ?? '',
+    model: asked.model ?? '',
+    promptTokens: asked.promptTokens ?? 0,
+    maxCompletionTokens: asked.maxCompletionTokens ?? 0,
+    requestAlreadyCounted: asked.requestAlreadyCounted ?? false,
+    holdFor,
+    engine: asked.engine ?? '',
+    modelNames: asked.modelNames ?? [],
+  };
+}
+
+function settleRequest(reservationId: string, { promptTokens, completionTokens, engine }: Consumption): SettleRequest {
+  const operationId = `${reservationId}:settle`;
+  return {
+    $typeName: 'mesh.quota.v1.SettleRequest',
+    operationId,
+    reservationId,
+    promptTokens,
+    completionTokens,
+    engine,
+  };
 }

@@ -10,14 +10,14 @@ const MOST_ANSWER_LENGTH = 65_536;
 
 /** Begins what is noted of a generation for the request that it is for; returns what adds what an event tells. */
 export function noteGeneration(
-  { model, endUser, ...request }: GenerateRequest,
+  { model, endUser, prompt }: GenerateRequest,
   facts: RequestFacts,
 ): (event: GenerationEvent) => void {
   const generation = new GenerationFacts(model);
   facts.generation = generation;
   facts.endUser ??= endUser || undefined;
   if (!facts.tellsBodies) return (event) => note(generation, event);
-  generation.prompt = request.prompt;
+  generation.prompt = prompt;
   const answers: string[] = [];
   generation.answers = answers;
   return (event) => {

@@ -16,6 +16,7 @@ import {
   type UnaryResponse,
 } from '@connectrpc/connect';
 import { createMethodUrl } from '@connectrpc/connect/protocol';
+import { timeLimit } from '../lifecycle/time-limit.ts';
 
 /** What the headers of a call are made of. */
 export type HeaderInit = ConstructorParameters<typeof Headers>[0];
@@ -51,7 +52,7 @@ export function runLocalUnary<I extends DescMessage, O extends DescMessage>(
   const aborter = new LateAborter();
   return new Promise((resolve, reject) => {
     const leave = (): void => {
-      clearTimeout(deadline);
+      inTime?.();
       signal?.removeEventListener('abort', onAbort);
     };
     const stop = (reason: unknown): void => {
@@ -60,7 +61,7 @@ export function runLocalUnary<I extends DescMessage, O extends DescMessage>(
       reject(ConnectError.from(reason, Code.Canceled));
     };
     const onAbort = (): void => stop(signal?.reason);
-    const deadline = timeoutMs === undefined ? undefined : setTimeout(() => stop(timedOut()), timeoutMs);
+    const inTime = timeoutMs === undefined ? undefined : timeLimit(timeoutMs, () => stop(timedOut()));
     signal?.addEventListener('abort', onAbort);
     const request = new LocalRequest(call, aborter);
     const last = (req: unknown) => answer(req as UnaryRequest<I, O>, request.knownHeader);
