@@ -6,12 +6,10 @@ import { chatChunks } from './chat-chunk.ts';
 import { chatRequest } from './chat-request.ts';
 import { type ChatBody, chatBodySchema } from './chat-schema.ts';
 import { type Dialect, type GenerationRouteContext, generationRoute } from './generation-route.ts';
-import { isPlainChatBody } from './plain-chat-body.ts';
 
 /** How chat speaks. */
 export const chatDialect: Dialect<ChatBody> = {
   schema: chatBodySchema,
-  isPlain: isPlainChatBody,
   idPrefix: 'chatcmpl-',
   toRequest: chatRequest,
   chunks: chatChunks,

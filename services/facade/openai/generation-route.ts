@@ -23,8 +23,6 @@ interface StreamableBody {
 /** How a generation endpoint speaks: its body, and both forms of its answer. */
 export interface Dialect<B extends StreamableBody> {
   readonly schema: z.ZodObject & z.ZodType<B>;
-  /** Whether the schema would accept a body and leave it as it is, where that can be told for less. */
-  readonly isPlain?: (body: unknown) => body is B;
   readonly idPrefix: string;
   readonly toRequest: (body: B) => GenerateRequest;
   readonly chunks: (head: AnswerHead, includeUsage: boolean) => EventFrames;
@@ -45,7 +43,7 @@ export function generationRoute<B extends StreamableBody>(
   context: GenerationRouteContext,
 ): (request: FastifyRequest, reply: FastifyReply) => void {
   return (request, reply) => {
-    const body = dialect.isPlain?.(request.body) ? request.body : validBody(dialect.schema, request.body);
+    const body = validBody(dialect.schema, request.body);
     const generateRequest = dialect.toRequest(body);
     withRoutingHeaders(generateRequest, request);
     const id = dialect.idPrefix + request.id;
