@@ -7,6 +7,7 @@ import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import { demandOfAll, type PromptLength } from './demand.ts';
 import type { PendingRequest } from './pending-request.ts';
+import { promptBounds } from './prompt-bound.ts';
 import type { CountPrompt } from './prompt-count.ts';
 import { isRefusedByPrompt, namedLimit } from './refused-by.ts';
 import type { Lease, Settlement } from './settle.ts';
@@ -45,19 +46,12 @@ export class Reservation {
   /** Whether a tokenizer was asked; once is enough. */
   #isCounted = false;
 
-  /** `bounds` are those of promptBounds. */
-  constructor(
-    parts: ReservationParts,
-    request: GenerateRequest,
-    route: ModelRoute,
-    asking: Asking,
-    bounds: readonly number[],
-  ) {
+  constructor(parts: ReservationParts, request: GenerateRequest, route: ModelRoute, asking: Asking) {
     this.#parts = parts;
     this.#request = request;
     this.#route = route;
     this.#asking = asking;
-    this.#prompts = bounds.map((tokens) => ({ tokens, isExact: false }));
+    this.#prompts = promptBounds(request).map((tokens) => ({ tokens, isExact: false }));
   }
 
   /** Whether the limits of an engine refused. They are by name, which nodes may share. */
