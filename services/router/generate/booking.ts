@@ -87,7 +87,7 @@ export class Booking {
         filled.add(name);
         lease.release();
       }
-      asking.pending.throwIfOver();
+      asking.signal.throwIfAborted();
     }
   }
 
@@ -106,9 +106,9 @@ export class Booking {
   /** Undefined: there is no engine to wait for. */
   async #inTurn({ request, route, features, reservation, asking }: Wish): Promise<Booked | undefined> {
     const { registry, chooser, places } = this.#parts;
-    const { principal, pending } = asking;
+    const { principal, signal } = asking;
     const wanting: Wanting = {
-      ...{ principal, features, request, signal: pending.signal },
+      ...{ principal, features, request, signal },
       modelId: route.id,
       route: () => registry.snapshot.route(route.key),
       excluded: reservation.isLimited,
