@@ -1,14 +1,15 @@
 import { create } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
   type Limit,
   LimitSchema,
   LimitScope,
   type LimitState,
+  LimitStateSchema,
   LimitUnit,
   LimitWindow,
 } from '../../gen/mesh/quota/v1/limit_pb.ts';
 import { invalidField } from '../shared/errors/mesh-error.ts';
-import { durationOf } from '../shared/transport/time-message.ts';
 import type { LimitStatus } from './budget.ts';
 import type { Unit } from './lease.ts';
 import {
@@ -70,13 +71,12 @@ export function limitMessage(scope: ScopeName, subject: string, { unit, window, 
 
 /** How full a limit is, as callers see it. */
 export function limitState(limit: Limit, { remaining, held, resetAfterMs }: LimitStatus): LimitState {
-  return {
-    $typeName: 'mesh.quota.v1.LimitState',
+  return create(LimitStateSchema, {
     limit,
     remaining: BigInt(remaining),
     held: BigInt(held),
-    resetAfter: durationOf(resetAfterMs),
-  };
+    resetAfter: durationFromMs(resetAfterMs),
+  });
 }
 
 /** The scope of a message. @throws MeshError INVALID_FIELD for one whose subjects cannot have limits of their own. */

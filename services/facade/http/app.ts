@@ -36,7 +36,7 @@ export function createApp(options: AppOptions): FastifyInstance {
   const { body, sendError, observers } = options;
   const app = Fastify({
     logger: false,
-    genReqId: (request) => factsOf(request)?.requestId ?? requestIdOf(nodeHeaderLookup(request.headers)),
+    genReqId: (request) => requestIdOf(nodeHeaderLookup(request.headers)),
     requestIdHeader: false,
     // The listener closes; what still arrives here is answered by the rules of draining.
     return503OnClosing: false,

@@ -1,7 +1,7 @@
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { MethodImpl } from '@connectrpc/connect';
 import type { QuotaService, ReserveRequest } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
 import { invalidField, MeshError } from '../../shared/errors/mesh-error.ts';
-import { timestampOf } from '../../shared/transport/time-message.ts';
 import type { QuotaContext } from '../context.ts';
 import { holdMs } from '../hold.ts';
 import { limitState } from '../limit-message.ts';
@@ -22,7 +22,7 @@ export function reserve(context: QuotaContext): MethodImpl<typeof QuotaService.m
         context.metrics?.admitted();
         return {
           $typeName: 'mesh.quota.v1.ReserveResponse',
-          expiresAt: timestampOf(reserved.expiresAtMs),
+          expiresAt: timestampFromMs(reserved.expiresAtMs),
           coveredCompletionTokens: reserved.coveredTokens,
           limits: reserved.statuses.flatMap((status, i) => (limits[i] ? [limitState(limits[i].limit, status)] : [])),
         };

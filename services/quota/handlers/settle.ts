@@ -1,6 +1,6 @@
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { MethodImpl } from '@connectrpc/connect';
 import type { QuotaService } from '../../../gen/mesh/quota/v1/quota_service_pb.ts';
-import { timestampOf } from '../../shared/transport/time-message.ts';
 import type { QuotaContext } from '../context.ts';
 import { endedAtMs } from './ending.ts';
 
@@ -10,7 +10,7 @@ export function settle(context: QuotaContext): MethodImpl<typeof QuotaService.me
     const ended = await context.store.settle(reservationId, { promptTokens, completionTokens, engine });
     return {
       $typeName: 'mesh.quota.v1.SettleResponse',
-      settledAt: timestampOf(endedAtMs(reservationId, ended)),
+      settledAt: timestampFromMs(endedAtMs(reservationId, ended)),
     };
   };
 }

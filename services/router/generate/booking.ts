@@ -7,7 +7,6 @@ import type { Chooser } from '../select/chooser.ts';
 import { featuresOf, type RouteFeatures } from '../select/features.ts';
 import { areUnloaded } from '../select/select.ts';
 import { modelNotLoaded, noHealthyEngine } from './admission.ts';
-import { promptBounds } from './prompt-bound.ts';
 import { type Asking, Reservation, type ReservationParts } from './reservation.ts';
 import type { Lease } from './settle.ts';
 
@@ -55,10 +54,8 @@ export class Booking {
     asking: Asking,
   ): Promise<Booked> {
     const features = featuresOf(request);
-    const bounds = request.morePrompts.length > 0 ? promptBounds(request) : [features.promptTokens];
     const wishOf = (route: ModelRoute): Wish => {
-      const reservation = new Reservation(this.#parts, request, route, asking, bounds);
-      return { request, route, features, asking, reservation };
+      return { request, route, features, asking, reservation: new Reservation(this.#parts, request, route, asking) };
     };
     const [first, ...others] = routes;
     const wish = wishOf(first);
@@ -90,7 +87,7 @@ export class Booking {
         filled.add(name);
         lease.release();
       }
-      asking.pending.throwIfOver();
+      asking.signal.throwIfAborted();
     }
   }
 
@@ -109,9 +106,9 @@ export class Booking {
   /** Undefined: there is no engine to wait for. */
   async #inTurn({ request, route, features, reservation, asking }: Wish): Promise<Booked | undefined> {
     const { registry, chooser, places } = this.#parts;
-    const { principal, pending } = asking;
+    const { principal, signal } = asking;
     const wanting: Wanting = {
-      ...{ principal, features, request, signal: pending.signal },
+      ...{ principal, features, request, signal },
       modelId: route.id,
       route: () => registry.snapshot.route(route.key),
       excluded: reservation.isLimited,

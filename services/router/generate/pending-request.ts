@@ -9,9 +9,7 @@ export class PendingRequest implements Timed {
   readonly hasToken = false;
   readonly isPaused = false;
   progressed = false;
-  #error: MeshError | undefined;
-  /** Made when somebody listens, which few do: most have their engine at once. */
-  #abort: AbortController | undefined;
+  readonly #abort = new AbortController();
   readonly #caller: AbortSignal;
   readonly #onCallerAbort = (): void => this.expire(this.#caller.reason);
 
@@ -25,22 +23,11 @@ export class PendingRequest implements Timed {
 
   /** Aborts when the waiting is to end, with a MeshError: the caller left, a time limit, a revocation, a shutdown. */
   get signal(): AbortSignal {
-    if (!this.#abort) {
-      this.#abort = new AbortController();
-      if (this.#error) this.#abort.abort(this.#error);
-    }
     return this.#abort.signal;
   }
 
-  /** @throws MeshError when the waiting is to end. */
-  throwIfOver(): void {
-    if (this.#error) throw this.#error;
-  }
-
   expire(error: MeshError): void {
-    if (this.#error) return;
-    this.#error = error;
-    this.#abort?.abort(error);
+    this.#abort.abort(error);
   }
 
   stalled(error: MeshError): void {

@@ -85,6 +85,7 @@ export class Pipeline {
     let booked: Booked | undefined;
     const caller = this.#callers.enter();
     const pending = new PendingRequest(call, record.enteredAtMs);
+    const { signal } = pending;
     const unwatch = deadlines.watch(pending);
     let leavePending = (): void => {};
     caller.endWith((error) => pending.expire(error));
@@ -94,7 +95,7 @@ export class Pipeline {
       const principal = await authenticate(call);
       record.principal = principal;
       caller.identify(principal);
-      pending.throwIfOver();
+      signal.throwIfAborted();
       refuseInternal(request);
       refuseTooManyChoices(request);
       const { snapshot } = registry;
@@ -106,14 +107,14 @@ export class Pipeline {
         principal,
         clientIp: call.clientIp ?? '',
         requestAlreadyCounted: call.onBehalfOf?.requestAlreadyCounted ?? false,
-        pending,
+        signal,
         keep(lease) {
           const drawDown = new DrawDown(lease, performance.now());
           drawDown.whenLost((error) => pending.expire(error));
           return reports.add(drawDown);
         },
       });
-      pending.throwIfOver();
+      signal.throwIfAborted();
       this.#dispatch(booked, request, call, { principal, sink, caller, record });
     } catch (error) {
       booked?.leave();

@@ -6,7 +6,7 @@ import { asMeshError } from '../../shared/errors/connect-error.ts';
 import type { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { Candidate, ModelRoute } from '../fleet/snapshot.ts';
 import { demandOfAll, type PromptLength } from './demand.ts';
-import type { PendingRequest } from './pending-request.ts';
+import { promptBounds } from './prompt-bound.ts';
 import type { CountPrompt } from './prompt-count.ts';
 import { isRefusedByPrompt, namedLimit } from './refused-by.ts';
 import type { Lease, Settlement } from './settle.ts';
@@ -19,8 +19,8 @@ export interface Asking {
   readonly clientIp: string;
   /** Limits on requests are left alone: a task counted already when it was submitted. */
   readonly requestAlreadyCounted: boolean;
-  /** Ends the waiting. */
-  readonly pending: Pick<PendingRequest, 'throwIfOver' | 'signal'>;
+  /** Ends the waiting; its reason is a MeshError. */
+  readonly signal: AbortSignal;
   /** Keeps a lease alive while its request waits, until the returned function is called. */
   readonly keep: (lease: Lease) => () => void;
 }
@@ -45,19 +45,12 @@ export class Reservation {
   /** Whether a tokenizer was asked; once is enough. */
   #isCounted = false;
 
-  /** `bounds` are those of promptBounds. */
-  constructor(
-    parts: ReservationParts,
-    request: GenerateRequest,
-    route: ModelRoute,
-    asking: Asking,
-    bounds: readonly number[],
-  ) {
+  constructor(parts: ReservationParts, request: GenerateRequest, route: ModelRoute, asking: Asking) {
     this.#parts = parts;
     this.#request = request;
     this.#route = route;
     this.#asking = asking;
-    this.#prompts = bounds.map((tokens) => ({ tokens, isExact: false }));
+    this.#prompts = promptBounds(request).map((tokens) => ({ tokens, isExact: false }));
   }
 
   /** Whether the limits of an engine refused. They are by name, which nodes may share. */
@@ -87,7 +80,7 @@ export class Reservation {
     } catch (error) {
       const known = asMeshError(error);
       if (this.#isCounted || !isRefusedByPrompt(known)) throw known;
-      const counted = await this.#parts.countPrompt(this.#request, this.#route.candidates, this.#asking.pending.signal);
+      const counted = await this.#parts.countPrompt(this.#request, this.#route.candidates, this.#asking.signal);
       if (counted === undefined) throw known;
       this.#prompts = counted;
       this.#isCounted = true;
@@ -96,8 +89,8 @@ export class Reservation {
   }
 
   #ask({ engine }: Candidate): Promise<Lease> {
-    const { principal, requestId, clientIp, requestAlreadyCounted, pending } = this.#asking;
-    pending.throwIfOver();
+    const { principal, requestId, clientIp, requestAlreadyCounted, signal } = this.#asking;
+    signal.throwIfAborted();
     return this.#parts.settlement.reserve({
       // Callers may choose the request id: a repeated one must not pass as a repetition of the same reservation.
       reservationId: `${requestId}:${randomUUID()}`,

@@ -1,11 +1,10 @@
-import { durationMs } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { Principal } from '../../../gen/mesh/auth/v1/principal_pb.ts';
 import type { GenerateRequest } from '../../../gen/mesh/generation/v1/generate_request_pb.ts';
 import type { GenerationEvent, Started, Usage } from '../../../gen/mesh/generation/v1/generation_event_pb.ts';
 import { asMeshError } from '../../shared/errors/connect-error.ts';
 import { MeshError } from '../../shared/errors/mesh-error.ts';
 import type { GenerationCall, GenerationSink } from '../../shared/transport/generate.ts';
-import { durationOf, timestampOf } from '../../shared/transport/time-message.ts';
 import type { Booked } from './booking.ts';
 import { choicesOf, makesAllChoices } from './choices.ts';
 import { CoveredSink } from './covered-sink.ts';
@@ -47,12 +46,11 @@ export class RunningGeneration implements Timed, GenerationSink {
   readonly #record: GenerationRecord;
   readonly #drawDown: DrawDown;
   readonly #flow: GatedFlow;
-  readonly #covered: CoveredSink;
   readonly #relay: Relay | FanOut;
   readonly #unreport: () => void;
   /** Our own, so that a time limit or a shutdown can end what the caller still wants. */
   readonly #abort = new AbortController();
-  readonly #onCallerAbort = (): void => this.expire(this.#dispatch.call.signal.reason);
+  readonly #onCallerAbort = (): void => this.#abort.abort(this.#dispatch.call.signal.reason);
   /** How long it waited at its node for its model, in milliseconds. */
   #atNodeMs = 0;
   #accepted = false;
@@ -79,7 +77,7 @@ export class RunningGeneration implements Timed, GenerationSink {
       urge: () => reports.urge(),
       stop: () => this.expire(new MeshError('TOKEN_BUDGET_SPENT', 'No more tokens could be had.')),
     });
-    this.#covered = covered;
+    this.#abort.signal.addEventListener('abort', () => covered.abandon(asMeshError(this.#abort.signal.reason)));
     this.#unreport = reports.add(drawDown);
     const engineCall = this.#engineCall();
     const { promptTokens } = booked.lease;
@@ -122,8 +120,6 @@ export class RunningGeneration implements Timed, GenerationSink {
 
   /** Ends the generation from inside: a time limit, a shutdown. */
   expire(error: MeshError): void {
-    if (this.#abort.signal.aborted) return;
-    this.#covered.abandon(asMeshError(error));
     this.#abort.abort(error);
   }
 
@@ -247,8 +243,8 @@ export class RunningGeneration implements Timed, GenerationSink {
       model: request.model || started.modelId,
       modelId: started.modelId,
       engine: this.#relay.engine,
-      createdAt: timestampOf(this.#record.createdAtMs),
-      queueTime: durationOf(Math.round(this.#relay.waitedMs + this.#atNodeMs)),
+      createdAt: timestampFromMs(this.#record.createdAtMs),
+      queueTime: durationFromMs(Math.round(this.#relay.waitedMs + this.#atNodeMs)),
       limits: [...booked.lease.limits],
     };
     return { $typeName: 'mesh.generation.v1.GenerationEvent', event: { case: 'started', value } };
