@@ -58,7 +58,11 @@ export function translatedRoute<B extends { model: string; stream?: boolean | nu
         : unaryAnswer(exchange, (started, collected) => translation.answer(headOf(started), collected, body));
     const fail = (error: unknown): void => sink.fail(renamed(translation, asMeshError(error)));
     try {
-      context.generate(generateRequest, exchange.call, { ...sink, fail });
+      context.generate(generateRequest, exchange.call, {
+        event: (event) => sink.event(event),
+        end: () => sink.end(),
+        fail,
+      });
     } catch (error) {
       fail(error);
     }
