@@ -89,6 +89,36 @@ describe('a start of the mesh', () => {
     expect(output).toMatch(new RegExp(`${FROM_SOURCE}.*dist`));
   });
 
+  test('runs the sources where dist is a link: no packages would be found from behind it', async () => {
+    mkdirSync(join(project, 'elsewhere'));
+    symlinkSync(join(project, 'elsewhere'), join(project, 'dist'));
+    const output = await printed();
+    expect(output).toMatch(fromSource('one'));
+    expect(output).toMatch(new RegExp(`${FROM_SOURCE}.*link`));
+  });
+
+  test("finds what lies beside its sources, whatever the project's path and by whatever link it is started", async () => {
+    const path = join(project, "it's a $path/deep");
+    mkdirSync(path, { recursive: true });
+    for (const name of ['bin', 'gen', 'services', 'package-lock.json']) {
+      cpSync(join(project, name), join(path, name), { recursive: true, preserveTimestamps: true });
+    }
+    symlinkSync(join(root, 'node_modules'), join(path, 'node_modules'));
+    const link = join(project, 'link');
+    symlinkSync(path, link);
+    writeFileSync(join(path, 'services/beside.txt'), 'beside');
+    writeFileSync(
+      join(path, 'services/main.ts'),
+      "import { readFileSync } from 'node:fs';\nconsole.log(readFileSync(new URL('./beside.txt', import.meta.url), 'utf8'), process.argv[1]);\n",
+    );
+    for (const from of [link, path]) {
+      const program = startProgram('sh', [join(from, 'bin/node.sh'), join(from, 'services/main.ts')], {});
+      await new Promise((ended) => program.child.once('close', ended));
+      expect(program.output()).toMatch(/^beside .*\/dist\/\d+-\d+\/main\.js$/m);
+    }
+    expect(readdirSync(join(path, 'dist'))).toHaveLength(1);
+  });
+
   test('runs the sources where it is told to', async () => {
     expect(await printed({ MESH_FROM_SOURCE: '1' })).toBe(`one ${project}/services/main.ts --flag\n`);
   });

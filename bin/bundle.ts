@@ -1,7 +1,8 @@
 // Rolls the mesh, its worker processes and the embedded engine's program up into a few files, with the packages that they import.
-// Usage: node bin/bundle.ts <folder>     – dist/<checksum of what goes in>; bin/node.sh runs this where the folder is missing
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+// Usage: node bin/bundle.ts <checksum of what goes in>     – makes dist/<checksum>; bin/node.sh runs this where it is missing
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { Plugin } from 'rolldown';
 
@@ -75,9 +76,11 @@ async function build(folder: string): Promise<void> {
 }
 
 /** Removes bundles of other versions, the newest of them excepted, and what killed builds left. */
-function tidy(parent: string): void {
+function tidy(): void {
   const others = readdirSync(parent)
-    .map((name) => ({ path: join(parent, name), changedAtMs: statSync(join(parent, name)).mtimeMs }))
+    // What another start makes may be gone by now.
+    .map((name) => ({ path: join(parent, name), found: statSync(join(parent, name), { throwIfNoEntry: false }) }))
+    .flatMap(({ path, found }) => (found ? [{ path, changedAtMs: found.mtimeMs }] : []))
     .sort((a, b) => b.changedAtMs - a.changedAtMs)
     .slice(1 + KEPT_FOLDERS);
   for (const { path, changedAtMs } of others) {
@@ -94,24 +97,26 @@ function orFound(make: () => void): void {
   }
 }
 
-const folder = resolve(process.argv[2] ?? '');
-// Of the same depth, for the way to the sources; renamed when it is whole, so that nobody runs half of it.
-const unfinished = `${folder}.${process.pid}`;
+// Of the project's true path, from which Node.js loads it: whoever starts it may come by a link.
+const parent = join(root, 'dist');
+const folder = join(parent, basename(process.argv[2] ?? ''));
+// Of the same depth, for the way to the sources; renamed when it is whole, so that nobody runs half of it. Processes of two containers may
+// have the same id.
+const unfinished = `${folder}.${randomUUID()}`;
 try {
   // Not `recursive`, which takes a read-only file system for a missing folder.
-  orFound(() => mkdirSync(dirname(folder)));
+  orFound(() => mkdirSync(parent));
+  if (realpathSync(parent) !== parent) throw new Error('it is a link, behind which there are no packages');
   mkdirSync(unfinished);
   console.error('Rolling the mesh up into one program (once per version) ...');
   await build(unfinished);
   orFound(() => renameSync(unfinished, folder));
-  tidy(dirname(folder));
+  tidy();
 } catch (error) {
   // Rolldown says first how many there are.
   const { errors: [first = error] = [] } = error as { errors?: readonly unknown[] };
   const [why] = stripVTControlCharacters(first instanceof Error ? first.message : String(first)).split('\n');
-  console.error(
-    `The mesh starts from its sources, slower and larger: ${basename(dirname(folder))} cannot be made: ${why}`,
-  );
+  console.error(`The mesh starts from its sources, slower and larger: ${basename(parent)} cannot be made: ${why}`);
 } finally {
   rmSync(unfinished, { recursive: true, force: true });
 }

@@ -48,14 +48,14 @@ export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_TRIM_THRESHOLD_="${MALLO
 if [ "${1:-}" -ef "$root/services/main.ts" ] && [ -z "${MESH_FROM_SOURCE:-}" ]; then
   version=$(
     cd "$root"
-    find services gen bin/bundle.ts package-lock.json -type f \( -name '*.ts' -o -name '*.json' \) ! -name '*.test.ts' -exec cksum {} + |
+    find -L services gen bin/bundle.ts package-lock.json -type f \( -name '*.ts' -o -name '*.json' \) ! -name '*.test.ts' -exec cksum {} + |
       LC_ALL=C sort | cksum | tr ' ' -
   ) || version=
   bundle="$root/dist/$version"
   case $version in
     # A system that cannot tell: from source.
     '' | *-0) ;;
-    *) [ -f "$bundle/main.js" ] || "$root/node_modules/$package/bin/node" "$root/bin/bundle.ts" "$bundle" || : ;;
+    *) [ -f "$bundle/main.js" ] || "$root/node_modules/$package/bin/node" "$root/bin/bundle.ts" "$version" || : ;;
   esac
   if [ -f "$bundle/main.js" ]; then
     shift
