@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { MeshError } from '../shared/errors/mesh-error.ts';
 import { createMetrics, type Metrics } from '../shared/observability/metrics.ts';
 import { CHAT, event, type Generation, LIMITS, startFacade, type TestFacade, until } from './test-facade.ts';
 
@@ -94,5 +95,24 @@ test('an answer of which the engine’s time is not known has no such header', a
     await answer.text();
     expect(answer.headers.has('x-mesh-overhead-ms')).toBe(false);
   }
+  await facade.close();
+});
+
+test('our share of a stream counts once also where it breaks off or its reader leaves, and not where it never began', async () => {
+  const { facade, metrics } = await counted(({ sink, call }) => {
+    sink.event(event('started', { requestId: call.requestId, model: 'tiny', limits: LIMITS }));
+    const place = facade.generations.length;
+    if (place > 1) sink.event(event('delta', { text: 'a', completionTokens: 1, engineSeconds: 0.00001 }));
+    if (place < 3) sink.fail(new MeshError('ENGINE_LOST', 'The engine is gone.'));
+    else call.signal.addEventListener('abort', () => sink.fail(call.signal.reason));
+  });
+  const ask = (): Promise<Response> => facade.post('/v1/chat/completions', { ...CHAT, stream: true });
+  const counts = (): Promise<string[]> => samples(metrics, 'mesh_overhead_seconds_count');
+  await (await ask()).text();
+  expect(await counts()).toEqual(['mesh_overhead_seconds_count 0']);
+  await (await ask()).text();
+  expect(await counts()).toEqual(['mesh_overhead_seconds_count 1']);
+  await (await ask()).body?.cancel();
+  await expect.poll(counts).toEqual(['mesh_overhead_seconds_count 2']);
   await facade.close();
 });
